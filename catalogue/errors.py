@@ -1,0 +1,134 @@
+"""What can go wrong in the catalogue.
+
+CatalogueError                 status 500, exit code 1 unless said otherwise
+├── StoreError
+│   ├── StoreTooNew            409  the data folder was written by a newer version
+│   ├── StoreDamaged           500  SQLite says the file is not sound
+│   ├── StoreReadOnly          503  read-only file system, or permission denied
+│   ├── StoreFull              503  no space left
+│   ├── StoreBusy              503  another process kept the write lock too long
+│   ├── MixedData              409  demo and real sources in one folder (semantics 10.5)
+│   ├── LeaseHeld              409  somebody else works on this source
+│   └── LeaseLost              409  our fencing number is no longer the newest: stop writing
+├── EngineError
+│   ├── EngineUnavailable      503
+│   ├── EngineDamaged          503  can be rebuilt from the store
+│   └── ForeignIndex           409  other mapping or analysis (semantics 6.3)
+├── QueryError                 400  the query cannot be meant; ``field`` names where
+│   └── QueryTooCostly         400  over a bound, which the message names
+├── CursorExpired              410
+└── NotFound                   404
+"""
+
+from __future__ import annotations
+
+
+class CatalogueError(Exception):
+    """Base of everything that ``catalogue`` raises on purpose; ``status`` is for HTTP."""
+
+    status = 500
+    exit_code = 1
+
+
+class StoreError(CatalogueError):
+    """The record store cannot do what was asked."""
+
+
+class StoreTooNew(StoreError):
+    """The data folder was written by a newer version of the software."""
+
+    status = 409
+
+
+class StoreDamaged(StoreError):
+    """SQLite reports a damaged file."""
+
+
+class StoreReadOnly(StoreError):
+    """The data folder cannot be written."""
+
+    status = 503
+
+
+class StoreFull(StoreError):
+    """No space is left where the data folder is."""
+
+    status = 503
+
+
+class StoreBusy(StoreError):
+    """Another process kept the write lock for longer than the busy timeout."""
+
+    status = 503
+
+
+class MixedData(StoreError):
+    """Demo and real sources were about to meet in one data folder."""
+
+    status = 409
+
+
+class LeaseHeld(StoreError):
+    """Another process works on this source; ``holder`` says which."""
+
+    status = 409
+
+    def __init__(self, message: str, *, holder: str, run: int | None) -> None:
+        super().__init__(message)
+        self.holder = holder
+        self.run = run
+
+
+class LeaseLost(StoreError):
+    """Our lease ran out and was taken over: whatever we hold must not be written."""
+
+    status = 409
+
+
+class EngineError(CatalogueError):
+    """The search engine cannot do what was asked."""
+
+
+class EngineUnavailable(EngineError):
+    """The search engine does not answer."""
+
+    status = 503
+
+
+class EngineDamaged(EngineError):
+    """The index cannot be read; it can be rebuilt from the store."""
+
+    status = 503
+
+
+class ForeignIndex(EngineError):
+    """The index was made with another mapping, analysis, PaNET or parameter coding."""
+
+    status = 409
+
+
+class QueryError(CatalogueError):
+    """The query cannot be meant as it stands; ``field`` names the place."""
+
+    status = 400
+    exit_code = 2
+
+    def __init__(self, message: str, *, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class QueryTooCostly(QueryError):
+    """The query is over a bound, which the message names."""
+
+
+class CursorExpired(CatalogueError):
+    """The cursor is older than it is kept; the message says how to start again."""
+
+    status = 410
+
+
+class NotFound(CatalogueError):
+    """There is no such thing."""
+
+    status = 404

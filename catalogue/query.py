@@ -1,0 +1,220 @@
+"""The query tree: what is asked, before any engine sees it (frozen, parsed once).
+
+LoopBack filters, ``/api/search`` parameters and the command line all become a ``Search``; the
+engines compile it, the oracle evaluates it. Fields are PaNOSC names of the class they stand in
+(``title``, ``releaseDate``); through a ``Join`` they are those of the relation's class.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, TypeAlias
+
+from catalogue.records import EntityClass
+
+Scalar: TypeAlias = str | int | float | bool | None
+Comparison = Literal["eq", "neq", "gt", "gte", "lt", "lte"]
+
+MAX_DEPTH = 12
+MAX_CLAUSES = 1_024
+
+
+@dataclass(frozen=True, slots=True)
+class Everything:
+    """Holds for every entity."""
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """Holds for no entity."""
+
+
+@dataclass(frozen=True, slots=True)
+class And:
+    """All clauses hold; with none, everything."""
+
+    clauses: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Or:
+    """At least one clause holds; with none, nothing."""
+
+    clauses: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """The clause does not hold."""
+
+    clause: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """A field compared with one value. Dates compare as instants, numbers as numbers, text by code
+    point, list fields (keywords) by any element. ``neq`` is the exact negation of ``eq``: it holds
+    where the field is absent, too. The other comparisons never hold for an absent field."""
+
+    field: str
+    op: Comparison
+    value: Scalar
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """The field equals one of the values (``inq``)."""
+
+    field: str
+    values: tuple[Scalar, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Exists:
+    """The field is present and not null."""
+
+    field: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """A substring, or a regular expression (RE2), of the original string of any of the fields
+    (semantics 6.2)."""
+
+    fields: tuple[str, ...]
+    pattern: str
+    kind: Literal["substring", "regexp"] = "substring"
+    ignore_case: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterRange:
+    """Some parameter with one of the ``names`` has an SI value of ``dimension`` in the interval
+    (semantics 5). ``None`` is open-ended. Intervals match by overlap; ends are included unless
+    ``open_low`` / ``open_high``. Energies and wavelengths stand for each other as §5.2."""
+
+    names: tuple[str, ...]
+    dimension: str
+    low: float | None
+    high: float | None
+    open_low: bool = False
+    open_high: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TechniqueIn:
+    """Tagged with one of these PaNET ids (``PaNET01188``) or a term below (semantics 4.1)."""
+
+    ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAt:
+    """Open at the instant (semantics 2.1)."""
+
+    instant: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class InYears:
+    """The experiment overlaps the calendar years, ends included (semantics 3.1)."""
+
+    first: int | None
+    last: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class AtFacility:
+    """Held by one of these facilities (short names, compared without case)."""
+
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HasWords:
+    """Text as a filter (never scores): every word in one of the text fields."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """Some related thing satisfies ``where``; ``Everything`` asks only that there is one.
+
+    Relations: Document → ``datasets``, ``members``, ``parameters``; Dataset → ``documents``,
+    ``techniques``, ``instrument``, ``samples``, ``parameters``, ``files``; Instrument →
+    ``datasets``; Member → ``person``, ``affiliation``. All conditions hold for one and the same
+    thing (semantics 9.4).
+    """
+
+    relation: str
+    where: Node
+
+
+Node: TypeAlias = (
+    Everything
+    | Nothing
+    | And
+    | Or
+    | Not
+    | Compare
+    | OneOf
+    | Exists
+    | Pattern
+    | ParameterRange
+    | TechniqueIn
+    | OpenAt
+    | InYears
+    | AtFacility
+    | HasWords
+    | Join
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A scoring text query (semantics 7, 8), in the catalogue's small language.
+
+    ``words`` as typed: bare words, ``"phrases"``, ``-excluded``, ``+required``, ``prefix*``.
+    ``recognise``: find techniques and quantities in the sentence (linker of ``mappings``).
+    """
+
+    words: str
+    match: Literal["all", "any"] = "all"
+    recognise: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Sort:
+    """By a field of the class; undated or absent values last (semantics 3.1)."""
+
+    field: str
+    descending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Facet:
+    """Counts of values; ``exclude_own_filter`` leaves out the top-level filter on that field."""
+
+    field: Literal["facility", "technique", "instrument", "year", "access", "kind", "sample"]
+    size: int = 20
+    exclude_own_filter: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """One question. ``limit`` may be 0 (count and facets only). ``now`` decides what is open."""
+
+    entity_class: EntityClass
+    now: datetime
+    where: Node = Everything()
+    text: Text | None = None
+    sort: tuple[Sort, ...] = ()
+    skip: int = 0
+    limit: int = 10
+    facets: tuple[Facet, ...] = ()
+    cursor: str | None = None
+    count: bool = True
+    explain: bool = False
+    related: bool = False

@@ -1,0 +1,176 @@
+"""What goes into the record store and what comes out of it, as frozen values.
+
+Instants are aware UTC ``datetime``s; change numbers grow over the whole store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from mappings.context import Header, Mapped
+from mappings.errors import MappingError
+
+RunState = Literal["running", "ok", "partial", "failed", "held", "stopped"]
+RecordState = Literal["live", "deleted", "left_set"]
+EntityClass = Literal["Document", "Dataset", "Instrument"]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRecord:
+    """One raw record of one source with what the crosswalk made of it.
+
+    ``payload`` is the record's metadata as received (one XML element or one JSON object, UTF-8);
+    ``None`` for a deletion. ``mapped`` is a ``MappingError`` when it goes to quarantine.
+    """
+
+    header: Header
+    format: str
+    payload: bytes | None
+    mapped: Mapped | MappingError | None
+    deleted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PageCommit:
+    """A page of records and the checkpoint that follows it: durable together or not at all.
+
+    ``checkpoint`` is the protocol client's own place-keeping, JSON-serialisable; ``None`` clears.
+    ``left_set`` and ``deleted`` name identifiers found gone by reconciliation (semantics 1.4).
+    """
+
+    records: Sequence[SourceRecord]
+    checkpoint: Mapping[str, Any] | None
+    harvested_at: datetime
+    deleted: Sequence[str] = ()
+    left_set: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PageReport:
+    """What a page changed: counts of raw records, and of entities given a new change number."""
+
+    received: int = 0
+    new: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    deleted: int = 0
+    quarantined: int = 0
+    entities: int = 0
+    last_change: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A harvest run that holds the lease of its source.
+
+    ``fence`` is the lease's number: a write with an older one is refused (``LeaseLost``).
+    ``checkpoint`` is where the run before stopped, when that one did not finish.
+    """
+
+    number: int
+    source: str
+    kind: str
+    holder: str
+    fence: int
+    started_at: datetime
+    checkpoint: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """A run as ``pan-commons runs`` shows it.
+
+    ``stop`` is the name of the reason it ended (``end_of_list``, ``repeated_token`` …);
+    ``problems`` maps a reason to (count, sample identifiers).
+    """
+
+    number: int
+    source: str
+    kind: str
+    state: RunState
+    started_at: datetime
+    ended_at: datetime | None
+    heartbeat_at: datetime | None
+    stop: str | None
+    counts: Mapping[str, int] = field(default_factory=dict)
+    problems: Mapping[str, tuple[int, tuple[str, ...]]] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceStatus:
+    """What the store knows of a source: live records, last run, since when it is silent.
+
+    ``silent_since`` is the instant of the first failure after the last contact that worked.
+    ``memory`` is the harvester's own small state (responseDate of the last finished run,
+    capability profile …), JSON-serialisable.
+    """
+
+    source: str
+    records: int
+    quarantined: int
+    last_run: RunRecord | None
+    last_success_at: datetime | None
+    silent_since: datetime | None
+    memory: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """A raw record that could not be mapped, with its reason; can be replayed."""
+
+    source: str
+    identifier: str
+    format: str
+    reason: str
+    path: str
+    run: int
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRecord:
+    """A raw record as kept: for provenance, ``/api/records/{key}`` and remap."""
+
+    source: str
+    facility: str
+    header: Header
+    format: str
+    state: RecordState
+    harvested_at: datetime
+    payload: bytes | None
+    versions: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEntity:
+    """A merged entity (semantics 1.2): what engines index and people find.
+
+    ``record`` is the merged JSON form with ``class``, ``key``, ``facility`` (first by trust),
+    ``facilities``, ``provider``, ``provenance`` (field → source name). Relations are lists of
+    keys under ``datasets`` / ``documents``, and ``instrumentKey``. ``ordinal`` is a small integer
+    that stays with the key for ever (semantics 9.2).
+    """
+
+    key: str
+    entity_class: EntityClass
+    ordinal: int
+    change: int
+    deleted: bool
+    record: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One line of the outbox: the entity as it is now, with the children it contains.
+
+    For a Document ``children`` are its live Datasets (with their ``instrument`` filled in).
+    ``parents`` are the keys of entities that contain this one.
+    """
+
+    entity: StoredEntity
+    children: Sequence[StoredEntity] = ()
+    parents: Sequence[str] = ()

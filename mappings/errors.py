@@ -1,0 +1,33 @@
+"""What can go wrong while mapping.
+
+MappingsError
+├── MappingError      one record cannot be mapped (goes to quarantine, the run goes on)
+└── UnknownFormat     nobody maps this format (a configuration mistake)
+"""
+
+from __future__ import annotations
+
+
+class MappingsError(Exception):
+    """Base of everything that ``mappings`` raises on purpose."""
+
+
+class MappingError(MappingsError):
+    """A raw record cannot become entities.
+
+    Args:
+        path: where in the payload, e.g. ``resource/identifier`` or ``$.title``.
+        value: what was found there, shortened for display; ``None`` when it is missing.
+        expected: what would have been right, in words.
+    """
+
+    def __init__(self, path: str, value: object, expected: str) -> None:
+        self.path = path
+        self.value = None if value is None else str(value)[:200]
+        self.expected = expected
+        found = "nothing" if self.value is None else repr(self.value)
+        super().__init__(f"{path}: found {found}, expected {expected}")
+
+
+class UnknownFormat(MappingsError):
+    """No crosswalk has this name."""

@@ -1,0 +1,124 @@
+"""What every room's commands share: common options, tables, JSON output, exit codes.
+
+A command is an ordinary ``click`` command decorated with ``common_options``; it receives a
+``Settings`` and writes through ``emit_*``. Imports nothing of ours: every room may use it.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import orjson
+import platformdirs
+from rich.console import Console
+from rich.table import Table
+
+EXIT_DONE = 0
+EXIT_FAILED = 1
+EXIT_WRONG_USE = 2
+EXIT_PARTLY = 3
+
+ENGINES = ("tantivy", "elasticsearch")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where data, configuration and search engine are, from flags, environment or defaults.
+
+    ``config`` is ``None`` when neither ``--config`` nor ``PAN_COMMONS_CONFIG`` is given: then the
+    configuration shipped with the package is meant.
+    """
+
+    data: Path
+    config: Path | None
+    engine: str
+    elasticsearch_url: str | None
+    as_json: bool
+
+
+def default_data_folder(environment: Mapping[str, str] = os.environ) -> Path:
+    """``PAN_COMMONS_DATA``, else the platform's folder for a user's data."""
+    named = environment.get("PAN_COMMONS_DATA")
+    return Path(named) if named else Path(platformdirs.user_data_dir("pan-commons"))
+
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def common_options(function: Command) -> Command:
+    """Give a command ``--data --config --engine --elasticsearch-url --json``.
+
+    The command's first parameter then is the ``Settings`` made of them.
+    """
+
+    @click.option("--data", type=click.Path(path_type=Path), help="Data folder [PAN_COMMONS_DATA].")
+    @click.option(
+        "--config", type=click.Path(path_type=Path), help="TOML of sources [PAN_COMMONS_CONFIG]."
+    )
+    @click.option("--engine", type=click.Choice(ENGINES), help="[PAN_COMMONS_ENGINE, tantivy]")
+    @click.option("--elasticsearch-url", help="Only with elasticsearch [ELASTICSEARCH_URL].")
+    @click.option("--json", "as_json", is_flag=True, help="Answer in JSON, for machines.")
+    @functools.wraps(function)
+    def command(
+        *args: Any,
+        data: Path | None,
+        config: Path | None,
+        engine: str | None,
+        elasticsearch_url: str | None,
+        as_json: bool,
+        **kwargs: Any,
+    ) -> Any:
+        config_name = os.environ.get("PAN_COMMONS_CONFIG")
+        chosen = engine or os.environ.get("PAN_COMMONS_ENGINE") or "tantivy"
+        if chosen not in ENGINES:
+            raise click.UsageError(
+                f"PAN_COMMONS_ENGINE is {chosen!r}; it can be {' or '.join(ENGINES)}."
+            )
+        settings = Settings(
+            data=data or default_data_folder(),
+            config=config or (Path(config_name) if config_name else None),
+            engine=chosen,
+            elasticsearch_url=elasticsearch_url or os.environ.get("ELASTICSEARCH_URL"),
+            as_json=as_json,
+        )
+        if settings.engine == "elasticsearch" and not settings.elasticsearch_url:
+            raise click.UsageError(
+                "--engine elasticsearch needs --elasticsearch-url or ELASTICSEARCH_URL."
+            )
+        return function(settings, *args, **kwargs)
+
+    return command  # type: ignore[return-value]
+
+
+def emit_json(value: object) -> None:
+    """Write one JSON document to standard output."""
+    sys.stdout.write(orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str).decode() + "\n")
+
+
+def emit_json_line(value: object) -> None:
+    """Write one line of JSON Lines to standard output."""
+    sys.stdout.write(orjson.dumps(value, default=str).decode() + "\n")
+
+
+def emit_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a table for people to standard output; cells are text, never markup."""
+    from rich.text import Text
+
+    table = Table(title=title, title_justify="left", header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
+    Console().print(table)
+
+
+def say(message: str) -> None:
+    """Write one sentence for people to standard error."""
+    click.echo(message, err=True)
