@@ -1,0 +1,164 @@
+"""The command line's front door: every room's commands under one name, and one boundary of errors.
+
+The only module that may know every room. Rooms are imported when a command of theirs is called, so
+that ``pan-commons technique`` does not wait for a web server to load.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import sqlite3
+import sys
+from collections.abc import Sequence
+
+import click
+
+from pan_commons_terminal import EXIT_FAILED, EXIT_WRONG_USE, emit_json
+
+COMMANDS = {
+    "demo": "pan_commons_demo",
+    "simulate": "simulator.commands",
+    "sources": "harvester.commands",
+    "harvest": "harvester.commands",
+    "runs": "harvester.commands",
+    "quarantine": "harvester.commands",
+    "daemon": "harvester.commands",
+    "status": "harvester.commands",
+    "index": "catalogue.commands",
+    "forget": "catalogue.commands",
+    "map": "mappings.commands",
+    "technique": "mappings.commands",
+    "search": "search_api.commands",
+    "serve": "search_api.commands",
+}
+"""Which room brings which command (promised names)."""
+
+ERROR_TREES = (
+    ("mappings.errors", "MappingsError"),
+    ("catalogue.errors", "CatalogueError"),
+    ("harvester.errors", "HarvestError"),
+    ("search_api.errors", "SearchApiError"),
+    ("simulator.errors", "SimulatorError"),
+)
+
+
+class FrontDoor(click.Group):
+    """A group whose commands live in the rooms."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        room = importlib.import_module(COMMANDS[cmd_name])
+        found: dict[str | None, click.Command] = {one.name: one for one in room.COMMANDS}
+        return found[cmd_name]
+
+
+def version() -> str:
+    """The version of the installed distribution."""
+    from importlib.metadata import version as of
+
+    return of("pan-commons")
+
+
+def print_version(ctx: click.Context, param: click.Parameter, asked: bool) -> None:
+    """Answer ``--version`` and stop."""
+    if asked and not ctx.resilient_parsing:
+        click.echo(f"pan-commons {version()}")
+        ctx.exit()
+
+
+@click.command(
+    cls=FrontDoor,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit codes: 0 done, 1 failed, 2 wrong use, 3 done in part. "
+    "Every command has --help and --json.",
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=print_version,
+    help="Show the version and exit.",
+)
+def front_door() -> None:
+    """Harvest, unify and search the metadata of photon and neutron facilities.
+
+    \b
+    First steps:
+      pan-commons demo                      demo facilities, harvest, search page
+      pan-commons sources list              which facilities are configured
+      pan-commons harvest                   fetch what is new from all of them
+      pan-commons search "SAXS lysozyme"    look for open data
+      pan-commons serve                     the query API and the search page
+    """
+
+
+def ours(error: BaseException) -> bool:
+    """Whether one of the rooms raised this on purpose."""
+    for module_name, class_name in ERROR_TREES:
+        module = sys.modules.get(module_name)
+        if module is not None and isinstance(error, getattr(module, class_name)):
+            return True
+    return False
+
+
+def first_of_ours(error: BaseException) -> BaseException | None:
+    """The first error of ours in a group that a task group raised, or the error itself."""
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            found = first_of_ours(inner)
+            if found is not None:
+                return found
+        return None
+    return error if ours(error) else None
+
+
+def report(error: BaseException, as_json: bool) -> int:
+    """Say in one sentence what went wrong; give the exit code."""
+    name, code = type(error).__name__, int(getattr(error, "exit_code", EXIT_FAILED))
+    if as_json:
+        emit_json({"error": {"name": name, "message": str(error)}})
+    click.echo(f"pan-commons: {error}", err=True)
+    return code
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line; gives the exit code. Never a trace for what is foreseen."""
+    as_json = "--json" in arguments
+    try:
+        code = front_door.main(list(arguments), prog_name="pan-commons", standalone_mode=False)
+    except click.exceptions.Exit as leave:
+        return leave.exit_code
+    except click.ClickException as misuse:
+        misuse.show()
+        return EXIT_WRONG_USE if isinstance(misuse, click.UsageError) else EXIT_FAILED
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("pan-commons: interrupted", err=True)
+        return 130
+    except (OSError, sqlite3.Error) as failure:
+        return report(failure, as_json)
+    except BaseException as error:
+        mine = first_of_ours(error)
+        if mine is None:
+            raise
+        return report(mine, as_json)
+    return code if isinstance(code, int) else 0
+
+
+def main() -> None:
+    """Entry point of the ``pan-commons`` command."""
+    logging.basicConfig(
+        level=os.environ.get("PAN_COMMONS_LOG", "WARNING").upper(),
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    raise SystemExit(run(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()
