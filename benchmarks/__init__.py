@@ -1,0 +1,1 @@
+"""Benchmarks: ratios to a peer or to the physical limit, measured within one run."""
