@@ -2,7 +2,9 @@
 
 MappingsError
 ├── MappingError      one record cannot be mapped (goes to quarantine, the run goes on)
-└── UnknownFormat     nobody maps this format (a configuration mistake)
+├── UnknownFormat     nobody maps this format (a configuration mistake)
+├── UnknownTechnique    an id that PaNET does not have
+└── UnreadableOntology  a file that is no PaNET
 """
 
 from __future__ import annotations
@@ -31,3 +33,11 @@ class MappingError(MappingsError):
 
 class UnknownFormat(MappingsError):
     """No crosswalk has this name."""
+
+
+class UnknownTechnique(MappingsError):
+    """PaNET has no term with this id."""
+
+
+class UnreadableOntology(MappingsError):
+    """A file given as PaNET cannot be read as one: not OWL, or not an acyclic graph of terms."""
