@@ -30,6 +30,10 @@ class MappingError(MappingsError):
         found = "nothing" if self.value is None else repr(self.value)
         super().__init__(f"{path}: found {found}, expected {expected}")
 
+    def __reduce__(self) -> tuple[type[MappingError], tuple[str, str | None, str]]:
+        """Travels between processes: crosswalks may run in one of their own."""
+        return type(self), (self.path, self.value, self.expected)
+
 
 class UnknownFormat(MappingsError):
     """No crosswalk has this name."""
