@@ -186,10 +186,10 @@ def bomb(exchange: Exchange, argument: str | None, answer: Answer) -> None:
 
 @kind("broken-gzip", "answer", "A07")
 def broken_gzip(exchange: Exchange, argument: str | None, answer: Answer) -> None:
-    """broken-gzip sends a gzip body whose checksum is wrong."""
-    packed = bytearray(gzip.compress(answer.body))
-    packed[-6] ^= 0xFF
-    answer.body = bytes(packed)
+    """broken-gzip sends a gzip body that is damaged in the middle."""
+    packed = gzip.compress(answer.body)
+    middle = len(packed) // 2
+    answer.body = packed[:middle] + b"\xff" * 32 + packed[middle + 32 :]
     answer.headers["Content-Encoding"] = "gzip"
 
 
