@@ -161,12 +161,10 @@ class Facility:
         if early is not None or self._oai is None:
             return early or Answer(b"", status=404)
         answer = self._oai.answer(exchange)
+        # A body to be cut is counted in the bytes of the document, so it goes out unpacked.
+        packed = "Content-Encoding" in answer.headers or answer.cut_after is not None
         accepted = exchange.headers.get("Accept-Encoding", "")
-        if (
-            self._oai.options.gzip
-            and "gzip" in accepted
-            and "Content-Encoding" not in answer.headers
-        ):
+        if self._oai.options.gzip and "gzip" in accepted and not packed:
             answer.body = gzip.compress(answer.body, 1)
             answer.headers["Content-Encoding"] = "gzip"
         return answer
