@@ -1,0 +1,85 @@
+"""Which addresses a harvest may connect to (faults I01, I02).
+
+The check sits where sockets are made, so the address tested is the address used, whatever a name
+resolved to a moment before and whatever spelling (``127.1``, ``0x7f000001``) it had.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from typing import Any
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+# Cloud metadata services; no catalogue lives there, so even internal sources may not ask them.
+METADATA_ADDRESSES = frozenset(
+    ipaddress.ip_address(text)
+    for text in ("169.254.169.254", "169.254.170.2", "100.100.100.200", "fd00:ec2::254")
+)
+# Carrier-grade NAT, 6to4 relay and documentation ranges are not "private" to every Python 3.11.
+_ALSO_PRIVATE = tuple(
+    ipaddress.ip_network(text)
+    for text in ("0.0.0.0/8", "100.64.0.0/10", "192.0.0.0/24", "198.18.0.0/15", "240.0.0.0/4")
+)
+_EMBEDDING = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("::/96"))
+
+
+class RefusedAddress(OSError):
+    """Raised inside aiohttp's connector; ``http.translate`` turns it into ForbiddenAddress."""
+
+    marker = "address not allowed"
+
+    def __init__(self, address: str, reason: str) -> None:
+        super().__init__(f"{self.marker}: {address} is {reason}")
+
+
+def reason_to_refuse(address: str, *, internal: bool) -> str | None:
+    """Say why ``address`` (a literal IP address) must not be connected to, or ``None``.
+
+    ``internal`` is the operator's word that private addresses are meant.
+    """
+    try:
+        ip = _inner(ipaddress.ip_address(address.split("%", 1)[0]))
+    except ValueError:
+        return "no IP address"
+    if ip in METADATA_ADDRESSES:
+        return "a metadata service"
+    if ip.is_multicast or ip.is_unspecified:
+        return "a multicast or unspecified address"
+    if internal:
+        return None
+    if ip.is_loopback:
+        return "a loopback address"
+    if ip.is_link_local:
+        return "a link-local address"
+    listed = isinstance(ip, ipaddress.IPv4Address) and any(ip in net for net in _ALSO_PRIVATE)
+    if listed or ip.is_private or ip.is_reserved or not ip.is_global:
+        return "a private or reserved address"
+    return None
+
+
+def _inner(ip: Address) -> Address:
+    """Unwrap an IPv4 address carried inside an IPv6 one (mapped, NAT64, 6to4, compatible)."""
+    if isinstance(ip, ipaddress.IPv4Address):
+        return ip
+    carried = ip.ipv4_mapped or ip.sixtofour
+    if carried is None and int(ip) > 1 and any(ip in net for net in _EMBEDDING):
+        carried = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+    return carried or ip
+
+
+class CheckedSockets:
+    """A socket factory for aiohttp that refuses addresses before connecting."""
+
+    def __init__(self, *, internal: bool) -> None:
+        self.internal = internal
+
+    def __call__(self, address_info: tuple[Any, ...]) -> socket.socket:
+        family, kind, protocol, _, peer = address_info
+        reason = reason_to_refuse(str(peer[0]), internal=self.internal)
+        if reason is not None:
+            raise RefusedAddress(str(peer[0]), reason)
+        made = socket.socket(family, kind, protocol)
+        made.setblocking(False)
+        return made

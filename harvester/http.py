@@ -1,0 +1,424 @@
+"""One shared way to fetch: polite, bounded, careful where it connects and what it tells.
+
+``Fetcher`` owns the connections of all sources. A request is one *attempt* after another: each
+reads its whole body inside the attempt, because bodies break after good headers (fault A07), and
+hands it to the protocol's reader whatever the HTTP status, because answers of the protocol travel
+with any (fault A09). Only when the reader finds no such answer is the status judged.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import random as random_module
+import ssl
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import aiohttp
+import anyio
+from yarl import URL
+
+from harvester.addresses import CheckedSockets, reason_to_refuse
+from harvester.bodies import ACCEPTED_ENCODINGS, Caps, decoder_for
+from harvester.credentials import Credential, Redactor, read_credential
+from harvester.errors import BadRedirect, ForbiddenAddress, HarvestError, TimedOut
+from harvester.failures import judge_status, translate
+from harvester.waiting import HostGate, Patience, Retrying, Sleep
+
+Answer = TypeVar("Answer")
+
+SOFTWARE = "pan-commons/0.1 (+https://www.panosc.eu)"
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_PERMANENT = frozenset({301, 308})
+# Enough of a body to name what it is when it is not what was asked for.
+_EXCERPT_BYTES = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of one attempt; queueing for the host is not counted (fault A05)."""
+
+    connect_s: float = 15.0
+    read_gap_s: float = 60.0
+    whole_s: float = 900.0
+    max_body_bytes: int = 1 << 30
+    max_ratio: float = 200.0
+    ratio_floor_bytes: int = 8 << 20
+    redirects: int = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How one source may be reached.
+
+    ``internal``: the operator says that private addresses are meant. ``ca_file``: certificates to
+    trust in addition; switching verification off is not offered (fault A12). ``pace_s``: least
+    seconds between the starts of two requests.
+    """
+
+    internal: bool = False
+    credential: Credential | None = None
+    ca_file: Path | None = None
+    pace_s: float | None = None
+    limits: Limits | None = None
+    patience: Patience | None = None
+
+
+def access_for(
+    url: str,
+    *,
+    internal: bool,
+    options: Mapping[str, Any],
+    environment: Mapping[str, str] = os.environ,
+) -> Access:
+    """Read a source's options ``pace_s``, ``timeout_s``, ``retries``, ``ca_file``, ``api_key_*``.
+
+    Raises:
+        MissingCredential: a key is named that is not there.
+    """
+    timeout_s, retries = options.get("timeout_s"), options.get("retries")
+    ca_file = options.get("ca_file")
+    return Access(
+        internal=internal,
+        credential=read_credential(options, origin_of(URL(url)), environment),
+        ca_file=Path(str(ca_file)) if ca_file else None,
+        pace_s=options.get("pace_s"),
+        limits=None if timeout_s is None else Limits(read_gap_s=float(timeout_s)),
+        patience=None if retries is None else Patience(attempts=int(retries) + 1),
+    )
+
+
+@dataclass(slots=True)
+class Response:
+    """One answer being read; use inside ``async with fetcher.open(...)``.
+
+    ``url`` is where it finally came from; ``moved_to`` the new address when every hop was a
+    permanent redirect. ``excerpt`` holds the first bytes once they were read.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    url: str
+    queue_s: float
+    charset: str | None = None
+    content_type: str = ""
+    moved_to: str | None = None
+    credential_lost_at: str | None = None
+    excerpt: bytes = b""
+    network_s: float = 0.0
+    _chunks: AsyncIterator[bytes] | None = field(default=None, repr=False)
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Yield the decoded body as it arrives.
+
+        Raises:
+            BrokenBody, TimedOut, BodyRefused, ConnectionFailed: as their names say.
+        """
+        assert self._chunks is not None
+        async for chunk in self._chunks:
+            if len(self.excerpt) < _EXCERPT_BYTES:
+                self.excerpt += chunk[: _EXCERPT_BYTES - len(self.excerpt)]
+            yield chunk
+
+    async def body(self) -> bytes:
+        """Read the whole decoded body."""
+        return b"".join([chunk async for chunk in self.chunks()])
+
+
+def origin_of(url: URL) -> tuple[str, str, int]:
+    """Scheme, host and port, by which credentials are bound (fault I05)."""
+    return (url.scheme.lower(), (url.host or "").lower(), url.port or 0)
+
+
+class Fetcher:
+    """The shared HTTP client; an async context manager.
+
+    Args:
+        contact: e-mail address for the User-Agent; ``None`` only for demo and tests.
+        limits, patience: defaults, which a source's ``Access`` may override.
+        at_once: requests to one host at the same time.
+        pace_s: default pace for a host.
+        sleep, random, now, monotonic: passed in so that tests neither wait nor patch.
+        resolver: passed to aiohttp; addresses are checked at connect time whatever it says.
+    """
+
+    def __init__(
+        self,
+        contact: str | None = None,
+        *,
+        limits: Limits | None = None,
+        patience: Patience | None = None,
+        at_once: int = 2,
+        pace_s: float = 0.0,
+        sleep: Sleep = anyio.sleep,
+        random: Callable[[], float] = random_module.random,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        monotonic: Callable[[], float] = time.monotonic,
+        resolver: aiohttp.abc.AbstractResolver | None = None,
+    ) -> None:
+        self.limits = limits or Limits()
+        self.patience = patience or Patience()
+        self.redactor = Redactor()
+        self.now = now
+        self.certificates: dict[str, datetime] = {}
+        self._user_agent = f"{SOFTWARE} {contact}" if contact else SOFTWARE
+        self._at_once = at_once
+        self._pace_s = pace_s
+        self._sleep = sleep
+        self._random = random
+        self._monotonic = monotonic
+        self._resolver = resolver
+        self._gates: dict[tuple[str, int], HostGate] = {}
+        self._sessions: dict[bool, aiohttp.ClientSession] = {}
+        self._tls: dict[Path | None, ssl.SSLContext] = {}
+        logging.getLogger("harvester").addFilter(self.redactor)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close all connections."""
+        logging.getLogger("harvester").removeFilter(self.redactor)
+        sessions, self._sessions = list(self._sessions.values()), {}
+        for session in sessions:
+            await session.close()
+
+    async def fetch(
+        self,
+        url: str,
+        read: Callable[[Response], Awaitable[Answer]],
+        *,
+        access: Access | None = None,
+        accept: str = "*/*",
+    ) -> Answer:
+        """Ask for ``url`` until ``read`` has made an answer of it.
+
+        Args:
+            url: percent-encoded already; it is sent as it is.
+            read: consumes the response whatever its status; raises ``NotTheProtocol`` when the
+                body is something else, and then the status decides what is wrong.
+
+        Raises:
+            HarvestError: see ``harvester.errors``.
+        """
+        access = access or Access()
+        retrying = self.retrying(url, access)
+        while True:
+            try:
+                async with self.open(url, access=access, accept=accept) as response:
+                    return await read(response)
+            except HarvestError as error:
+                await retrying.pause(error)
+
+    def retrying(self, url: str, access: Access) -> Retrying:
+        """The retry decision for one request, for callers that read while the body arrives."""
+        return Retrying(
+            access.patience or self.patience,
+            url=self.redactor.clean(url),
+            gate=self._gate(URL(url, encoded=True)),
+            sleep=self._sleep,
+            random=self._random,
+            now=self.now,
+        )
+
+    @asynccontextmanager
+    async def open(
+        self, url: str, *, access: Access | None = None, accept: str = "*/*"
+    ) -> AsyncIterator[Response]:
+        """Make one attempt: follow redirects by hand, check every hop, translate every failure.
+
+        ``NotTheProtocol`` raised inside the block is turned into what the status says.
+
+        Raises:
+            HarvestError: see ``harvester.errors``.
+        """
+        access = access or Access()
+        self.redactor.learn(access.credential)
+        limits = access.limits or self.limits
+        async with self._gate(URL(url, encoded=True)).turn(access.pace_s) as queue_s:
+            began = self._monotonic()
+            raw: aiohttp.ClientResponse | None = None
+            answer: Response | None = None
+            try:
+                raw, answer = await self._follow(url, access, accept, limits, queue_s)
+                answer._chunks = self._read(raw, answer, limits, began)
+                yield answer
+            except (aiohttp.ClientError, OSError, TimeoutError) as error:
+                asked = self.redactor.clean(str(raw.url) if raw is not None else url)
+                raise translate(error, asked, self.redactor.clean) from error
+            except HarvestError as error:
+                if answer is None:
+                    raise
+                judged = judge_status(answer, error, self.now(), self.redactor.clean)
+                if judged is error:
+                    raise
+                raise judged from error
+            finally:
+                if raw is not None:
+                    # An unread body would keep the socket; closing frees it on every path (A06).
+                    if raw.content.at_eof():
+                        raw.release()
+                    else:
+                        raw.close()
+
+    async def _follow(
+        self, url: str, access: Access, accept: str, limits: Limits, queue_s: float
+    ) -> tuple[aiohttp.ClientResponse, Response]:
+        """Send the request and follow redirects; gives the last answer, body unread."""
+        here = URL(url, encoded=True)
+        seen: set[str] = set()
+        permanent, lost_at = True, None
+        for hop in range(limits.redirects + 1):
+            self._check(here, access)
+            seen.add(str(here))
+            if access.credential is not None and origin_of(here) != access.credential.origin:
+                lost_at = lost_at or str(here.origin())
+            raw = await self._send(here, access, accept, limits)
+            target = raw.headers.get("Location")
+            if raw.status not in _REDIRECTS or not target:
+                self._note_certificate(here, raw)
+                moved = str(here.with_query(None)) if hop and permanent else None
+                return raw, Response(
+                    status=raw.status,
+                    headers=raw.headers,
+                    url=str(here),
+                    queue_s=queue_s,
+                    charset=raw.get_encoding() if raw.charset else None,
+                    content_type=raw.content_type.lower(),
+                    moved_to=moved,
+                    credential_lost_at=lost_at,
+                )
+            permanent = permanent and raw.status in _PERMANENT
+            raw.close()
+            here = self._next_hop(here, target)
+            if str(here) in seen:
+                break
+        raise BadRedirect("redirected in a circle or too often", url=self.redactor.clean(url))
+
+    async def _send(
+        self, here: URL, access: Access, accept: str, limits: Limits
+    ) -> aiohttp.ClientResponse:
+        headers = {"Accept": accept, "Accept-Encoding": ACCEPTED_ENCODINGS}
+        credential = access.credential
+        if credential is not None and origin_of(here) == credential.origin:
+            headers[credential.header] = credential.value
+        return await self._session(access.internal).get(
+            here,
+            headers=headers,
+            allow_redirects=False,
+            ssl=self._tls_context(access.ca_file) if here.scheme == "https" else True,
+            timeout=aiohttp.ClientTimeout(
+                total=None,
+                connect=limits.connect_s,
+                sock_connect=limits.connect_s,
+                sock_read=limits.read_gap_s,
+            ),
+        )
+
+    async def _read(
+        self, raw: aiohttp.ClientResponse, answer: Response, limits: Limits, began: float
+    ) -> AsyncIterator[bytes]:
+        """Decoded pieces of the body, timed and capped; only time on the network counts."""
+        caps = Caps(limits.max_body_bytes, limits.max_ratio, limits.ratio_floor_bytes)
+        decoder = decoder_for(raw.headers.get("Content-Encoding", ""), caps)
+        answer.network_s = self._monotonic() - began
+        while True:
+            asked = self._monotonic()
+            data = await raw.content.readany()
+            answer.network_s += self._monotonic() - asked
+            if answer.network_s > limits.whole_s:
+                raise TimedOut(
+                    f"took longer than {limits.whole_s:g} s in all",
+                    url=self.redactor.clean(answer.url),
+                    limit="whole",
+                )
+            if not data:
+                break
+            for piece in decoder.feed(data):
+                yield piece
+        decoder.close()
+
+    def _next_hop(self, here: URL, target: str) -> URL:
+        """Where a redirect leads; our query is kept when the target has none (fault A10)."""
+        try:
+            there = here.join(URL(target, encoded=True))
+        except ValueError as error:
+            raise BadRedirect("redirected to no address", url=self.redactor.clean(str(here))) from (
+                error
+            )
+        if not there.raw_query_string and here.raw_query_string:
+            there = URL(f"{there.with_fragment(None)}?{here.raw_query_string}", encoded=True)
+        return there.with_fragment(None)
+
+    def _check(self, here: URL, access: Access) -> None:
+        """Refuse other schemes, user info and literal addresses that are not allowed."""
+        shown = self.redactor.clean(str(here))
+        if here.scheme not in ("http", "https") or not here.host:
+            raise ForbiddenAddress("only http and https addresses with a host are asked", url=shown)
+        if here.user or here.password:
+            raise ForbiddenAddress("an address must not hold user or password", url=shown)
+        literal = here.host.replace(".", "").isdigit() and here.host.count(".") == 3
+        if literal or ":" in here.host:
+            reason = reason_to_refuse(here.host, internal=access.internal)
+            if reason is not None:
+                raise ForbiddenAddress(
+                    f"{here.host} is {reason}; list the source as internal if that is meant",
+                    url=shown,
+                )
+
+    def _note_certificate(self, here: URL, raw: aiohttp.ClientResponse) -> None:
+        """Remember when the host's certificate ends, so that operators hear of it before."""
+        if here.scheme != "https" or raw.connection is None or raw.connection.transport is None:
+            return
+        peer = raw.connection.transport.get_extra_info("peercert")
+        if peer and "notAfter" in peer:
+            ends = ssl.cert_time_to_seconds(peer["notAfter"])
+            self.certificates[here.host or ""] = datetime.fromtimestamp(ends, UTC)
+
+    def _gate(self, url: URL) -> HostGate:
+        key = ((url.host or "").lower(), url.port or 0)
+        if key not in self._gates:
+            self._gates[key] = HostGate(
+                self._at_once, self._pace_s, sleep=self._sleep, monotonic=self._monotonic
+            )
+        return self._gates[key]
+
+    def _session(self, internal: bool) -> aiohttp.ClientSession:
+        """Connections of internal sources are a pool apart: a checked source never reuses one."""
+        if internal not in self._sessions:
+            self._sessions[internal] = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(
+                    limit=0,
+                    resolver=self._resolver,
+                    socket_factory=CheckedSockets(internal=internal),
+                ),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=False,
+                headers={"User-Agent": self._user_agent},
+                trust_env=False,
+                read_bufsize=1 << 18,
+            )
+        return self._sessions[internal]
+
+    def _tls_context(self, ca_file: Path | None) -> ssl.SSLContext:
+        if ca_file not in self._tls:
+            context = ssl.create_default_context()
+            if ca_file is not None:
+                context.load_verify_locations(cafile=ca_file)
+            self._tls[ca_file] = context
+        return self._tls[ca_file]
