@@ -50,7 +50,10 @@ class PageCommit:
 
 @dataclass(frozen=True, slots=True)
 class PageReport:
-    """What a page changed: counts of raw records, and of entities given a new change number."""
+    """What a page changed: counts of raw records, and of entities given a new change number.
+
+    ``forgotten``: records turned away because they were erased on request (semantics 11.1).
+    """
 
     received: int = 0
     new: int = 0
@@ -60,6 +63,7 @@ class PageReport:
     quarantined: int = 0
     entities: int = 0
     last_change: int = 0
+    forgotten: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +155,10 @@ class StoredEntity:
 
     ``record`` is the merged JSON form with ``class``, ``key``, ``facility`` (first by trust),
     ``facilities``, ``provider``, ``provenance`` (field → source name). Relations are lists of
-    keys under ``datasets`` / ``documents``, and ``instrumentKey``. ``ordinal`` is a small integer
-    that stays with the key for ever (semantics 9.2).
+    keys of live entities under ``datasets`` / ``documents``, and ``instrumentKey``. ``ordinal`` is
+    a small integer that stays with the key for ever (semantics 9.2). Of a deleted entity ``record``
+    has only ``class``, ``key``, ``facility`` and ``facilities``. ``changed_at`` is when it got its
+    change number.
     """
 
     key: str
@@ -161,6 +167,7 @@ class StoredEntity:
     change: int
     deleted: bool
     record: Mapping[str, Any]
+    changed_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

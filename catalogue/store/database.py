@@ -1,0 +1,243 @@
+"""SQLite as the store uses it: connections, short transactions, errors in our own words.
+
+One connection a thread, WAL, a busy timeout; several processes may write (semantics 10.1). All of
+sqlite3's exceptions become ours here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import weakref
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from catalogue.errors import (
+    StoreBusy,
+    StoreDamaged,
+    StoreError,
+    StoreFull,
+    StoreReadOnly,
+)
+
+FILE_NAME = "store.sqlite"
+
+# Long enough for a neighbour's largest transaction (a change of an instrument with 300,000
+# Datasets took 6 s), short enough that a wedged process is noticed.
+BUSY_TIMEOUT_S = 30.0
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+_BY_CODE: dict[int, tuple[type[StoreError], str]] = {
+    sqlite3.SQLITE_PERM: (StoreReadOnly, "may not be written with our rights"),
+    sqlite3.SQLITE_READONLY: (StoreReadOnly, "cannot be written: read-only"),
+    sqlite3.SQLITE_CANTOPEN: (StoreReadOnly, "cannot be opened: is the folder there and writable?"),
+    sqlite3.SQLITE_AUTH: (StoreReadOnly, "may not be used with our rights"),
+    sqlite3.SQLITE_FULL: (StoreFull, "has no space left to grow"),
+    sqlite3.SQLITE_BUSY: (StoreBusy, "is locked by another process for too long; try again"),
+    sqlite3.SQLITE_LOCKED: (StoreBusy, "is locked by another process for too long; try again"),
+    sqlite3.SQLITE_PROTOCOL: (StoreBusy, "is locked by another process for too long; try again"),
+    sqlite3.SQLITE_CORRUPT: (StoreDamaged, "is damaged; restore a backup"),
+    sqlite3.SQLITE_NOTADB: (StoreDamaged, "is not a store of ours, or is damaged"),
+    sqlite3.SQLITE_FORMAT: (StoreDamaged, "is damaged; restore a backup"),
+    sqlite3.SQLITE_IOERR: (StoreError, "could not be read or written: the disk reports an error"),
+    sqlite3.SQLITE_NOMEM: (StoreError, "could not be used: out of memory"),
+    sqlite3.SQLITE_TOOBIG: (StoreError, "refused a record over SQLite's size limit"),
+    sqlite3.SQLITE_INTERRUPT: (StoreError, "was interrupted"),
+}
+
+# sqlite3's branch for mistakes of ours (bad SQL, use after close): those must surface as they are.
+PROGRAMMING_MISTAKES = (
+    sqlite3.ProgrammingError,
+    sqlite3.NotSupportedError,
+    sqlite3.InterfaceError,
+)
+
+
+def translate(error: sqlite3.Error, path: Path) -> Exception:
+    """Our exception for one of SQLite's; a programming mistake comes back unchanged."""
+    if isinstance(error, PROGRAMMING_MISTAKES):
+        return error
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is not None:
+        known = _BY_CODE.get(code & 0xFF)
+        if known is not None:
+            kind, says = known
+            return kind(f"{path} {says} ({error})")
+    if isinstance(error, sqlite3.IntegrityError):
+        return StoreError(f"{path} refused a row: {error}")
+    return StoreError(f"{path}: {error}")
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Turn SQLite's (and the file system's) exceptions into ours, with the cause kept."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        ours = translate(error, path)
+        if ours is error:
+            raise
+        raise ours from error
+    except OSError as error:
+        if error.errno in _FULL:
+            raise StoreFull(f"{path} has no space left to grow ({error})") from error
+        raise StoreReadOnly(f"{path} cannot be used: {error}") from error
+
+
+_FULL = (28, 122)  # ENOSPC, EDQUOT
+
+
+class _Connection(sqlite3.Connection):
+    """Can be referred to weakly, and closes itself when its thread is gone."""
+
+    def __del__(self) -> None:
+        self.close()
+
+
+class Database:
+    """The connections of one process to one file; a connection for each thread that asks."""
+
+    def __init__(self, path: Path, *, read_only: bool, busy_timeout_s: float) -> None:
+        self.path = path
+        self.read_only = read_only
+        self._busy_timeout_s = busy_timeout_s
+        self._local = threading.local()
+        self._all: weakref.WeakSet[_Connection] = weakref.WeakSet()
+        self._lock = threading.Lock()
+
+    def connection(self) -> sqlite3.Connection:
+        """This thread's connection, made when first asked for (and again after a fork)."""
+        held: tuple[int, _Connection] | None = getattr(self._local, "held", None)
+        if held is not None and held[0] == os.getpid():
+            return held[1]
+        with translated(self.path):
+            made = self._connect()
+        self._local.held = (os.getpid(), made)
+        with self._lock:
+            self._all.add(made)
+        return made
+
+    def _connect(self) -> _Connection:
+        if not self.read_only:
+            return self._configured(self.path.as_uri())
+        try:
+            return self._configured(self.path.as_uri() + "?mode=ro")
+        except sqlite3.OperationalError:
+            # WAL needs a -shm file beside it, which a read-only file system cannot give.
+            return self._configured(self.path.as_uri() + "?mode=ro&immutable=1")
+
+    def _configured(self, uri: str) -> _Connection:
+        connection = sqlite3.connect(
+            uri,
+            uri=True,
+            timeout=self._busy_timeout_s,
+            isolation_level=None,
+            check_same_thread=False,
+            factory=_Connection,
+            cached_statements=256,
+        )
+        if not self.read_only:
+            # Only takes effect on a file without tables: pages freed later can be given back in
+            # small steps, while others write (``index compact``).
+            connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
+            connection.execute("PRAGMA journal_mode=WAL")
+            # A commit survives the death of the process; a power cut may take the last ones, but
+            # never half of one, and the checkpoint goes with its records.
+            connection.execute("PRAGMA synchronous=NORMAL")
+            connection.execute("PRAGMA wal_autocheckpoint=4000")
+            connection.execute("PRAGMA journal_size_limit=67108864")
+        else:
+            connection.execute("PRAGMA schema_version")
+        connection.execute("PRAGMA cache_size=-65536")
+        connection.execute("PRAGMA temp_store=MEMORY")
+        return connection
+
+    @contextmanager
+    def read(self) -> Iterator[sqlite3.Connection]:
+        """One snapshot for several SELECTs."""
+        connection = self.connection()
+        with translated(self.path):
+            if connection.in_transaction:
+                yield connection
+                return
+            connection.execute("BEGIN")
+            try:
+                yield connection
+            finally:
+                connection.rollback()
+
+    @contextmanager
+    def write(self) -> Iterator[sqlite3.Connection]:
+        """One transaction that holds the write lock from its start: all of it or nothing."""
+        if self.read_only:
+            raise StoreReadOnly(f"{self.path} was opened for reading only")
+        connection = self.connection()
+        with translated(self.path):
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                # SQLite has already rolled back after a full disk and the like.
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+    def close(self) -> None:
+        """Close every thread's connection."""
+        with self._lock:
+            for connection in list(self._all):
+                connection.close()
+            self._all.clear()
+        self._local = threading.local()
+
+
+def as_list(values: Iterable[object]) -> str:
+    """Values as the JSON array that ``json_each(?)`` takes."""
+    return orjson.dumps(values if isinstance(values, list) else list(values)).decode()
+
+
+def dump(value: object) -> str:
+    """A value as JSON text."""
+    return orjson.dumps(value).decode()
+
+
+def micros(instant: datetime) -> int:
+    """Microseconds since 1970 of an aware instant."""
+    return (instant - _EPOCH) // _MICROSECOND
+
+
+def instant(microseconds: int) -> datetime:
+    """The aware UTC instant of microseconds since 1970."""
+    return _EPOCH + timedelta(microseconds=microseconds)
+
+
+def instant_or_none(microseconds: int | None) -> datetime | None:
+    """As ``instant``, and nothing for nothing."""
+    return None if microseconds is None else instant(microseconds)
+
+
+def take(connection: sqlite3.Connection, sequence: str, count: int) -> int:
+    """Reserve ``count`` numbers of a sequence inside a transaction; the last one before them."""
+    row = connection.execute("SELECT last FROM sequences WHERE name = ?", (sequence,)).fetchone()
+    before = int(row[0])
+    if count:
+        connection.execute(
+            "UPDATE sequences SET last = ? WHERE name = ?", (before + count, sequence)
+        )
+    return before
+
+
+def rows(
+    connection: sqlite3.Connection, statement: str, values: Sequence[Any] = ()
+) -> list[tuple[Any, ...]]:
+    """All rows of a SELECT."""
+    return connection.execute(statement, values).fetchall()

@@ -1,0 +1,287 @@
+"""Merged entities as they are read: for hydration, includes, the engines (semantics 1.2, 10.3)."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, cast
+
+import orjson
+
+from catalogue.records import Change, EntityClass, StoredEntity
+from catalogue.store.configuration import facility_names, providers
+from catalogue.store.database import as_list, instant, rows
+from catalogue.store.parts import (
+    CLASS_NAMES,
+    CLASSES,
+    DATASET,
+    DATASETS,
+    DOCUMENT,
+    INSTRUMENTS,
+    RELATIONS,
+)
+from mappings.identifiers import entity_key
+
+_COLUMNS = (
+    "e.ordinal, e.key, e.class, e.change, e.live, e.changed_at, e.body, p.body, s.name, s.facility"
+)
+_PARTS = "LEFT JOIN parts p ON p.id = e.part LEFT JOIN sources s ON s.id = p.source"
+# Not fields that a source gives, so nobody is named for them.
+_NOT_GIVEN = ("class", "key", "facility")
+
+
+class _Raw(NamedTuple):
+    ordinal: int
+    key: str
+    entity_class: int
+    change: int
+    live: int
+    changed_at: int
+    body: bytes | None
+    part: bytes | None
+    source: str | None
+    facility: str | None
+
+
+def by_keys(connection: sqlite3.Connection, keys: Iterable[str]) -> dict[str, StoredEntity]:
+    """Entities by key, deleted ones included; keys nobody has are left out."""
+    return {item.key: item for item in _filled(connection, _by_keys(connection, keys)).values()}
+
+
+def find(
+    connection: sqlite3.Connection, entity_class: EntityClass, pid: str
+) -> tuple[StoredEntity, ...]:
+    """Live entities of a class that a pid may mean, whichever writing, at whichever facility."""
+    keys = {entity_key(entity_class, pid, name) for name in facility_names(connection)}
+    found = rows(
+        connection,
+        "SELECT e.key FROM json_each(?1) j CROSS JOIN entities e ON e.key = j.value"
+        " WHERE e.live = 1 UNION "
+        "SELECT e.key FROM json_each(?1) j CROSS JOIN aliases a ON a.alias = j.value"
+        " CROSS JOIN entities e ON e.ordinal = a.entity WHERE e.live = 1",
+        (as_list(sorted(keys)),),
+    )
+    entities = by_keys(connection, [key for (key,) in found])
+    return tuple(entities[key] for key in sorted(entities))
+
+
+def changes_since(connection: sqlite3.Connection, number: int, limit: int) -> list[Change]:
+    """The next lines of the outbox after a change number, in order of their numbers."""
+    found = [
+        _Raw(*row)
+        for row in rows(
+            connection,
+            # Constants only; the order by number is that of the index.
+            f"SELECT {_COLUMNS} FROM entities e {_PARTS}"  # noqa: S608
+            " WHERE e.change > ? ORDER BY e.change LIMIT ?",
+            (number, limit),
+        )
+    ]
+    return _changes(connection, found)
+
+
+def changes_of(connection: sqlite3.Connection, keys: Iterable[str]) -> dict[str, Change]:
+    """As ``changes_since``, for entities named by key."""
+    found = _changes(connection, _by_keys(connection, keys))
+    return {change.entity.key: change for change in found}
+
+
+def _changes(connection: sqlite3.Connection, found: Sequence[_Raw]) -> list[Change]:
+    documents = [row.ordinal for row in found if row.entity_class == DOCUMENT and row.live]
+    children = _live_pairs(connection, documents, DATASETS, "parent")
+    have = {row.ordinal for row in found}
+    missing = {child for many in children.values() for child in many} - have
+    raw = [*found, *_by_ordinals(connection, missing)]
+    containers = _containers(connection, found)
+    keys = {row.ordinal: row.key for row in raw}
+    keys |= _keys(connection, {p for many in containers.values() for p in many} - keys.keys())
+    entities = _filled(connection, raw, children)
+    return [
+        Change(
+            entities[row.ordinal],
+            tuple(entities[child] for child in children.get(row.ordinal, ())),
+            tuple(keys[parent] for parent in containers.get(row.ordinal, ())),
+        )
+        for row in found
+    ]
+
+
+def related(
+    connection: sqlite3.Connection, keys: Iterable[str], relation: str, *, up: bool
+) -> dict[str, tuple[str, ...]]:
+    """Keys of live entities at the other end of a relation, by each of the given keys."""
+    side = "child" if up else "parent"
+    raw = _ordinals(connection, keys)
+    pairs = _live_pairs(connection, list(raw), RELATIONS[relation], side)
+    names = _keys(connection, {other for many in pairs.values() for other in many})
+    return {
+        key: tuple(names[other] for other in pairs.get(ordinal, ())) for ordinal, key in raw.items()
+    }
+
+
+def count(connection: sqlite3.Connection, entity_class: EntityClass, *, derived: bool) -> int:
+    """Live entities of a class; derived Datasets only where asked for (semantics 1.3)."""
+    found = connection.execute(
+        "SELECT sum(live) FROM counters WHERE class = ? AND derived <= ?",
+        (CLASSES[entity_class], int(derived)),
+    ).fetchone()
+    return int(found[0])
+
+
+def last_change(connection: sqlite3.Connection) -> int:
+    """The newest change number; 0 in an empty store."""
+    row = connection.execute("SELECT last FROM sequences WHERE name = 'change'").fetchone()
+    return int(row[0])
+
+
+def _by_keys(connection: sqlite3.Connection, keys: Iterable[str]) -> list[_Raw]:
+    found = rows(
+        connection,
+        f"SELECT {_COLUMNS} FROM json_each(?) j"  # noqa: S608
+        f" CROSS JOIN entities e ON e.key = j.value {_PARTS} WHERE e.change IS NOT NULL",
+        (as_list(keys),),
+    )
+    return [_Raw(*row) for row in found]
+
+
+def _by_ordinals(connection: sqlite3.Connection, ordinals: Iterable[int]) -> list[_Raw]:
+    wanted = sorted(ordinals)
+    if not wanted:
+        return []
+    found = rows(
+        connection,
+        f"SELECT {_COLUMNS} FROM json_each(?) j"  # noqa: S608
+        f" CROSS JOIN entities e ON e.ordinal = j.value {_PARTS} WHERE e.change IS NOT NULL",
+        (as_list(wanted),),
+    )
+    return [_Raw(*row) for row in found]
+
+
+def _ordinals(connection: sqlite3.Connection, keys: Iterable[str]) -> dict[int, str]:
+    return dict(
+        rows(
+            connection,
+            "SELECT e.ordinal, e.key FROM json_each(?) j CROSS JOIN entities e ON e.key = j.value",
+            (as_list(keys),),
+        )
+    )
+
+
+def _keys(connection: sqlite3.Connection, ordinals: Iterable[int]) -> dict[int, str]:
+    wanted = sorted(ordinals)
+    if not wanted:
+        return {}
+    return dict(
+        rows(
+            connection,
+            "SELECT e.ordinal, e.key FROM json_each(?) j"
+            " CROSS JOIN entities e ON e.ordinal = j.value",
+            (as_list(wanted),),
+        )
+    )
+
+
+def _live_pairs(
+    connection: sqlite3.Connection, ordinals: Sequence[int], relation: int, side: str
+) -> dict[int, list[int]]:
+    """Live entities at the other end, by ordinal, in order of their ordinals."""
+    if not ordinals:
+        return {}
+    other = "child" if side == "parent" else "parent"
+    found = rows(
+        connection,
+        f"SELECT DISTINCT j.value, l.{other} FROM json_each(?) j"  # noqa: S608
+        f" CROSS JOIN links l ON l.{side} = j.value AND l.relation = ?"
+        f" CROSS JOIN entities e ON e.ordinal = l.{other} WHERE e.live = 1",
+        (as_list(list(ordinals)), relation),
+    )
+    pairs: dict[int, list[int]] = defaultdict(list)
+    for one, another in sorted(found):
+        pairs[one].append(another)
+    return pairs
+
+
+def _containers(connection: sqlite3.Connection, found: Sequence[_Raw]) -> dict[int, list[int]]:
+    """Live Documents of Datasets and live Datasets of Instruments."""
+    datasets = [row.ordinal for row in found if row.entity_class == DATASET]
+    others = [row.ordinal for row in found if row.entity_class not in (DATASET, DOCUMENT)]
+    return {
+        **_live_pairs(connection, datasets, DATASETS, "child"),
+        **_live_pairs(connection, others, INSTRUMENTS, "child"),
+    }
+
+
+def _filled(
+    connection: sqlite3.Connection,
+    found: Sequence[_Raw],
+    children: Mapping[int, list[int]] | None = None,
+) -> dict[int, StoredEntity]:
+    """Entities by ordinal, with relations, instrument and provider as they are now."""
+    documents = [row.ordinal for row in found if row.entity_class == DOCUMENT and row.live]
+    datasets = [row.ordinal for row in found if row.entity_class == DATASET and row.live]
+    if children is None:
+        children = _live_pairs(connection, documents, DATASETS, "parent")
+    parents = _live_pairs(connection, datasets, DATASETS, "child")
+    instruments = _live_pairs(connection, datasets, INSTRUMENTS, "parent")
+    keys = {row.ordinal: row.key for row in found}
+    related_ordinals = {o for pairs in (children, parents) for many in pairs.values() for o in many}
+    keys |= _keys(connection, related_ordinals - keys.keys())
+    shown = {
+        row.ordinal: _record(row)
+        for row in _by_ordinals(connection, {o for many in instruments.values() for o in many})
+    }
+    urls = providers(connection)
+    entities = {}
+    for row in found:
+        record = _record(row)
+        record["provider"] = urls.get(record.get("facility", ""), "")
+        if not row.live:
+            pass
+        elif row.entity_class == DOCUMENT:
+            record["datasets"] = [keys[child] for child in children.get(row.ordinal, ())]
+        elif row.entity_class == DATASET:
+            record["documents"] = [keys[parent] for parent in parents.get(row.ordinal, ())]
+            if row.ordinal in instruments:
+                _fill_instrument(record, shown[instruments[row.ordinal][0]])
+        entities[row.ordinal] = StoredEntity(
+            key=row.key,
+            entity_class=cast(EntityClass, CLASS_NAMES[row.entity_class]),
+            ordinal=row.ordinal,
+            change=row.change,
+            deleted=not row.live,
+            record=record,
+            changed_at=instant(row.changed_at),
+        )
+    return entities
+
+
+def _record(row: _Raw) -> dict[str, Any]:
+    """The merged JSON form; a tombstone says no more than what it was, and whose."""
+    if not row.live:
+        held = orjson.loads(row.body) if row.body else {}
+        facilities = held.get("facilities") or ([row.facility] if row.facility else [])
+        return {
+            "class": CLASS_NAMES[row.entity_class],
+            "key": row.key,
+            "facilities": facilities,
+            **({"facility": facilities[0]} if facilities else {}),
+        }
+    if row.body is not None:
+        return cast(dict[str, Any], orjson.loads(row.body))
+    record: dict[str, Any] = orjson.loads(row.part or b"{}")
+    given = dict.fromkeys(record, row.source)
+    for name in _NOT_GIVEN:
+        given.pop(name, None)
+    record["provenance"] = given
+    record["facility"] = row.facility
+    record["facilities"] = [row.facility]
+    return record
+
+
+def _fill_instrument(record: dict[str, Any], instrument: Mapping[str, Any]) -> None:
+    """The Dataset's instrument as the Instrument itself says it is."""
+    names = ("pid", "name", "facility", "key")
+    current = {name: instrument[name] for name in names if name in instrument}
+    record["instrument"] = {**(record.get("instrument") or {}), **current}
+    record["instrumentKey"] = instrument["key"]

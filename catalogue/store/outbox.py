@@ -1,0 +1,453 @@
+"""Merged entities and their change numbers (semantics 1.2-1.6): what the engines follow.
+
+``settle`` is called once in each transaction that touched parts or links. It merges what was
+touched, lets derived Datasets give way, and gives a change number to every entity that is another
+now, and to every live entity that contains one.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import orjson
+
+from catalogue.store.configuration import SourceRow, source_rows
+from catalogue.store.database import as_list, instant, rows, take
+from catalogue.store.parts import (
+    DATASET,
+    DATASETS,
+    DOCUMENT,
+    INSTRUMENT,
+    INSTRUMENTS,
+    Touched,
+    aliases_of,
+    content_hash,
+)
+from mappings.merging import SourceEntity, merge_entities
+
+# Distinct things that one source may say of one entity before the oldest are left out: guards
+# against a source whose every record describes the same instrument a little differently.
+MAX_DISTINCT_PARTS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """How many entities got a change number, and the last one given."""
+
+    entities: int
+    last_change: int
+
+
+class _Row(NamedTuple):
+    """An entity's row before."""
+
+    ordinal: int
+    key: str
+    entity_class: int
+    change: int | None
+    live: int
+    derived: int
+    hash: bytes | None
+    part: int | None
+    body: bytes | None
+
+
+class _Content(NamedTuple):
+    """What the parts of an entity amount to."""
+
+    hash: bytes | None
+    part: int | None
+    body: bytes | None
+    derived: int
+    aliases: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class _Work:
+    """Entities that are another than before, and whether each was live then; those that came or
+    went, with their class; Documents whose Datasets, and Datasets that, have to be looked at for
+    §1.3; how the numbers of live entities move."""
+
+    changed: set[int] = field(default_factory=set)
+    was_live: dict[int, int] = field(default_factory=dict)
+    came_or_went: dict[int, int] = field(default_factory=dict)
+    documents: set[int] = field(default_factory=set)
+    derived: set[int] = field(default_factory=set)
+    counts: Counter[tuple[int, int]] = field(default_factory=Counter)
+
+
+def settle(connection: sqlite3.Connection, touched: Touched, now: int) -> Settled:
+    """Bring entities in line with their parts and number what changed.
+
+    Args:
+        touched: what ``parts.replace`` found, of one or more sources.
+        now: microseconds since 1970, kept with each change.
+    """
+    sources = source_rows(connection)
+    work = _Work()
+    first = _insert_fresh(connection, touched, now, work)
+    _merge_touched(connection, touched, sources, work)
+    for link in touched.links:
+        if link.relation == DATASETS:
+            work.documents.add(link.parent)
+    for link in touched.fresh_links:
+        if link.relation == DATASETS and not touched.fresh[link.child][0].derived:
+            work.documents.add(link.parent)
+    _derived_give_way(connection, work)
+    bumped = _containing(connection, touched, work)
+    last = _number(connection, bumped, now)
+    _count(connection, work.counts)
+    return Settled(entities=len(touched.fresh) + len(bumped), last_change=last or first)
+
+
+def merge_again(connection: sqlite3.Connection, sources: Sequence[int], now: int) -> Settled:
+    """Merge everything that some sources speak of: their trust or facility is another."""
+    touched = Touched("")
+    found = rows(
+        connection,
+        "SELECT DISTINCT p.entity FROM parts p WHERE p.source IN (SELECT value FROM json_each(?))",
+        (as_list(sources),),
+    )
+    touched.entities = {entity for (entity,) in found}
+    return settle(connection, touched, now)
+
+
+def _insert_fresh(connection: sqlite3.Connection, touched: Touched, now: int, work: _Work) -> int:
+    """Entities that nobody had named before: their rows are written once, with their number."""
+    before = take(connection, "change", len(touched.fresh))
+    values = []
+    aliases: list[tuple[str, int]] = []
+    change = before
+    for ordinal, (part, number) in touched.fresh.items():
+        change += 1
+        values.append(
+            (
+                ordinal,
+                part.key,
+                part.entity_class,
+                change,
+                1,
+                int(part.derived),
+                now,
+                part.content,
+                number,
+            )
+        )
+        work.counts[part.entity_class, int(part.derived)] += 1
+        aliases.extend((alias, ordinal) for alias in part.aliases)
+    connection.executemany(
+        "INSERT INTO entities (ordinal, key, class, change, live, derived, changed_at, hash, part)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        values,
+    )
+    if aliases:
+        connection.executemany("INSERT OR IGNORE INTO aliases VALUES (?, ?)", aliases)
+    return change
+
+
+def _merge_touched(
+    connection: sqlite3.Connection,
+    touched: Touched,
+    sources: Mapping[int, SourceRow],
+    work: _Work,
+) -> None:
+    """Merge the parts of entities; write those that are another now."""
+    if not touched.entities:
+        return
+    before = _rows(connection, touched.entities)
+    found = _distinct_parts(connection, touched.entities)
+    updates: list[tuple[Any, ...]] = []
+    for row in before:
+        work.was_live[row.ordinal] = row.live
+        content = _merged(found.get(row.ordinal, ()), sources)
+        if content.hash == row.hash and content.part == row.part and content.body == row.body:
+            continue
+        updates.append(
+            (
+                content.hash,
+                content.part,
+                content.body if content.hash else _gone_body(row, touched.facility),
+                int(content.derived),
+                row.ordinal,
+            )
+        )
+        if content.hash != row.hash:
+            work.changed.add(row.ordinal)
+            _replace_aliases(connection, row.ordinal, content.aliases)
+        presence = (content.hash is not None, content.derived)
+        if presence != (row.hash is not None, row.derived):
+            work.came_or_went[row.ordinal] = row.entity_class
+        if row.entity_class == DATASET and (row.derived or content.derived):
+            work.derived.add(row.ordinal)
+        # Whether a derived Dataset gives way is decided when all are in place.
+        live = int(content.hash is not None)
+        work.counts[row.entity_class, row.derived] -= row.live
+        work.counts[row.entity_class, content.derived] += live
+    connection.executemany(
+        "UPDATE entities SET hash = ?1, part = ?2, body = ?3, derived = ?4,"
+        " live = ?1 IS NOT NULL WHERE ordinal = ?5",
+        updates,
+    )
+
+
+def _gone_body(row: _Row, facility: str) -> bytes | None:
+    """What a tombstone keeps: whose record it was. One that nobody had is no tombstone."""
+    if row.hash is None:
+        return row.body
+    held = orjson.loads(row.body)["facilities"] if row.body else [facility]
+    return orjson.dumps({"facilities": held})
+
+
+def _rows(connection: sqlite3.Connection, ordinals: Iterable[int]) -> list[_Row]:
+    found = rows(
+        connection,
+        "SELECT e.ordinal, e.key, e.class, e.change, e.live, e.derived, e.hash, e.part, e.body"
+        " FROM json_each(?) j CROSS JOIN entities e ON e.ordinal = j.value",
+        (as_list(sorted(ordinals)),),
+    )
+    return [_Row(*row) for row in found]
+
+
+class _Distinct(NamedTuple):
+    """One of the things a source says, as its newest record says it."""
+
+    number: int
+    source: int
+    harvested_at: int
+    body: bytes
+
+
+def _distinct_parts(
+    connection: sqlite3.Connection, ordinals: Iterable[int]
+) -> dict[int, list[_Distinct]]:
+    """The distinct parts of each entity, newest first within a source.
+
+    The recursion hops from one distinct hash to the next through the index, so that an instrument
+    repeated by 100,000 records costs no more than one that is named once.
+    """
+    found = rows(
+        connection,
+        """
+        WITH RECURSIVE
+        hops (entity, source, hash) AS (
+            SELECT j.value, s.id,
+                (SELECT min(p.hash) FROM parts p WHERE p.entity = j.value AND p.source = s.id)
+            FROM json_each(?1) j CROSS JOIN sources s
+            UNION ALL
+            SELECT entity, source,
+                (SELECT min(p.hash) FROM parts p
+                 WHERE p.entity = hops.entity AND p.source = hops.source AND p.hash > hops.hash)
+            FROM hops WHERE hash IS NOT NULL
+        ),
+        newest (id) AS (
+            SELECT (SELECT max(p.id) FROM parts p
+                    WHERE p.entity = hops.entity AND p.source = hops.source
+                    AND p.hash = hops.hash)
+            FROM hops WHERE hash IS NOT NULL
+        )
+        SELECT p.entity, p.id, p.source, r.harvested_at, p.body
+        FROM newest n CROSS JOIN parts p ON p.id = n.id JOIN records r ON r.id = p.record
+        ORDER BY p.id DESC
+        """,
+        (as_list(sorted(ordinals)),),
+    )
+    parts: dict[int, list[_Distinct]] = defaultdict(list)
+    for entity, *rest in found:
+        if len(parts[entity]) < MAX_DISTINCT_PARTS:
+            parts[entity].append(_Distinct(*rest))
+    return parts
+
+
+def _merged(parts: Sequence[_Distinct], sources: Mapping[int, SourceRow]) -> _Content:
+    """Merge the distinct parts of one entity; a derived part counts only where no other is."""
+    if not parts:
+        return _Content(None, None, None, 0, ())
+    stated = [(part, orjson.loads(part.body)) for part in parts]
+    real = [(part, entity) for part, entity in stated if not entity.get("derived")]
+    derived = int(not real)
+    chosen = real or stated
+    aliases = {
+        alias
+        for part, entity in chosen
+        for alias in aliases_of(entity, sources[part.source].facility)
+    }
+    if len(chosen) == 1:
+        part = chosen[0][0]
+        digest = content_hash(part.body, (sources[part.source].facility,))
+        return _Content(digest, part.number, None, derived, tuple(sorted(aliases)))
+    merged = merge_entities(
+        [
+            SourceEntity(
+                source=sources[part.source].name,
+                facility=sources[part.source].facility,
+                trust=sources[part.source].trust,
+                harvested_at=instant(part.harvested_at).isoformat(),
+                entity=entity,
+            )
+            for part, entity in chosen
+        ]
+    )
+    body = orjson.dumps(merged, option=orjson.OPT_SORT_KEYS)
+    facilities = merged["facilities"]
+    content = {
+        name: value for name, value in merged.items() if name not in ("provenance", "facilities")
+    }
+    digest = content_hash(orjson.dumps(content, option=orjson.OPT_SORT_KEYS), facilities)
+    return _Content(digest, None, body, derived, tuple(sorted(aliases)))
+
+
+def _replace_aliases(connection: sqlite3.Connection, ordinal: int, aliases: Sequence[str]) -> None:
+    connection.execute("DELETE FROM aliases WHERE entity = ?", (ordinal,))
+    if aliases:
+        connection.executemany(
+            "INSERT OR IGNORE INTO aliases VALUES (?, ?)", [(alias, ordinal) for alias in aliases]
+        )
+
+
+def _derived_give_way(connection: sqlite3.Connection, work: _Work) -> None:
+    """A derived Dataset hides while a Document that has it has a real one, and returns after
+    (semantics 1.3)."""
+    datasets = [o for o, kind in work.came_or_went.items() if kind == DATASET]
+    work.documents |= _parents(connection, datasets, DATASETS)
+    candidates = set(work.derived)
+    if work.documents:
+        found = rows(
+            connection,
+            "SELECT DISTINCT c.ordinal FROM json_each(?) j"
+            " CROSS JOIN links l ON l.parent = j.value AND l.relation = ?"
+            " CROSS JOIN entities c ON c.ordinal = l.child WHERE c.derived = 1",
+            (as_list(sorted(work.documents)), DATASETS),
+        )
+        candidates |= {ordinal for (ordinal,) in found}
+    if not candidates:
+        return
+    verdicts = rows(
+        connection,
+        """
+        SELECT e.ordinal, e.live, e.hash IS NOT NULL AND NOT EXISTS (
+            SELECT 1 FROM links up
+            JOIN links down ON down.parent = up.parent AND down.relation = up.relation
+            JOIN entities other ON other.ordinal = down.child
+            WHERE up.child = e.ordinal AND up.relation = ?
+            AND other.derived = 0 AND other.hash IS NOT NULL)
+        FROM json_each(?) j CROSS JOIN entities e ON e.ordinal = j.value WHERE e.derived = 1
+        """,
+        (DATASETS, as_list(sorted(candidates))),
+    )
+    flips = [(live, ordinal) for ordinal, was, live in verdicts if was != live]
+    connection.executemany("UPDATE entities SET live = ? WHERE ordinal = ?", flips)
+    for live, ordinal in flips:
+        work.was_live.setdefault(ordinal, 1 - live)
+        work.counts[DATASET, 1] += 1 if live else -1
+        work.changed.add(ordinal)
+        work.came_or_went[ordinal] = DATASET
+
+
+def _containing(connection: sqlite3.Connection, touched: Touched, work: _Work) -> set[int]:
+    """What needs a change number: whatever changed, and whatever live contains it (1.5).
+
+    A relation that began or ended, and a Document that came or went, change the lists of related
+    keys that both ends show.
+    """
+    changed = work.changed
+    bumped: set[int] = set()
+    datasets: set[int] = set()
+    instruments: set[int] = set()
+    kinds = _classes(connection, changed)
+    for ordinal, kind in kinds.items():
+        if kind == DATASET:
+            datasets.add(ordinal)
+        elif kind == INSTRUMENT:
+            instruments.add(ordinal)
+    for link in touched.links:
+        bumped.add(link.parent)
+        if link.relation == DATASETS:
+            bumped.add(link.child)
+        else:
+            datasets.add(link.parent)
+    users = _parents(connection, instruments, INSTRUMENTS)
+    bumped |= users
+    datasets |= users
+    bumped |= _parents(connection, datasets, DATASETS)
+    documents = [o for o, kind in work.came_or_went.items() if kind == DOCUMENT]
+    bumped |= _children(connection, documents, DATASETS)
+    # What was live and is not gets a tombstone; what came and went unseen gets nothing.
+    gone = {ordinal for ordinal in changed if work.was_live.get(ordinal)}
+    # A fresh entity has its number already.
+    return (_live(connection, bumped | changed) | gone) - touched.fresh.keys()
+
+
+def _classes(connection: sqlite3.Connection, ordinals: Iterable[int]) -> dict[int, int]:
+    found = sorted(ordinals)
+    if not found:
+        return {}
+    return dict(
+        rows(
+            connection,
+            "SELECT e.ordinal, e.class FROM json_each(?) j"
+            " CROSS JOIN entities e ON e.ordinal = j.value",
+            (as_list(found),),
+        )
+    )
+
+
+def _parents(connection: sqlite3.Connection, ordinals: Iterable[int], relation: int) -> set[int]:
+    found = sorted(ordinals)
+    if not found:
+        return set()
+    parents = rows(
+        connection,
+        "SELECT DISTINCT l.parent FROM json_each(?) j"
+        " CROSS JOIN links l ON l.child = j.value AND l.relation = ?",
+        (as_list(found), relation),
+    )
+    return {parent for (parent,) in parents}
+
+
+def _children(connection: sqlite3.Connection, ordinals: Iterable[int], relation: int) -> set[int]:
+    found = sorted(ordinals)
+    if not found:
+        return set()
+    children = rows(
+        connection,
+        "SELECT DISTINCT l.child FROM json_each(?) j"
+        " CROSS JOIN links l ON l.parent = j.value AND l.relation = ?",
+        (as_list(found), relation),
+    )
+    return {child for (child,) in children}
+
+
+def _live(connection: sqlite3.Connection, ordinals: Iterable[int]) -> set[int]:
+    found = sorted(ordinals)
+    if not found:
+        return set()
+    live = rows(
+        connection,
+        "SELECT e.ordinal FROM json_each(?) j CROSS JOIN entities e ON e.ordinal = j.value"
+        " WHERE e.live = 1",
+        (as_list(found),),
+    )
+    return {ordinal for (ordinal,) in live}
+
+
+def _number(connection: sqlite3.Connection, ordinals: set[int], now: int) -> int:
+    """Give each a change number; the last one given, 0 for none."""
+    if not ordinals:
+        return 0
+    before = take(connection, "change", len(ordinals))
+    connection.executemany(
+        "UPDATE entities SET change = ?, changed_at = ? WHERE ordinal = ?",
+        [(change, now, ordinal) for change, ordinal in enumerate(sorted(ordinals), before + 1)],
+    )
+    return before + len(ordinals)
+
+
+def _count(connection: sqlite3.Connection, counts: Mapping[tuple[int, int], int]) -> None:
+    connection.executemany(
+        "UPDATE counters SET live = live + ? WHERE class = ? AND derived = ?",
+        [(count, kind, derived) for (kind, derived), count in counts.items() if count],
+    )

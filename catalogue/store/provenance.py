@@ -1,0 +1,124 @@
+"""Raw records as they are read: identifiers, quarantine, and where an entity comes from."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+import orjson
+
+from catalogue.errors import NotFound
+from catalogue.records import Quarantined, RecordState, StoredRecord
+from catalogue.store.configuration import source_row
+from catalogue.store.database import as_list, instant, rows
+from catalogue.store.payloads import Payloads
+from catalogue.store.raw import STATE_NUMBERS, STATES
+from mappings.context import Header
+
+
+def identifiers(
+    connection: sqlite3.Connection,
+    source: str,
+    after: str | None,
+    limit: int,
+    states: Sequence[RecordState],
+) -> tuple[str, ...]:
+    """Identifiers of records in some states, in code point order, from after ``after``."""
+    found = rows(
+        connection,
+        "SELECT identifier FROM records WHERE source = ? AND identifier > ?"
+        " AND state IN (SELECT value FROM json_each(?)) ORDER BY identifier LIMIT ?",
+        (
+            source_row(connection, source).id,
+            after or "",
+            as_list([STATE_NUMBERS[state] for state in states]),
+            limit,
+        ),
+    )
+    return tuple(identifier for (identifier,) in found)
+
+
+def quarantined(
+    connection: sqlite3.Connection,
+    source: str | None,
+    limit: int,
+    after: tuple[str, str] | None,
+) -> tuple[Quarantined, ...]:
+    """Quarantined records ordered by source and identifier."""
+    if source is not None:
+        source_row(connection, source)
+    found = rows(
+        connection,
+        "SELECT s.name, r.identifier, r.format, q.reason, q.path, q.run, q.since"
+        " FROM quarantine q JOIN records r ON r.id = q.record JOIN sources s ON s.id = r.source"
+        " WHERE (?1 IS NULL OR s.name = ?1) AND (s.name, r.identifier) > (?2, ?3)"
+        " ORDER BY s.name, r.identifier LIMIT ?4",
+        (source, *(after or ("", "")), limit),
+    )
+    return tuple(
+        Quarantined(
+            source=name,
+            identifier=identifier,
+            format=form,
+            reason=reason,
+            path=path,
+            run=run,
+            since=instant(since),
+        )
+        for name, identifier, form, reason, path, run, since in found
+    )
+
+
+def quarantined_payload(
+    connection: sqlite3.Connection, payloads: Payloads, source: str, identifier: str
+) -> bytes | None:
+    """What was received for a quarantined record; ``None`` where it was erased (11.1)."""
+    row = connection.execute(
+        "SELECT p.dictionary, p.body FROM quarantine q JOIN records r ON r.id = q.record"
+        " LEFT JOIN payloads p ON p.record = r.id WHERE r.source = ? AND r.identifier = ?",
+        (source_row(connection, source).id, identifier),
+    ).fetchone()
+    if row is None:
+        raise NotFound(f"no record {identifier!r} of source {source} is in quarantine")
+    return None if row[1] is None else payloads.unpack(connection, row[0], row[1])
+
+
+def records_of(
+    connection: sqlite3.Connection, payloads: Payloads, key: str
+) -> tuple[StoredRecord, ...]:
+    """The raw records with a part in an entity, in order of their sources and identifiers."""
+    found = rows(
+        connection,
+        "SELECT DISTINCT s.name, s.facility, r.identifier, r.datestamp, r.sets, r.format, r.state,"
+        " r.harvested_at, v.body, y.dictionary, y.body FROM entities e"
+        " JOIN parts p ON p.entity = e.ordinal JOIN records r ON r.id = p.record"
+        " JOIN sources s ON s.id = r.source JOIN versions v ON v.id = r.versions"
+        " LEFT JOIN payloads y ON y.record = r.id WHERE e.key = ?"
+        " ORDER BY s.name, r.identifier",
+        (key,),
+    )
+    return tuple(
+        StoredRecord(
+            source=source,
+            facility=facility,
+            header=Header(identifier, datestamp, tuple(orjson.loads(sets or "[]"))),
+            format=form,
+            state=STATES[state],
+            harvested_at=instant(harvested_at),
+            payload=None if body is None else payloads.unpack(connection, dictionary, body),
+            versions=orjson.loads(versions),
+        )
+        for (
+            source,
+            facility,
+            identifier,
+            datestamp,
+            sets,
+            form,
+            state,
+            harvested_at,
+            versions,
+            dictionary,
+            body,
+        ) in found
+    )

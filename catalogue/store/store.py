@@ -1,0 +1,411 @@
+"""The record store: the system of record, one SQLite file in the data folder (semantics 1, 10, 11).
+
+A thin face over the modules beside it. Synchronous and thread-safe (a connection for each thread);
+asynchronous callers use ``anyio.to_thread.run_sync``. Clocks are the caller's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from catalogue.errors import StoreError
+from catalogue.facilities import Facility, Source
+from catalogue.records import (
+    Change,
+    EntityClass,
+    PageCommit,
+    PageReport,
+    Quarantined,
+    RecordState,
+    Run,
+    RunRecord,
+    RunState,
+    SourceStatus,
+    StoredEntity,
+    StoredRecord,
+)
+from catalogue.store import (
+    archive,
+    configuration,
+    entities,
+    leases,
+    outbox,
+    provenance,
+    runs,
+    schema,
+)
+from catalogue.store.database import (
+    BUSY_TIMEOUT_S,
+    FILE_NAME,
+    Database,
+    micros,
+    translated,
+)
+from catalogue.store.leases import Lease
+from catalogue.store.pages import PageWriter
+from catalogue.store.payloads import (
+    SAMPLES,
+    Payloads,
+    PayloadsByThread,
+    save_dictionary,
+    train,
+    wants_dictionary,
+)
+
+
+class Store:
+    """What every other room knows of the record store. See ``Store.open``."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._by_thread = PayloadsByThread()
+
+    # -- opening --------------------------------------------------------------------------------
+
+    @classmethod
+    def open(
+        cls,
+        folder: Path,
+        *,
+        demo: bool | None = None,
+        read_only: bool = False,
+        busy_timeout_s: float = BUSY_TIMEOUT_S,
+        now: datetime | None = None,
+    ) -> Store:
+        """Open the store in a data folder; make it, and bring its schema up to date, if need be.
+
+        Args:
+            folder: the data folder; made when missing (unless ``read_only``).
+            demo: what the folder is to hold; ``None`` takes it as it is (semantics 10.5).
+            read_only: look only; nothing is made or migrated.
+            busy_timeout_s: how long to wait for another process's transaction.
+            now: the instant that names the backup before a migration; the clock's when missing.
+
+        Raises:
+            StoreTooNew: a newer version wrote it.
+            MixedData: it holds the other kind of data.
+            StoreReadOnly, StoreDamaged, StoreFull, StoreBusy: as they say.
+        """
+        path = folder.absolute() / FILE_NAME
+        if not read_only:
+            with translated(path):
+                folder.mkdir(parents=True, exist_ok=True)
+        database = Database(path, read_only=read_only, busy_timeout_s=busy_timeout_s)
+        try:
+            archive.bring_up_to_date(database, now or datetime.now(UTC))
+            if demo is not None:
+                cls._claim(database, demo)
+        except BaseException:
+            database.close()
+            raise
+        return cls(database)
+
+    @staticmethod
+    def _claim(database: Database, demo: bool) -> None:
+        with database.read() as connection:
+            held = configuration.demo_flag(connection)
+            if held == demo or (held is None and database.read_only):
+                return
+            if held is not None:
+                configuration.claim(connection, demo, "what is to come in")
+        with database.write() as connection:
+            configuration.claim(connection, demo, "what is to come in")
+
+    def close(self) -> None:
+        """Close all connections; the store is not to be used after."""
+        self._database.close()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def folder(self) -> Path:
+        """The data folder."""
+        return self._database.path.parent
+
+    @property
+    def path(self) -> Path:
+        """The store's file."""
+        return self._database.path
+
+    @property
+    def read_only(self) -> bool:
+        """Whether this process only looks."""
+        return self._database.read_only
+
+    @property
+    def demo(self) -> bool | None:
+        """Whether the folder holds demo data; ``None`` while it is undecided."""
+        with self._database.read() as connection:
+            return configuration.demo_flag(connection)
+
+    @property
+    def schema_version(self) -> int:
+        """How many migrations the file has taken."""
+        with self._database.read() as connection:
+            return schema.version_of(connection, self._database.path)
+
+    @property
+    def _payloads(self) -> Payloads:
+        return self._by_thread.payloads
+
+    # -- configuration --------------------------------------------------------------------------
+
+    def put_configuration(
+        self, facilities: Sequence[Facility], sources: Sequence[Source], now: datetime | None = None
+    ) -> None:
+        """Replace the configuration. Entities are merged anew where trust or facility changed.
+
+        What is no longer named keeps its records until ``remove_source``.
+
+        Raises:
+            MixedData: demo and real sources would meet (semantics 10.5).
+            NotFound: a source belongs to a facility that is not given.
+        """
+        with self._database.write() as connection:
+            moved = configuration.put_configuration(connection, facilities, sources)
+            if moved:
+                outbox.merge_again(connection, moved, micros(now or datetime.now(UTC)))
+
+    def facilities(self) -> tuple[Facility, ...]:
+        """The configured facilities."""
+        with self._database.read() as connection:
+            return configuration.facilities(connection)
+
+    def sources(self) -> tuple[Source, ...]:
+        """The configured sources."""
+        with self._database.read() as connection:
+            return configuration.sources(connection)
+
+    # -- runs -----------------------------------------------------------------------------------
+
+    def begin_run(
+        self, source: str, *, kind: str, holder: str, now: datetime, lease_s: float = 60
+    ) -> Run:
+        """Start a run of a source, taking over from one whose lease ran out.
+
+        Raises:
+            LeaseHeld: another run of the source is alive.
+            NotFound: there is no such source.
+        """
+        with self._database.write() as connection:
+            row = configuration.source_row(connection, source)
+            return runs.begin(connection, row, kind=kind, holder=holder, now=now, lease_s=lease_s)
+
+    def heartbeat(self, run: Run, now: datetime, lease_s: float = 60) -> None:
+        """Prolong a run's lease; raises ``LeaseLost`` when another run took over."""
+        with self._database.write() as connection:
+            runs.heartbeat(connection, run, now, lease_s)
+
+    def commit_page(self, run: Run, page: PageCommit) -> PageReport:
+        """Make a page of records and the checkpoint after it durable, in one transaction.
+
+        Raises:
+            LeaseLost: another run of the source took over; nothing was written.
+        """
+        report = PageWriter(self._database, self._payloads, run).commit(page)
+        if report.new:
+            self._train(run.source, {record.format for record in page.records}, page.harvested_at)
+        return report
+
+    def _train(self, source: str, formats: Iterable[str], now: datetime) -> None:
+        """Train the dictionaries that there are samples enough for, outside of any write."""
+        for form in formats:
+            with self._database.read() as connection:
+                number = configuration.source_row(connection, source).id
+                if not wants_dictionary(connection, number, form):
+                    continue
+                body = train(connection, self._payloads, number, form)
+            if body is not None:
+                with self._database.write() as connection:
+                    save_dictionary(connection, number, form, body, SAMPLES, micros(now))
+
+    def add_problems(self, run: Run, reason: str, identifiers: Sequence[str]) -> None:
+        """Count identifiers under a reason in the run's record, keeping a few as samples."""
+        with self._database.write() as connection:
+            runs.add_problems(connection, run.number, {reason: identifiers})
+
+    def finish_run(
+        self,
+        run: Run,
+        state: RunState,
+        stop: str | None,
+        now: datetime,
+        memory: Mapping[str, Any] | None = None,
+        details: Mapping[str, Any] | None = None,
+    ) -> RunRecord:
+        """End a run and its lease. The checkpoint is dropped when ``state`` is ``ok``.
+
+        ``memory`` changes the source's memory key by key; ``None`` as a value takes a key away.
+
+        Raises:
+            LeaseLost: another run took over.
+        """
+        with self._database.write() as connection:
+            runs.finish(
+                connection, run, state=state, stop=stop, now=now, memory=memory, details=details
+            )
+            return runs.run(connection, run.number)
+
+    def request_stop(self, number: int) -> None:
+        """Ask a run to end after the page in hand."""
+        with self._database.write() as connection:
+            runs.request_stop(connection, number)
+
+    def stop_requested(self, run: Run) -> bool:
+        """Whether somebody asked the run to end."""
+        with self._database.read() as connection:
+            return runs.stop_requested(connection, run.number)
+
+    def annotate_run(
+        self, number: int, details: Mapping[str, Any], state: RunState | None = None
+    ) -> RunRecord:
+        """Add details to a run (an operator's approval), and change its state if one is given."""
+        with self._database.write() as connection:
+            runs.annotate(connection, number, details, state)
+            return runs.run(connection, number)
+
+    def remember(self, source: str, memory: Mapping[str, Any]) -> None:
+        """Change the memory of a source outside of a run, key by key."""
+        with self._database.write() as connection:
+            runs.remember(connection, source, memory)
+
+    def runs(self, source: str | None = None, limit: int = 50) -> tuple[RunRecord, ...]:
+        """The newest runs first."""
+        with self._database.read() as connection:
+            return runs.runs(connection, source, limit)
+
+    def run(self, number: int) -> RunRecord:
+        """A run by number; raises ``NotFound``."""
+        with self._database.read() as connection:
+            return runs.run(connection, number)
+
+    def source_status(self, source: str) -> SourceStatus:
+        """What the store knows of a source; raises ``NotFound``."""
+        with self._database.read() as connection:
+            return runs.status(connection, source)
+
+    # -- leases for other work (the indexer's) ----------------------------------------------------
+
+    def acquire_lease(self, name: str, holder: str, now: datetime, lease_s: float = 60) -> Lease:
+        """Take a lease that is free or ran out; raises ``LeaseHeld``."""
+        with self._database.write() as connection:
+            return leases.acquire(connection, name, holder, now, lease_s)
+
+    def renew_lease(self, lease: Lease, now: datetime, lease_s: float = 60) -> Lease:
+        """Prolong a lease; raises ``LeaseLost`` when somebody took it over."""
+        with self._database.write() as connection:
+            expires = leases.renew(connection, lease.name, lease.fence, now, lease_s)
+        return Lease(lease.name, lease.holder, lease.fence, expires)
+
+    def release_lease(self, lease: Lease) -> None:
+        """Give up a lease; nothing happens when it was lost already."""
+        with self._database.write() as connection:
+            leases.release(connection, lease.name, lease.fence)
+
+    # -- raw records ------------------------------------------------------------------------------
+
+    def live_identifiers(
+        self,
+        source: str,
+        after: str | None = None,
+        limit: int = 10_000,
+        states: Sequence[RecordState] = ("live",),
+    ) -> tuple[str, ...]:
+        """Identifiers of a source's records in order, from the one after ``after``."""
+        with self._database.read() as connection:
+            return provenance.identifiers(connection, source, after, limit, states)
+
+    def quarantine(
+        self, source: str | None = None, limit: int = 100, after: tuple[str, str] | None = None
+    ) -> tuple[Quarantined, ...]:
+        """Quarantined records by source and identifier, from the one after ``after``."""
+        with self._database.read() as connection:
+            return provenance.quarantined(connection, source, limit, after)
+
+    def quarantined_payload(self, source: str, identifier: str) -> bytes | None:
+        """The payload of a quarantined record as received; raises ``NotFound``."""
+        with self._database.read() as connection:
+            return provenance.quarantined_payload(connection, self._payloads, source, identifier)
+
+    def stored_records(self, key: str) -> tuple[StoredRecord, ...]:
+        """The raw records that an entity is made of."""
+        with self._database.read() as connection:
+            return provenance.records_of(connection, self._payloads, key)
+
+    # -- entities ---------------------------------------------------------------------------------
+
+    def entities(self, keys: Iterable[str]) -> dict[str, StoredEntity]:
+        """Entities by key, deleted ones included; unknown keys are left out."""
+        with self._database.read() as connection:
+            return entities.by_keys(connection, list(keys))
+
+    def entity(self, key: str) -> StoredEntity | None:
+        """One entity by key, deleted or not."""
+        return self.entities((key,)).get(key)
+
+    def find(self, entity_class: EntityClass, pid: str) -> tuple[StoredEntity, ...]:
+        """Live entities that a pid, DOI or alternate identifier names, at whichever facility."""
+        with self._database.read() as connection:
+            return entities.find(connection, entity_class, pid)
+
+    def children(self, keys: Iterable[str], relation: str) -> dict[str, tuple[str, ...]]:
+        """Live Datasets of Documents (``datasets``), Instruments of Datasets (``instrument``)."""
+        with self._database.read() as connection:
+            return entities.related(connection, list(keys), relation, up=False)
+
+    def parents(self, keys: Iterable[str], relation: str) -> dict[str, tuple[str, ...]]:
+        """Live Documents of Datasets (``datasets``), Datasets of Instruments (``instrument``)."""
+        with self._database.read() as connection:
+            return entities.related(connection, list(keys), relation, up=True)
+
+    def changes_since(self, number: int, limit: int = 1_000) -> tuple[Change, ...]:
+        """The outbox after a change number: each entity once, as it is now, oldest change first."""
+        with self._database.read() as connection:
+            return tuple(entities.changes_since(connection, number, limit))
+
+    def changes_of(self, keys: Iterable[str]) -> dict[str, Change]:
+        """What the outbox would say of entities named by key."""
+        with self._database.read() as connection:
+            return entities.changes_of(connection, list(keys))
+
+    def last_change(self) -> int:
+        """The newest change number; 0 in an empty store."""
+        with self._database.read() as connection:
+            return entities.last_change(connection)
+
+    def count(self, entity_class: EntityClass, *, derived: bool = True) -> int:
+        """Live entities of a class; without derived Datasets, those that facilities published."""
+        with self._database.read() as connection:
+            return entities.count(connection, entity_class, derived=derived)
+
+    def engine_position(self, engine: str) -> int:
+        """Up to which change number an engine has applied the outbox; 0 when never."""
+        with self._database.read() as connection:
+            row = connection.execute("SELECT position FROM engines WHERE name = ?", (engine,))
+            found = row.fetchone()
+        return 0 if found is None else int(found[0])
+
+    def set_engine_position(self, engine: str, number: int) -> None:
+        """Note an engine's position."""
+        with self._database.write() as connection:
+            connection.execute(
+                "INSERT INTO engines VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET"
+                " position = excluded.position",
+                (engine, number),
+            )
+
+
+__all__ = ["Store", "StoreError"]
