@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, TypeAlias
 
+from catalogue.errors import QueryTooCostly
 from catalogue.records import EntityClass
 
 Scalar: TypeAlias = str | int | float | bool | None
@@ -117,6 +118,15 @@ class OpenAt:
 
 
 @dataclass(frozen=True, slots=True)
+class AccessIs:
+    """In one of the five states of semantics 2.1 at the instant (``open``, ``embargoed``,
+    ``restricted``, ``metadata_only``, ``unknown``)."""
+
+    states: tuple[str, ...]
+    instant: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class InYears:
     """The experiment overlaps the calendar years, ends included (semantics 3.1)."""
 
@@ -165,6 +175,7 @@ Node: TypeAlias = (
     | ParameterRange
     | TechniqueIn
     | OpenAt
+    | AccessIs
     | InYears
     | AtFacility
     | HasWords
@@ -178,11 +189,13 @@ class Text:
 
     ``words`` as typed: bare words, ``"phrases"``, ``-excluded``, ``+required``, ``prefix*``.
     ``recognise``: find techniques and quantities in the sentence (linker of ``mappings``).
+    ``techniques``: further PaNET ids whose kin rise in the order; they never decide membership.
     """
 
     words: str
     match: Literal["all", "any"] = "all"
     recognise: bool = True
+    techniques: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,3 +231,59 @@ class Search:
     count: bool = True
     explain: bool = False
     related: bool = False
+
+
+NOT_DATA = ("publication", "poster", "software")
+"""Kinds that stay out of default results, with their number shown (semantics 1.7)."""
+
+
+def data_only() -> Node:
+    """The condition that keeps publications, posters and software out of default results.
+
+    Put it into the top-level ``And`` of ``Search.where``: the answer's ``not_data`` then tells how
+    many of each kind were left out.
+    """
+    return Not(OneOf("kind", NOT_DATA))
+
+
+def all_of(*clauses: Node) -> Node:
+    """The conjunction of the clauses, nested ``And``s laid flat."""
+    flat: list[Node] = []
+    for clause in clauses:
+        if isinstance(clause, And):
+            flat.extend(clause.clauses)
+        elif not isinstance(clause, Everything):
+            flat.append(clause)
+    if not flat:
+        return Everything()
+    return flat[0] if len(flat) == 1 else And(tuple(flat))
+
+
+def conditions(node: Node) -> tuple[Node, ...]:
+    """The top-level conditions of a filter: what ``all_of`` would put together again."""
+    if isinstance(node, And):
+        return tuple(part for clause in node.clauses for part in conditions(clause))
+    return () if isinstance(node, Everything) else (node,)
+
+
+def check_bounds(node: Node) -> None:
+    """Refuse a tree that is deeper or wider than anybody needs.
+
+    Raises:
+        QueryTooCostly: more than ``MAX_DEPTH`` levels or ``MAX_CLAUSES`` clauses and values.
+    """
+    clauses = 0
+    pending: list[tuple[Node, int]] = [(node, 1)]
+    while pending:
+        current, depth = pending.pop()
+        clauses += len(current.values) if isinstance(current, OneOf) else 1
+        if depth > MAX_DEPTH:
+            raise QueryTooCostly(f"The filter is nested deeper than {MAX_DEPTH} levels.")
+        if clauses > MAX_CLAUSES:
+            raise QueryTooCostly(f"The filter has more than {MAX_CLAUSES:,} conditions.")
+        if isinstance(current, And | Or):
+            pending.extend((clause, depth + 1) for clause in current.clauses)
+        elif isinstance(current, Not):
+            pending.append((current.clause, depth + 1))
+        elif isinstance(current, Join):
+            pending.append((current.where, depth + 1))

@@ -1,0 +1,194 @@
+"""Words, stems and wholes: the one place where text becomes terms (semantics 6.1).
+
+The indexer, the queries, the oracle, the re-scoring of live results and the highlighter all use
+these functions, and the engines get terms that are already made, so nobody can disagree about a
+word. Folding is NFKC, case folding and removal of accents; stems are Snowball English.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+import Stemmer
+
+ANALYSIS_VERSION = 1
+MAX_TERM_BYTES = 200
+SENTINEL = "§"
+"""First term of every text field, so that both engines count every record (semantics 8.2). It is
+no letter and no digit: no text and no query yields it."""
+
+_SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹"
+_WORD = re.compile(
+    rf"(?:[^\W_{_SUPERSCRIPTS}][\u0300-\u036f]*)+|[{_SUPERSCRIPTS}]+", re.UNICODE
+)
+_ALPHANUMERIC = re.compile(r"[^\W_]+", re.UNICODE)
+_CHUNK = re.compile(r"\S+")
+_PIECES = re.compile(r"[/,;|]")
+_JOINERS = re.compile(r"[-‐‑‒–—'’·]")
+_ONLY_JOINED = re.compile(r"[^\W_]+(?:[-‐‑‒–—'’·][^\W_]+)+", re.UNICODE)
+_GREEK = {
+    "α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "ε": "epsilon", "ζ": "zeta",
+    "η": "eta", "θ": "theta", "κ": "kappa", "λ": "lambda", "μ": "mu", "ν": "nu", "ξ": "xi",
+    "π": "pi", "ρ": "rho", "σ": "sigma", "τ": "tau", "φ": "phi", "χ": "chi", "ψ": "psi",
+    "ω": "omega",
+}  # fmt: skip
+
+# Small words carry no meaning of their own in a question: they are indexed (phrases need them) but
+# not required. The list is short on purpose: "on", "in" and the like never name a sample.
+STOP_WORDS = frozenset(
+    "a an and are as at be been by can do does for from has have how in into is it its of on or "
+    "that the their there these this to was were what when where which who why will with".split()
+)
+
+_local = threading.local()
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A folded word and where it stood in the original string (``start`` to ``end``)."""
+
+    text: str
+    start: int
+    end: int
+
+
+@lru_cache(maxsize=100_000)
+def fold(text: str) -> str:
+    """NFKC, case folded, accents removed: ``Müller`` and ``MULLER`` become ``muller``."""
+    if text.isascii():
+        return text.lower()
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    plain = "".join(
+        letter
+        for letter in unicodedata.normalize("NFD", folded)
+        if not unicodedata.combining(letter)
+    )
+    return unicodedata.normalize("NFC", plain)
+
+
+def tokenize(text: str) -> Iterator[Token]:
+    """The words of a text in order. Superscripts are words of their own: 10²¹ is ``10 21``."""
+    for match in _WORD.finditer(text):
+        raw = match.group()
+        if raw.isascii():
+            yield Token(cut(raw.lower()), match.start(), match.end())
+            continue
+        for part in _ALPHANUMERIC.findall(fold(raw)):
+            yield Token(cut(_GREEK.get(part, part)), match.start(), match.end())
+
+
+def words(text: str) -> list[str]:
+    """The folded, unstemmed words of a text, in order."""
+    if text.isascii():
+        return [cut(word) for word in _ALPHANUMERIC.findall(text.lower())]
+    return [token.text for token in tokenize(text)]
+
+
+@lru_cache(maxsize=200_000)
+def stem(word: str) -> str:
+    """The Snowball English stem; words with digits or foreign letters stay as they are."""
+    if not (word.isascii() and word.isalpha()):
+        return word
+    stemmer = getattr(_local, "stemmer", None)
+    if stemmer is None:
+        # A PyStemmer object must not be shared between threads.
+        stemmer = _local.stemmer = Stemmer.Stemmer("english", 0)
+    return str(stemmer.stemWord(word))
+
+
+def stems(text: str) -> list[str]:
+    """The stems of a text's words, positions as in the text."""
+    return [stem(word) for word in words(text)]
+
+
+def wholes(text: str) -> set[str]:
+    """Compounds, identifiers and formulas kept whole, without positions.
+
+    ``x-ray`` gives ``x-ray`` and ``xray``; ``10.5072/a-b`` gives itself and ``a-b``, ``ab``. The
+    words ``x ray`` side by side give ``xray``, too. Plain words give nothing.
+    """
+    found: set[str] = set()
+    for match in _CHUNK.finditer(text):
+        chunk = match.group()
+        if chunk.isalnum():
+            continue
+        found.update(wholes_of_chunk(chunk))
+    if "ray" in text or "RAY" in text or "Ray" in text:
+        listed = words(text)
+        for first, second in zip(listed, listed[1:], strict=False):
+            if first == "x" and second in ("ray", "rays"):
+                found.add("xray")
+    return found
+
+
+def wholes_of_chunk(chunk: str) -> set[str]:
+    """The wholes of one piece of text without white space."""
+    folded = fold(chunk)
+    pieces = {folded, *_PIECES.split(folded)}
+    return {whole for piece in pieces for whole in _compound(piece)}
+
+
+def whole_forms(chunk: str) -> set[str]:
+    """The wholes of the entire piece and of none of its parts: what a query for it looks up."""
+    return _compound(fold(chunk))
+
+
+def _compound(piece: str) -> set[str]:
+    trimmed = _trim(piece)
+    if not trimmed or trimmed.isalnum():
+        return set()
+    found = {cut(trimmed)}
+    if _ONLY_JOINED.fullmatch(trimmed):
+        found.add(cut(stem(_JOINERS.sub("", trimmed))))
+    return found
+
+
+def identifier_wholes(identifier: str) -> set[str]:
+    """The wholes of an identifier: itself, and each of its parts, so that a proposal number finds
+    the DOI that holds it."""
+    folded = fold(identifier.strip())
+    parts = _ALPHANUMERIC.findall(folded)
+    found = {cut(part) for part in parts if len(part) > 2}
+    if folded and not any(letter.isspace() for letter in folded):
+        found.add(cut(folded))
+    return found | wholes(identifier)
+
+
+def cut(term: str) -> str:
+    """A term of at most 200 bytes of UTF-8, cut between characters (fault F08)."""
+    if len(term) * 4 <= MAX_TERM_BYTES:
+        return term
+    encoded = term.encode()
+    if len(encoded) <= MAX_TERM_BYTES:
+        return term
+    return encoded[:MAX_TERM_BYTES].decode(errors="ignore")
+
+
+def trigrams(texts: Iterable[str]) -> set[str]:
+    """All runs of three characters of the case-folded strings, for substring candidates."""
+    found: set[str] = set()
+    for text in texts:
+        folded = text.casefold()
+        found.update(folded[at : at + 3] for at in range(len(folded) - 2))
+    return found
+
+
+def highlights(text: str, wanted_stems: frozenset[str]) -> list[tuple[int, int]]:
+    """Where words with one of the stems stand in ``text``, as (start, end) offsets."""
+    return [
+        (token.start, token.end) for token in tokenize(text) if stem(token.text) in wanted_stems
+    ]
+
+
+def _trim(piece: str) -> str:
+    start, end = 0, len(piece)
+    while start < end and not piece[start].isalnum():
+        start += 1
+    while end > start and not piece[end - 1].isalnum():
+        end -= 1
+    return piece[start:end]

@@ -1,0 +1,135 @@
+"""What a search engine is asked to do: a few primitives, the same for all engines.
+
+Everything that is the same for every engine (joins, verification, paging rules, scores on one
+scale) is in ``catalogue/search.py``; an engine only translates physical plans.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from catalogue.documents import EngineDocument
+from catalogue.plan import Plan, Score
+from catalogue.records import EntityClass
+
+
+@dataclass(frozen=True, slots=True)
+class SortBy:
+    """By a number field; records without it come last, ties by ordinal."""
+
+    field: str
+    descending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FacetRequest:
+    """Counts of the values of a raw field over the records of ``plan``."""
+
+    field: str
+    size: int
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True)
+class PageRequest:
+    """A page of the records of ``plan``: by score when ``scores`` are given, else by ``sort`` and
+    ordinal. ``statistics`` are (field, term) pairs whose frequencies are wanted along with it."""
+
+    entity_class: EntityClass
+    plan: Plan
+    scores: tuple[Score, ...] = ()
+    sort: tuple[SortBy, ...] = ()
+    skip: int = 0
+    limit: int = 10
+    count: bool = True
+    facets: tuple[FacetRequest, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EngineHit:
+    """A record found: ``change`` is the version that the engine holds."""
+
+    key: str
+    ordinal: int
+    change: int
+    score: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class EnginePage:
+    """``best_possible`` is more than any record can score; 0 without scores."""
+
+    hits: Sequence[EngineHit]
+    total: int | None
+    facets: Sequence[Sequence[tuple[str, int]]] = ()
+    best_possible: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What became of a batch: ``rejected`` maps keys to reasons, never silently (fault F01)."""
+
+    written: int = 0
+    deleted: int = 0
+    older: int = 0
+    rejected: Mapping[str, str] = field(default_factory=dict)
+
+
+class Reader(Protocol):
+    """One consistent view of the index."""
+
+    async def page(self, request: PageRequest) -> EnginePage: ...
+
+    async def count(self, entity_class: EntityClass, plan: Plan) -> int: ...
+
+    async def ordinals(
+        self, entity_class: EntityClass, plan: Plan, most: int | None = None
+    ) -> list[int]:
+        """Ordinals of all matching records, or of ``most + 1`` of them when there are more."""
+
+    async def versions(
+        self, entity_class: EntityClass, plan: Plan
+    ) -> Mapping[str, tuple[int, int]]:
+        """Key → (ordinal, change) of all matching records."""
+
+    async def values(self, entity_class: EntityClass, plan: Plan, field: str) -> set[str]:
+        """All distinct values of a raw or link field among the matching records."""
+
+    async def prefixed(
+        self, entity_class: EntityClass, field: str, prefix: str, limit: int
+    ) -> list[tuple[str, int]]:
+        """Terms of a field with the prefix, and in how many records; most frequent first."""
+
+    async def frequencies(
+        self, entity_class: EntityClass, terms: Sequence[tuple[str, str]]
+    ) -> tuple[int, list[int]]:
+        """How many records there are, and how many have each (field, term)."""
+
+
+class Engine(Protocol):
+    """An index of all entities. ``apply`` is idempotent: the change number is the version."""
+
+    name: str
+
+    async def open(self) -> None:
+        """Make ready: create what is missing, check the fingerprint."""
+
+    async def reader(self) -> Reader: ...
+
+    async def apply(self, documents: Sequence[EngineDocument]) -> Applied:
+        """Write or delete entities; an older change never overwrites a newer one (fault F12)."""
+
+    async def commit(self, position: int) -> None:
+        """Make durable and searchable, together with the outbox position reached."""
+
+    async def position(self) -> int:
+        """The change number up to which the index is complete; 0 when empty."""
+
+    async def clear(self) -> None:
+        """Empty the index."""
+
+    async def size_bytes(self) -> int | None: ...
+
+    async def close(self) -> None: ...

@@ -1,0 +1,575 @@
+"""The embedded engine: Tantivy indices in the data folder, one for each class.
+
+Layout: ``index/current.json`` names the generation in use, ``index/<fingerprint>-<n>/`` holds one
+index for each class and ``position.json``, the change number up to which it is complete. A rebuild
+fills a new generation beside the one in use and swaps the pointer (fault F13). Whoever holds the
+lock file ``index/indexer.lock`` may write; readers need no lock and reload when files change.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import IO, Any, TypeVar, cast
+
+import anyio.to_thread
+
+from catalogue.documents import EngineDocument
+from catalogue.engines.base import (
+    Applied,
+    EngineHit,
+    EnginePage,
+    PageRequest,
+    SortBy,
+)
+from catalogue.engines.tantivy_index import (
+    CHANGE,
+    ORDINAL,
+    ClassIndex,
+    ClassView,
+    guarded,
+    to_tantivy,
+)
+from catalogue.errors import EngineDamaged, EngineError, ForeignIndex
+from catalogue.fields import ENTITY_CLASSES
+from catalogue.fingerprint import fingerprint
+from catalogue.plan import AllOf, LevelScore, NoneOf, NumberRange, Numbers, Plan, Score
+from catalogue.records import EntityClass
+from catalogue.scoring import highest_for_term
+
+POINTER = "current.json"
+LOCK = "indexer.lock"
+POSITION = "position.json"
+
+Result = TypeVar("Result")
+
+
+class TantivyEngine:
+    """Search in a folder; see ``engines.base.Engine``.
+
+    Args:
+        folder: the data folder; the index lives in ``folder/index``.
+        generation: a folder to use in place of the current one (a rebuild beside it).
+    """
+
+    name = "tantivy"
+
+    def __init__(
+        self, folder: Path, *, read_only: bool = False, generation: str | None = None
+    ) -> None:
+        self.root = folder / "index"
+        self.read_only = read_only
+        self._named = generation
+        self._generation: str | None = None
+        self._indices: dict[str, ClassIndex] = {}
+        self._writers: dict[str, Any] = {}
+        self._pending: dict[str, int] = {}
+        self._lock_file: IO[str] | None = None
+        self._guard = threading.RLock()
+
+    # --- opening ------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        await self._run(self._open)
+
+    def _open(self) -> None:
+        with self._guard:
+            if self._named is not None:
+                self._open_generation(self._named, create=True)
+                return
+            pointer = self._pointer()
+            if pointer is None:
+                self._create_first()
+                pointer = self._pointer()
+            if pointer is not None:
+                self._open_generation(pointer["generation"], create=False)
+
+    def _create_first(self) -> None:
+        if self.read_only:
+            return
+        generation = f"{fingerprint()}-1"
+        with _translated_os_errors():
+            self.root.mkdir(parents=True, exist_ok=True)
+        try:
+            self.lock()
+        except EngineError:
+            return  # another process is making it this very moment
+        try:
+            if self._pointer() is None:
+                self._open_generation(generation, create=True)
+                self._write_pointer(generation)
+        finally:
+            self.unlock()
+
+    def _open_generation(self, generation: str, *, create: bool) -> None:
+        folder = self.root / generation
+        self._indices = {
+            name: ClassIndex(name, folder / name.lower(), create=create) for name in ENTITY_CLASSES
+        }
+        self._generation = generation
+
+    def _pointer(self) -> dict[str, str] | None:
+        try:
+            text = (self.root / POINTER).read_text()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise EngineDamaged(f"{self.root / POINTER} cannot be read: {error}") from error
+        try:
+            return cast(dict[str, str], json.loads(text))
+        except ValueError as error:
+            raise EngineDamaged(f"{self.root / POINTER} is no JSON: {error}") from error
+
+    def _write_pointer(self, generation: str) -> None:
+        _write_json(
+            self.root / POINTER, {"generation": generation, "fingerprint": fingerprint()}
+        )
+
+    def _follow_pointer(self) -> None:
+        """Change over to the generation that is current by now."""
+        if self._named is not None or self._writers:
+            return
+        pointer = self._pointer()
+        if pointer and pointer["generation"] != self._generation:
+            self._open_generation(pointer["generation"], create=False)
+
+    # --- the lease ----------------------------------------------------------------------------
+
+    def lock(self) -> None:
+        """Become the one writer. The system frees the lock when the process ends, however it ends.
+
+        Raises:
+            EngineError: another process is indexing.
+        """
+        if self._lock_file is not None:
+            return
+        with _translated_os_errors():
+            self.root.mkdir(parents=True, exist_ok=True)
+            file = (self.root / LOCK).open("a+")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.seek(0)
+            holder = file.read().strip() or "another process"
+            file.close()
+            raise EngineError(f"The search index is being written by {holder}.") from error
+        file.seek(0)
+        file.truncate()
+        file.write(f"process {os.getpid()}")
+        file.flush()
+        self._lock_file = file
+
+    def unlock(self) -> None:
+        if self._lock_file is not None:
+            self._lock_file.close()
+            self._lock_file = None
+
+    def try_lock(self) -> bool:
+        """Become the writer if nobody else is."""
+        if self.read_only:
+            return False
+        try:
+            self.lock()
+        except EngineError:
+            return False
+        return True
+
+    # --- writing ------------------------------------------------------------------------------
+
+    async def apply(self, documents: Sequence[EngineDocument]) -> Applied:
+        return await self._run(partial(self._apply, documents))
+
+    def _apply(self, documents: Sequence[EngineDocument]) -> Applied:
+        with self._guard, guarded("writing"):
+            self._begin_writing()
+            newest: dict[str, EngineDocument] = {}
+            for document in documents:
+                held = newest.get(document.key)
+                if held is None or held.change <= document.change:
+                    newest[document.key] = document
+            replayed = self._versions_held(list(newest.values()))
+            written = deleted = older = 0
+            for document in newest.values():
+                if self._pending.get(document.key, replayed.get(document.key, -1)) > document.change:
+                    older += 1
+                    continue
+                writer = self._writers[document.entity_class]
+                writer.delete_documents_by_term(ORDINAL, document.ordinal)
+                if document.deleted:
+                    deleted += 1
+                else:
+                    writer.add_document(to_tantivy(document))
+                    written += 1
+                self._pending[document.key] = document.change
+            return Applied(written, deleted, older + len(documents) - len(newest))
+
+    def _versions_held(self, documents: Sequence[EngineDocument]) -> dict[str, int]:
+        """Versions in the index of documents that may be replays; new ones are not looked up."""
+        reached = self._position()
+        found: dict[str, int] = {}
+        for name, index in self._indices.items():
+            wanted = frozenset(
+                d.ordinal for d in documents if d.entity_class == name and d.change <= reached
+            )
+            if wanted:
+                held = index.view().versions(Numbers(ORDINAL, wanted))
+                found.update({key: change for key, (_, change) in held.items()})
+        return found
+
+    def _begin_writing(self) -> None:
+        if self.read_only:
+            raise EngineError("The search index was opened for reading only.")
+        if self._generation is None:
+            raise EngineDamaged("There is no search index yet.")
+        if not self._generation.startswith(fingerprint()):
+            raise ForeignIndex(
+                f"The search index {self._generation} was made with another mapping or analysis; "
+                f"this version writes {fingerprint()}. Run: pan-commons index rebuild"
+            )
+        if not self._writers:
+            if self._named is None:
+                self.lock()
+            self._writers = {name: index.writer() for name, index in self._indices.items()}
+
+    async def commit(self, position: int) -> None:
+        await self._run(partial(self._commit, position))
+
+    def _commit(self, position: int) -> None:
+        with self._guard, guarded("committing"):
+            self._begin_writing()
+            for writer in self._writers.values():
+                writer.commit()
+            self._pending.clear()
+            _write_json(self._position_file(), {"position": position})
+
+    async def position(self) -> int:
+        return await self._run(self._position)
+
+    def _position(self) -> int:
+        with self._guard:
+            self._follow_pointer()
+            if self._generation is None:
+                return 0
+            try:
+                return int(json.loads(self._position_file().read_text())["position"])
+            except FileNotFoundError:
+                return 0
+            except (ValueError, KeyError, TypeError):
+                # Written by rename, so this is disk damage: begin again, which is harmless.
+                return 0
+
+    def _position_file(self) -> Path:
+        return self.root / str(self._generation) / POSITION
+
+    async def clear(self) -> None:
+        await self._run(self._clear)
+
+    def _clear(self) -> None:
+        with self._guard, guarded("emptying"):
+            self._begin_writing()
+            for writer in self._writers.values():
+                writer.delete_all_documents()
+                writer.commit()
+            self._pending.clear()
+            _write_json(self._position_file(), {"position": 0})
+
+    # --- rebuilding ---------------------------------------------------------------------------
+
+    async def beside(self) -> TantivyEngine:
+        """An empty generation beside the one in use, to be filled and then swapped in."""
+        return await self._run(self._beside)
+
+    def _beside(self) -> TantivyEngine:
+        with self._guard:
+            if self.read_only:
+                raise EngineError("The search index was opened for reading only.")
+            self.lock()
+            numbers = [
+                int(path.name.rsplit("-", 1)[1])
+                for path in self.root.iterdir()
+                if path.is_dir() and path.name.rpartition("-")[2].isdigit()
+            ]
+            generation = f"{fingerprint()}-{max(numbers, default=0) + 1}"
+            other = TantivyEngine(self.root.parent, generation=generation)
+            other._open()
+            return other
+
+    async def replace_with(self, other: TantivyEngine) -> None:
+        """Swap to the other generation and remove the old ones; readers follow at their next
+        question (open files stay readable until they let go)."""
+        await self._run(partial(self._replace_with, other))
+
+    def _replace_with(self, other: TantivyEngine) -> None:
+        with self._guard:
+            other._close_writers()
+            self._close_writers()
+            assert other._generation is not None
+            self._write_pointer(other._generation)
+            self._open_generation(other._generation, create=False)
+            for path in self.root.iterdir():
+                if path.is_dir() and path.name != other._generation:
+                    shutil.rmtree(path, ignore_errors=True)
+
+    # --- reading ------------------------------------------------------------------------------
+
+    async def reader(self) -> TantivyReader:
+        return await self._run(self._reader)
+
+    def _reader(self) -> TantivyReader:
+        with self._guard:
+            self._follow_pointer()
+            if not self._indices:
+                self._open()
+            if not self._indices:
+                raise EngineDamaged("There is no search index yet.")
+            if self._generation and not self._generation.startswith(fingerprint()):
+                raise ForeignIndex(
+                    f"The search index {self._generation} was made with another mapping or "
+                    f"analysis than this version's {fingerprint()}. Run: pan-commons index rebuild"
+                )
+            return TantivyReader({name: index.view() for name, index in self._indices.items()})
+
+    async def size_bytes(self) -> int | None:
+        if self._generation is None:
+            return 0
+        folder = self.root / self._generation
+        return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+    async def close(self) -> None:
+        await self._run(self._close)
+
+    def _close(self) -> None:
+        with self._guard:
+            self._close_writers()
+            self._indices = {}
+            self.unlock()
+
+    def _close_writers(self) -> None:
+        for writer in self._writers.values():
+            with guarded("closing its writer"):
+                writer.rollback()
+                writer.wait_merging_threads()
+        self._writers = {}
+        self._pending.clear()
+
+    async def release(self) -> None:
+        """Let another process write, after the merges at hand are done."""
+        await self._run(self._release)
+
+    def _release(self) -> None:
+        with self._guard:
+            self._close_writers()
+            self.unlock()
+
+    @staticmethod
+    async def _run(function: Callable[[], Result]) -> Result:
+        return await anyio.to_thread.run_sync(function)
+
+
+class TantivyReader:
+    """One consistent view; see ``engines.base.Reader``."""
+
+    def __init__(self, views: Mapping[str, ClassView]) -> None:
+        self._views = views
+
+    async def page(self, request: PageRequest) -> EnginePage:
+        return await self._run(partial(self._page, request))
+
+    async def count(self, entity_class: EntityClass, plan: Plan) -> int:
+        return await self._run(partial(self._views[entity_class].count, plan))
+
+    async def ordinals(
+        self, entity_class: EntityClass, plan: Plan, most: int | None = None
+    ) -> list[int]:
+        return await self._run(partial(self._views[entity_class].ordinals, plan, most))
+
+    async def versions(
+        self, entity_class: EntityClass, plan: Plan
+    ) -> Mapping[str, tuple[int, int]]:
+        return await self._run(partial(self._views[entity_class].versions, plan))
+
+    async def values(self, entity_class: EntityClass, plan: Plan, field: str) -> set[str]:
+        return await self._run(partial(self._views[entity_class].values, plan, field))
+
+    async def prefixed(
+        self, entity_class: EntityClass, field: str, prefix: str, limit: int
+    ) -> list[tuple[str, int]]:
+        searcher = self._views[entity_class].searcher
+        found = await self._run(partial(searcher.terms_with_prefix, field, prefix, limit=limit))
+        return [(str(term), int(count)) for term, count in found]
+
+    async def frequencies(
+        self, entity_class: EntityClass, terms: Sequence[tuple[str, str]]
+    ) -> tuple[int, list[int]]:
+        searcher = self._views[entity_class].searcher
+        return int(searcher.num_docs), [int(searcher.doc_freq(f, t)) for f, t in terms]
+
+    @staticmethod
+    async def _run(function: Callable[[], Result]) -> Result:
+        def guarded_function() -> Result:
+            with guarded("searching"):
+                return function()
+
+        return await anyio.to_thread.run_sync(guarded_function)
+
+    def _page(self, request: PageRequest) -> EnginePage:
+        view = self._views[request.entity_class]
+        query = view.query(request.plan)
+        total = None
+        if request.limit == 0:
+            found: list[tuple[float, Any]] = []
+            total = view.count(request.plan) if request.count else None
+        elif request.scores:
+            answer = view.searcher.search(
+                view.scored(request.plan, request.scores),
+                limit=request.limit, offset=request.skip, count=request.count,
+            )  # fmt: skip
+            found = list(answer.hits)
+            total = answer.count if request.count else None
+        elif request.sort:
+            found = _sorted(view, request)
+            total = view.count(request.plan) if request.count else None
+        else:
+            answer = view.searcher.search(
+                query, limit=request.limit, offset=request.skip, count=request.count,
+                order_by_field=ORDINAL, order=_order(descending=False),
+            )  # fmt: skip
+            found = [(0.0, address) for _, address in answer.hits]
+            total = answer.count if request.count else None
+        facets = [
+            view.facet(
+                query if facet.plan == request.plan else view.query(facet.plan),
+                facet.field,
+                facet.size,
+            )
+            for facet in request.facets
+        ]
+        best = _best_possible(view, request.scores)
+        return EnginePage(_hits(view, found), total, facets, best)
+
+
+def _order(*, descending: bool) -> Any:
+    import tantivy
+
+    return tantivy.Order.Desc if descending else tantivy.Order.Asc
+
+
+def _hits(view: ClassView, found: Sequence[tuple[float, Any]]) -> list[EngineHit]:
+    addresses = [address for _, address in found]
+    if not addresses:
+        return []
+    ordinals = view.searcher.fast_field_values(ORDINAL, addresses)
+    changes = view.searcher.fast_field_values(CHANGE, addresses)
+    return [
+        EngineHit(view.searcher.doc(address).get_first("key"), ordinal, change, float(score))
+        for (score, address), ordinal, change in zip(found, ordinals, changes, strict=True)
+    ]
+
+
+def _sorted(view: ClassView, request: PageRequest) -> list[tuple[float, Any]]:
+    """A page by number fields, absent values last, ties by ordinal.
+
+    Tantivy sorts by one field and breaks ties by place in the index. For one field the page's last
+    value is looked up and its ties are asked for again, in order; for several fields all matches
+    are sorted here.
+    """
+    wanted = request.skip + request.limit
+    if len(request.sort) > 1:
+        return _sorted_here(view, request)[request.skip : wanted]
+    (by,) = request.sort
+    present = AllOf((request.plan, NumberRange(by.field, None, None)))
+    order = _order(descending=by.descending)
+    best = view.searcher.search(
+        view.query(present), limit=wanted, count=False, order_by_field=by.field, order=order
+    ).hits
+    if len(best) == wanted:
+        last = best[-1][0]
+        ahead = [hit for hit in best if hit[0] != last]
+        ties = AllOf((present, Numbers(by.field, frozenset({int(last)}))))
+        tail = _by_ordinal(view, ties, wanted - len(ahead))
+    else:
+        ahead = list(best)
+        absent = AllOf((request.plan, NoneOf(NumberRange(by.field, None, None))))
+        tail = _by_ordinal(view, absent, wanted - len(ahead))
+    ordinals = view.searcher.fast_field_values(ORDINAL, [address for _, address in ahead])
+    sign = -1 if by.descending else 1
+    listed = sorted(
+        (sign * value, ordinal, place)
+        for place, ((value, _), ordinal) in enumerate(zip(ahead, ordinals, strict=True))
+    )
+    in_order = [(0.0, ahead[place][1]) for _, _, place in listed] + tail
+    return in_order[request.skip : wanted]
+
+
+def _by_ordinal(view: ClassView, plan: Plan, limit: int) -> list[tuple[float, Any]]:
+    if limit <= 0:
+        return []
+    hits = view.searcher.search(
+        view.query(plan), limit=limit, count=False, order_by_field=ORDINAL,
+        order=_order(descending=False),
+    ).hits  # fmt: skip
+    return [(0.0, address) for _, address in hits]
+
+
+def _sorted_here(view: ClassView, request: PageRequest) -> list[tuple[float, Any]]:
+    total = view.count(request.plan)
+    if total == 0:
+        return []
+    hits = view.searcher.search(view.query(request.plan), limit=total, count=False).hits
+    addresses = [address for _, address in hits]
+    columns = [_column(view, by, addresses) for by in request.sort]
+    columns.append([(0, n) for n in view.searcher.fast_field_values(ORDINAL, addresses)])
+    order = sorted(range(total), key=lambda place: tuple(column[place] for column in columns))
+    return [(0.0, addresses[place]) for place in order]
+
+
+def _column(view: ClassView, by: SortBy, addresses: Sequence[Any]) -> list[tuple[int, int]]:
+    sign = -1 if by.descending else 1
+    values = view.searcher.fast_field_values(by.field, list(addresses))
+    return [(1, 0) if value is None else (0, sign * value) for value in values]
+
+
+def _best_possible(view: ClassView, scores: Sequence[Score]) -> float:
+    total = 0.0
+    documents = int(view.searcher.num_docs)
+    for score in scores:
+        if isinstance(score, LevelScore):
+            total += max((worth for worth, _ in score.levels), default=0.0)
+        else:
+            frequencies = [
+                (clause.boost, int(view.searcher.doc_freq(clause.field, clause.term)))
+                for clause in score.clauses
+            ]
+            total += highest_for_term(documents, frequencies)
+    return total
+
+
+def _write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Durably, and whole or not at all."""
+    with _translated_os_errors():
+        draft = path.with_suffix(".new")
+        with draft.open("w") as file:
+            json.dump(value, file)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+
+
+class _translated_os_errors:  # noqa: N801 - reads as a statement
+    """``OSError`` of the index folder as ``EngineError``, with what can be done about it."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, OSError):
+            raise EngineError(
+                f"The search index cannot be written: {error.strerror or error} "
+                f"({error.filename or 'index folder'})."
+            ) from error

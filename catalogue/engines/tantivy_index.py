@@ -1,0 +1,349 @@
+"""One class of entities in one Tantivy index: schema, documents, translation of plans.
+
+Synchronous; ``tantivy.py`` calls it from worker threads. Seen with tantivy 0.27: a query that the
+library cannot do may panic, and ``PanicException`` is no ``Exception``; ``guarded`` catches it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import tantivy
+from tantivy import Occur, Query
+
+from catalogue.analysis import SENTINEL
+from catalogue.documents import (
+    COUNTED_FIELDS,
+    RAW_FIELDS,
+    TEXT_FIELDS,
+    EngineDocument,
+    number_fields,
+)
+from catalogue.errors import EngineDamaged, EngineError
+from catalogue.plan import (
+    All,
+    AllOf,
+    AnyOf,
+    Empty,
+    LevelScore,
+    NoneOf,
+    NumberRange,
+    Numbers,
+    Phrase,
+    Plan,
+    Prefix,
+    Score,
+    TermRange,
+    Terms,
+    WordScore,
+)
+from catalogue.scoring import TIE_BREAKER
+
+WRITER_BYTES = 96_000_000
+"""Memory that a writer may use before it flushes a segment (fault F15: no upper bound)."""
+
+ORDINAL = "ordinal"
+CHANGE = "change"
+
+
+@contextmanager
+def guarded(doing: str) -> Iterator[None]:
+    """Translate whatever Tantivy raises, panics included.
+
+    Raises:
+        EngineDamaged: files are missing, cut short or not what they should be.
+        EngineError: anything else that the library could not do.
+    """
+    try:
+        yield
+    except (EngineError, KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    except BaseException as error:
+        if isinstance(error, Exception) and not isinstance(error, ValueError | OSError):
+            raise
+        # PanicException derives from BaseException and belongs to no importable module.
+        panicked = type(error).__name__ == "PanicException"
+        if not panicked and not isinstance(error, ValueError | OSError):
+            raise
+        text = str(error)
+        if panicked or _looks_damaged(text):
+            raise EngineDamaged(f"The search index cannot be read while {doing}: {text}") from error
+        raise EngineError(f"The search index failed while {doing}: {text}") from error
+
+
+def _looks_damaged(text: str) -> bool:
+    signs = ("corrupt", "Corruption", "does not exist", "FileDoesNotExist", "Failed to open", "meta",
+             "DataCorruption", "crc", "footer", "InvalidData", "UnexpectedEof", "truncated",
+             "IncompatibleIndex")  # fmt: skip
+    return any(sign in text for sign in signs)
+
+
+def build_schema(class_name: str) -> tantivy.Schema:
+    """The schema of a class; its parts are in the fingerprint."""
+    builder = tantivy.SchemaBuilder()
+    builder.add_text_field("key", stored=True, tokenizer_name="raw", index_option="basic")
+    builder.add_unsigned_field(ORDINAL, indexed=True, fast=True)
+    builder.add_unsigned_field(CHANGE, fast=True)
+    builder.add_unsigned_field("links", indexed=True, fast=True)
+    for name in RAW_FIELDS:
+        builder.add_text_field(name, tokenizer_name="raw", index_option="basic")
+    for name in COUNTED_FIELDS:
+        builder.add_text_field(name, fast=True, tokenizer_name="raw", index_option="basic")
+    for name in TEXT_FIELDS:
+        builder.add_text_field(name, tokenizer_name="whitespace", index_option="position")
+    builder.add_text_field("wholes", tokenizer_name="raw", index_option="basic")
+    for name in number_fields(class_name):
+        builder.add_integer_field(name, indexed=True, fast=True)
+    return builder.build()
+
+
+class ClassIndex:
+    """The index of one class in one folder; readers are made for each view."""
+
+    def __init__(self, class_name: str, folder: Path, *, create: bool) -> None:
+        self.class_name = class_name
+        self.folder = folder
+        with guarded(f"opening {folder.name}"):
+            if create:
+                folder.mkdir(parents=True, exist_ok=True)
+                self.index = tantivy.Index(build_schema(class_name), str(folder), reuse=True)
+            else:
+                self.index = tantivy.Index.open(str(folder))
+            analyzer = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.whitespace()).build()
+            self.index.register_tokenizer("whitespace", analyzer)
+            self.index.config_reader("manual", 0)
+            self.schema = self.index.schema
+            self.index.reload()
+        self._seen = self._stamp()
+
+    def _stamp(self) -> tuple[int, int, int]:
+        try:
+            found = (self.folder / "meta.json").stat()
+        except OSError as error:
+            raise EngineDamaged(f"The search index lost {self.folder}/meta.json.") from error
+        return found.st_mtime_ns, found.st_size, found.st_ino
+
+    def view(self) -> ClassView:
+        """A view of the last commit, by whichever process."""
+        stamp = self._stamp()
+        if stamp != self._seen:
+            with guarded("reloading"):
+                self.index.reload()
+            self._seen = stamp
+        with guarded("reading"):
+            return ClassView(self.class_name, self.index, self.index.searcher())
+
+    def writer(self) -> Any:
+        """The one writer of this index; ``EngineError`` while another process has it."""
+        with guarded("opening its writer"):
+            return self.index.writer(WRITER_BYTES, 1)
+
+
+def to_tantivy(document: EngineDocument) -> tantivy.Document:
+    """The document in Tantivy's own form."""
+    made = tantivy.Document()
+    made.add_text("key", document.key)
+    made.add_unsigned(ORDINAL, document.ordinal)
+    made.add_unsigned(CHANGE, document.change)
+    raw: Mapping[str, Any] = {
+        "terms": document.terms,
+        "params": document.params,
+        "all_params": document.all_params,
+        "grams": document.grams,
+        "tags": document.tags,
+        "panet": document.panet,
+        "words": document.words,
+        "suggestions": document.suggestions,
+    }
+    for name, terms in raw.items():
+        for term in terms:
+            made.add_text(name, term)
+    for name, values in document.facets.items():
+        for value in values:
+            made.add_text(f"f_{name}", value)
+    for number in document.links:
+        made.add_unsigned("links", number)
+    for name, number in document.numbers.items():
+        made.add_integer(name, number)
+    for name, lines in (("text", document.text), ("title", document.title)):
+        made.add_text(name, SENTINEL)
+        for line in lines:
+            made.add_text(name, line)
+    made.add_text("wholes", SENTINEL)
+    for whole in document.wholes:
+        made.add_text("wholes", whole)
+    return made
+
+
+class ClassView:
+    """A consistent view of one class, and the translation of plans into its queries."""
+
+    def __init__(self, class_name: str, index: Any, searcher: Any) -> None:
+        self.class_name = class_name
+        self.index = index
+        self.searcher = searcher
+        self.schema = index.schema
+
+    def query(self, plan: Plan) -> Any:
+        """The Tantivy query of a plan that holds no undecided and no linked leaf."""
+        match plan:
+            case All():
+                return Query.all_query()
+            case Empty():
+                return Query.empty_query()
+            case Terms(field, terms):
+                return self._terms(field, terms)
+            case TermRange(field, low, high):
+                return self.index.parse_query(f"{field}:[{low} TO {high}]")
+            case Prefix(field, prefix):
+                return Query.regex_query(self.schema, field, f"{prefix}.*")
+            case Phrase(field, terms):
+                return Query.phrase_query(self.schema, field, list(terms))
+            case NumberRange(field, low, high):
+                return self._number_range(field, low, high)
+            case Numbers(field, values):
+                return Query.term_set_query(self.schema, field, list(values))
+            case AllOf(parts):
+                return self._all_of(parts)
+            case AnyOf(parts):
+                return Query.boolean_query([(Occur.Should, self.query(part)) for part in parts])
+            case NoneOf(part):
+                return self._all_of((plan,))
+        raise TypeError(f"{type(plan).__name__} must be settled before it reaches an engine")
+
+    def scored(self, plan: Plan, scores: Sequence[Score]) -> Any:
+        """The query whose members are the plan's and whose score is the sum of ``scores``."""
+        clauses = [(Occur.Must, Query.const_score_query(self.query(plan), 0.0))]
+        clauses += [(Occur.Should, query) for score in scores if (query := self._score(score))]
+        return Query.boolean_query(clauses)
+
+    def _all_of(self, parts: Sequence[Plan]) -> Any:
+        clauses = []
+        for part in parts:
+            if isinstance(part, NoneOf):
+                clauses.append((Occur.MustNot, self.query(part.part)))
+            else:
+                clauses.append((Occur.Must, self.query(part)))
+        if all(occur == Occur.MustNot for occur, _ in clauses):
+            clauses.append((Occur.Must, Query.all_query()))
+        return Query.boolean_query(clauses)
+
+    def _terms(self, field: str, terms: frozenset[str]) -> Any:
+        if len(terms) == 1:
+            (term,) = terms
+            return Query.term_query(self.schema, field, term, "basic")
+        return Query.term_set_query(self.schema, field, list(terms))
+
+    def _number_range(self, field: str, low: int | None, high: int | None) -> Any:
+        if low is None and high is None:
+            return Query.exists_query(field)
+        if low is not None and high is not None and low > high:
+            return Query.empty_query()
+        kind = tantivy.FieldType.Unsigned if field in (ORDINAL, "links") else tantivy.FieldType.Integer
+        return Query.range_query(self.schema, field, kind, low, high)
+
+    def _score(self, score: Score) -> Any | None:
+        if isinstance(score, WordScore):
+            return self._word(score)
+        levels = [
+            Query.const_score_query(self.query(plan), worth) for worth, plan in score.levels
+        ]
+        return Query.disjunction_max_query(levels, 0.0) if levels else None
+
+    def _word(self, score: WordScore) -> Any | None:
+        queries = []
+        for clause in score.clauses:
+            if not self.searcher.doc_freq(clause.field, clause.term):
+                continue
+            option = "basic" if clause.field == "wholes" else "freq"
+            query = Query.term_query(self.schema, clause.field, clause.term, option)
+            queries.append(
+                query if clause.boost == 1 else Query.boost_query(query, clause.boost)
+            )
+        if len(queries) < 2:
+            return queries[0] if queries else None
+        return Query.disjunction_max_query(queries, TIE_BREAKER)
+
+    def count(self, plan: Plan) -> int:
+        if isinstance(plan, All):
+            return int(self.searcher.num_docs)
+        return int(self.searcher.search(self.query(plan), limit=1).count)
+
+    def ordinals(self, plan: Plan, most: int | None) -> list[int]:
+        """Ordinals of all matching records, in no order; of ``most + 1`` when there are more."""
+        limit = self.count(plan)
+        if most is not None:
+            limit = min(limit, most + 1)
+        if limit == 0:
+            return []
+        query = Query.const_score_query(self.query(plan), 0.0)
+        hits = self.searcher.search(query, limit=limit, count=False).hits
+        return list(self.searcher.fast_field_values(ORDINAL, [address for _, address in hits]))
+
+    def versions(self, plan: Plan) -> dict[str, tuple[int, int]]:
+        """Key → (ordinal, change)."""
+        total = self.count(plan)
+        if total == 0:
+            return {}
+        hits = self.searcher.search(self.query(plan), limit=total, count=False).hits
+        addresses = [address for _, address in hits]
+        ordinals = self.searcher.fast_field_values(ORDINAL, addresses)
+        changes = self.searcher.fast_field_values(CHANGE, addresses)
+        keys = [self.searcher.doc(address).get_first("key") for address in addresses]
+        return {
+            key: (ordinal, change)
+            for key, ordinal, change in zip(keys, ordinals, changes, strict=True)
+        }
+
+    def values(self, plan: Plan, field: str) -> set[str]:
+        """All distinct values, by ever narrower ranges of ordinals while there are too many."""
+        found: set[str] = set()
+        pending: list[tuple[int, int]] = [(0, 2**40)]
+        while pending:
+            low, high = pending.pop()
+            part: Plan = AllOf((plan, NumberRange(ORDINAL, low, high)))
+            buckets = self._buckets(self.query(part), field, _MOST_BUCKETS)
+            if buckets is None and low < high:
+                middle = self._middle(part, low, high)
+                pending += [(low, middle), (middle + 1, high)]
+            else:
+                found.update(value for value, _ in buckets or ())
+        return found
+
+    def _middle(self, plan: Plan, low: int, high: int) -> int:
+        held = sorted(self.ordinals(plan, None))
+        return held[(len(held) - 1) // 2] if len(held) > 1 else (low + high) // 2
+
+    def facet(self, query: Any, field: str, size: int) -> list[tuple[str, int]]:
+        """The most frequent values, ties by value."""
+        wanted = min(_MOST_BUCKETS, max(1_000, 4 * size))
+        answer = self.searcher.aggregate(query, {"f": {"terms": {"field": field, "size": wanted}}})
+        pairs = [(str(b["key"]), int(b["doc_count"])) for b in answer["f"]["buckets"]]
+        return sorted(pairs, key=lambda pair: (-pair[1], pair[0]))[:size]
+
+    def _buckets(self, query: Any, field: str, most: int) -> list[tuple[str, int]] | None:
+        try:
+            answer = self.searcher.aggregate(
+                query, {"f": {"terms": {"field": field, "size": most}}}
+            )
+        except ValueError as error:
+            if "bucket limit" in str(error):
+                return None
+            raise
+        if answer["f"].get("sum_other_doc_count"):
+            return None
+        return [(_bucket_name(b["key"]), int(b["doc_count"])) for b in answer["f"]["buckets"]]
+
+
+_MOST_BUCKETS = 60_000
+"""Below Tantivy's own limit of 65,000 buckets in one aggregation."""
+
+
+def _bucket_name(key: object) -> str:
+    return str(int(key)) if isinstance(key, float) else str(key)
+
+
+Translate = Callable[[Plan], Any]

@@ -1,0 +1,34 @@
+"""What an index was made with (semantics 6.3)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import unicodedata
+from functools import cache
+from importlib.metadata import version
+
+from catalogue.analysis import ANALYSIS_VERSION
+from catalogue.documents import FACET_FIELDS
+from catalogue.fields import FIELDS
+from catalogue.parameter_terms import CODING_VERSION, COARSE_DIGITS
+from mappings.techniques import panet_version
+
+MAPPING_VERSION = 1
+
+
+@cache
+def fingerprint() -> str:
+    """Twelve hexadecimal digits over mapping, analysis (Unicode and Snowball versions), PaNET and
+    parameter coding: indices made with another one hold other terms."""
+    parts = {
+        "mapping": MAPPING_VERSION,
+        "fields": {name: dict(fields) for name, fields in FIELDS.items()},
+        "facets": FACET_FIELDS,
+        "analysis": ANALYSIS_VERSION,
+        "unicode": unicodedata.unidata_version,
+        "snowball": version("PyStemmer"),
+        "panet": panet_version(),
+        "parameters": [CODING_VERSION, *COARSE_DIGITS],
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]

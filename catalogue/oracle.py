@@ -1,0 +1,420 @@
+"""The oracle: what a query means, evaluated plainly over records in memory.
+
+Slow and obviously right. The engines are compared with it, undecided conditions are settled by
+it, and what live facilities cannot filter is filtered by it. It shares with the engines only the
+reading of a record into words (``analysis``, ``documents.text_lines``) and the score's formula.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from catalogue import analysis, technique_scoring
+from catalogue.access import STATES, public_at, state_at
+from catalogue.answers import FacetCount
+from catalogue.documents import engine_document, facet_values, text_lines
+from catalogue.errors import QueryError
+from catalogue.fields import Value, comparable, elements, kind_of, relation_of, values_of
+from catalogue.parameter_terms import overlaps
+from catalogue.patterns import compile_pattern
+from catalogue.plan import (
+    All,
+    AllOf,
+    AnyOf,
+    Empty,
+    LevelScore,
+    NoneOf,
+    Phrase,
+    Plan,
+    Prefix,
+    Score,
+    Terms,
+)
+from catalogue.query import (
+    AccessIs,
+    And,
+    AtFacility,
+    Compare,
+    Everything,
+    Exists,
+    HasWords,
+    InYears,
+    Join,
+    Node,
+    Not,
+    Nothing,
+    OneOf,
+    OpenAt,
+    Or,
+    ParameterRange,
+    Pattern,
+    TechniqueIn,
+    Text,
+)
+from catalogue.records import Change, StoredEntity
+from catalogue.scoring import best_of_fields, bm25
+from catalogue.text_query import TextPlan, filter_plan, plan_text
+
+
+@dataclass(frozen=True, slots=True)
+class Thing:
+    """A record or a part of one, with its class, as conditions see it."""
+
+    class_name: str
+    record: Mapping[str, Any]
+    entity: Entity | None = None
+
+
+class Entity:
+    """An entity with what it contains, and its texts read into words once."""
+
+    def __init__(self, change: Change) -> None:
+        self.change = change
+        self.stored: StoredEntity = change.entity
+        self.children = [child for child in change.children if not child.deleted]
+
+    @property
+    def thing(self) -> Thing:
+        return Thing(self.stored.entity_class, self.stored.record, self)
+
+    @cached_property
+    def lines(self) -> dict[str, list[list[str]]]:
+        """Stems by line, for ``text`` and ``title``."""
+        lines = text_lines(self.change)
+        title = [analysis.stems(line) for line in lines.title]
+        return {"title": title, "text": [*title, *map(analysis.stems, lines.others)]}
+
+    @cached_property
+    def words(self) -> set[str]:
+        lines = text_lines(self.change)
+        return {word for line in (*lines.title, *lines.others) for word in analysis.words(line)}
+
+    @cached_property
+    def wholes(self) -> set[str]:
+        return engine_document(self.change).wholes
+
+    @cached_property
+    def tags(self) -> frozenset[str]:
+        return frozenset(
+            tag
+            for dataset in self.datasets
+            for tag in technique_scoring.tags_of(elements(dataset, "techniques"))
+        )
+
+    @property
+    def datasets(self) -> list[Mapping[str, Any]]:
+        if self.stored.entity_class == "Document":
+            return [child.record for child in self.children]
+        return [self.stored.record] if self.stored.entity_class == "Dataset" else []
+
+
+class Evaluator:
+    """Decides conditions for one question.
+
+    Args:
+        now: decides what ``isPublic`` shows.
+        related: entities by key, for joins between entities; without it such joins are refused.
+    """
+
+    def __init__(self, now: datetime, related: Mapping[str, Entity] | None = None) -> None:
+        self.now = now
+        self.related = related
+
+    def holds(self, node: Node, thing: Thing) -> bool:
+        """Whether the thing satisfies the condition."""
+        match node:
+            case Everything():
+                return True
+            case Nothing():
+                return False
+            case And(clauses):
+                return all([self.holds(clause, thing) for clause in clauses])
+            case Or(clauses):
+                return any([self.holds(clause, thing) for clause in clauses])
+            case Not(clause):
+                return not self.holds(clause, thing)
+            case Compare():
+                return self._compare(node, thing)
+            case OneOf(field, values):
+                return any([self._compare(Compare(field, "eq", v), thing) for v in values])
+            case Exists(field):
+                kind_of(thing.class_name, field)
+                return thing.record.get(field) is not None
+            case Pattern():
+                return _matches(node, thing)
+            case Join(relation, where):
+                return any([self.holds(where, one) for one in self._related(thing, relation)])
+            case _:
+                return self._of_entity(node, thing)
+
+    def _of_entity(self, node: Node, thing: Thing) -> bool:
+        record = thing.record
+        match node:
+            case ParameterRange():
+                return _in_range(node, thing)
+            case TechniqueIn(ids):
+                return _tagged(ids, thing)
+            case OpenAt(instant):
+                return _has_access(thing) and state_at(record, instant) == "open"
+            case AccessIs(states, instant):
+                return _has_access(thing) and state_at(record, instant) in states
+            case InYears(first, last):
+                years = record.get("years")
+                if not years:
+                    return False
+                starts_in_time = last is None or int(years["first"]) <= last
+                ends_in_time = first is None or int(years["last"]) >= first
+                return starts_in_time and ends_in_time
+            case AtFacility(names):
+                held = record.get("facilities") or [record.get("facility", "")]
+                wanted = {name.casefold() for name in names}
+                return any(str(name).casefold() in wanted for name in held)
+            case HasWords(text):
+                if thing.entity is None:
+                    raise QueryError(f"{thing.class_name} has no text to search.")
+                return meets(filter_plan(text), thing.entity)
+        raise QueryError(f"{type(node).__name__} is no condition.")
+
+    def _compare(self, node: Compare, thing: Thing) -> bool:
+        field, op, value = node.field, node.op, node.value
+        if op == "neq":
+            return not self._compare(Compare(field, "eq", value), thing)
+        kind = kind_of(thing.class_name, field)
+        if value is None:
+            return op == "eq" and thing.record.get(field) is None
+        wanted = comparable(kind, value, field)
+        if kind == "public":
+            held: Sequence[Value] = [int(public_at(thing.record, self.now))]
+        else:
+            held = values_of(thing.record, field, kind)
+        return any(_compares(one, op, wanted) for one in held)
+
+    def _related(self, thing: Thing, relation: str) -> list[Thing]:
+        found = relation_of(thing.class_name, relation)
+        if not found.linked:
+            return [Thing(found.target, part) for part in elements(thing.record, relation)]
+        if self.related is None:
+            raise QueryError(f"{relation} cannot be followed here.", field=relation)
+        if thing.class_name == "Document" and thing.entity is not None:
+            keys = {child.key for child in thing.entity.children}
+            return [self.related[key].thing for key in sorted(keys) if key in self.related]
+        key = thing.record["key"]
+        return [
+            entity.thing
+            for entity in self.related.values()
+            if entity.stored.entity_class == found.target
+            and not entity.stored.deleted
+            and _refers_to(entity, key)
+        ]
+
+
+def _refers_to(entity: Entity, key: str) -> bool:
+    if entity.stored.entity_class == "Document":
+        return any(child.key == key for child in entity.children)
+    return entity.stored.record.get("instrumentKey") == key
+
+
+def _compares(held: Value, op: str, wanted: Value) -> bool:
+    if isinstance(held, str) != isinstance(wanted, str):
+        return False
+    match op:
+        case "eq":
+            return held == wanted
+        case "gt":
+            return held > wanted  # type: ignore[operator]
+        case "gte":
+            return held >= wanted  # type: ignore[operator]
+        case "lt":
+            return held < wanted  # type: ignore[operator]
+        case "lte":
+            return held <= wanted  # type: ignore[operator]
+    raise QueryError(f"There is no comparison {op!r}.")
+
+
+def _matches(node: Pattern, thing: Thing) -> bool:
+    pattern = compile_pattern(node.pattern, node.kind, node.ignore_case)
+    for field in node.fields:
+        kind_of(thing.class_name, field)
+        value = thing.record.get(field)
+        for text in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(text, str) and pattern.search(text) is not None:
+                return True
+    return False
+
+
+def _has_access(thing: Thing) -> bool:
+    return thing.class_name in ("Document", "Dataset")
+
+
+def _in_range(node: ParameterRange, thing: Thing) -> bool:
+    if thing.class_name == "Parameter":
+        return overlaps([thing.record], node)
+    held = elements(thing.record, "parameters")
+    if thing.entity is not None:
+        for child in thing.entity.children:
+            held = held + elements(child.record, "parameters")
+    return overlaps(held, node)
+
+
+def _tagged(ids: Iterable[str], thing: Thing) -> bool:
+    if thing.entity is not None:
+        tags = thing.entity.tags
+    elif thing.class_name == "Technique":
+        tags = technique_scoring.tags_of([thing.record])
+    elif thing.class_name == "Dataset":
+        tags = technique_scoring.tags_of(elements(thing.record, "techniques"))
+    else:
+        tags = frozenset()
+    wanted = {known for one in ids if (known := technique_scoring.known(one))}
+    return bool(technique_scoring.with_ancestors(tags) & wanted)
+
+
+def meets(plan: Plan, entity: Entity) -> bool:
+    """Whether the entity's texts and tags meet the membership plan of a text."""
+    match plan:
+        case All():
+            return True
+        case Empty():
+            return False
+        case AllOf(parts):
+            return all(meets(part, entity) for part in parts)
+        case AnyOf(parts):
+            return any(meets(part, entity) for part in parts)
+        case NoneOf(part):
+            return not meets(part, entity)
+        case Terms("panet", terms):
+            return bool(technique_scoring.with_ancestors(entity.tags) & terms)
+        case Terms("tags", terms):
+            return bool(entity.tags & terms)
+        case Terms("wholes", terms):
+            return bool(entity.wholes & terms)
+        case Terms(field, terms):
+            return any(word in terms for line in entity.lines[field] for word in line)
+        case Phrase(field, words):
+            return any(_in_line(words, line) for line in entity.lines[field])
+        case Prefix("words", prefix):
+            return any(word.startswith(prefix) for word in entity.words)
+    raise QueryError(f"{type(plan).__name__} is no part of a text query.")
+
+
+def _in_line(words: Sequence[str], line: Sequence[str]) -> bool:
+    wanted = list(words)
+    return any(
+        list(line[at : at + len(wanted)]) == wanted for at in range(len(line) - len(wanted) + 1)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """What BM25 needs of a class: how many records, how long each field is on average."""
+
+    documents: int
+    average_lengths: Mapping[str, float]
+
+
+class Oracle:
+    """All entities in memory; answers with sets, counts, facets and scores."""
+
+    def __init__(self, changes: Iterable[Change]) -> None:
+        newest: dict[str, Change] = {}
+        for change in changes:
+            held = newest.get(change.entity.key)
+            if held is None or held.entity.change <= change.entity.change:
+                newest[change.entity.key] = change
+        self.entities = {
+            key: Entity(change) for key, change in newest.items() if not change.entity.deleted
+        }
+
+    def of_class(self, entity_class: str) -> list[Entity]:
+        """The entities of a class in the order of their ordinals."""
+        found = [e for e in self.entities.values() if e.stored.entity_class == entity_class]
+        return sorted(found, key=lambda entity: entity.stored.ordinal)
+
+    def matching(
+        self,
+        entity_class: str,
+        where: Node,
+        now: datetime,
+        text: Text | None = None,
+        plan: TextPlan | None = None,
+    ) -> list[Entity]:
+        """The entities that satisfy filter and text (``text.match`` as it stands, not relaxed)."""
+        evaluator = Evaluator(now, self.entities)
+        found = [e for e in self.of_class(entity_class) if evaluator.holds(where, e.thing)]
+        if text is None:
+            return found
+        plan = plan or plan_text(text)
+        membership = plan.all_of if text.match == "all" else plan.any_of
+        return [entity for entity in found if meets(membership, entity)]
+
+    def statistics(self, entity_class: str) -> Statistics:
+        held = self.of_class(entity_class)
+        fields = ("text", "title", "wholes")
+        total = {name: sum(length(entity, name) for entity in held) for name in fields}
+        count = max(1, len(held))
+        return Statistics(len(held), {name: total[name] / count for name in fields})
+
+    def raw_score(self, scores: Sequence[Score], entity: Entity, entity_class: str) -> float:
+        """The sum of §8.1 and §8.3 before it is normalised."""
+        statistics = self.statistics(entity_class)
+        total = 0.0
+        for score in scores:
+            if isinstance(score, LevelScore):
+                total += next((worth for worth, plan in score.levels if meets(plan, entity)), 0.0)
+                continue
+            total += best_of_fields(
+                [
+                    clause.boost
+                    * bm25(
+                        occurrences(entity, clause.field, clause.term),
+                        length(entity, clause.field),
+                        statistics.average_lengths[clause.field],
+                        statistics.documents,
+                        self.frequency(entity_class, clause.field, clause.term),
+                    )
+                    for clause in score.clauses
+                ]
+            )
+        return total
+
+    def frequency(self, entity_class: str, field: str, term: str) -> int:
+        """How many entities have the term."""
+        return sum(occurrences(e, field, term) > 0 for e in self.of_class(entity_class))
+
+
+def occurrences(entity: Entity, field: str, term: str) -> int:
+    """How often a term stands in a field; wholes are counted once."""
+    if field == "wholes":
+        return int(term in entity.wholes)
+    return sum(line.count(term) for line in entity.lines[field])
+
+
+def length(entity: Entity, field: str) -> int:
+    """Terms in a field, the sentinel included."""
+    if field == "wholes":
+        return 1 + len(entity.wholes)
+    return 1 + sum(len(line) for line in entity.lines[field])
+
+
+def facet_counts(entities: Iterable[Entity], facet: str, now: datetime) -> list[FacetCount]:
+    """Counts of a facet over entities, most frequent first, ties by id."""
+    counts: dict[str, int] = {}
+    for entity in entities:
+        for value in set(_facet_ids(entity, facet, now)):
+            counts[value] = counts.get(value, 0) + 1
+    ordered = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+    name = technique_scoring.label if facet == "technique" else str
+    return [FacetCount(value, name(value), count) for value, count in ordered]
+
+
+def _facet_ids(entity: Entity, facet: str, now: datetime) -> Iterable[str]:
+    if facet == "technique":
+        return technique_scoring.with_ancestors(entity.tags)
+    if facet == "access":
+        state = state_at(entity.stored.record, now)
+        return [state] if _has_access(entity.thing) and state in STATES else []
+    return facet_values(entity.stored, entity.children)[facet]

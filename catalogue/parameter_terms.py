@@ -1,0 +1,163 @@
+"""Parameters as order-preserving terms (semantics 5.4).
+
+A value of a parameter is one term: name and dimension (base 32: letters and digits only), then the
+SI value as 16 hexadecimal digits whose order is the order of the numbers. Each value is also
+indexed at coarser precisions (a trie, as Lucene's old numeric fields had), so a range over any
+number of distinct values becomes at most some 200 lookups and two narrow term ranges.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+import struct
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from catalogue.plan import Empty, Plan, TermRange, Terms, either
+from catalogue.query import ParameterRange
+
+CODING_VERSION = 1
+COARSE_DIGITS = (8, 7, 6, 5, 4, 3, 2, 1)
+"""How many of the 16 hexadecimal digits the coarser terms keep. Eight digits are sign, exponent
+and 20 bits of the mantissa: values that share them differ by a millionth."""
+
+_ALL_BITS = (1 << 64) - 1
+_TOP = 1 << 63
+
+
+def number_code(value: float) -> int:
+    """A 64-bit number whose order is the order of the doubles; −0 is 0."""
+    (bits,) = struct.unpack(">Q", struct.pack(">d", value + 0.0))
+    return bits ^ _ALL_BITS if bits & _TOP else bits | _TOP
+
+
+@lru_cache(maxsize=65_536)
+def name_code(name: str, dimension: str) -> str:
+    """Name and dimension as lower-case letters and digits, injectively."""
+    encoded = base64.b32encode(f"{name}\0{dimension}".encode()).decode().rstrip("=").lower()
+    # "9" is no digit of base 32: it ends the name, so no name is the beginning of another.
+    return encoded[:150] + "9"
+
+
+def intervals(parameters: Iterable[Mapping[str, Any]]) -> list[tuple[str, str, float, float]]:
+    """(name, dimension, low, high) of every parameter with a quantity, under its name as sent and
+    its canonical one, energies and wavelengths as each other too (semantics 5.2, 5.3)."""
+    found = []
+    for parameter in parameters:
+        quantity = parameter.get("quantity")
+        if not quantity:
+            continue
+        for one in (quantity, *quantity.get("also", ())):
+            low, high = float(one["low"]), float(one["high"])
+            if not (math.isfinite(low) and math.isfinite(high)):
+                continue
+            names = {str(one.get("canonical") or parameter.get("name", ""))}
+            if one is quantity:
+                names.add(str(parameter.get("name", "")))
+            found.extend((name, str(one["dimension"]), low, high) for name in sorted(names))
+    return found
+
+
+def parameter_terms(parameters: Iterable[Mapping[str, Any]]) -> set[str]:
+    """All index terms of a record's parameters."""
+    terms: set[str] = set()
+    for name, dimension, low, high in intervals(parameters):
+        head = name_code(name, dimension)
+        ends = {number_code(low), number_code(high)}
+        for code in ends:
+            digits = f"{code:016x}"
+            terms.add(f"{head}p{digits}")
+            terms.update(f"{head}c{kept}{digits[:kept]}" for kept in COARSE_DIGITS)
+        if len(ends) > 1:
+            terms.update(_cover(head, min(ends), max(ends)))
+    return terms
+
+
+def range_plan(field: str, wanted: ParameterRange) -> Plan:
+    """The lookups for a range over one of the parameter fields (``params``, ``all_params``)."""
+    low = number_code(-math.inf if wanted.low is None else wanted.low)
+    high = number_code(math.inf if wanted.high is None else wanted.high)
+    low += int(wanted.open_low and wanted.low is not None)
+    high -= int(wanted.open_high and wanted.high is not None)
+    if low > high:
+        return Empty()
+    parts: list[Plan] = []
+    for name in wanted.names:
+        head = name_code(name, wanted.dimension)
+        parts.append(_points(field, head, low, high))
+        parts.append(Terms(field, frozenset(_covering(head, low))))
+    return either(*parts)
+
+
+def overlaps(parameters: Sequence[Mapping[str, Any]], wanted: ParameterRange) -> bool:
+    """The same question asked plainly of the parameters of a record."""
+    low = -math.inf if wanted.low is None else wanted.low
+    high = math.inf if wanted.high is None else wanted.high
+    if low > high or (low == high and (wanted.open_low or wanted.open_high)):
+        return False
+    for name, dimension, first, last in intervals(parameters):
+        if name not in wanted.names or dimension != wanted.dimension:
+            continue
+        above = last > low if wanted.open_low else last >= low
+        below = first < high if wanted.open_high else first <= high
+        if above and below:
+            return True
+    return False
+
+
+def _points(field: str, head: str, low: int, high: int) -> Plan:
+    """Ends of intervals within [low, high]: edge buckets by term range, the middle by the trie."""
+    shift = 4 * (16 - COARSE_DIGITS[0])
+    first, last = low >> shift, high >> shift
+    if first == last:
+        return TermRange(field, f"{head}p{low:016x}", f"{head}p{high:016x}")
+    parts: list[Plan] = []
+    if low & ((1 << shift) - 1):
+        parts.append(
+            TermRange(field, f"{head}p{low:016x}", f"{head}p{((first + 1) << shift) - 1:016x}")
+        )
+        first += 1
+    if (high + 1) & ((1 << shift) - 1):
+        parts.append(TermRange(field, f"{head}p{last << shift:016x}", f"{head}p{high:016x}"))
+        last -= 1
+    terms: set[str] = set()
+    kept = COARSE_DIGITS[0]
+    # Climb the trie: at each level take the ragged ends, and hand the even middle upwards.
+    while first <= last:
+        if kept == 1:
+            terms.update(f"{head}c1{digit:x}" for digit in range(first, last + 1))
+            break
+        while first <= last and first & 15:
+            terms.add(f"{head}c{kept}{first:0{kept}x}")
+            first += 1
+        while first <= last and last & 15 != 15:
+            terms.add(f"{head}c{kept}{last:0{kept}x}")
+            last -= 1
+        first, last, kept = first >> 4, last >> 4, kept - 1
+    return either(*parts, Terms(field, frozenset(terms)))
+
+
+def _cover(head: str, low: int, high: int) -> set[str]:
+    """Terms that together cover an indexed interval, so that a point inside finds it."""
+    terms: set[str] = set()
+    kept = 16
+    while low <= high:
+        if kept == 1:
+            terms.update(f"{head}i1x{digit:x}" for digit in range(low, high + 1))
+            break
+        while low <= high and low & 15:
+            terms.add(f"{head}i{kept}x{low:0{kept}x}")
+            low += 1
+        while low <= high and high & 15 != 15:
+            terms.add(f"{head}i{kept}x{high:0{kept}x}")
+            high -= 1
+        low, high, kept = low >> 4, high >> 4, kept - 1
+    return terms
+
+
+def _covering(head: str, code: int) -> list[str]:
+    """All covers that a point may lie in."""
+    digits = f"{code:016x}"
+    return [f"{head}i{kept}x{digits[:kept]}" for kept in range(1, 17)]

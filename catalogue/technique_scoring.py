@@ -1,0 +1,99 @@
+"""Techniques in queries: recognition, membership, kinship (semantics 4, 8.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from catalogue.scoring import MIN_SIMILARITY
+from mappings.techniques import Panet, find_id, load_panet
+
+
+@dataclass(frozen=True, slots=True)
+class RecognisedTechnique:
+    """A technique found in a sentence, at offsets ``start`` to ``end`` of it."""
+
+    start: int
+    end: int
+    text: str
+    ids: tuple[str, ...]
+
+
+@lru_cache(maxsize=2_048)
+def recognised_techniques(sentence: str) -> tuple[RecognisedTechnique, ...]:
+    """Techniques that the linker finds in free text; overlapping finds are the linker's matter."""
+    from mappings.linking import recognise
+
+    found = []
+    for one in recognise(sentence):
+        ids = tuple(dict.fromkeys(link.id for link in one.links))
+        if ids:
+            found.append(RecognisedTechnique(one.start, one.end, one.text, ids))
+    return tuple(found)
+
+
+def known(panet_id: str) -> str | None:
+    """The short id of a PaNET term that exists, from any spelling of it."""
+    found = find_id(panet_id)
+    return found if found and load_panet().find(found) else None
+
+
+def tags_of(techniques: Iterable[Mapping[str, Any]]) -> frozenset[str]:
+    """The PaNET ids that a Dataset's techniques were linked to."""
+    return frozenset(
+        found
+        for technique in techniques
+        if (found := known(str(technique.get("panet") or technique.get("panetId") or "")))
+    )
+
+
+def with_ancestors(tags: Iterable[str]) -> frozenset[str]:
+    """The tags and everything above them in the cut graph: what filters and facets look up."""
+    return frozenset(above for tag in tags for above in _ancestors(tag))
+
+
+@lru_cache(maxsize=4_096)
+def _ancestors(tag: str) -> frozenset[str]:
+    return load_panet().ancestors(tag)
+
+
+@lru_cache(maxsize=1_024)
+def kin_levels(asked: tuple[str, ...]) -> tuple[tuple[float, frozenset[str]], ...]:
+    """Terms by similarity to the nearest of the asked ids, most similar first, two decimals."""
+    panet = load_panet()
+    levels: dict[float, set[str]] = {}
+    for other, term in panet.terms.items():
+        if not term.is_technique:
+            continue
+        similarity = _nearness(panet, other, asked)
+        if similarity >= MIN_SIMILARITY:
+            levels.setdefault(similarity, set()).add(other)
+    return tuple((level, frozenset(levels[level])) for level in sorted(levels, reverse=True))
+
+
+def best_similarity(tags: Iterable[str], asked: tuple[str, ...]) -> float:
+    """The best similarity between a record's tags and the asked ids; 0 when none is near."""
+    panet = load_panet()
+    nearness = [_nearness(panet, tag, asked) for tag in tags]
+    best = max(nearness, default=0.0)
+    return best if best >= MIN_SIMILARITY else 0.0
+
+
+def _nearness(panet: Panet, tag: str, asked: Sequence[str]) -> float:
+    return round(max(panet.similarity(tag, one) for one in asked), 2)
+
+
+@lru_cache(maxsize=4_096)
+def label(panet_id: str) -> str:
+    """The label of a term, or the id itself when PaNET does not have it."""
+    term = load_panet().find(panet_id)
+    return term.label if term else panet_id
+
+
+@lru_cache(maxsize=4_096)
+def names(panet_id: str) -> tuple[str, ...]:
+    """Label and synonyms of a term, for the text of a record that is tagged with it."""
+    term = load_panet().find(panet_id)
+    return (term.label, *term.synonyms) if term else ()

@@ -1,0 +1,211 @@
+"""What a text asks of a record: which records match, and what their words are worth (semantics 7).
+
+Filters never score and scores never filter: a ``TextPlan`` holds both sides apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from catalogue import analysis, technique_scoring
+from catalogue.answers import Recognised
+from catalogue.errors import QueryTooCostly
+from catalogue.plan import (
+    All,
+    Clause,
+    LevelScore,
+    Phrase,
+    Plan,
+    Prefix,
+    Score,
+    Terms,
+    WordScore,
+    both,
+    either,
+    negation,
+)
+from catalogue.query import Text
+from catalogue.query_language import Unit, parse_words
+from catalogue.scoring import BOOSTS, PREFIX_SCORE, TECHNIQUE_WEIGHT
+
+MIN_PREFIX = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A unit that a record must meet (or not): its words, and the lookup that meets it."""
+
+    unit: Unit
+    words: tuple[str, ...]
+    met: Plan
+    techniques: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TextPlan:
+    """Membership under both readings, and the score.
+
+    ``all_of`` / ``any_of`` are the plans of §7.1 and §7.2; ``scores`` add up. ``stems`` are what a
+    highlighter marks; ``plain`` holds the unstemmed words, for "did you mean".
+    """
+
+    all_of: Plan
+    any_of: Plan
+    scores: tuple[Score, ...]
+    recognised: tuple[Recognised, ...]
+    stems: frozenset[str]
+    plain: tuple[str, ...]
+    techniques: tuple[str, ...]
+
+    @property
+    def can_relax(self) -> bool:
+        """Whether ``any`` could find more than ``all``."""
+        return self.all_of != self.any_of
+
+
+def plan_text(text: Text, filter_techniques: Iterable[str] = ()) -> TextPlan:
+    """The plan of a text query.
+
+    Args:
+        filter_techniques: techniques that the filter names: their kin rise in the order, too.
+
+    Raises:
+        QueryTooCostly: too long, or a prefix of a single letter.
+    """
+    parts = [part for unit in parse_words(text.words) if (part := _part(unit))]
+    parts = _without_small_words(parts)
+    wanted = [part for part in parts if part.unit.sign != "-"]
+    excluded = [negation(part.met) for part in parts if part.unit.sign == "-"]
+    found = technique_scoring.recognised_techniques(text.words) if text.recognise else ()
+    groups, recognised = _grouped(wanted, found)
+    required = [plan for plan, signed in groups if signed]
+    all_plan = both(*(plan for plan, _ in groups), *excluded)
+    if required:
+        any_plan = both(*required, *excluded)
+    else:
+        any_plan = both(either(*(plan for plan, _ in groups)) if groups else All(), *excluded)
+    named = [one for one in (*text.techniques, *filter_techniques)]
+    asked = [one.ids for one in recognised]
+    asked += [(known,) for one in named if (known := technique_scoring.known(one))]
+    return TextPlan(
+        all_of=all_plan,
+        any_of=any_plan,
+        scores=tuple(_scores(wanted, asked)),
+        recognised=tuple(
+            Recognised(one.text, "technique", one.ids[0], technique_scoring.label(one.ids[0]))
+            for one in recognised
+        ),
+        stems=frozenset(analysis.stem(word) for part in wanted for word in part.words),
+        plain=tuple(
+            word for part in wanted if part.unit.shape == "word" for word in part.words
+        ),
+        techniques=tuple(dict.fromkeys(one for ids in asked for one in ids)),
+    )
+
+
+def filter_plan(text: str) -> Plan:
+    """Text as a filter: every word in one of the text fields, nothing recognised."""
+    return plan_text(Text(text, match="all", recognise=False)).all_of
+
+
+def _part(unit: Unit) -> Part | None:
+    words = tuple(analysis.words(unit.text))
+    if not words:
+        return None
+    if unit.shape == "prefix":
+        if len(words[-1]) < MIN_PREFIX:
+            raise QueryTooCostly(
+                f"The prefix {unit.text}* is too short: write at least {MIN_PREFIX} letters.",
+                field="query",
+            )
+        lead = [Terms("text", frozenset({analysis.stem(word)})) for word in words[:-1]]
+        return Part(unit, words, both(*lead, Prefix("words", words[-1])))
+    stems = tuple(analysis.stem(word) for word in words)
+    if unit.shape == "phrase":
+        return Part(unit, words, _in_order(stems))
+    wholes = frozenset(_wholes_of(unit, words))
+    return Part(unit, words, either(_in_order(stems), Terms("wholes", wholes)))
+
+
+def _in_order(stems: tuple[str, ...]) -> Plan:
+    return Terms("text", frozenset(stems)) if len(stems) == 1 else Phrase("text", stems)
+
+
+def _wholes_of(unit: Unit, words: tuple[str, ...]) -> set[str]:
+    if len(words) == 1:
+        return {words[0], analysis.stem(words[0])} | analysis.whole_forms(unit.text)
+    return analysis.whole_forms(unit.text)
+
+
+def _without_small_words(parts: Sequence[Part]) -> list[Part]:
+    """Small words ask for nothing, unless nothing else is asked, or they are signed or quoted."""
+    kept = [
+        part
+        for part in parts
+        if part.unit.sign
+        or part.unit.shape != "word"
+        or len(part.words) > 1
+        or part.words[0] not in analysis.STOP_WORDS
+    ]
+    return kept if any(part.unit.sign != "-" for part in kept) else list(parts)
+
+
+def _grouped(
+    wanted: Sequence[Part], found: Sequence[technique_scoring.RecognisedTechnique]
+) -> tuple[list[tuple[Plan, bool]], list[technique_scoring.RecognisedTechnique]]:
+    """(plan, required?) for each thing asked; words of a recognised technique are one thing, met by
+    the words or by a tag at or below it."""
+    groups: list[tuple[Plan, bool]] = []
+    used: list[technique_scoring.RecognisedTechnique] = []
+    taken: set[int] = set()
+    for one in found:
+        inside = [
+            place
+            for place, part in enumerate(wanted)
+            if part.unit.start >= one.start - 1 and part.unit.end <= one.end + 1
+            and place not in taken
+            and part.unit.shape != "prefix"
+        ]  # fmt: skip
+        if not inside:
+            continue
+        taken.update(inside)
+        used.append(one)
+        words = both(*(wanted[place].met for place in inside))
+        tagged = Terms("panet", frozenset(one.ids))
+        groups.append((either(words, tagged), any(wanted[p].unit.sign == "+" for p in inside)))
+    for place, part in enumerate(wanted):
+        if place not in taken:
+            groups.append((part.met, part.unit.sign == "+"))
+    return groups, used
+
+
+def _scores(wanted: Sequence[Part], asked: Sequence[tuple[str, ...]]) -> list[Score]:
+    scores: dict[object, Score] = {}
+    for part in wanted:
+        words = part.words[:-1] if part.unit.shape == "prefix" else part.words
+        for word in words:
+            scores.setdefault(("word", analysis.stem(word)), _word_score(word))
+        if part.unit.shape == "prefix":
+            level = LevelScore(f"{part.unit.text}*", ((PREFIX_SCORE, part.met),))
+            scores.setdefault(("prefix", part.met), level)
+        if part.unit.shape == "word" and len(part.words) > 1:
+            wholes = sorted(_wholes_of(part.unit, part.words))
+            clauses = tuple(Clause("wholes", whole, BOOSTS["wholes"]) for whole in wholes)
+            if clauses:
+                scores.setdefault(("whole", clauses), WordScore(part.unit.text, clauses))
+    for ids in asked:
+        levels = tuple(
+            (round(TECHNIQUE_WEIGHT * similarity, 6), Terms("tags", tags))
+            for similarity, tags in technique_scoring.kin_levels(tuple(sorted(ids)))
+        )
+        label = technique_scoring.label(ids[0])
+        scores.setdefault(("technique", ids), LevelScore(label, levels))
+    return list(scores.values())
+
+
+def _word_score(word: str) -> WordScore:
+    stem = analysis.stem(word)
+    clauses = [Clause("text", stem, BOOSTS["text"]), Clause("title", stem, BOOSTS["title"])]
+    clauses += [Clause("wholes", whole, BOOSTS["wholes"]) for whole in sorted({word, stem})]
+    return WordScore(word, tuple(clauses))
