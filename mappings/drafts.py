@@ -1,0 +1,329 @@
+"""What a crosswalk collects from one raw record, and the entities made of it.
+
+A flat record (``panosc`` XML, Dublin Core, DataCite, PublishedData) describes a Document and its
+data at once. Its crosswalk fills a ``Draft``; ``entities`` makes the Document and, where the
+record says what only a Dataset can hold, one Dataset marked ``derived`` (semantics 1.3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from mappings.context import Context, Entity, Header, Mapped, Problem, Unmapped
+from mappings.dates import Moment, experiment, moment
+from mappings.errors import MappingError
+from mappings.identifiers import entity_key, identify
+from mappings.people import without_repeats as people_without_repeats
+from mappings.rights import Evidence, decide, evidence
+from mappings.schema import validated
+from mappings.tags import Tag
+from mappings.tags import without_repeats as tags_without_repeats
+from mappings.text import clip
+from mappings.values import RawParameter, parameters
+
+MOST_NOTES = 1000
+"""Notes kept of one record; the rest only repeats what these say."""
+
+
+@dataclass(slots=True)
+class Notes:
+    """What was not used and what could not be read, while a record is being mapped."""
+
+    unmapped: list[Unmapped] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+    def unused(self, path: str, value: object) -> None:
+        """Keep as evidence something that no field takes."""
+        if len(self.unmapped) < MOST_NOTES:
+            self.unmapped.append(Unmapped(path, clip(value)))
+
+    def dropped(self, path: str, value: object, reason: str) -> None:
+        """Note a value that could not be read; the record stays."""
+        if len(self.problems) < MOST_NOTES:
+            self.problems.append(Problem(path, clip(value), reason))
+
+    def parameters(
+        self, raw: Sequence[RawParameter], tags: Sequence[Tag], probes: Sequence[str]
+    ) -> list[dict[str, Any]]:
+        """Parameters in JSON form; units that cannot be converted are noted."""
+        made, refused = parameters(raw, tags, probes)
+        for (name, value, unit), reason in refused:
+            self.dropped(f"parameters/{name}", f"{value} {unit}", f"not comparable: {reason}")
+        return made
+
+    def mapped(self, entities: Sequence[Entity]) -> Mapped:
+        """The result: entities checked against the schema, with these notes."""
+        return Mapped(
+            tuple(validated(entity) for entity in entities),
+            tuple(self.unmapped),
+            tuple(self.problems),
+        )
+
+
+@dataclass(slots=True)
+class Draft:
+    """A flat record on its way to entities. Lists are in the order of the record."""
+
+    context: Context
+    header: Header
+    notes: Notes = field(default_factory=Notes)
+    pid: str | None = None
+    doi: str | None = None
+    title: str | None = None
+    summary: str | None = None
+    type: str | None = None
+    kind: str = "data"
+    is_public: bool | None = None
+    members: list[dict[str, Any]] = field(default_factory=list)
+    keywords: list[str] = field(default_factory=list)
+    start: Moment | None = None
+    end: Moment | None = None
+    release: Moment | None = None
+    year: Moment | None = None
+    creation: Moment | None = None
+    evidence: list[Evidence] = field(default_factory=list)
+    license: str | None = None
+    links: list[dict[str, str]] = field(default_factory=list)
+    related: list[dict[str, str]] = field(default_factory=list)
+    alternate: list[str] = field(default_factory=list)
+    proposal: str | None = None
+    techniques: list[Tag] = field(default_factory=list)
+    samples: list[dict[str, str]] = field(default_factory=list)
+    parameters: list[RawParameter] = field(default_factory=list)
+    size: int | None = None
+    formats: list[str] = field(default_factory=list)
+    data_level: str | None = None
+    instruments: list[dict[str, str]] = field(default_factory=list)
+    datasets: list[str] = field(default_factory=list)
+    always_dataset: bool = False
+
+    def moment(self, path: str, text: str) -> Moment | None:
+        """Read a date in the facility's zone; what is none is noted."""
+        found = moment(text, self.context.time_zone)
+        if found is None:
+            self.notes.dropped(path, text, "no date")
+        return found
+
+    def certain(self, path: str, text: str) -> Moment | None:
+        """Like ``moment``, for dates of which a guess is no good: experiment, embargo."""
+        found = self.moment(path, text)
+        if found is not None and not found.certain:
+            self.notes.dropped(path, text, "a date in words is not certain enough here")
+            return None
+        return found
+
+    def embargo(self, path: str, text: str, found: Moment) -> None:
+        """Note an end of embargo as evidence (semantics 2.5: a bare date opens at its end)."""
+        self.evidence.append(evidence("embargo_until", path, text, found.opens))
+
+    def identifier(self, text: str) -> str | None:
+        """Take the record's identifier as pid, and as DOI where it is one."""
+        found = identify(text)
+        if found.scheme == "doi":
+            if self.doi is None:
+                self.doi = found.display
+                self.pid = found.display
+                return None
+        elif self.pid is None:
+            self.pid = found.display
+            return None
+        return found.display
+
+
+def interval_fields(start: Moment | None, end: Moment | None) -> dict[str, Any]:
+    """``years``, ``startSeconds`` and ``endSeconds`` of an experiment (semantics 3.1)."""
+    when = experiment(start, end)
+    if when is None:
+        return {}
+    return {
+        "years": {"first": when.first_year, "last": when.last_year},
+        "startSeconds": when.start_seconds,
+        "endSeconds": when.end_seconds,
+    }
+
+
+def policies(context: Context) -> list[Evidence]:
+    """The facility's configured policies as evidence (semantics 2.2)."""
+    pieces = []
+    if context.lists_only_open:
+        pieces.append(evidence("lists_only_open", "configuration", context.source))
+    if context.releases_automatically:
+        pieces.append(evidence("releases_automatically", "configuration", context.facility))
+    return pieces
+
+
+def year_evidence(path: str, year: Moment, latest_experiment_year: int | None) -> Evidence:
+    """A year of publication as evidence: later than the experiment, it is an embargo (ESRF)."""
+    later = latest_experiment_year is not None and year.year > latest_experiment_year
+    says = "published_later" if later else "published"
+    return evidence(says, path, year.text, year.begins, year.opens)
+
+
+def entities(draft: Draft) -> Mapped:
+    """The Document of a flat record, its derived Dataset and named Instruments, validated.
+
+    Raises:
+        MappingError: there is no identifier, neither in the record nor in its header.
+    """
+    context = draft.context
+    pid = draft.pid
+    if pid is None:
+        found = identify(draft.header.identifier)
+        if not found.display:
+            raise MappingError("identifier", None, "an identifier in the record or its header")
+        pid = found.display
+        if found.scheme == "doi":
+            draft.doi = pid
+    document: Entity = {
+        "class": "Document",
+        "key": entity_key("Document", pid, context.facility),
+        "pid": pid,
+        "kind": draft.kind,
+        "facility": context.facility,
+    }
+    _describe(document, draft)
+    access = decide(draft.evidence + policies(context))
+    document["access"] = access
+    instruments = _instruments(draft)
+    dataset = _derived_dataset(draft, document, instruments)
+    made = [document]
+    if dataset is not None:
+        made.append(dataset)
+        draft.datasets.append(dataset["key"])
+    if draft.datasets:
+        document["datasets"] = draft.datasets
+    if instruments:
+        document["instrumentNames"] = _once([found["name"] for found in instruments])
+        made += _instrument_entities(instruments, context)
+    return draft.notes.mapped(made)
+
+
+def _describe(document: Entity, draft: Draft) -> None:
+    """Fill in the fields that only a Document has."""
+    if draft.doi is not None:
+        document["doi"] = draft.doi
+    if draft.type is not None:
+        document["type"] = draft.type
+    if draft.title is not None:
+        document["title"] = draft.title
+    if draft.summary is not None:
+        document["summary"] = draft.summary
+    if draft.is_public is not None:
+        document["isPublic"] = draft.is_public
+    if draft.start is not None:
+        document["startDate"] = draft.start.text
+    if draft.end is not None:
+        document["endDate"] = draft.end.text
+    released = draft.release or draft.year
+    if released is not None:
+        document["releaseDate"] = released.text
+    if draft.start is not None or draft.end is not None:
+        document.update(interval_fields(draft.start, draft.end))
+    if draft.license is not None:
+        document["license"] = draft.license
+    if draft.keywords:
+        document["keywords"] = _once(draft.keywords)
+    if draft.members:
+        document["members"] = people_without_repeats(draft.members)
+    if draft.related:
+        document["related"] = draft.related
+    if draft.links:
+        document["links"] = draft.links
+    if draft.alternate:
+        document["alternateIds"] = _once(draft.alternate)
+    if draft.proposal is not None:
+        document["proposal"] = draft.proposal
+
+
+def _derived_dataset(
+    draft: Draft, document: Entity, instruments: list[dict[str, str]]
+) -> Entity | None:
+    """What a flat record says of its data, as one Dataset of the same identifier."""
+    holds = (
+        draft.techniques
+        or draft.samples
+        or draft.parameters
+        or draft.size is not None
+        or draft.formats
+        or draft.data_level is not None
+        or instruments
+    )
+    if not (draft.always_dataset or (holds and draft.kind == "data")) or draft.datasets:
+        return None
+    context = draft.context
+    pid = document["pid"]
+    dataset: Entity = {
+        "class": "Dataset",
+        "key": entity_key("Dataset", pid, context.facility),
+        "pid": pid,
+        "kind": draft.kind,
+        "facility": context.facility,
+        "derived": True,
+        "documents": [document["key"]],
+        "access": document["access"],
+    }
+    for name in ("doi", "title", "isPublic", "years", "startSeconds", "endSeconds"):
+        if name in document:
+            dataset[name] = document[name]
+    created = draft.creation or draft.start
+    if created is not None:
+        dataset["creationDate"] = created.text
+    if draft.size is not None:
+        dataset["size"] = draft.size
+    if draft.techniques:
+        dataset["techniques"] = tags_without_repeats(draft.techniques)
+    if draft.samples:
+        dataset["samples"] = draft.samples
+    if draft.parameters:
+        dataset["parameters"] = draft.notes.parameters(
+            draft.parameters, draft.techniques, context.probes
+        )
+    if draft.formats:
+        dataset["formats"] = _once(draft.formats)
+    if draft.data_level is not None:
+        dataset["dataLevel"] = draft.data_level
+    if instruments:
+        dataset["instrument"] = instruments[0]
+        if "key" in instruments[0]:
+            dataset["instrumentKey"] = instruments[0]["key"]
+    return dataset
+
+
+def _instruments(draft: Draft) -> list[dict[str, str]]:
+    """Instruments that a flat record names, each once; with a pid they are entities."""
+    kept: dict[str, dict[str, str]] = {}
+    for found in draft.instruments:
+        whole = dict(found)
+        whole.setdefault("facility", draft.context.facility)
+        if "pid" in whole:
+            whole["key"] = entity_key("Instrument", whole["pid"], draft.context.facility)
+        name = whole["name"].casefold()
+        if name not in kept or ("pid" in whole and "pid" not in kept[name]):
+            kept[name] = whole
+    return list(kept.values())
+
+
+def _instrument_entities(instruments: list[dict[str, str]], context: Context) -> list[Entity]:
+    return [
+        {
+            "class": "Instrument",
+            "key": found["key"],
+            "pid": found["pid"],
+            "name": found["name"],
+            "facility": found["facility"],
+        }
+        for found in instruments
+        if "key" in found
+    ]
+
+
+def _once(words: list[str]) -> list[str]:
+    """Each text once, in order; the first writing of those that differ in case stays."""
+    if len(words) < 2:
+        return words
+    kept: dict[str, str] = {}
+    for word in words:
+        kept.setdefault(word.casefold(), word)
+    return list(kept.values())

@@ -1,0 +1,539 @@
+"""DataCite metadata, kernels 3 and 4, alone or in ``oai_datacite``'s wrapper.
+
+Wrappers met: ``oai_datacite`` (namespaces oai-1.0 and oai-1.1) with ``payload/resource``, or
+``resource`` directly; namespaces ``kernel-3``, ``kernel-4``, ``kernel-4.2``, none, or that of
+another vocabulary on the children. All are read by local name.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mappings.context import Context, Header, Mapped
+from mappings.dates import span
+from mappings.drafts import Draft, entities, year_evidence
+from mappings.formats.rules import Rules
+from mappings.formats.xml import (
+    NAMES,
+    Element,
+    attribute,
+    keep_unused,
+    local_name,
+    root_named,
+    text_of,
+)
+from mappings.identifiers import identify, orcid, ror, web_link
+from mappings.kinds import data_level, document_type, file_formats, kind_of
+from mappings.people import is_institute, member, person_name
+from mappings.rights import access_statement, evidence, is_licence_like, licence
+from mappings.tags import keyword_tags, technique_tags
+from mappings.techniques import find_id
+from mappings.text import is_only_url, known, split_keywords
+from mappings.values import size_in_bytes
+
+RULES = Rules(
+    "oai_datacite",
+    "DataCite (oai_datacite, kernels 3 and 4)",
+    (
+        "`resource` directly or inside `oai_datacite/payload`, in any namespace.",
+        "A Dataset is derived where the record is data and says what only a Dataset can hold: "
+        "technique, instrument, size, format.",
+    ),
+)
+
+ROOTS = ("resource",)
+_WRAPPED = ("resource", "oai_datacite", "payload")
+
+
+def crosswalk(element: Element, context: Context, header: Header) -> Mapped:
+    """Map one ``resource`` (DataCite), inside its wrapper or not.
+
+    Raises:
+        MappingError: no ``resource``, or no identifier anywhere.
+    """
+    return entities(draft_of(element, context, header, RULES))
+
+
+def draft_of(element: Element, context: Context, header: Header, rules: Rules) -> Draft:
+    """Everything that the children of ``resource`` say, before entities are made of it."""
+    resource = element
+    if NAMES[element.tag] != "resource":
+        resource = _unwrapped(element)
+    draft = Draft(context, header)
+    readers = rules.readers
+    for child in resource:
+        name = NAMES[child.tag]
+        if not name:
+            continue
+        reader = readers.get(name)
+        if reader is None:
+            keep_unused(child, f"resource/{local_name(child)}", draft.notes)
+        else:
+            reader(child, draft)
+    _settle(draft)
+    return draft
+
+
+def _unwrapped(element: Element) -> Element:
+    current = root_named(element, _WRAPPED, "an element resource or oai_datacite")
+    for _ in range(3):
+        if NAMES[current.tag] == "resource":
+            return current
+        inside = next((c for c in current if NAMES[c.tag] in ("payload", "resource")), None)
+        if inside is None:
+            break
+        current = inside
+    return root_named(current, ROOTS, "an element resource inside oai_datacite/payload")
+
+
+def _settle(draft: Draft) -> None:
+    """What needs several properties at once: fallbacks, year of publication, type."""
+    if draft.pid is None and draft.alternate:
+        # CERIC's records have the DOI among the alternate identifiers only.
+        for index, text in enumerate(draft.alternate):
+            if identify(text).scheme in ("doi", "hdl"):
+                draft.identifier(draft.alternate.pop(index))
+                break
+    if draft.year is not None:
+        latest = draft.end or draft.start
+        draft.evidence.append(
+            year_evidence("resource/publicationYear", draft.year, latest.year if latest else None)
+        )
+    if draft.context.document_type is not None:
+        draft.type = draft.context.document_type
+    if draft.type == "proposal" and draft.kind == "other":
+        draft.kind = "data"
+
+
+@RULES.reads(
+    "identifier",
+    ("identifier", "Document.pid, doi; Dataset.pid, doi", "DOI, Handle, or a URL of either"),
+)
+def read_identifier(element: Element, draft: Draft) -> None:
+    text = text_of(element)
+    if text is None:
+        return
+    found = identify(text)
+    if found.scheme == "url":
+        if (url := web_link(text)) is not None:
+            draft.links.append({"rel": "landing", "url": url})
+        else:
+            draft.notes.dropped("resource/identifier", text, "no web address")
+    elif (spare := draft.identifier(text)) is not None:
+        draft.alternate.append(spare)
+
+
+@RULES.reads(
+    "alternateidentifiers",
+    ("alternateIdentifiers/alternateIdentifier", "Document.alternateIds", "pid when none else"),
+)
+def read_alternates(element: Element, draft: Draft) -> None:
+    for child in element:
+        if NAMES[child.tag] == "alternateidentifier" and (text := text_of(child)) is not None:
+            draft.alternate.append(identify(text).display)
+
+
+@RULES.reads(
+    "titles",
+    ("titles/title", "Document.title, Dataset.title", "the first without titleType"),
+)
+def read_titles(element: Element, draft: Draft) -> None:
+    for child in element:
+        if NAMES[child.tag] != "title" or (text := text_of(child)) is None:
+            continue
+        if draft.title is None:
+            draft.title = text
+        else:
+            draft.notes.unused("resource/titles/title", text)
+
+
+@RULES.reads("title", ("title", "Document.title", "outside titles, as some write it"))
+def read_title(element: Element, draft: Draft) -> None:
+    draft.title = draft.title or text_of(element)
+
+
+@RULES.reads(
+    "descriptions",
+    ("descriptions/description (Abstract)", "Document.summary", "a lone URL becomes a link"),
+    ("descriptions/description (others)", "Document.summary", "only when there is no abstract"),
+)
+def read_descriptions(element: Element, draft: Draft) -> None:
+    others = []
+    for child in element:
+        if NAMES[child.tag] != "description" or (text := text_of(child)) is None:
+            continue
+        if is_only_url(text):
+            if (url := web_link(text)) is not None:
+                draft.links.append({"rel": "description", "url": url})
+        elif (child.get("descriptionType") or "Abstract").lower() == "abstract":
+            if draft.summary is None:
+                draft.summary = text
+            else:
+                draft.summary += f" {text}"
+        else:
+            others.append((child.get("descriptionType"), text))
+    for kind, text in others:
+        if draft.summary is None:
+            draft.summary = text
+        else:
+            draft.notes.unused(f"resource/descriptions/description[{known(kind) or ''}]", text)
+
+
+@RULES.reads(
+    "creators",
+    ("creators/creator/creatorName", "Document.members (role creator)", "givenName, familyName"),
+    ("creators/creator/nameIdentifier (ORCID)", "person.orcid", "checksum verified"),
+    ("creators/creator/affiliation", "member.affiliation.name, ror"),
+)
+def read_creators(element: Element, draft: Draft) -> None:
+    for child in element:
+        name = NAMES[child.tag]
+        if name == "creator":
+            read_person(child, "creator", draft)
+        elif name:
+            keep_unused(child, f"resource/creators/{local_name(child)}", draft.notes)
+
+
+@RULES.reads(
+    "contributors",
+    (
+        "contributors/contributor",
+        "Document.members",
+        "ProjectLeader, ProjectManager → principal investigator; DataCollector → local contact; "
+        "ContactPerson → contact; others as sent; Funder and institutes are no persons",
+    ),
+)
+def read_contributors(element: Element, draft: Draft) -> None:
+    for child in element:
+        if NAMES[child.tag] != "contributor":
+            continue
+        kind = attribute(child, "contributorType") or "contributor"
+        if kind.lower() in ("funder", "hostinginstitution", "sponsor", "distributor"):
+            keep_unused(child, f"resource/contributors/contributor[{kind}]", draft.notes)
+        else:
+            read_person(child, kind, draft)
+
+
+_NAME_ELEMENTS = ("creatorname", "contributorname", "name")
+
+
+def read_person(element: Element, role: str, draft: Draft) -> None:
+    text = given = family = code = None
+    organisation = False
+    affiliation: dict[str, Any] = {}
+    for child in element:
+        name = NAMES[child.tag]
+        if name in _NAME_ELEMENTS:
+            text = text_of(child)
+            organisation = child.get("nameType") == "Organizational"
+        elif name == "givenname":
+            given = text_of(child)
+        elif name == "familyname":
+            family = text_of(child)
+        elif name == "nameidentifier":
+            code = _name_identifier(child, draft) or code
+        elif name == "affiliation" and "name" not in affiliation:
+            affiliation = _affiliation(child)
+    if text is None and family is not None:
+        text = f"{family}, {given}" if given else family
+    if text is None:
+        return
+    if organisation or is_institute(text):
+        draft.members.append({"role": role, "affiliation": {"name": text}})
+        return
+    name_read = person_name(text)
+    if name_read is None:
+        draft.notes.dropped(f"resource/{role}", text, "no name of a person")
+        return
+    made = member(name_read, role_name=role, orcid_text=code, affiliation=affiliation)
+    if given and family:
+        made["person"].update(firstName=given, lastName=family, fullName=f"{given} {family}")
+    draft.members.append(made)
+
+
+def _name_identifier(element: Element, draft: Draft) -> str | None:
+    text = text_of(element)
+    if text is None:
+        return None
+    found = orcid(text)
+    if found is None:
+        scheme = attribute(element, "nameIdentifierScheme") or ""
+        if scheme.upper() == "ORCID":
+            draft.notes.dropped("resource/nameIdentifier", text, "no valid ORCID")
+        else:
+            draft.notes.unused(f"resource/nameIdentifier[{scheme}]", text)
+    return found
+
+
+def _affiliation(element: Element) -> dict[str, Any]:
+    text = text_of(element)
+    if text is None:
+        return {}
+    made: dict[str, Any] = {"name": text}
+    if len(element.attrib):
+        code = attribute(element, "affiliationIdentifier")
+        if code is not None and (found := ror(code)) is not None:
+            made["ror"] = found
+    return made
+
+
+@RULES.reads(
+    "publicationyear",
+    (
+        "publicationYear",
+        "Document.releaseDate",
+        "precision year, when there is no better date; later than the experiment: embargo",
+    ),
+)
+def read_year(element: Element, draft: Draft) -> None:
+    text = text_of(element)
+    if text is not None:
+        draft.year = draft.moment("resource/publicationYear", text)
+
+
+@RULES.reads(
+    "dates",
+    ("dates/date (Collected)", "Document.startDate, endDate, years; Dataset.creationDate"),
+    ("dates/date (Available)", "Document.releaseDate, access.embargoUntil"),
+    ("dates/date (Created)", "Dataset.creationDate"),
+    ("dates/date (Issued)", "Document.releaseDate", "when there is no Available"),
+)
+def read_dates(element: Element, draft: Draft) -> None:
+    issued = None
+    for child in element:
+        if NAMES[child.tag] != "date" or (text := text_of(child)) is None:
+            continue
+        kind = (child.get("dateType") or "").lower()
+        if kind == "collected":
+            _read_collected(text, draft)
+        elif kind == "available":
+            _read_available(text, draft)
+        elif kind == "created":
+            draft.creation = _first_moment(text, draft)
+        elif kind == "issued":
+            issued = draft.moment("resource/dates/date[Issued]", text)
+        else:
+            draft.notes.unused(f"resource/dates/date[{child.get('dateType') or ''}]", text)
+    if draft.release is None:
+        draft.release = issued
+
+
+def _read_collected(text: str, draft: Draft) -> None:
+    found = span(text, draft.context.time_zone)
+    if found is None:
+        draft.notes.dropped("resource/dates/date[Collected]", text, "no date or range")
+        return
+    if found.start is not None and not found.start.certain:
+        draft.notes.dropped("resource/dates/date[Collected]", text, "a date in words")
+        return
+    draft.start = found.start
+    draft.end = found.end if "/" in text else None
+
+
+def _read_available(text: str, draft: Draft) -> None:
+    """The end of a range is when the data are out: OpenAIRE writes embargoes as ranges too."""
+    found = span(text, draft.context.time_zone)
+    last = (found.end or found.start) if found is not None else None
+    if last is None or not last.certain:
+        draft.notes.dropped("resource/dates/date[Available]", text, "no date")
+        return
+    draft.release = last
+    draft.embargo("resource/dates/date[Available]", text, last)
+
+
+def _first_moment(text: str, draft: Draft) -> Any:
+    found = span(text, draft.context.time_zone)
+    if found is None or found.start is None:
+        draft.notes.dropped("resource/dates/date[Created]", text, "no date")
+        return None
+    return found.start
+
+
+@RULES.reads(
+    "subjects",
+    ("subjects/subject", "Document.keywords; Dataset.techniques", "linked to PaNET when certain"),
+    ("subjects/subject[valueURI PaNET]", "Dataset.techniques"),
+    ("subjects/subject[Instrument]", "Dataset.instrument, Document.instrumentNames"),
+    ("subjects/subject[Proposal]", "Document.proposal, keywords", "comma list"),
+)
+def read_subjects(element: Element, draft: Draft) -> None:
+    for child in element:
+        if NAMES[child.tag] == "subject" and (text := text_of(child)) is not None:
+            read_subject(child, text, draft)
+
+
+def read_subject(element: Element, text: str, draft: Draft) -> None:
+    scheme = ""
+    if len(element.attrib):
+        scheme = (attribute(element, "subjectScheme") or "").lower()
+        uri = attribute(element, "valueURI")
+        if uri is not None and find_id(uri) is not None:
+            draft.techniques += technique_tags(text, uri, draft.context.probes)
+            draft.keywords.append(text)
+            return
+    if scheme == "instrument":
+        draft.instruments.append({"name": text})
+        return
+    if scheme == "proposal":
+        numbers = split_keywords(text)
+        draft.keywords += numbers
+        if draft.proposal is None and numbers:
+            draft.proposal = numbers[0]
+        return
+    if "panet" in scheme or scheme in ("technique", "techniques"):
+        draft.techniques += technique_tags(text, None, draft.context.probes)
+        draft.keywords.append(text)
+        return
+    tags = keyword_tags(text, draft.context.probes)
+    if tags or ("," not in text and ";" not in text):
+        draft.techniques += tags
+        if len(text) >= 2:
+            draft.keywords.append(text)
+        return
+    separator = draft.context.options.get("keyword_separator")
+    for word in split_keywords(text, separator if isinstance(separator, str) else None):
+        draft.keywords.append(word)
+        draft.techniques += keyword_tags(word, draft.context.probes)
+
+
+@RULES.reads(
+    "resourcetype",
+    ("resourceType", "Document.type, Dataset.dataLevel", "by the facility's rule first"),
+    ("resourceType[resourceTypeGeneral]", "Document.kind"),
+)
+def read_resource_type(element: Element, draft: Draft) -> None:
+    text = text_of(element)
+    general = known(element.get("resourceTypeGeneral"))
+    draft.kind = kind_of(general, text)
+    draft.type = document_type(text) or text or general
+    if text is not None:
+        draft.data_level = data_level(text)
+
+
+@RULES.reads(
+    "relatedidentifiers",
+    ("relatedIdentifiers/relatedIdentifier", "Document.related", "with its relationType"),
+    ("… (IsCollectedBy, Instrument)", "Dataset.instrument"),
+)
+def read_related(element: Element, draft: Draft) -> None:
+    for child in element:
+        if NAMES[child.tag] != "relatedidentifier" or (text := text_of(child)) is None:
+            continue
+        # harvest-api writes the attributes on the plural element.
+        source = child if len(child.attrib) else element
+        relation = attribute(source, "relationType") or "References"
+        kind = attribute(source, "relatedIdentifierType")
+        general = attribute(source, "resourceTypeGeneral")
+        _relate(relation, kind, text, general, draft)
+
+
+@RULES.reads(
+    "relateditems",
+    ("relatedItems/relatedItem (IsCollectedBy, Instrument)", "Dataset.instrument; Instrument"),
+    ("relatedItems/relatedItem (others)", "Document.related"),
+)
+def read_related_items(element: Element, draft: Draft) -> None:
+    for child in element:
+        if NAMES[child.tag] != "relateditem":
+            continue
+        text = kind = title = None
+        for part in child:
+            name = NAMES[part.tag]
+            if name == "relateditemidentifier":
+                text, kind = text_of(part), attribute(part, "relatedItemIdentifierType")
+            elif name == "titles":
+                title = next((text_of(t) for t in part if NAMES[t.tag] == "title"), None)
+        relation = attribute(child, "relationType") or "References"
+        general = attribute(child, "relatedItemType")
+        if (general or "").lower() == "instrument" and title is not None:
+            _instrument(title, text, draft)
+        elif text is not None:
+            _relate(relation, kind, text, general, draft)
+        elif title is not None:
+            draft.notes.unused(f"resource/relatedItems/relatedItem[{relation}]", title)
+
+
+def _instrument(title: str, pid: str | None, draft: Draft) -> None:
+    made = {"name": title}
+    if pid is not None:
+        made["pid"] = identify(pid).display
+    draft.instruments.append(made)
+
+
+def _relate(relation: str, kind: str | None, text: str, general: str | None, draft: Draft) -> None:
+    shown = identify(text).display
+    if relation.lower() == "iscollectedby" and (general or "").lower() == "instrument":
+        _instrument(shown, text, draft)
+    made = {"relation": relation, "identifier": shown}
+    if kind is not None:
+        made["type"] = kind
+    if made not in draft.related:
+        draft.related.append(made)
+
+
+@RULES.reads("sizes", ("sizes/size", "Dataset.size", "the first in bytes, kB, KiB …"))
+def read_sizes(element: Element, draft: Draft) -> None:
+    for child in element:
+        if NAMES[child.tag] != "size" or (text := text_of(child)) is None:
+            continue
+        size = size_in_bytes(text)
+        if size is None:
+            draft.notes.unused("resource/sizes/size", text)
+        elif draft.size is None:
+            draft.size = size
+
+
+@RULES.reads("formats", ("formats/format", "Dataset.formats", "HDF5, NeXus …"))
+def read_formats(element: Element, draft: Draft) -> None:
+    for child in element:
+        if NAMES[child.tag] != "format" or (text := text_of(child)) is None:
+            continue
+        found = file_formats(text)
+        draft.formats += found
+        if not found:
+            draft.notes.unused("resource/formats/format", text)
+
+
+@RULES.reads(
+    "rightslist",
+    ("rightsList/rights (info:eu-repo, COAR)", "access.evidence"),
+    (
+        "rightsList/rights (licence)",
+        "Document.license",
+        "from rightsIdentifier, rightsURI or the text; no evidence of openness alone",
+    ),
+)
+def read_rights(element: Element, draft: Draft) -> None:
+    for child in element:
+        if NAMES[child.tag] == "rights":
+            read_right(child, draft)
+
+
+def read_right(element: Element, draft: Draft) -> None:
+    text = text_of(element)
+    words = [text] if text is not None else []
+    if len(element.attrib):
+        for name in ("rightsIdentifier", "rightsURI"):
+            if (value := attribute(element, name)) is not None:
+                words.append(value)
+    used = False
+    for word in words:
+        statement = access_statement(word)
+        if statement is not None:
+            if statement == "open" and draft.context.is_public_is_constant:
+                statement = "constant"
+            draft.evidence.append(evidence(statement, "resource/rightsList/rights", word))
+            used = True
+    if used:
+        return
+    spdx = next((found for word in reversed(words) if (found := licence(word))), None)
+    if spdx is not None:
+        draft.license = draft.license or spdx
+    if words and (spdx is not None or any(map(is_licence_like, words))):
+        draft.evidence.append(evidence("licence", "resource/rightsList/rights", words[0]))
+    elif words:
+        draft.notes.unused("resource/rightsList/rights", " ".join(words))
+
+
+RULES.ignores("publisher", "the facility is known from its configuration")
+RULES.ignores("language", "of the metadata")

@@ -1,0 +1,283 @@
+"""``oai_dc``: Dublin Core as every repository must offer it, and as little as it says.
+
+Repeated elements in any order, everything optional. Dates carry their meaning as a word in front
+(``Created: a/b``, ``Available: a``, as icat.oaipmh writes them) or none at all.
+"""
+
+from __future__ import annotations
+
+from mappings.context import Context, Header, Mapped
+from mappings.dates import Moment, span
+from mappings.drafts import Draft, entities, year_evidence
+from mappings.formats.rules import Rules
+from mappings.formats.xml import (
+    NAMES,
+    Element,
+    keep_unused,
+    local_name,
+    root_named,
+    text_of,
+)
+from mappings.identifiers import doi_inside, identify, web_link
+from mappings.kinds import document_type, file_formats, kind_of
+from mappings.people import is_institute, member, person_name
+from mappings.rights import access_statement, evidence, is_licence_like, licence
+from mappings.tags import keyword_tags
+from mappings.text import is_only_url, split_keywords
+
+RULES = Rules(
+    "oai_dc",
+    "Dublin Core (oai_dc)",
+    (
+        "Root `dc`, in any namespace.",
+        "A Dataset is derived only where the record says what only a Dataset can hold: a "
+        "technique among the subjects, a file format.",
+    ),
+)
+
+
+def crosswalk(element: Element, context: Context, header: Header) -> Mapped:
+    """Map one ``oai_dc:dc`` element.
+
+    Raises:
+        MappingError: another root element, or no identifier anywhere.
+    """
+    root = root_named(element, ("dc",), "an element oai_dc:dc")
+    draft = Draft(context, header)
+    types: list[str] = []
+    readers = RULES.readers
+    for child in root:
+        name = NAMES[child.tag]
+        if not name:
+            continue
+        reader = readers.get(name)
+        if reader is None:
+            keep_unused(child, f"dc/{local_name(child)}", draft.notes)
+            continue
+        text = text_of(child)
+        if text is None:
+            continue
+        if name == "type":
+            types.append(text)
+        else:
+            reader(text, draft)
+    _settle_type(types, draft)
+    if draft.year is not None:
+        latest = draft.end or draft.start
+        draft.evidence.append(year_evidence("dc/date", draft.year, latest.year if latest else None))
+    return entities(draft)
+
+
+def _settle_type(types: list[str], draft: Draft) -> None:
+    kinds = [kind_of(text) for text in types]
+    known_kinds = [kind for kind in kinds if kind != "other"]
+    if known_kinds:
+        draft.kind = known_kinds[0]
+    elif kinds:
+        draft.kind = "other"
+    # icat.oaipmh calls each investigation a Collection: with experiment dates it is data.
+    if draft.kind == "collection" and draft.start is not None:
+        draft.kind = "data"
+    told = [found for text in types if (found := document_type(text)) is not None]
+    draft.type = draft.context.document_type or next(iter(told), None)
+    if draft.type is None and types:
+        draft.type = types[0]
+
+
+@RULES.reads("title", ("title", "Document.title", "the first; others are kept as unused"))
+def _title(text: str, draft: Draft) -> None:
+    if draft.title is None:
+        draft.title = text
+    elif text != draft.title:
+        draft.notes.unused("dc/title", text)
+
+
+@RULES.reads("description", ("description", "Document.summary", "a lone URL becomes a link"))
+def _description(text: str, draft: Draft) -> None:
+    if is_only_url(text):
+        _link(text, "description", draft)
+    elif draft.summary is None:
+        draft.summary = text
+    elif text not in draft.summary:
+        draft.summary = f"{draft.summary} {text}"
+
+
+@RULES.reads(
+    "identifier",
+    ("identifier", "Document.pid, doi", "the first DOI, else Handle, else the OAI identifier"),
+    ("identifier (URL)", "Document.links (landing page)"),
+    ("identifier (others)", "Document.alternateIds"),
+)
+def _identifier(text: str, draft: Draft) -> None:
+    found = identify(text)
+    if found.scheme == "url":
+        _link(text, "landing", draft)
+    elif found.scheme in ("doi", "hdl"):
+        before = draft.pid
+        spare = draft.identifier(text)
+        if spare is not None:
+            draft.alternate.append(spare)
+        elif before is not None:
+            draft.alternate.append(before)
+    else:
+        draft.alternate.append(found.display)
+
+
+@RULES.reads("creator", ("creator", "Document.members (role creator)"))
+def _creator(text: str, draft: Draft) -> None:
+    _person(text, draft, "creator")
+
+
+@RULES.reads("contributor", ("contributor", "Document.members (role contributor)"))
+def _contributor(text: str, draft: Draft) -> None:
+    _person(text, draft, "contributor")
+
+
+def _person(text: str, draft: Draft, role: str) -> None:
+    name = person_name(text)
+    if name is None:
+        draft.notes.dropped(f"dc/{role}", text, "no name of a person")
+    elif is_institute(text):
+        draft.members.append({"role": role, "affiliation": {"name": text}})
+    else:
+        draft.members.append(member(name, role_name=role))
+
+
+_DATE_WORDS = {
+    "created": "experiment",
+    "collected": "experiment",
+    "available": "available",
+    "issued": "published",
+    "date": "published",
+    "published": "published",
+    "updated": "changed",
+    "modified": "changed",
+    "accepted": "changed",
+    "submitted": "changed",
+}
+
+
+@RULES.reads(
+    "date",
+    ("date (Created: a/b, Collected: a/b)", "Document.startDate, endDate, years"),
+    ("date (Available: a)", "Document.releaseDate, access.embargoUntil"),
+    ("date (a range without a word)", "Document.startDate, endDate, years"),
+    (
+        "date (others)",
+        "Document.releaseDate",
+        "publication; never a date of the experiment; a bare year keeps its precision",
+    ),
+)
+def _date(text: str, draft: Draft) -> None:
+    word, colon, rest = text.partition(":")
+    meaning = _DATE_WORDS.get(word.strip().lower()) if colon else None
+    value = rest.strip() if meaning is not None else text
+    if meaning is None and "/" in value:
+        meaning = "experiment"
+    if meaning == "experiment":
+        _experiment(value, draft)
+        return
+    found = draft.moment("dc/date", value)
+    if found is None:
+        return
+    if meaning == "available" and found.certain:
+        draft.release = found
+        draft.embargo("dc/date", value, found)
+    elif meaning == "changed":
+        draft.notes.unused("dc/date", text)
+    else:
+        _published(found, draft)
+
+
+def _experiment(text: str, draft: Draft) -> None:
+    found = span(text, draft.context.time_zone)
+    if found is None:
+        draft.notes.dropped("dc/date", text, "no date")
+        return
+    draft.start = found.start
+    draft.end = found.end if "/" in text else None
+
+
+def _published(found: Moment, draft: Draft) -> None:
+    if draft.year is None or found.first_second < draft.year.first_second:
+        draft.year = found
+
+
+@RULES.reads("subject", ("subject", "Document.keywords; Dataset.techniques", "linked to PaNET"))
+def _subject(text: str, draft: Draft) -> None:
+    separator = draft.context.options.get("keyword_separator")
+    whole = keyword_tags(text, draft.context.probes)
+    if whole:
+        draft.techniques += whole
+        draft.keywords.append(text)
+        return
+    for word in split_keywords(text, separator if isinstance(separator, str) else None):
+        draft.keywords.append(word)
+        draft.techniques += keyword_tags(word, draft.context.probes)
+
+
+@RULES.reads("type", ("type", "Document.kind, type", "the type by the facility's rule first"))
+def _type(text: str, draft: Draft) -> None:
+    raise AssertionError("types are settled together")  # pragma: no cover
+
+
+@RULES.reads("format", ("format", "Dataset.formats", "HDF5, NeXus …; others are unused"))
+def _format(text: str, draft: Draft) -> None:
+    found = file_formats(text)
+    draft.formats += found
+    if not found:
+        draft.notes.unused("dc/format", text)
+
+
+@RULES.reads(
+    "rights",
+    ("rights (info:eu-repo, COAR)", "access.evidence"),
+    ("rights (licence)", "Document.license", "a licence alone does not prove openness"),
+)
+def _rights(text: str, draft: Draft) -> None:
+    statement = access_statement(text)
+    if statement is not None:
+        if statement == "open" and draft.context.is_public_is_constant:
+            statement = "constant"
+        draft.evidence.append(evidence(statement, "dc/rights", text))
+        return
+    spdx = licence(text)
+    if spdx is not None:
+        draft.license = draft.license or spdx
+    if is_licence_like(text):
+        draft.evidence.append(evidence("licence", "dc/rights", text))
+    else:
+        draft.notes.unused("dc/rights", text)
+
+
+@RULES.reads("relation", ("relation", "Document.related", "DOI, Handle or URL inside the text"))
+def _relation(text: str, draft: Draft) -> None:
+    _related(text, "relation", draft)
+
+
+@RULES.reads("source", ("source", "Document.related", "an identifier; a facility name is unused"))
+def _source(text: str, draft: Draft) -> None:
+    _related(text, "source", draft)
+
+
+def _related(text: str, relation: str, draft: Draft) -> None:
+    found = identify(text)
+    if found.scheme in ("doi", "hdl", "igsn", "url"):
+        kind = {"doi": "DOI", "hdl": "Handle", "igsn": "IGSN", "url": "URL"}[found.scheme]
+        draft.related.append({"relation": relation, "identifier": found.display, "type": kind})
+    elif (inside := doi_inside(text)) is not None:
+        draft.related.append({"relation": relation, "identifier": inside, "type": "DOI"})
+    else:
+        draft.notes.unused(f"dc/{relation}", text)
+
+
+def _link(text: str, rel: str, draft: Draft) -> None:
+    url = web_link(text)
+    if url is None:
+        draft.notes.dropped("dc/identifier", text, "no web address")
+    else:
+        draft.links.append({"rel": rel, "url": url})
+
+
+RULES.ignores("publisher", "the facility is known from its configuration")
+RULES.ignores("language", "of the metadata")

@@ -1,0 +1,143 @@
+"""Reading XML payloads: parsing without surprises, elements by local name.
+
+Fields and facilities vary namespaces and case (one provider puts ``panosc`` elements into the
+Dublin Core namespace), so elements are matched by their local name in lower case. Documents with a
+DOCTYPE are refused, entities are never resolved, nothing is fetched (fault I03).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lxml import etree
+
+from mappings.drafts import Notes
+from mappings.errors import MappingError
+from mappings.text import known
+
+Element = Any
+"""An lxml element; its type stubs lack the subclasses for comments and entities."""
+
+
+class _Names(dict[Any, str]):
+    """Tag → local name in lower case; comments and instructions → ``""``. Bounded."""
+
+    def __missing__(self, tag: Any) -> str:
+        if not isinstance(tag, str):
+            return ""
+        name = tag.rpartition("}")[2].lower()
+        if len(self) >= 4096:
+            self.clear()
+        self[tag] = name
+        return name
+
+
+NAMES = _Names()
+
+_WRAPPERS = ("metadata", "record")
+
+
+def parse(payload: bytes) -> Element:
+    """The root element of a payload.
+
+    Raises:
+        MappingError: not well-formed, or with a DOCTYPE.
+    """
+    if _has_doctype(payload):
+        raise MappingError("payload", "<!DOCTYPE", "XML without a document type declaration")
+    parser = etree.XMLParser(
+        resolve_entities=False,
+        no_network=True,
+        load_dtd=False,
+        huge_tree=False,
+        remove_comments=True,
+        remove_pis=True,
+    )
+    try:
+        root = etree.fromstring(payload, parser)
+    except (etree.XMLSyntaxError, ValueError) as error:
+        raise MappingError("payload", payload[:80], f"well-formed XML ({error})") from error
+    if root is None or root.getroottree().docinfo.doctype:
+        raise MappingError("payload", "<!DOCTYPE", "XML without a document type declaration")
+    return root
+
+
+def _has_doctype(payload: bytes) -> bool:
+    """Whether a DOCTYPE stands before the root element; looked for before libxml2 sees it."""
+    position = 0
+    while (position := payload.find(b"<", position)) >= 0:
+        following = payload[position + 1 : position + 3]
+        if following[:1] == b"?":
+            position = payload.find(b"?>", position)
+        elif following == b"!-":
+            position = payload.find(b"-->", position)
+        else:
+            return payload[position : position + 9].upper() == b"<!DOCTYPE"
+        if position < 0:
+            break
+    return False
+
+
+def root_named(element: Element, names: tuple[str, ...], expected: str) -> Element:
+    """The record's own element: ``element`` itself or the first such one inside wrappers.
+
+    Raises:
+        MappingError: there is none.
+    """
+    current = element
+    for _ in range(6):
+        name = NAMES[current.tag]
+        if name in names:
+            return current
+        inner = [child for child in current if NAMES[child.tag]]
+        found = [child for child in inner if NAMES[child.tag] in (*names, *_WRAPPERS)]
+        if not found:
+            break
+        current = found[0]
+    raise MappingError(NAMES[element.tag] or "payload", NAMES[element.tag], expected)
+
+
+def text_of(element: Element) -> str | None:
+    """The element's text, cleaned, or ``None`` when absent (an unknown-value word counts as that).
+
+    Markup that was not escaped (``<title>H<sub>2</sub>O</title>``) is read through.
+    """
+    if len(element):
+        return known("".join(element.itertext()))
+    return known(element.text)
+
+
+def raw_text(element: Element) -> str:
+    """The element's text with blanks trimmed, otherwise as sent; ``""`` when there is none."""
+    if len(element):
+        return "".join(element.itertext()).strip()
+    return (element.text or "").strip()
+
+
+def attribute(element: Element, name: str) -> str | None:
+    """An attribute by local name and without regard to case; ``None`` when absent."""
+    value = element.get(name)
+    if value is None and len(element.attrib):
+        for key, other in element.attrib.items():
+            if NAMES[key] == name.lower():
+                value = other
+                break
+    return known(value)
+
+
+def keep_unused(element: Element, path: str, notes: Notes) -> None:
+    """Every text below an element that no field takes, as evidence with its path."""
+    stack = [(element, path)]
+    while stack:
+        node, where = stack.pop()
+        text = (node.text or "").strip() if NAMES[node.tag] else ""
+        if text:
+            notes.unused(where, text)
+        stack += [
+            (child, f"{where}/{local_name(child)}") for child in reversed(node) if NAMES[child.tag]
+        ]
+
+
+def local_name(element: Element) -> str:
+    """The element's local name as spelt."""
+    return str(element.tag).rpartition("}")[2]

@@ -1,0 +1,157 @@
+"""Names and roles of people as facilities write them.
+
+``Pojer, Florence`` and ``GUTFREUND Philipp`` say which part is the family name; ``Fabio
+Dall'Antonia`` does not, and is never cut: splitting at the first blank misfiles middle names.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from mappings.identifiers import orcid
+from mappings.text import known
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A person's name: ``full`` in reading order (given name first), parts only where known."""
+
+    full: str
+    first: str | None = None
+    last: str | None = None
+
+
+_NOBODY = frozenset(
+    {"al", "al.", "et al", "et al.", "others", "and others", "anonymous", "unknown", "n.n.", "nn",
+     "various", "various authors", "not applicable", "test", "admin"}
+)  # fmt: skip
+_EMAIL = re.compile(r"[^\s@<>]{1,64}@[^\s@<>]{1,190}\.[A-Za-z]{2,24}")
+_INSTITUTE = re.compile(
+    r"\b(universit|institut|laborator|centre\b|center\b|zentrum|facilit|synchrotron|collaboration"
+    r"|consortium|gmbh\b|ltd\b|department|faculty|council|helmholtz-|cnrs\b|collab\.|ministry"
+    r"|foundation|academy of|hochschule|research\b|spallation|xfel\b|desy\b|e\.v\.)",
+    re.IGNORECASE,
+)
+_PARTICLES = frozenset(
+    {
+        "de", "da", "di", "van", "von", "der", "den", "del", "della", "la", "le", "du", "dos",
+        "das", "ten", "ter", "zu",
+    }
+)  # fmt: skip
+
+
+@lru_cache(maxsize=65536)
+def person_name(text: str) -> Name | None:
+    """Read a person's name; ``None`` when it names nobody ("al.", an unknown-value code).
+
+    Comma → family name first; one all-capitals word beside others → the family name; else only
+    the full name is kept.
+    """
+    name = known(text)
+    if name is None or name.lower() in _NOBODY or not any(map(str.isalpha, name)):
+        return None
+    if "@" in name:
+        name = " ".join(_EMAIL.sub(" ", name).replace("<>", " ").split())
+        if not any(map(str.isalpha, name)):
+            return None
+    if "," in name:
+        last, _, first = (part.strip() for part in name.partition(","))
+        if last and first and "," not in first:
+            return Name(f"{first} {last}", first, last)
+        if not first:
+            return Name(last)
+        return Name(name)
+    words = name.split()
+    shouted = [word for word in words if len(word) > 1 and word.isupper() and "." not in word]
+    if len(words) > 1 and shouted and len(shouted) < len(words):
+        start = words.index(shouted[0])
+        end = start + len(shouted)
+        if words[start:end] != shouted:
+            return Name(name)
+        while start and words[start - 1].lower() in _PARTICLES:
+            start -= 1
+        given = words[:start] + words[end:]
+        if given and (start == 0 or end == len(words)):
+            first, last = " ".join(given), " ".join(words[start:end])
+            return Name(f"{first} {last}", first, last)
+    return Name(name)
+
+
+def is_institute(text: str) -> bool:
+    """Whether a "person" is an institute or collaboration (HZB lists its institute in the team)."""
+    return bool(_INSTITUTE.search(text))
+
+
+_ROLES = {
+    "principal investigator": "principal investigator",
+    "principal_investigator": "principal investigator",
+    "principalinvestigator": "principal investigator",
+    "pi": "principal investigator",
+    "projectleader": "principal investigator",
+    "projectmanager": "principal investigator",
+    "project leader": "principal investigator",
+    "datacollector": "local contact",
+    "local contact": "local contact",
+    "local_contact": "local contact",
+    "localcontact": "local contact",
+    "contactperson": "contact",
+    "contact person": "contact",
+}
+
+
+@lru_cache(maxsize=1024)
+def role(text: str) -> str:
+    """One spelling for the roles that several facilities spell differently; others as sent."""
+    return _ROLES.get(text.strip().lower(), text.strip())
+
+
+def member(
+    name: Name,
+    *,
+    role_name: str | None = None,
+    orcid_text: str | None = None,
+    affiliation: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """A Member with its Person, in JSON form, from a name of a flat record."""
+    person: dict[str, Any] = {"fullName": name.full}
+    if name.first is not None:
+        person["firstName"] = name.first
+    if name.last is not None:
+        person["lastName"] = name.last
+    if orcid_text is not None and (code := orcid(orcid_text)) is not None:
+        person["orcid"] = code
+    made: dict[str, Any] = {"person": person}
+    if role_name is not None:
+        made["role"] = role(role_name)
+    if affiliation:
+        made["affiliation"] = affiliation
+    return made
+
+
+def without_repeats(members: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Members in order, one for each person; a later mention only adds what was missing.
+
+    The same person is who has the same ORCID or, lacking one of them, the same name.
+    """
+    if len(members) < 2:
+        return members
+    kept: dict[str, dict[str, Any]] = {}
+    for found in members:
+        name = str(found.get("person", {}).get("fullName", "")).casefold()
+        if not name:
+            kept[f"#{len(kept)}"] = found
+            continue
+        identity = " ".join(sorted(name.replace(",", " ").split()))
+        earlier = kept.get(identity)
+        if earlier is None:
+            kept[identity] = found
+            continue
+        theirs, ours = found["person"].get("orcid"), earlier["person"].get("orcid")
+        if theirs and ours and theirs != ours:
+            kept[f"{identity} {theirs}"] = found
+            continue
+        kept[identity] = {**found, **earlier, "person": {**found["person"], **earlier["person"]}}
+    return list(kept.values())
