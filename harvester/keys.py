@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
 from catalogue.facilities import Mode, Protocol
+from harvester.errors import HarvestError
 from harvester.schedule import ScheduleError, parse_schedule
 
 PROBES = ("photon", "neutron", "muon", "electron", "ion", "positron")
@@ -25,7 +26,7 @@ _EMAIL = re.compile(r"[^@\s<>]+@[^@\s<>]+\.[^@\s<>.]+")
 _ROR = re.compile(r"(?:https://ror\.org/)?(0[a-z0-9]{8})", re.ASCII)
 
 
-class ConfigurationError(Exception):
+class ConfigurationError(HarvestError):
     """The configuration cannot be meant; the message names file, key and what would be right."""
 
     exit_code = 2
@@ -77,8 +78,8 @@ def _seconds(value: Any) -> float:
 
 
 def _days(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 36_600:
-        raise ValueError("a number of days above 0")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 36_600:
+        raise ValueError("a number of days, at least 0")
     return float(value)
 
 
@@ -233,6 +234,7 @@ OPTION_KEYS: Mapping[str, Check] = {
     "overlap_s": _seconds,
     "window_days": _days,
     "reconcile_days": _days,
+    "full_days": _days,
     "max_pages": _whole(1, 10_000_000),
     "max_records": _whole(1, 1_000_000_000),
     # how to read

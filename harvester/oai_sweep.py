@@ -1,0 +1,577 @@
+"""A harvest over OAI-PMH: windows, tokens, and the way round what is broken.
+
+Protocol: http://www.openarchives.org/OAI/openarchivesprotocol.html, sections 2.7 (selective
+harvesting) and 3.5 (flow control).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import anyio
+import anyio.to_thread
+
+from catalogue.facilities import Source
+from harvester.errors import (
+    AccessRefused,
+    BadArgument,
+    BadRedirect,
+    BadResumptionToken,
+    CannotDisseminateFormat,
+    CertificateTrouble,
+    ChallengePage,
+    ConnectionFailed,
+    ForbiddenAddress,
+    HarvestError,
+    IdDoesNotExist,
+    MissingCredential,
+    NoSetHierarchy,
+    Parked,
+)
+from harvester.http import Fetcher, access_for
+from harvester.keys import ConfigurationError, suggest
+from harvester.ledger import Ledger
+from harvester.oai_pmh import OaiClient, OaiPage, read_options
+from harvester.oai_walk import COMPLETE_STOPS
+from harvester.oai_xml import OaiRecord
+from harvester.pages import Found, Journal, RawPage, RawRecord
+from harvester.place import Place, new_place, order_key, read_place, remembered_instant
+from harvester.sweeps import Situation
+from harvester.windows import (
+    Granularity,
+    Window,
+    bisect,
+    floor,
+    next_window,
+    plausible_start,
+    read_granularity,
+    read_instant,
+    split,
+    write_instant,
+)
+from mappings import FORMATS
+
+RESTARTS = 3
+"""Restarts of one window without getting further, before it is cut in two (fault B01)."""
+FRUITLESS = 40
+"""Failures in a row without a page between them. Cutting 60 years down to a second takes 31."""
+DEAF_AFTER = 3
+"""Failures in a row after which the endpoint is given up, if not even its lists can be read."""
+SINGLY = 200
+"""A broken window of at most so many records is fetched record by record."""
+MOST_UNFETCHED = 1_000
+FULL_DAYS = 30.0
+RECONCILE_EVERY_RUN = 20_000
+"""Sources up to this size are compared with their list in every run, larger ones once a day."""
+
+HOPELESS = (
+    Parked,
+    AccessRefused,
+    ChallengePage,
+    CertificateTrouble,
+    ForbiddenAddress,
+    BadRedirect,
+    ConnectionFailed,
+    MissingCredential,
+)
+"""No smaller window helps against these: the endpoint as a whole does not answer us."""
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """What Identify said, made usable."""
+
+    granularity: Granularity
+    deleted_record: str
+    earliest: datetime
+    response_date: datetime
+
+    @property
+    def keeps_deletions(self) -> bool:
+        """Whether deletions are told for ever; else lists have to be compared (fault B21)."""
+        return self.deleted_record == "persistent"
+
+
+async def open_oai_sweep(http: Fetcher, situation: Situation, journal: Journal) -> OaiSweep:
+    """Ask Identify and plan the windows.
+
+    Raises:
+        HarvestError: Identify cannot be had.
+    """
+    source = situation.source
+    client = OaiClient(
+        http,
+        source.url,
+        access=access_for(source.url, internal=source.internal, options=source.options),
+        options=read_options(source.options),
+    )
+    sweep = OaiSweep(client, situation, journal, await _identify(client, situation))
+    if sweep.crosswalk not in FORMATS:
+        raise ConfigurationError(
+            f"source {source.name}: there is no crosswalk {sweep.crosswalk!r}"
+            f"{suggest(sweep.crosswalk, FORMATS)} The option `crosswalk` names one for "
+            f"metadataPrefix {source.format!r}."
+        )
+    sweep.plan()
+    return sweep
+
+
+async def _identify(client: OaiClient, situation: Situation) -> Repository:
+    said = await client.identify()
+    now = situation.now()
+    response = read_instant(said.response_date) or now
+    return Repository(
+        granularity=read_granularity(said.granularity),
+        deleted_record=said.deleted_record,
+        earliest=plausible_start(read_instant(said.earliest_datestamp), response),
+        response_date=response,
+    )
+
+
+class OaiSweep:
+    """See ``pages.Sweep``."""
+
+    def __init__(
+        self, client: OaiClient, situation: Situation, journal: Journal, repository: Repository
+    ) -> None:
+        self.client = client
+        self.journal = journal
+        self.repository = repository
+        self.complete = False
+        self.whole = False
+        self.stop = "end_of_list"
+        self._situation = situation
+        self._source: Source = situation.source
+        self._order = situation.order
+        self._set = situation.order.set or situation.source.set
+        self._fruitless = 0
+        self._restarts = 0
+        self._furthest = 0
+        self._pages_of_window = 0
+        self._seen_any = False
+        self._unsure = False
+        self._granularity = repository.granularity
+        self.place: Place
+
+    # --- planning ---------------------------------------------------------------------------------
+
+    def plan(self) -> None:
+        """Go on where the checkpoint says, or decide on windows."""
+        situation, order = self._situation, self._order
+        key = order_key(self._source, order)
+        place = read_place(situation.checkpoint, key, order)
+        if place is None and not order.selective:
+            stashed = situation.memory.get("interrupted")
+            place = read_place(stashed, key, order) if isinstance(stashed, Mapping) else None
+        if place is not None:
+            self.journal.note("resumed", True)
+        else:
+            place = self._new_place(key)
+        self.place = place
+        self.whole = place.kind == "full"
+
+    def begin_again(self) -> None:
+        """See ``pages.Sweep``."""
+        self.place = self._new_place(self.place.key)
+        self.whole = self.place.kind == "full"
+        self.journal.note("begun_again", True)
+
+    def _new_place(self, key: str) -> Place:
+        order, memory = self._order, self._situation.memory
+        server_now = self.repository.response_date
+        if order.selective:
+            place = new_place(key, "selective")
+            start = None if order.start is None else floor(order.start, self._granularity)
+            place.todo = [Window(start, order.end)]
+            return place
+        last = remembered_instant(memory, "response_date")
+        if order.full or self._full_is_due(memory) or memory.get("key") != key:
+            last = None
+        place = new_place(key, "full" if last is None else "incremental")
+        overlap = timedelta(seconds=float(self._source.options.get("overlap_s", 0.0)))
+        window = next_window(
+            last, overlap=overlap, granularity=self._granularity, server_now=server_now
+        )
+        if last is not None and last > server_now:
+            self.journal.note("checkpoint_clamped", last.isoformat())
+        days = float(self._source.options.get("window_days", 0.0))
+        place.todo = [window]
+        if days:
+            place.todo = list(
+                split(
+                    window,
+                    timedelta(days=days),
+                    granularity=self._granularity,
+                    earliest=self.repository.earliest,
+                    server_now=server_now,
+                )
+            )
+        if place.kind == "incremental":
+            gaps = memory.get("gaps") or []
+            place.todo = [Window.from_json(gap) for gap in gaps] + place.todo
+            place.unfetched = [str(one) for one in memory.get("unfetched") or []]
+        return place
+
+    def _full_is_due(self, memory: Mapping[str, Any]) -> bool:
+        """Datestamps lie (fault B18), so everything is looked at again from time to time."""
+        last_full = remembered_instant(memory, "full_at")
+        if last_full is None:
+            return True
+        days = float(self._source.options.get("full_days", FULL_DAYS))
+        return self.repository.response_date - last_full >= timedelta(days=days)
+
+    # --- pages ------------------------------------------------------------------------------------
+
+    async def pages(self) -> AsyncIterator[RawPage]:
+        """See ``pages.Sweep``.
+
+        Raises:
+            HarvestError: the endpoint does not answer any more; what came before stands.
+        """
+        if self.place.first_response is None:
+            self.place.first_response = self.repository.response_date
+        if self._order.record is not None:
+            yield await self._single(self._order.record)
+            self.complete = True
+            return
+        if self.place.unfetched:
+            async for page in self._fetch_again():
+                yield page
+        while self.place.todo:
+            window = self.place.todo[0]
+            try:
+                async for page in self._read_window(window):
+                    yield page
+            except BadResumptionToken as problem:
+                self._restart_window(problem)
+            except (*HOPELESS, BadArgument, CannotDisseminateFormat, NoSetHierarchy):
+                raise
+            except HarvestError as problem:
+                async for page in self._go_round(window, problem):
+                    yield page
+        if not self._seen_any and self._set is not None:
+            await self._check_set()
+        self.complete = True
+
+    async def _read_window(self, window: Window) -> AsyncIterator[RawPage]:
+        place = self.place
+        self._pages_of_window = 0
+        resume, place.client = place.client, None
+        walk = self.client.pages(
+            "ListRecords",
+            self._source.format,
+            set_=self._set,
+            from_=window.start,
+            until=window.end,
+            resume=resume,
+        )
+        try:
+            async with aclosing(walk) as pages:
+                async for page in pages:
+                    self._progress(page, window)
+                    place.client = page.checkpoint
+                    if page.stop is not None:
+                        self._finish_window()
+                    yield RawPage(self._raw(page.records), place.as_json())
+        except BadResumptionToken:
+            raise
+        except HarvestError:
+            if resume is not None and not self._pages_of_window:
+                # A token from an earlier run may fail in any way at all (fault B02).
+                place.client = None
+                self.journal.note("stale_token", True)
+                return
+            raise
+
+    def _progress(self, page: OaiPage, window: Window) -> None:
+        self._pages_of_window += not page.part
+        self._fruitless = 0
+        self._seen_any = self._seen_any or bool(page.records)
+        for name, count in page.notes.items():
+            self.journal.note(name, self.journal.notes.get(name, 0) + count)
+        if "outside_set" in page.notes:
+            # Page two of a set may be that of the whole repository (fault B09).
+            where = [self._name(window)] * page.notes["outside_set"]
+            self.journal.problem("outside the set asked for", *where)
+        if page.stop is None:
+            return
+        if page.stop in COMPLETE_STOPS:
+            if self.stop in COMPLETE_STOPS:
+                self.stop = page.stop
+            return
+        self.stop = page.stop
+        self._unsure = True
+        size = page.complete_list_size
+        of = "" if size is None else f" of {size} announced"
+        self.journal.problem(
+            f"the list ended early: {page.stop} after {page.seen}{of}", self._name(window)
+        )
+
+    def _finish_window(self) -> None:
+        if self.place.todo:
+            self.place.todo.pop(0)
+        self.place.client = None
+        self._restarts = self._furthest = 0
+
+    def _restart_window(self, problem: HarvestError) -> None:
+        """Begin the window again; what was seen is only unchanged the second time (fault B01)."""
+        place = self.place
+        place.client = None
+        self.journal.problem("bad resumption token", self._name(place.todo[0]), incomplete=False)
+        if self._pages_of_window > self._furthest:
+            self._furthest, self._restarts = self._pages_of_window, 0
+        self._restarts += 1
+        if self._restarts <= RESTARTS:
+            return
+        # Shorter lists need fewer tokens.
+        halves = self._halves(place.todo[0])
+        if halves is None:
+            raise problem
+        self._restarts = self._furthest = 0
+        self._fruitless += 1
+        if self._fruitless > FRUITLESS:
+            raise problem
+        place.todo[0:1] = halves
+
+    # --- round a broken window (fault A08) --------------------------------------------------------
+
+    async def _go_round(self, window: Window, problem: HarvestError) -> AsyncIterator[RawPage]:
+        self._fruitless += 1
+        self.place.client = None
+        if self._fruitless > FRUITLESS or self._order.record is not None:
+            raise problem
+        self.journal.problem(
+            f"a window failed: {type(problem).__name__}", self._name(window), incomplete=False
+        )
+        headers = await self._few_headers(window, problem)
+        if headers is not None:
+            async for page in self._fetch_singly(headers):
+                yield page
+            self._finish_window()
+            return
+        halves = self._halves(window)
+        if halves is not None:
+            self.place.todo[0:1] = halves
+            return
+        self.journal.problem("window not harvested", self._name(window))
+        self.place.gaps.append(window)
+        self._finish_window()
+
+    async def _few_headers(self, window: Window, problem: HarvestError) -> list[OaiRecord] | None:
+        """The window's identifiers, if they are few or the window cannot be cut; else ``None``."""
+        divisible = self._halves(window) is not None
+        headers: list[OaiRecord] = []
+        try:
+            async for page in self._list_identifiers(window):
+                headers += page.records
+                if divisible and (len(headers) > SINGLY or page.token is not None):
+                    return None
+        except HOPELESS:
+            raise
+        except HarvestError:
+            if self._fruitless >= DEAF_AFTER and not self._seen_any:
+                raise problem from None
+            return None
+        return headers
+
+    async def _fetch_singly(self, headers: Sequence[OaiRecord]) -> AsyncIterator[RawPage]:
+        """GetRecord for each; one that fails goes to quarantine while the others come in."""
+        records: list[RawRecord] = []
+        for header in headers:
+            if not header.header.identifier:
+                continue
+            if header.deleted:
+                records.append(self._raw_record(header))
+            else:
+                records.append(await self._fetch_one(header))
+            if len(records) >= 50:
+                yield RawPage(tuple(records), self.place.as_json())
+                records = []
+        if records:
+            yield RawPage(tuple(records), self.place.as_json())
+
+    async def _fetch_one(self, wanted: OaiRecord) -> RawRecord:
+        identifier = wanted.header.identifier
+        try:
+            record = await self.client.get_record(identifier, self._source.format)
+        except HOPELESS:
+            raise
+        except (IdDoesNotExist, CannotDisseminateFormat) as problem:
+            return RawRecord(wanted.header, self.crosswalk, None, fault=str(problem))
+        except HarvestError as problem:
+            self.journal.problem(f"not to be had: {type(problem).__name__}", identifier)
+            if identifier not in self.place.unfetched:
+                self.place.unfetched.append(identifier)
+            return RawRecord(wanted.header, self.crosswalk, None, fault=str(problem))
+        self._fruitless = 0
+        self._seen_any = True
+        return self._raw_record(record)
+
+    async def _fetch_again(self) -> AsyncIterator[RawPage]:
+        """Records that an earlier run could not have."""
+        wanted, self.place.unfetched = self.place.unfetched, []
+        records = []
+        for identifier in wanted:
+            found = await self.look_up(identifier)
+            if found.record is not None:
+                records.append(found.record)
+            elif found.state == "unclear":
+                self.place.unfetched.append(identifier)
+                self.journal.problem(f"not to be had: {found.reason}", identifier)
+        yield RawPage(tuple(records), self.place.as_json())
+
+    async def _single(self, identifier: str) -> RawPage:
+        record = await self.client.get_record(identifier, self._source.format)
+        return RawPage((self._raw_record(record),), self.place.as_json())
+
+    # --- lists and single records, for reconciliation ---------------------------------------------
+
+    @property
+    def crosswalk(self) -> str:
+        """The name of the crosswalk for this source's metadata."""
+        return str(self._source.options.get("crosswalk", self._source.format))
+
+    async def list_identifiers(self, ledger: Ledger) -> bool:
+        """See ``pages.Sweep``: ListIdentifiers of the same prefix and set."""
+        if not self._reconcile_is_due():
+            return False
+        for attempt in range(RESTARTS + 1):
+            await anyio.to_thread.run_sync(ledger.clear_listed)
+            stop = None
+            try:
+                async for page in self._list_identifiers(Window()):
+                    await anyio.to_thread.run_sync(self._note_listed, ledger, page)
+                    stop = page.stop
+            except BadResumptionToken:
+                if attempt == RESTARTS:
+                    raise
+                continue
+            if stop in COMPLETE_STOPS:
+                self.journal.note("reconciled", True)
+                return True
+            break
+        # Nothing is concluded from a list that did not reach its end (fault B20).
+        self.journal.problem(f"the list of identifiers ended early: {stop}", self._source.name)
+        return False
+
+    def _note_listed(self, ledger: Ledger, page: OaiPage) -> None:
+        ledger.list_(r.header.identifier for r in page.records if not r.deleted)
+        ledger.tell_deleted(r.header.identifier for r in page.records if r.deleted)
+
+    def _reconcile_is_due(self) -> bool:
+        situation = self._situation
+        if self.repository.keeps_deletions and self.place.kind != "full":
+            return False
+        if situation.order.approved is not None or self.place.kind == "full":
+            return True
+        last = remembered_instant(situation.memory, "reconciled_at")
+        default = 0.0 if situation.records <= RECONCILE_EVERY_RUN else 1.0
+        days = float(self._source.options.get("reconcile_days", default))
+        return last is None or self.repository.response_date - last >= timedelta(days=days)
+
+    async def look_up(self, identifier: str) -> Found:
+        """See ``pages.Sweep``: GetRecord, and what its header says of the set."""
+        try:
+            record = await self.client.get_record(identifier, self._source.format)
+        except IdDoesNotExist:
+            return Found("deleted")
+        except CannotDisseminateFormat:
+            return Found("left_set")
+        except HOPELESS:
+            raise
+        except HarvestError as problem:
+            return Found("unclear", reason=f"not to be had: {type(problem).__name__}")
+        if record.deleted:
+            return Found("deleted")
+        if not in_set(record.header.sets, self._set):
+            return Found("left_set")
+        return Found("alive", self._raw_record(record))
+
+    def _list_identifiers(self, window: Window) -> AsyncGenerator[OaiPage, None]:
+        return self.client.pages(
+            "ListIdentifiers",
+            self._source.format,
+            set_=self._set,
+            from_=window.start,
+            until=window.end,
+        )
+
+    async def _check_set(self) -> None:
+        """An empty answer may hide that the set is gone (fault B11)."""
+        try:
+            known = [one.spec async for one in self.client.list_sets()]
+        except NoSetHierarchy:
+            known = []
+        except HarvestError:
+            return
+        if self._set not in known:
+            self.journal.problem(f"the set {self._set} does not exist there", self._source.name)
+
+    # --- the next harvest -------------------------------------------------------------------------
+
+    def memory(self) -> Mapping[str, Any]:
+        """See ``pages.Sweep``."""
+        place = self.place
+        if place.kind == "selective":
+            return {}
+        first = place.first_response or self.repository.response_date
+        if self._unsure or len(place.unfetched) > MOST_UNFETCHED:
+            # Not to its end, or too much missing to remember: the same windows are asked again.
+            return {"deleted_record": self.repository.deleted_record}
+        memory: dict[str, Any] = {
+            "response_date": first.isoformat(),
+            "key": place.key,
+            "deleted_record": self.repository.deleted_record,
+            "granularity": self.repository.granularity,
+            "unfetched": place.unfetched or None,
+            "gaps": [gap.as_json() for gap in place.gaps] or None,
+            "interrupted": None,
+        }
+        if place.kind == "full":
+            memory["full_at"] = first.isoformat()
+        if self.journal.notes.get("reconciled"):
+            memory["reconciled_at"] = first.isoformat()
+        return memory
+
+    # --- small things -----------------------------------------------------------------------------
+
+    def _raw(self, records: Sequence[OaiRecord]) -> tuple[RawRecord, ...]:
+        kept = []
+        for record in records:
+            if not record.header.identifier:
+                self.journal.problem("a record without identifier")
+            else:
+                kept.append(self._raw_record(record))
+        return tuple(kept)
+
+    def _raw_record(self, record: OaiRecord) -> RawRecord:
+        for repair in record.repairs:
+            self.journal.problem(f"repaired: {repair}", record.header.identifier, incomplete=False)
+        return RawRecord(
+            record.header, self.crosswalk, record.payload, record.deleted, record.problem
+        )
+
+    def _halves(self, window: Window) -> tuple[Window, Window] | None:
+        return bisect(
+            window,
+            granularity=self._granularity,
+            earliest=self.repository.earliest,
+            server_now=self.repository.response_date,
+        )
+
+    def _text(self, instant: datetime | None) -> str | None:
+        return None if instant is None else write_instant(instant, self._granularity)
+
+    def _name(self, window: Window) -> str:
+        return f"{self._text(window.start) or ''}..{self._text(window.end) or ''}"
+
+
+def in_set(sets: Sequence[str], wanted: str | None) -> bool:
+    """Whether a header belongs to the set asked for; a header without sets does not say no."""
+    if wanted is None or not sets:
+        return True
+    return any(spec == wanted or spec.startswith(wanted + ":") for spec in sets)

@@ -1,0 +1,428 @@
+"""One harvest run of one source: a state machine whose every step is in the record store.
+
+A run holds the source's lease, fetches pages, maps them, and commits each page together with the
+checkpoint that follows it; then it reconciles deletions and says how it went, from counts. Killed
+at any instant, the next run of the source goes on from the last committed page.
+
+Fetching, mapping and committing are three tasks with short queues between them, so that memory is
+that of a few pages (fault H11); mapping and SQLite work in threads or processes.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+import anyio
+import anyio.to_thread
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+
+from catalogue.errors import LeaseLost, StoreBusy, StoreError, StoreFull
+from catalogue.facilities import Facility, Source, mapping_context
+from catalogue.records import PageCommit, PageReport, Run, RunRecord, RunState, SourceRecord
+from catalogue.store import Store
+from harvester.errors import HarvestError, Parked
+from harvester.guard import Guard
+from harvester.http import Fetcher
+from harvester.ledger import Ledger, LedgerFault, ledger_path
+from harvester.pages import Journal, RawPage, Sweep
+from harvester.place import Order
+from harvester.progress import Silent, Watcher
+from harvester.reconcile import Ground, Reconciliation, reconcile
+from harvester.sweeps import Situation, open_sweep
+from harvester.workers import MapPage, map_in_threads
+
+log = logging.getLogger(__name__)
+
+LEASE_S = 60.0
+QUEUE_PAGES = 2
+STOP_POLL_S = 0.5
+"""How soon a run hears that somebody asked it to stop."""
+BUSY_ATTEMPTS = 5
+
+Clock = Callable[[], datetime]
+
+
+@dataclass(slots=True)
+class Tally:
+    """What the run has done so far."""
+
+    received: int = 0
+    new: int = 0
+    quarantined: int = 0
+    deleted: int = 0
+    pages: int = 0
+
+    def add(self, report: PageReport) -> None:
+        """Count a page."""
+        self.received += report.received
+        self.new += report.new
+        self.quarantined += report.quarantined
+        self.deleted += report.deleted
+        self.pages += 1
+
+
+@dataclass(frozen=True, slots=True)
+class Harvesting:
+    """What all runs of one process share.
+
+    ``now`` is UTC wall-clock time; durations never come from it (fault H10). ``stopping`` is set
+    when the process was asked to end: runs finish the page in hand.
+    """
+
+    store: Store
+    http: Fetcher
+    now: Clock
+    watcher: Watcher = field(default_factory=Silent)
+    stopping: anyio.Event = field(default_factory=anyio.Event)
+    map_page: MapPage = map_in_threads
+    lease_s: float = LEASE_S
+    holder: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
+
+
+async def harvest_source(
+    shared: Harvesting, facility: Facility, source: Source, order: Order | None = None
+) -> RunRecord:
+    """Harvest one source to the end, a stop, or a failure; never raises for what a facility does.
+
+    Returns:
+        The run as the store has it: ``ok``, ``partial``, ``failed``, ``held`` or ``stopped``.
+
+    Raises:
+        LeaseHeld: another process works on this source.
+        StoreError: the store could not even note the failure.
+    """
+    order = order or Order()
+    run = await anyio.to_thread.run_sync(
+        partial(
+            shared.store.begin_run,
+            source.name,
+            kind=order.kind,
+            holder=shared.holder,
+            now=shared.now(),
+            lease_s=shared.lease_s,
+        )
+    )
+    shared.watcher.started(source.name, run.number)
+    harvest = SourceRun(shared, facility, source, order, run)
+    try:
+        await harvest.carry_out()
+    except BaseException:
+        # Cancelled, or a mistake of ours: the run must not look as if it were still going on.
+        with anyio.CancelScope(shield=True):
+            await harvest.finish("stopped", "cancelled")
+        raise
+    record = await anyio.to_thread.run_sync(shared.store.run, run.number)
+    shared.watcher.ended(source.name, record)
+    return record
+
+
+class SourceRun:
+    """The state of one run while it is going on."""
+
+    def __init__(
+        self, shared: Harvesting, facility: Facility, source: Source, order: Order, run: Run
+    ) -> None:
+        self.shared = shared
+        self.facility = facility
+        self.source = source
+        self.order = order
+        self.run = run
+        self.context = mapping_context(facility, source)
+        self.journal = Journal(on_event=partial(shared.watcher.event, source.name))
+        self.tally = Tally()
+        self.stop_requested = False
+        self.lease_lost = False
+        self.failure: Exception | None = None
+        self.stop = "end_of_list"
+        self.sweep: Sweep | None = None
+        self.reconciliation: Reconciliation | None = None
+        self.memory: dict[str, Any] = {}
+        self.details: dict[str, Any] = {}
+
+    async def carry_out(self) -> None:
+        """From the first request to the finished run."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._keep_alive, tasks.cancel_scope)
+            try:
+                await self._harvest()
+            except (HarvestError, StoreError) as problem:
+                self._fail(problem)
+            tasks.cancel_scope.cancel()
+        if self.lease_lost:
+            log.warning("%s: another process took over run %d", self.source.name, self.run.number)
+            return
+        state, stop = self._outcome()
+        await self.finish(state, stop)
+
+    async def _keep_alive(self, scope: anyio.CancelScope) -> None:
+        """Renew the lease, and hear of stop requests (faults H01, H02)."""
+        store = self.shared.store
+        beats_due = anyio.current_time() + self.shared.lease_s / 4
+        while True:
+            await anyio.sleep(min(self.shared.lease_s / 4, STOP_POLL_S))
+            try:
+                asked = await anyio.to_thread.run_sync(store.stop_requested, self.run)
+                self.stop_requested = self.stop_requested or asked
+                if anyio.current_time() < beats_due:
+                    continue
+                await anyio.to_thread.run_sync(
+                    store.heartbeat, self.run, self.shared.now(), self.shared.lease_s
+                )
+                beats_due = anyio.current_time() + self.shared.lease_s / 4
+            except LeaseLost:
+                self.lease_lost = True
+                scope.cancel()
+                return
+            except StoreError as problem:
+                # The commit meets the same trouble and decides; a late heartbeat is no reason.
+                log.warning("%s: heartbeat failed: %s", self.source.name, problem)
+
+    def _should_stop(self) -> bool:
+        return self.stop_requested or self.shared.stopping.is_set()
+
+    async def _harvest(self) -> None:
+        store, name = self.shared.store, self.source.name
+        status = await anyio.to_thread.run_sync(store.source_status, name)
+        self._keep_interrupted(status.memory)
+        situation = Situation(
+            source=self.source,
+            order=self.order,
+            memory=status.memory,
+            checkpoint=self.run.checkpoint,
+            records=status.records,
+            now=self.shared.now,
+        )
+        sweep = await open_sweep(self.shared.http, situation, self.journal)
+        self.sweep = sweep
+        self.details["harvest"] = sweep.place.kind
+        ledger = await anyio.to_thread.run_sync(
+            Ledger, ledger_path(store.folder, name), sweep.place.harvest
+        )
+        try:
+            if sweep.place.resumed and not ledger.resumed:
+                # Deletions told to an earlier run may be lost: ask again (fault H08).
+                sweep.begin_again()
+                await anyio.to_thread.run_sync(ledger.rename, sweep.place.harvest)
+            await self._carry(sweep, ledger, before=status.records)
+            if self._should_stop() and not sweep.complete:
+                self.stop = "requested"
+            elif self.failure is None and not self.lease_lost:
+                await self._conclude(sweep, ledger, status.records)
+        finally:
+            await anyio.to_thread.run_sync(ledger.close)
+
+    def _keep_interrupted(self, memory: Mapping[str, Any]) -> None:
+        """A run for a part of the source must not lose the place of an unfinished whole one."""
+        checkpoint = self.run.checkpoint
+        if self.order.selective and checkpoint and checkpoint.get("kind") != "selective":
+            self.memory["interrupted"] = dict(checkpoint)
+
+    # --- fetch → map → commit ---------------------------------------------------------------------
+
+    async def _carry(self, sweep: Sweep, ledger: Ledger, *, before: int) -> None:
+        """Bring every page of the sweep into the store.
+
+        Args:
+            before: live records of the source in the store. Without any, deletions are taken at
+                once: there is nothing that they could take away.
+        """
+        to_map, fetched = anyio.create_memory_object_stream[RawPage](QUEUE_PAGES)
+        to_commit, mapped = anyio.create_memory_object_stream[tuple[RawPage, list[SourceRecord]]](
+            QUEUE_PAGES
+        )
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._fetch, sweep, to_map)
+            tasks.start_soon(self._map, fetched, to_commit)
+            try:
+                async with mapped:
+                    async for raw, records in mapped:
+                        await self._commit(raw, records, ledger, before=before)
+            except (StoreError, HarvestError) as problem:
+                self._fail(problem)
+                tasks.cancel_scope.cancel()
+
+    async def _fetch(self, sweep: Sweep, out: MemoryObjectSendStream[RawPage]) -> None:
+        async with out:
+            try:
+                async for page in sweep.pages():
+                    await out.send(page)
+                    if self._should_stop():
+                        return
+            except HarvestError as problem:
+                # What was fetched before is still mapped and committed.
+                self._fail(problem)
+
+    async def _map(
+        self,
+        pages: MemoryObjectReceiveStream[RawPage],
+        out: MemoryObjectSendStream[tuple[RawPage, list[SourceRecord]]],
+    ) -> None:
+        async with out, pages:
+            async for page in pages:
+                await out.send((page, await self.shared.map_page(self.context, page.records)))
+
+    async def _commit(
+        self, raw: RawPage, records: list[SourceRecord], ledger: Ledger, *, before: int
+    ) -> None:
+        """Make a page durable; the ledger first, so that no checkpoint runs ahead of it (H08)."""
+        believe = before == 0
+        told = [] if believe else [r.header.identifier for r in records if r.deleted]
+        alive = [r.header.identifier for r in records if not r.deleted]
+        kept = records if believe else [record for record in records if not record.deleted]
+        checkpoint = {
+            **raw.checkpoint,
+            "totals": self._totals(before),
+        }
+        page = PageCommit(kept, checkpoint, self.shared.now())
+
+        def write() -> PageReport:
+            if told:
+                ledger.tell_deleted(told)
+            if ledger.count_told():
+                ledger.untell(alive)
+            if raw.listed:
+                ledger.list_(raw.listed)
+            return self.shared.store.commit_page(self.run, page)
+
+        report = await self._patiently(write)
+        self.tally.add(replace(report, received=report.received + len(told)))
+        await self._note(self.journal.drain())
+        self.shared.watcher.page(self.source.name, report)
+
+    def _totals(self, before: int) -> dict[str, int]:
+        """Counts of the whole harvest so far, over all its runs."""
+        earlier: Mapping[str, int] = {} if self.sweep is None else self.sweep.place.totals
+        return {
+            "received": self.tally.received + earlier.get("received", 0),
+            "new": self.tally.new + earlier.get("new", 0),
+            "live_before": earlier.get("live_before", before),
+        }
+
+    async def _commit_changes(self, page: PageCommit) -> PageReport:
+        """Commit what reconciliation found."""
+        report = await self._patiently(partial(self.shared.store.commit_page, self.run, page))
+        self.tally.add(report)
+        self.shared.watcher.page(self.source.name, report)
+        return report
+
+    async def _patiently(self, write: Callable[[], PageReport]) -> PageReport:
+        """Try again when another process keeps the write lock for long."""
+        for attempt in range(1, BUSY_ATTEMPTS + 1):
+            try:
+                return await anyio.to_thread.run_sync(write)
+            except StoreBusy:
+                if attempt == BUSY_ATTEMPTS:
+                    raise
+        raise AssertionError("unreachable")
+
+    async def _note(self, problems: Mapping[str, list[str]]) -> None:
+        for reason, identifiers in problems.items():
+            await anyio.to_thread.run_sync(
+                self.shared.store.add_problems, self.run, reason, identifiers
+            )
+
+    # --- the end ----------------------------------------------------------------------------------
+
+    async def _conclude(self, sweep: Sweep, ledger: Ledger, records_before: int) -> None:
+        self.stop = sweep.stop
+        if not sweep.complete or self.order.selective:
+            return
+        ground = Ground(
+            store=self.shared.store,
+            source=self.source.name,
+            guard=Guard.from_options(self.source.options),
+            approved=self.order.approved,
+            live_before=max(records_before, sweep.place.totals.get("live_before", 0)),
+            new=self.tally.new + sweep.place.totals.get("new", 0),
+            received=self.tally.received + sweep.place.totals.get("received", 0),
+            now=self.shared.now,
+            should_stop=self._should_stop,
+            commit=self._commit_changes,
+            map_page=partial(self.shared.map_page, self.context),
+            checkpoint=sweep.place.as_json,
+        )
+        self.reconciliation = await reconcile(sweep, ledger, ground)
+        if self._should_stop():
+            self.stop = "requested"
+            return
+        if self.reconciliation.held is None:
+            self.memory.update(sweep.memory())
+        await anyio.to_thread.run_sync(ledger.discard)
+
+    def _fail(self, problem: Exception) -> None:
+        if isinstance(problem, LeaseLost):
+            self.lease_lost = True
+        if self.failure is None:
+            self.failure = problem
+            log.warning("%s: %s", self.source.name, problem)
+
+    def _outcome(self) -> tuple[RunState, str]:
+        """State and stop name, from counts (fault H04)."""
+        tally, reconciliation = self.tally, self.reconciliation
+        if self.failure is not None:
+            self.details["error"] = str(self.failure)
+            self.details["error_kind"] = type(self.failure).__name__
+            if isinstance(self.failure, Parked):
+                self.memory["not_before"] = self.failure.not_before.isoformat()
+            return ("partial" if tally.received else "failed"), stop_name(self.failure)
+        if self.stop == "requested":
+            return "stopped", "requested"
+        if reconciliation is not None:
+            self.details["reconciliation"] = reconciliation.as_json()
+            if reconciliation.held is not None:
+                self.details["held"] = reconciliation.held
+                return "held", "held"
+        if tally.received and tally.quarantined >= tally.received:
+            return "failed", "all_quarantined"
+        if tally.quarantined or self.journal.incomplete:
+            return "partial", self.stop
+        return "ok", self.stop
+
+    async def finish(self, state: RunState, stop: str) -> None:
+        """Write the end of the run; a store that cannot take it leaves it to the lease."""
+        store = self.shared.store
+        self.details |= self.journal.notes
+        over = state == "held" or (state == "partial" and self.failure is None)
+        if state in ("ok", "partial") and self.failure is None:
+            self.memory.setdefault("not_before", None)
+        try:
+            await self._note(self.journal.drain())
+            if over:
+                # The lists were read to their end: there is no place to go on from.
+                nothing = PageCommit((), None, self.shared.now())
+                await anyio.to_thread.run_sync(store.commit_page, self.run, nothing)
+            await anyio.to_thread.run_sync(
+                partial(
+                    store.finish_run,
+                    self.run,
+                    state,
+                    stop,
+                    self.shared.now(),
+                    self.memory or None,
+                    self.details,
+                )
+            )
+        except LeaseLost:
+            self.lease_lost = True
+        except (StoreFull, StoreBusy) as problem:
+            log.error(
+                "%s: the end of run %d was not noted: %s",
+                self.source.name,
+                self.run.number,
+                problem,
+            )
+
+
+def stop_name(problem: Exception) -> str:
+    """A short name for why a run ended early: ``TimedOut`` → ``timed_out``."""
+    if isinstance(problem, LedgerFault):
+        return "disk_full"
+    name = type(problem).__name__
+    return "".join("_" + c.lower() if c.isupper() else c for c in name).lstrip("_")

@@ -1,0 +1,112 @@
+"""Where crosswalks run: in worker threads, or in a process of their own for large harvests.
+
+Mapping is the dearest step of a harvest and pure, so it is what the second core is for.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
+from types import TracebackType
+from typing import Protocol, Self
+
+import anyio
+import anyio.from_thread
+import anyio.to_thread
+
+from catalogue.records import SourceRecord
+from harvester.pages import RawRecord
+from mappings import crosswalk
+from mappings.context import Context, Header, Mapped
+from mappings.errors import MappingError
+
+Crosswalk = Callable[[str, bytes, Context, Header], Mapped]
+
+
+class MapPage(Protocol):
+    """Maps the records of a page, in their order."""
+
+    def __call__(
+        self, context: Context, records: Sequence[RawRecord]
+    ) -> Awaitable[list[SourceRecord]]:
+        """One ``SourceRecord`` for each raw record."""
+
+
+def map_records(
+    context: Context, records: Sequence[RawRecord], mapper: Crosswalk = crosswalk
+) -> list[SourceRecord]:
+    """Map each record by itself: one that cannot be mapped goes to quarantine (fault B22)."""
+    return [_map_record(context, record, mapper) for record in records]
+
+
+def _map_record(context: Context, record: RawRecord, mapper: Crosswalk) -> SourceRecord:
+    mapped: Mapped | MappingError | None = None
+    payload = record.payload
+    if record.fault is not None:
+        mapped = MappingError("record", record.fault, "a whole record")
+        # Not None, which would say that the record is deleted.
+        payload = payload or b""
+    elif not record.deleted:
+        assert record.payload is not None
+        try:
+            mapped = mapper(record.format, record.payload, context, record.header)
+        except MappingError as problem:
+            mapped = problem
+        except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as bug:
+            # A crosswalk that stumbles over a record nobody thought of must cost that record only;
+            # the payload is kept, so it can be replayed once the crosswalk is mended.
+            mapped = MappingError("crosswalk", f"{type(bug).__name__}: {bug}", "no such surprise")
+    return SourceRecord(record.header, record.format, payload, mapped, record.deleted)
+
+
+async def map_in_threads(context: Context, records: Sequence[RawRecord]) -> list[SourceRecord]:
+    """Map in a worker thread of this process."""
+    return await anyio.to_thread.run_sync(map_records, context, records)
+
+
+class MappingProcesses:
+    """Map in worker processes; an async context manager, and a ``MapPage``.
+
+    A worker that dies (out of memory) is replaced and the page mapped again, record by record in
+    this process, so that only the deadly record could do harm.
+    """
+
+    def __init__(self, processes: int = 1) -> None:
+        self._processes = processes
+        self._pool: ProcessPoolExecutor | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            await anyio.to_thread.run_sync(partial(pool.shutdown, cancel_futures=True))
+
+    async def __call__(self, context: Context, records: Sequence[RawRecord]) -> list[SourceRecord]:
+        """Map a page in one of the processes."""
+        if len(records) < 20:
+            return await map_in_threads(context, records)
+        if self._pool is None:
+            # Forking a process with threads copies locks in any state; spawn does not.
+            self._pool = ProcessPoolExecutor(
+                self._processes, mp_context=multiprocessing.get_context("spawn")
+            )
+        try:
+            future = self._pool.submit(map_records, context, tuple(records))
+            return await _result(future)
+        except BrokenProcessPool:
+            self._pool = None
+            return await map_in_threads(context, records)
+
+
+async def _result(future: Future[list[SourceRecord]]) -> list[SourceRecord]:
+    return await anyio.to_thread.run_sync(future.result, abandon_on_cancel=True)

@@ -1,0 +1,103 @@
+"""When an operator is asked, and the notes on disk from which that is decided."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from harvester.guard import Guard
+from harvester.ledger import Ledger, LedgerFault, ledger_path
+
+
+@pytest.mark.parametrize(
+    ("live", "gone", "held"),
+    [
+        (1000, 0, False),
+        (1000, 100, False),  # ten in a hundred, not more
+        (1000, 101, True),
+        (100, 20, False),  # a fifth, but only twenty records
+        (100, 21, True),
+        (30, 15, False),
+        (30, 16, True),  # more than half
+        (4, 2, False),
+        (1, 1, True),  # all of it
+    ],
+)
+def test_many_deletions_wait_for_the_operator(live: int, gone: int, held: bool) -> None:
+    """Faults B12, H05."""
+    reason = Guard().reason_to_hold(live=live, gone=gone)
+    assert (reason is not None) == held
+
+
+def test_approval_covers_what_was_seen_and_a_little_more_but_not_everything() -> None:
+    guard = Guard()
+    assert guard.reason_to_hold(live=1000, gone=600, approved=550) is None
+    assert guard.reason_to_hold(live=1000, gone=900, approved=550) is not None
+
+
+def test_nearly_all_identifiers_new_is_doubted_except_the_first_time() -> None:
+    """Fault H07: a platform that changes its identifiers."""
+    guard = Guard()
+    assert guard.reason_to_doubt(live=500, listed=500, new=480) is not None
+    assert guard.reason_to_doubt(live=0, listed=500, new=500) is None
+    assert guard.reason_to_doubt(live=500, listed=600, new=100) is None
+    assert guard.reason_to_doubt(live=3, listed=10, new=10) is None, "a small start may grow"
+
+
+def pages_of(*identifiers: str):  # type: ignore[no-untyped-def]
+    def live(after: str | None, limit: int) -> Sequence[str]:
+        rest = [one for one in sorted(identifiers) if after is None or one > after]
+        return rest[:limit]
+
+    return live
+
+
+def test_the_ledger_finds_what_is_gone_and_what_was_missed(tmp_path: Path) -> None:
+    ledger = Ledger(ledger_path(tmp_path, "a/b"), "one")
+    ledger.list_(["a", "b", "new"])
+    ledger.tell_deleted(["b", "never seen"])
+    live = pages_of("a", "b", "gone")
+    assert list(ledger.told_and_live(live)) == [["b"]]
+    assert list(ledger.live_and_unlisted(live)) == [["gone"]]
+    assert ledger.listed_and_unknown(10) == ["new"]
+    ledger.untell(["b"])
+    assert list(ledger.told_and_live(live)) == []
+    ledger.discard()
+    assert list((tmp_path / "harvesting").iterdir()) == []
+
+
+def test_a_killed_harvest_finds_its_ledger_and_another_harvest_does_not(tmp_path: Path) -> None:
+    """Fault H08."""
+    path = ledger_path(tmp_path, "s")
+    first = Ledger(path, "one")
+    first.tell_deleted(["x"])
+    first.close()
+    again = Ledger(path, "one")
+    assert again.resumed
+    assert again.count_told() == 1
+    again.close()
+    other = Ledger(path, "two")
+    assert not other.resumed
+    assert other.count_told() == 0
+    other.close()
+
+
+def test_a_damaged_ledger_is_thrown_away_and_said_so(tmp_path: Path) -> None:
+    """Fault H08: it must not block every later resume."""
+    path = ledger_path(tmp_path, "s")
+    path.parent.mkdir()
+    path.write_bytes(b"no database, but long enough to be taken for one" * 200)
+    ledger = Ledger(path, "one")
+    assert not ledger.resumed
+    ledger.list_(["a"])
+    assert ledger.count_listed() == 1
+    ledger.close()
+
+
+def test_a_ledger_that_cannot_be_written_is_an_error_of_ours(tmp_path: Path) -> None:
+    """Fault H09."""
+    (tmp_path / "harvesting").write_text("a file where the folder should be")
+    with pytest.raises(LedgerFault):
+        Ledger(ledger_path(tmp_path, "s"), "one")

@@ -1,0 +1,84 @@
+"""Runs over OAI-PMH: everything comes, once, and the next run takes only what is new."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.harvester.harvest_world import a_world, oai_record, oai_spec
+
+
+async def test_a_first_harvest_brings_everything(tmp_path: Path) -> None:
+    async with a_world(tmp_path) as world:
+        run = await world.harvest()
+        assert (run.state, run.stop) == ("ok", "empty_token"), run
+        assert world.held() == world.offered()
+        assert run.counts["received"] == run.counts["new"] == 25
+        assert world.titles()["10.5072/7"] == "Röntgen 7"
+
+
+async def test_the_next_run_asks_only_from_the_last_response_date(tmp_path: Path) -> None:
+    """Faults B15, B16, B17: by the server's clock, with an overlap of one granule."""
+    async with a_world(tmp_path) as world:
+        await world.harvest()
+        world.clock.advance(hours=1)
+        world.endpoint.records.put(oai_record(3, title="Changed"), world.clock())
+        world.endpoint.records.put(oai_record(99), world.clock())
+        world.clock.advance(hours=1)
+        run = await world.harvest()
+        assert run.state == "ok"
+        assert run.counts["received"] == 2
+        assert (run.counts["new"], run.counts["changed"]) == (1, 1)
+        assert world.titles()["10.5072/3"] == "Changed"
+        assert world.held() == world.offered()
+        asked = [r.params.get("from") for r in world.endpoint.requests if r.verb == "ListRecords"]
+        assert asked[-1] == "2024-06-01T11:59:59Z"
+
+
+async def test_nothing_new_is_a_success(tmp_path: Path) -> None:
+    """Fault B10."""
+    async with a_world(tmp_path) as world:
+        await world.harvest()
+        world.clock.advance(hours=3)
+        run = await world.harvest()
+        assert (run.state, run.stop) == ("ok", "no_records_match")
+        assert run.counts["received"] == 0
+
+
+async def test_a_record_that_is_gone_under_no_is_taken_away_after_asking_for_it(
+    tmp_path: Path,
+) -> None:
+    """Faults B21, H06, semantics 1.4."""
+    async with a_world(tmp_path) as world:
+        await world.harvest()
+        world.clock.advance(hours=1)
+        world.endpoint.records.delete("oai:test:0003", world.clock())
+        run = await world.harvest()
+        assert run.state == "ok", run
+        assert run.counts["deleted"] == 1
+        assert world.held() == world.offered()
+        assert "10.5072/3" not in world.titles()
+        assert "GetRecord" in world.verbs()
+        again = await world.harvest()
+        assert (again.state, again.counts["deleted"]) == ("ok", 0)
+
+
+async def test_unchanged_records_take_no_change_number(tmp_path: Path) -> None:
+    """Semantics 1.6, fault B18."""
+    from harvester.place import Order
+
+    async with a_world(tmp_path) as world:
+        await world.harvest()
+        before = world.store.last_change()
+        run = await world.harvest(Order(full=True))
+        assert run.counts["unchanged"] == 25
+        assert world.store.last_change() == before
+
+
+async def test_windows_of_a_long_history_commit_by_themselves(tmp_path: Path) -> None:
+    spec = oai_spec(40)
+    async with a_world(tmp_path, spec, options={"window_days": 0.5}) as world:
+        run = await world.harvest()
+        assert run.state == "ok"
+        assert world.held() == world.offered()
+        asked = {r.params.get("from") for r in world.endpoint.requests if "from" in r.params}
+        assert len(asked) > 100, "from January to June, half a day each"
