@@ -7,6 +7,7 @@ word. Folding is NFKC, case folding and removal of accents; stems are Snowball E
 
 from __future__ import annotations
 
+import itertools
 import re
 import threading
 import unicodedata
@@ -23,9 +24,7 @@ SENTINEL = "§"
 no letter and no digit: no text and no query yields it."""
 
 _SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹"
-_WORD = re.compile(
-    rf"(?:[^\W_{_SUPERSCRIPTS}][\u0300-\u036f]*)+|[{_SUPERSCRIPTS}]+", re.UNICODE
-)
+_WORD = re.compile(rf"(?:[^\W_{_SUPERSCRIPTS}][\u0300-\u036f]*)+|[{_SUPERSCRIPTS}]+", re.UNICODE)
 _ALPHANUMERIC = re.compile(r"[^\W_]+", re.UNICODE)
 _CHUNK = re.compile(r"\S+")
 _PIECES = re.compile(r"[/,;|]")
@@ -41,8 +40,10 @@ _GREEK = {
 # Small words carry no meaning of their own in a question: they are indexed (phrases need them) but
 # not required. The list is short on purpose: "on", "in" and the like never name a sample.
 STOP_WORDS = frozenset(
-    "a an and are as at be been by can do does for from has have how in into is it its of on or "
-    "that the their there these this to was were what when where which who why will with".split()
+    (
+        "a an and are as at be been by can do does for from has have how in into is it its of on "
+        "or that the their there these this to was were what when where which who why will with"
+    ).split()  # noqa: SIM905 - read as a sentence
 )
 
 _local = threading.local()
@@ -120,7 +121,7 @@ def wholes(text: str) -> set[str]:
         found.update(wholes_of_chunk(chunk))
     if "ray" in text or "RAY" in text or "Ray" in text:
         listed = words(text)
-        for first, second in zip(listed, listed[1:], strict=False):
+        for first, second in itertools.pairwise(listed):
             if first == "x" and second in ("ray", "rays"):
                 found.add("xray")
     return found

@@ -355,9 +355,7 @@ def _suggestions(entity: StoredEntity, children: Sequence[StoredEntity]) -> set[
         for person in elements(member, "person")
         for name in _strings(person, "fullName")
     ]
-    return {
-        suggestion_term(kind, text) for kind, texts in found.items() for text in texts if text
-    }
+    return {suggestion_term(kind, text) for kind, texts in found.items() for text in texts if text}
 
 
 def suggestion_term(kind: str, text: str) -> str:
@@ -381,7 +379,9 @@ def _once(lines: Iterable[str]) -> tuple[str, ...]:
 
 def number_fields(class_name: str) -> tuple[str, ...]:
     """All number fields that engine documents of a class may have, besides ``ordinal``."""
-    own = [number_name(n) for n, kind in FIELDS[class_name].items() if kind in ("instant", "number")]
+    own = [
+        number_name(n) for n, kind in FIELDS[class_name].items() if kind in ("instant", "number")
+    ]
     if class_name == "Instrument":
         return tuple(own)
     spans = [f"{name}_{end}" for name in ACCESS_NAMES for end in ("from", "until")]

@@ -111,9 +111,7 @@ def relation_of(class_name: str, name: str) -> Relation:
     known = RELATIONS.get(class_name, {})
     if name not in known:
         offered = ", ".join(known) or "none"
-        raise QueryError(
-            f"{class_name} has no relation {name!r}; it has {offered}.", field=name
-        )
+        raise QueryError(f"{class_name} has no relation {name!r}; it has {offered}.", field=name)
     return known[name]
 
 

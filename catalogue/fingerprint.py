@@ -11,7 +11,7 @@ from importlib.metadata import version
 from catalogue.analysis import ANALYSIS_VERSION
 from catalogue.documents import FACET_FIELDS
 from catalogue.fields import FIELDS
-from catalogue.parameter_terms import CODING_VERSION, COARSE_DIGITS
+from catalogue.parameter_terms import COARSE_DIGITS, CODING_VERSION
 from mappings.techniques import panet_version
 
 MAPPING_VERSION = 1

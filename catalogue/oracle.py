@@ -132,22 +132,22 @@ class Evaluator:
             case Nothing():
                 return False
             case And(clauses):
-                return all([self.holds(clause, thing) for clause in clauses])
+                return all(self.holds(clause, thing) for clause in clauses)
             case Or(clauses):
-                return any([self.holds(clause, thing) for clause in clauses])
+                return any(self.holds(clause, thing) for clause in clauses)
             case Not(clause):
                 return not self.holds(clause, thing)
             case Compare():
                 return self._compare(node, thing)
             case OneOf(field, values):
-                return any([self._compare(Compare(field, "eq", v), thing) for v in values])
+                return any(self._compare(Compare(field, "eq", v), thing) for v in values)
             case Exists(field):
                 kind_of(thing.class_name, field)
                 return thing.record.get(field) is not None
             case Pattern():
                 return _matches(node, thing)
             case Join(relation, where):
-                return any([self.holds(where, one) for one in self._related(thing, relation)])
+                return any(self.holds(where, one) for one in self._related(thing, relation))
             case _:
                 return self._of_entity(node, thing)
 
@@ -197,11 +197,14 @@ class Evaluator:
         found = relation_of(thing.class_name, relation)
         if not found.linked:
             return [Thing(found.target, part) for part in elements(thing.record, relation)]
+        if thing.class_name == "Document" and thing.entity is not None:
+            held = self.related or {}
+            return [
+                (held.get(child.key) or Entity(Change(child))).thing
+                for child in thing.entity.children
+            ]
         if self.related is None:
             raise QueryError(f"{relation} cannot be followed here.", field=relation)
-        if thing.class_name == "Document" and thing.entity is not None:
-            keys = {child.key for child in thing.entity.children}
-            return [self.related[key].thing for key in sorted(keys) if key in self.related]
         key = thing.record["key"]
         return [
             entity.thing

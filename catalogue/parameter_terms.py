@@ -29,7 +29,7 @@ _TOP = 1 << 63
 
 def number_code(value: float) -> int:
     """A 64-bit number whose order is the order of the doubles; −0 is 0."""
-    (bits,) = struct.unpack(">Q", struct.pack(">d", value + 0.0))
+    bits: int = struct.unpack(">Q", struct.pack(">d", value + 0.0))[0]
     return bits ^ _ALL_BITS if bits & _TOP else bits | _TOP
 
 
@@ -44,7 +44,7 @@ def name_code(name: str, dimension: str) -> str:
 def intervals(parameters: Iterable[Mapping[str, Any]]) -> list[tuple[str, str, float, float]]:
     """(name, dimension, low, high) of every parameter with a quantity, under its name as sent and
     its canonical one, energies and wavelengths as each other too (semantics 5.2, 5.3)."""
-    found = []
+    found: list[tuple[str, str, float, float]] = []
     for parameter in parameters:
         quantity = parameter.get("quantity")
         if not quantity:

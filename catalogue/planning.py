@@ -83,6 +83,16 @@ def plan_filter(node: Node, entity_class: EntityClass, now: datetime) -> Plan:
     return _plan(node, entity_class, now)
 
 
+def access_plan(state: str, instant: datetime) -> Plan:
+    """Records that are in a state (or ``public``) at the instant."""
+    return _during(state, instant)
+
+
+def number_field(name: str) -> str:
+    """The engine's field for a date or number of the class."""
+    return number_name(name)
+
+
 def _plan(node: Node, entity_class: EntityClass, now: datetime) -> Plan:
     match node:
         case Everything():
@@ -108,7 +118,9 @@ def _plan(node: Node, entity_class: EntityClass, now: datetime) -> Plan:
         case AccessIs(states, instant):
             return either(*(_during(state, instant) for state in states))
         case InYears(first, last):
-            return both(NumberRange("first_year", None, last), NumberRange("last_year", first, None))
+            return both(
+                NumberRange("first_year", None, last), NumberRange("last_year", first, None)
+            )
         case AtFacility(names):
             return _terms(*(term("at", name.casefold()) for name in names))
         case HasWords(text):
@@ -116,15 +128,15 @@ def _plan(node: Node, entity_class: EntityClass, now: datetime) -> Plan:
     raise QueryError(f"{type(node).__name__} is no condition.")
 
 
-def _plan_field(
-    node: Compare | OneOf | Exists | Pattern, entity_class: str, now: datetime
-) -> Plan:
+def _plan_field(node: Compare | OneOf | Exists | Pattern, entity_class: str, now: datetime) -> Plan:
     match node:
         case Exists(field):
             kind_of(entity_class, field)
             return _terms(f"has:{field}")
         case OneOf(field, values):
-            return either(*(_plan_compare(Compare(field, "eq", v), entity_class, now) for v in values))
+            return either(
+                *(_plan_compare(Compare(field, "eq", v), entity_class, now) for v in values)
+            )
         case Compare():
             return _plan_compare(node, entity_class, now)
         case Pattern(fields):

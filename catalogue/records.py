@@ -34,6 +34,26 @@ class SourceRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadyRecord:
+    """A ``SourceRecord`` that ``catalogue.store.ready`` has rendered for the store.
+
+    Smaller to send between processes than a ``SourceRecord``, and the store has less to do with
+    it. ``parts`` are the store's own. ``rejection`` is (path, reason, expected) of a record for
+    quarantine; ``packed`` is (dictionary, compressed payload) where a dictionary was given.
+    """
+
+    header: Header
+    format: str
+    deleted: bool
+    payload: bytes | None
+    payload_hash: bytes | None
+    packed: tuple[int, bytes] | None
+    parts: tuple[Any, ...]
+    rejection: tuple[str, str, str] | None
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class PageCommit:
     """A page of records and the checkpoint that follows it: durable together or not at all.
 
@@ -41,7 +61,7 @@ class PageCommit:
     ``left_set`` and ``deleted`` name identifiers found gone by reconciliation (semantics 1.4).
     """
 
-    records: Sequence[SourceRecord]
+    records: Sequence[SourceRecord | ReadyRecord]
     checkpoint: Mapping[str, Any] | None
     harvested_at: datetime
     deleted: Sequence[str] = ()

@@ -85,6 +85,14 @@ def highest_for_term(documents: int, clauses: Sequence[tuple[float, int]]) -> fl
     )
 
 
+def highest_for_levels(levels: Sequence[float]) -> float:
+    """The best level; a score of a single level (a prefix) is worth half of what it could be, so
+    that it alone does not reach the end of the scale."""
+    if len(levels) == 1:
+        return 2 * levels[0]
+    return max(levels, default=0.0)
+
+
 def normalised(raw: float, best_possible: float) -> float:
     """On the scale strictly between 0 and 1, six significant digits (semantics 8.3)."""
     if raw <= 0 or best_possible <= 0:

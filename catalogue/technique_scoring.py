@@ -97,3 +97,24 @@ def names(panet_id: str) -> tuple[str, ...]:
     """Label and synonyms of a term, for the text of a record that is tagged with it."""
     term = load_panet().find(panet_id)
     return (term.label, *term.synonyms) if term else ()
+
+
+NEAR = 0.5
+"""Techniques from this similarity on are offered as near ones."""
+
+
+@lru_cache(maxsize=1_024)
+def near_techniques(asked: tuple[str, ...]) -> tuple[str, ...]:
+    """Techniques of the same probe near to the asked ones, nearest first.
+
+    Those below an asked one are in its hits already; those above would mean a wider question.
+    """
+    panet = load_panet()
+    inside = {below for one in asked for below in panet.descendants(one)}
+    inside |= {above for one in asked for above in panet.ancestors(one)}
+    nearness: dict[str, float] = {}
+    for one in asked:
+        for other, similarity in panet.similar(one, at_least=NEAR):
+            if other not in inside:
+                nearness[other] = max(similarity, nearness.get(other, 0.0))
+    return tuple(sorted(nearness, key=lambda other: (-nearness[other], other)))

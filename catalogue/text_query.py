@@ -48,6 +48,7 @@ class TextPlan:
 
     ``all_of`` / ``any_of`` are the plans of §7.1 and §7.2; ``scores`` add up. ``stems`` are what a
     highlighter marks; ``plain`` holds the unstemmed words, for "did you mean".
+    ``without_techniques`` is ``all_of`` but for the recognised techniques, to count near ones.
     """
 
     all_of: Plan
@@ -57,6 +58,7 @@ class TextPlan:
     stems: frozenset[str]
     plain: tuple[str, ...]
     techniques: tuple[str, ...]
+    without_techniques: Plan
 
     @property
     def can_relax(self) -> bool:
@@ -85,7 +87,7 @@ def plan_text(text: Text, filter_techniques: Iterable[str] = ()) -> TextPlan:
         any_plan = both(*required, *excluded)
     else:
         any_plan = both(either(*(plan for plan, _ in groups)) if groups else All(), *excluded)
-    named = [one for one in (*text.techniques, *filter_techniques)]
+    named = [*text.techniques, *filter_techniques]
     asked = [one.ids for one in recognised]
     asked += [(known,) for one in named if (known := technique_scoring.known(one))]
     return TextPlan(
@@ -97,10 +99,9 @@ def plan_text(text: Text, filter_techniques: Iterable[str] = ()) -> TextPlan:
             for one in recognised
         ),
         stems=frozenset(analysis.stem(word) for part in wanted for word in part.words),
-        plain=tuple(
-            word for part in wanted if part.unit.shape == "word" for word in part.words
-        ),
+        plain=tuple(word for part in wanted if part.unit.shape == "word" for word in part.words),
         techniques=tuple(dict.fromkeys(one for ids in asked for one in ids)),
+        without_techniques=both(*(plan for plan, _ in groups[len(recognised) :]), *excluded),
     )
 
 

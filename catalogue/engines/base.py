@@ -82,6 +82,9 @@ class Reader(Protocol):
 
     async def page(self, request: PageRequest) -> EnginePage: ...
 
+    async def ranking(self, request: PageRequest) -> tuple[list[tuple[int, float]], float]:
+        """(ordinal, raw score) of the best ``limit`` hits, and the best possible score."""
+
     async def count(self, entity_class: EntityClass, plan: Plan) -> int: ...
 
     async def ordinals(

@@ -41,7 +41,7 @@ from catalogue.fields import ENTITY_CLASSES
 from catalogue.fingerprint import fingerprint
 from catalogue.plan import AllOf, LevelScore, NoneOf, NumberRange, Numbers, Plan, Score
 from catalogue.records import EntityClass
-from catalogue.scoring import highest_for_term
+from catalogue.scoring import highest_for_levels, highest_for_term
 
 POINTER = "current.json"
 LOCK = "indexer.lock"
@@ -127,9 +127,7 @@ class TantivyEngine:
             raise EngineDamaged(f"{self.root / POINTER} is no JSON: {error}") from error
 
     def _write_pointer(self, generation: str) -> None:
-        _write_json(
-            self.root / POINTER, {"generation": generation, "fingerprint": fingerprint()}
-        )
+        _write_json(self.root / POINTER, {"generation": generation, "fingerprint": fingerprint()})
 
     def _follow_pointer(self) -> None:
         """Change over to the generation that is current by now."""
@@ -196,7 +194,10 @@ class TantivyEngine:
             replayed = self._versions_held(list(newest.values()))
             written = deleted = older = 0
             for document in newest.values():
-                if self._pending.get(document.key, replayed.get(document.key, -1)) > document.change:
+                if (
+                    self._pending.get(document.key, replayed.get(document.key, -1))
+                    > document.change
+                ):
                     older += 1
                     continue
                 writer = self._writers[document.entity_class]
@@ -278,6 +279,21 @@ class TantivyEngine:
                 writer.commit()
             self._pending.clear()
             _write_json(self._position_file(), {"position": 0})
+
+    async def restart_empty(self) -> None:
+        """Put an empty generation in the place of a damaged one; the indexer fills it.
+
+        Raises:
+            EngineError: another process is indexing, and so sees to it.
+        """
+        await self._run(self._restart_empty)
+
+    def _restart_empty(self) -> None:
+        with self._guard:
+            self._writers = {}
+            self._indices = {}
+            other = self._beside()
+            self._replace_with(other)
 
     # --- rebuilding ---------------------------------------------------------------------------
 
@@ -380,6 +396,17 @@ class TantivyReader:
 
     async def page(self, request: PageRequest) -> EnginePage:
         return await self._run(partial(self._page, request))
+
+    async def ranking(self, request: PageRequest) -> tuple[list[tuple[int, float]], float]:
+        return await self._run(partial(self._ranking, request))
+
+    def _ranking(self, request: PageRequest) -> tuple[list[tuple[int, float]], float]:
+        view = self._views[request.entity_class]
+        query = view.scored(request.plan, request.scores)
+        hits = view.searcher.search(query, limit=request.limit, count=False).hits
+        ordinals = view.searcher.fast_field_values(ORDINAL, [address for _, address in hits])
+        pairs = [(int(o), float(score)) for o, (score, _) in zip(ordinals, hits, strict=True)]
+        return pairs, _best_possible(view, request.scores)
 
     async def count(self, entity_class: EntityClass, plan: Plan) -> int:
         return await self._run(partial(self._views[entity_class].count, plan))
@@ -540,7 +567,7 @@ def _best_possible(view: ClassView, scores: Sequence[Score]) -> float:
     documents = int(view.searcher.num_docs)
     for score in scores:
         if isinstance(score, LevelScore):
-            total += max((worth for worth, _ in score.levels), default=0.0)
+            total += highest_for_levels([worth for worth, _ in score.levels])
         else:
             frequencies = [
                 (clause.boost, int(view.searcher.doc_freq(clause.field, clause.term)))

@@ -28,7 +28,6 @@ from catalogue.plan import (
     AllOf,
     AnyOf,
     Empty,
-    LevelScore,
     NoneOf,
     NumberRange,
     Numbers,
@@ -75,9 +74,10 @@ def guarded(doing: str) -> Iterator[None]:
 
 
 def _looks_damaged(text: str) -> bool:
-    signs = ("corrupt", "Corruption", "does not exist", "FileDoesNotExist", "Failed to open", "meta",
-             "DataCorruption", "crc", "footer", "InvalidData", "UnexpectedEof", "truncated",
-             "IncompatibleIndex")  # fmt: skip
+    signs = (
+        "orrupt", "does not exist", "DoesNotExist", "Failed to open", "meta", "crc", "footer",
+        "InvalidData", "UnexpectedEof", "truncated", "IncompatibleIndex",
+    )  # fmt: skip
     return any(sign in text for sign in signs)
 
 
@@ -210,7 +210,7 @@ class ClassView:
                 return self._all_of(parts)
             case AnyOf(parts):
                 return Query.boolean_query([(Occur.Should, self.query(part)) for part in parts])
-            case NoneOf(part):
+            case NoneOf():
                 return self._all_of((plan,))
         raise TypeError(f"{type(plan).__name__} must be settled before it reaches an engine")
 
@@ -242,15 +242,15 @@ class ClassView:
             return Query.exists_query(field)
         if low is not None and high is not None and low > high:
             return Query.empty_query()
-        kind = tantivy.FieldType.Unsigned if field in (ORDINAL, "links") else tantivy.FieldType.Integer
+        kind = (
+            tantivy.FieldType.Unsigned if field in (ORDINAL, "links") else tantivy.FieldType.Integer
+        )
         return Query.range_query(self.schema, field, kind, low, high)
 
     def _score(self, score: Score) -> Any | None:
         if isinstance(score, WordScore):
             return self._word(score)
-        levels = [
-            Query.const_score_query(self.query(plan), worth) for worth, plan in score.levels
-        ]
+        levels = [Query.const_score_query(self.query(plan), worth) for worth, plan in score.levels]
         return Query.disjunction_max_query(levels, 0.0) if levels else None
 
     def _word(self, score: WordScore) -> Any | None:
@@ -260,9 +260,7 @@ class ClassView:
                 continue
             option = "basic" if clause.field == "wholes" else "freq"
             query = Query.term_query(self.schema, clause.field, clause.term, option)
-            queries.append(
-                query if clause.boost == 1 else Query.boost_query(query, clause.boost)
-            )
+            queries.append(query if clause.boost == 1 else Query.boost_query(query, clause.boost))
         if len(queries) < 2:
             return queries[0] if queries else None
         return Query.disjunction_max_query(queries, TIE_BREAKER)
@@ -300,6 +298,10 @@ class ClassView:
 
     def values(self, plan: Plan, field: str) -> set[str]:
         """All distinct values, by ever narrower ranges of ordinals while there are too many."""
+        if field not in ("links", *COUNTED_FIELDS):
+            hits = self.searcher.search(self.query(plan), limit=max(1, self.count(plan))).hits
+            held = self.searcher.fast_field_values(field, [address for _, address in hits])
+            return {str(value) for value in held if value is not None}
         found: set[str] = set()
         pending: list[tuple[int, int]] = [(0, 2**40)]
         while pending:

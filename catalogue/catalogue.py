@@ -1,0 +1,441 @@
+"""The catalogue: record store, search engine and indexer under one roof.
+
+Everything that blocks runs in worker threads. Several processes may have the same catalogue open;
+whoever indexes holds the engine's lease, all others only read and hydrate (semantics 10).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, cast
+
+import anyio.to_thread
+
+from catalogue import analysis
+from catalogue import search as searching
+from catalogue.answers import Answer, Hit, Total
+from catalogue.cursors import (
+    KEPT,
+    Continuation,
+    Snapshot,
+    SnapshotFile,
+    Snapshots,
+    expired,
+    moved,
+    question_digest,
+    read_cursor,
+    write_cursor,
+)
+from catalogue.engines.base import Engine, EngineHit, Reader, SortBy
+from catalogue.engines.tantivy import TantivyEngine
+from catalogue.errors import EngineDamaged, EngineError, QueryError
+from catalogue.explaining import explain_hits
+from catalogue.fields import kind_of
+from catalogue.indexer import Indexer
+from catalogue.oracle import Entity, Evaluator, meets
+from catalogue.plan import Numbers, Plan
+from catalogue.planning import number_field
+from catalogue.query import Node, Search, Text
+from catalogue.records import EntityClass, StoredEntity
+from catalogue.search import Found, Settled
+from catalogue.store import Store
+from catalogue.suggesting import Suggestion, did_you_mean, suggestions
+
+EngineName = Literal["tantivy", "elasticsearch"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    found: Found
+    settled: Settled
+    relaxed: bool = False
+
+
+class Catalogue:
+    """What is kept and how it is found. Open it with ``Catalogue.open``."""
+
+    def __init__(
+        self, store: Store, engine: Engine, snapshots: Snapshots, *, read_only: bool = False
+    ) -> None:
+        self.store = store
+        self.engine = engine
+        self.indexer = Indexer(store, engine)
+        self.read_only = read_only
+        self._snapshots = snapshots
+        self._saving: set[asyncio.Task[None]] = set()
+
+    @classmethod
+    def open(
+        cls,
+        folder: Path,
+        engine: str = "tantivy",
+        elasticsearch_url: str | None = None,
+        *,
+        read_only: bool = False,
+        demo: bool | None = None,
+    ) -> CatalogueOpening:
+        """Open the catalogue of a data folder: ``async with Catalogue.open(folder) as catalogue``,
+        or ``catalogue = await Catalogue.open(folder)`` and ``await catalogue.close()``.
+
+        A missing index is made, a damaged one rebuilt from the store, unless ``read_only``.
+
+        Raises:
+            StoreError, EngineError: see ``catalogue.errors``.
+        """
+        return CatalogueOpening(folder, engine, elasticsearch_url, read_only, demo)
+
+    async def close(self) -> None:
+        for task in list(self._saving):
+            await task
+        await self.engine.close()
+        close = getattr(self._snapshots, "close", None)
+        if close is not None:
+            await anyio.to_thread.run_sync(close)
+        await anyio.to_thread.run_sync(self.store.close)
+
+    async def __aenter__(self) -> Catalogue:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    # --- asking -------------------------------------------------------------------------------
+
+    async def search(self, search: Search) -> Answer:
+        """Answer a question.
+
+        Raises:
+            QueryError, QueryTooCostly, CursorExpired: the question's fault.
+            EngineError: the engine's.
+        """
+        digest = question_digest(search)
+        continuation = None
+        if search.cursor is not None:
+            continuation = read_cursor(search.cursor, digest, _sort_of_cursor(search))
+            if continuation.kind == "skip":
+                search = replace(search, skip=continuation.at)
+        reader = await self._reader()
+        if continuation is not None and continuation.kind == "ranked":
+            return await self._continued(search, reader, continuation, digest)
+        page = await self._page(search, reader, continuation)
+        settled, found = page.settled, page.found
+        hits = await self._hydrated(settled, found.hits)
+        if search.explain and settled.scores:
+            hits = await explain_hits(settled, hits)
+        cursor = await self._next_cursor(page, digest, continuation)
+        text = settled.text
+        suggestion = None
+        if text is not None and not found.total.value and continuation is None:
+            suggestion = await did_you_mean(settled)
+        return Answer(
+            hits,
+            found.total,
+            found.facets,
+            await searching.related_techniques(settled) if search.related else (),
+            text.recognised if text else (),
+            cursor,
+            page.relaxed,
+            await searching.unknown_access(settled),
+            await searching.not_data(settled),
+            suggestion,
+        )
+
+    async def count(self, search: Search) -> Total:
+        """How many records match; with a text as ``search.text.match`` says, never relaxed."""
+        settled = await self._settled(search, await self._reader())
+        return Total(await settled.reader.count(search.entity_class, settled.plan()))
+
+    async def get(self, key: str) -> StoredEntity | None:
+        """One entity by key, deleted or not."""
+        return await anyio.to_thread.run_sync(self.store.entity, key)
+
+    async def find(self, entity_class: EntityClass, pid: str) -> tuple[StoredEntity, ...]:
+        """Live entities of a class that have the pid, DOI or alternate identifier."""
+        return await anyio.to_thread.run_sync(self.store.find, entity_class, pid)
+
+    async def suggest(self, typed: str, limit: int = 10) -> list[Suggestion]:
+        """Titles, samples, instruments and people that begin so, most frequent first."""
+        return await suggestions(await self._reader(), typed, limit)
+
+    async def related_entities(
+        self, keys: Iterable[str], relation: str, *, up: bool = False
+    ) -> tuple[Mapping[str, Sequence[str]], Mapping[str, StoredEntity]]:
+        """(key → related keys, related entities) for includes, in one look-up.
+
+        ``datasets`` leads from Documents to Datasets (``up``: back), ``instrument`` from Datasets
+        to their Instrument.
+        """
+
+        def look_up() -> tuple[Mapping[str, Sequence[str]], Mapping[str, StoredEntity]]:
+            links = (self.store.parents if up else self.store.children)(list(keys), relation)
+            distinct = sorted({key for many in links.values() for key in many})
+            return links, self.store.entities(distinct)
+
+        return await anyio.to_thread.run_sync(look_up)
+
+    # --- inside -------------------------------------------------------------------------------
+
+    async def _reader(self) -> Reader:
+        try:
+            return await self.engine.reader()
+        except EngineDamaged:
+            if self.read_only:
+                raise
+        await rebuild_damaged(self)
+        return await self.engine.reader()
+
+    async def _settled(self, search: Search, reader: Reader) -> Settled:
+        return await searching.settle(search, reader, self._hydrate)
+
+    def _hydrate(self, keys: Sequence[str]) -> Mapping[str, StoredEntity]:
+        return self.store.entities(keys)
+
+    async def _page(
+        self, search: Search, reader: Reader, continuation: Continuation | None
+    ) -> _Page:
+        settled = await self._settled(search, reader)
+        found = await searching.find_page(settled, self._hydrate, continuation)
+        text = search.text
+        if (
+            text is None
+            or settled.text is None
+            or text.match != "all"
+            or not settled.text.can_relax
+            or continuation is not None
+        ):
+            return _Page(found, settled)
+        if found.hits or await reader.count(search.entity_class, settled.plan()):
+            return _Page(found, settled)
+        loose = replace(search, text=replace(text, match="any"))
+        again = await self._settled(loose, reader)
+        relaxed = await searching.find_page(again, self._hydrate)
+        if not relaxed.total.value:
+            return _Page(found, settled)
+        return _Page(relaxed, again, relaxed=True)
+
+    async def _hydrated(self, settled: Settled, hits: Sequence[EngineHit]) -> list[Hit]:
+        """Records of the version that was found; newer ones only if they still match (10.3)."""
+        if not hits:
+            return []
+
+        def load() -> list[Hit]:
+            entities = self.store.entities([hit.key for hit in hits])
+            newer = [
+                hit.key for hit in hits
+                if hit.key in entities and entities[hit.key].change != hit.change
+            ]  # fmt: skip
+            gone = self._no_longer_matching(settled, newer) if newer else frozenset()
+            return [
+                Hit(entity, hit.score, _highlights(settled, entity))
+                for hit in hits
+                if (entity := entities.get(hit.key)) and not entity.deleted and hit.key not in gone
+            ]
+
+        return await anyio.to_thread.run_sync(load)
+
+    def _no_longer_matching(self, settled: Settled, keys: Sequence[str]) -> frozenset[str]:
+        changes = self.store.changes_of(keys)
+        gone = set()
+        for key in keys:
+            change = changes.get(key)
+            if change is None or change.entity.deleted:
+                gone.add(key)
+                continue
+            entity = Entity(change)
+            documents = entity.stored.record.get("documents") or ()
+            related = {k: Entity(c) for k, c in self.store.changes_of(documents).items()}
+            evaluator = Evaluator(settled.search.now, related)
+            membership = settled.membership
+            if not meets(membership, entity) or not _holds(evaluator, settled.search.where, entity):
+                gone.add(key)
+        return frozenset(gone)
+
+    # --- cursors ------------------------------------------------------------------------------
+
+    async def _next_cursor(
+        self, page: _Page, digest: str, continuation: Continuation | None
+    ) -> str | None:
+        search, found = page.settled.search, page.found
+        if not search.limit or len(found.hits) < search.limit:
+            return None
+        if page.settled.scores:
+            if found.total.relation == "eq" and search.skip + search.limit >= found.total.value:
+                return None
+            name = secrets.token_urlsafe(12)
+            task = asyncio.create_task(self._save_snapshot(page, name))
+            self._saving.add(task)
+            task.add_done_callback(self._saving.discard)
+            at = search.skip + search.limit
+            return write_cursor(Continuation("ranked", at=at, snapshot=name), digest)
+        last = found.hits[-1]
+        if not search.sort:
+            return write_cursor(Continuation("after", ordinal=last.ordinal), digest)
+        by = _sort_of_cursor(search)
+        if by is None:
+            at = search.skip + search.limit
+            return write_cursor(Continuation("skip", at=at), digest)
+        value = await _sort_value(page.settled.reader, search.entity_class, by, last.ordinal)
+        return write_cursor(Continuation("after", ordinal=last.ordinal, value=value), digest)
+
+    async def _save_snapshot(self, page: _Page, name: str) -> None:
+        """Keep the ranking behind the answer's back: most first pages have no second one."""
+        try:
+            ranked = await searching.ranked_ordinals(page.settled)
+            snapshot = Snapshot(
+                [ordinal for ordinal, _ in ranked],
+                [score for _, score in ranked],
+                page.found.total.value,
+            )
+            expires = page.settled.search.now + KEPT
+            await anyio.to_thread.run_sync(self._snapshots.put, name, snapshot, expires)
+        except (EngineError, OSError) as error:
+            # The answer is already given; its cursor will say that it has expired.
+            self.snapshot_error = error
+
+    async def _continued(
+        self, search: Search, reader: Reader, continuation: Continuation, digest: str
+    ) -> Answer:
+        """A further page of a snapshot."""
+        for task in list(self._saving):
+            await task
+        name = continuation.snapshot
+        snapshot = await anyio.to_thread.run_sync(self._snapshots.get, name, search.now)
+        if snapshot is None:
+            raise expired()
+        end = continuation.at + search.limit
+        ordinals = list(snapshot.ordinals[continuation.at : end])
+        scores = dict(zip(ordinals, snapshot.scores[continuation.at : end], strict=True))
+        settled = await self._settled(replace(search, cursor=None), reader)
+        plan: Plan = Numbers("ordinal", frozenset(ordinals))
+        held = await reader.versions(search.entity_class, plan) if ordinals else {}
+        by_ordinal = {ordinal: (key, change) for key, (ordinal, change) in held.items()}
+        hits = [
+            EngineHit(by_ordinal[o][0], o, by_ordinal[o][1], scores[o])
+            for o in ordinals
+            if o in by_ordinal
+        ]
+        shown = await self._hydrated(settled, hits)
+        more = end < len(snapshot.ordinals) and bool(search.limit)
+        return Answer(
+            shown,
+            Total(snapshot.total),
+            recognised=settled.text.recognised if settled.text else (),
+            cursor=write_cursor(moved(continuation, search.limit), digest) if more else None,
+        )
+
+
+class CatalogueOpening:
+    """Either awaited or entered; see ``Catalogue.open``."""
+
+    def __init__(
+        self,
+        folder: Path,
+        engine: str,
+        elasticsearch_url: str | None,
+        read_only: bool,
+        demo: bool | None,
+    ) -> None:
+        self._folder = folder
+        self._engine = engine
+        self._url = elasticsearch_url
+        self._read_only = read_only
+        self._demo = demo
+        self._catalogue: Catalogue | None = None
+
+    def __await__(self) -> Any:
+        return self._open().__await__()
+
+    async def __aenter__(self) -> Catalogue:
+        self._catalogue = await self._open()
+        return self._catalogue
+
+    async def __aexit__(self, *error: object) -> None:
+        if self._catalogue is not None:
+            await self._catalogue.close()
+
+    async def _open(self) -> Catalogue:
+        def open_store() -> Store:
+            return Store.open(self._folder, demo=self._demo, read_only=self._read_only)
+
+        store = await anyio.to_thread.run_sync(open_store)
+        engine: Engine
+        try:
+            engine = make_engine(self._folder, self._engine, self._url, read_only=self._read_only)
+            catalogue = Catalogue(
+                store, engine, SnapshotFile(self._folder), read_only=self._read_only
+            )
+            try:
+                await engine.open()
+            except EngineDamaged:
+                if self._read_only:
+                    raise
+                await rebuild_damaged(catalogue)
+        except BaseException:
+            await anyio.to_thread.run_sync(store.close)
+            raise
+        return catalogue
+
+
+def make_engine(
+    folder: Path, name: str, elasticsearch_url: str | None, *, read_only: bool = False
+) -> Engine:
+    """The engine that a name and an address mean."""
+    if name == "tantivy":
+        return cast(Engine, TantivyEngine(folder, read_only=read_only))
+    raise QueryError(f"There is no engine {name!r}.")
+
+
+async def rebuild_damaged(catalogue: Catalogue) -> None:
+    """Make a damaged index anew from the store (issue: recovery), if nobody else is at it."""
+    engine = catalogue.engine
+    if isinstance(engine, TantivyEngine):
+        await engine.restart_empty()
+    await catalogue.indexer.index_once()
+
+
+def _holds(evaluator: Evaluator, where: Node, entity: Entity) -> bool:
+    try:
+        return evaluator.holds(where, entity.thing)
+    except QueryError:
+        # An Instrument's Datasets cannot be looked through here; the index said yes a moment ago.
+        return True
+
+
+def _sort_of_cursor(search: Search) -> SortBy | None:
+    if len(search.sort) != 1:
+        return None
+    (one,) = search.sort
+    if kind_of(search.entity_class, one.field) not in ("instant", "number"):
+        return None
+    return SortBy(number_field(one.field), one.descending)
+
+
+async def _sort_value(
+    reader: Reader, entity_class: EntityClass, by: SortBy, ordinal: int
+) -> int | None:
+    values = await reader.values(entity_class, Numbers("ordinal", frozenset({ordinal})), by.field)
+    return int(next(iter(values))) if values else None
+
+
+def _highlights(settled: Settled, entity: StoredEntity) -> Mapping[str, Sequence[tuple[int, int]]]:
+    if settled.text is None:
+        return {}
+    found = {}
+    for name in ("title", "summary"):
+        value = entity.record.get(name)
+        if isinstance(value, str) and (places := analysis.highlights(value, settled.text.stems)):
+            found[name] = places
+    return found
+
+
+__all__ = ["Catalogue", "Text", "make_engine", "rebuild_damaged"]

@@ -1,0 +1,224 @@
+"""Cursors: where the next page begins (semantics 9.3).
+
+Without scores a cursor is the last (sort value, ordinal): every record that matched and did not
+change in between comes exactly once. With scores it is a snapshot of the ranked ordinals, kept ten
+minutes in ``serving.sqlite`` (disposable, semantics 10.2) and continued by any worker.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import re
+import sqlite3
+import threading
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import orjson
+
+from catalogue.engines.base import SortBy
+from catalogue.errors import CursorExpired, QueryError
+from catalogue.plan import All, AllOf, AnyOf, NoneOf, NumberRange, Numbers, Plan
+from catalogue.query import Search
+
+KEPT = timedelta(minutes=10)
+FILE_NAME = "serving.sqlite"
+_LARGEST = 2**62
+
+
+@dataclass(frozen=True, slots=True)
+class Continuation:
+    """A read cursor.
+
+    ``after``: behind ``ordinal`` (and the value ``value`` of ``sort``; ``None`` when the records
+    without a value are being listed). ``skip``: ``at`` records on. ``ranked``: position ``at`` of
+    the snapshot ``snapshot``.
+    """
+
+    kind: Literal["after", "skip", "ranked"]
+    at: int = 0
+    ordinal: int = 0
+    sort: SortBy | None = None
+    value: int | None = None
+    snapshot: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Ranked ordinals with their scores, and how many records matched."""
+
+    ordinals: Sequence[int]
+    scores: Sequence[float]
+    total: int
+
+
+class Snapshots(Protocol):
+    """Where snapshots are kept, within reach of every worker."""
+
+    def put(self, name: str, snapshot: Snapshot, expires: datetime) -> None: ...
+
+    def get(self, name: str, now: datetime) -> Snapshot | None: ...
+
+
+def question_digest(search: Search) -> str:
+    """Names the question apart from its page and its instant, so that a cursor is not continued
+    with another question."""
+    asked = repr((search.entity_class, search.where, search.text, search.sort))
+    asked = re.sub(r"datetime\.datetime\([^()]*(?:\([^()]*\))?[^()]*\)", "now", asked)
+    return hashlib.blake2b(asked.encode(errors="replace"), digest_size=9).hexdigest()
+
+
+def write_cursor(continuation: Continuation, digest: str) -> str:
+    """The opaque text of a cursor."""
+    fields: dict[str, Any] = {"q": digest, "k": continuation.kind}
+    match continuation.kind:
+        case "after":
+            fields |= {"o": continuation.ordinal, "v": continuation.value}
+        case "skip":
+            fields |= {"a": continuation.at}
+        case "ranked":
+            fields |= {"a": continuation.at, "s": continuation.snapshot}
+    return base64.urlsafe_b64encode(orjson.dumps(fields)).decode().rstrip("=")
+
+
+def read_cursor(text: str, digest: str, sort: SortBy | None) -> Continuation:
+    """Read a cursor that belongs to the question.
+
+    Raises:
+        QueryError: it is none of ours, or belongs to another question.
+    """
+    broken = QueryError("This is no cursor of ours; start again without it.", field="cursor")
+    if len(text) > 500:
+        raise broken
+    try:
+        fields = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        asked, kind = fields["q"], fields["k"]
+        if asked != digest:
+            raise QueryError(
+                "The cursor belongs to another question; start again without it.", field="cursor"
+            )
+        if kind == "after":
+            value = fields["v"]
+            return Continuation(
+                "after",
+                ordinal=_whole(fields["o"]),
+                sort=sort,
+                value=None if value is None else _whole(value),
+            )
+        if kind == "skip":
+            return Continuation("skip", at=_whole(fields["a"]))
+        if kind == "ranked":
+            return Continuation("ranked", at=_whole(fields["a"]), snapshot=str(fields["s"]))
+    except (ValueError, KeyError, TypeError, binascii.Error) as error:
+        raise broken from error
+    raise broken
+
+
+def _whole(value: object) -> int:
+    if not isinstance(value, int) or abs(value) > _LARGEST:
+        raise ValueError("no number of a cursor")
+    return value
+
+
+def after_plan(continuation: Continuation | None) -> Plan:
+    """The records behind the cursor, in the order of its sort."""
+    if continuation is None or continuation.kind != "after":
+        return All()
+    later = NumberRange("ordinal", continuation.ordinal + 1, None)
+    by = continuation.sort
+    if by is None:
+        return later
+    absent = NoneOf(NumberRange(by.field, None, None))
+    if continuation.value is None:
+        return AllOf((absent, later))
+    value = continuation.value
+    beyond = (
+        NumberRange(by.field, None, value - 1)
+        if by.descending
+        else NumberRange(by.field, value + 1, None)
+    )
+    same = AllOf((Numbers(by.field, frozenset({value})), later))
+    return AnyOf((beyond, same, absent))
+
+
+class SnapshotFile:
+    """Snapshots in ``serving.sqlite``; a damaged or missing file only means expired cursors."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / FILE_NAME
+        self._local = threading.local()
+        self._open: list[sqlite3.Connection] = []
+        self._guard = threading.Lock()
+
+    def put(self, name: str, snapshot: Snapshot, expires: datetime) -> None:
+        row = (
+            name,
+            int(expires.timestamp()),
+            snapshot.total,
+            array("Q", snapshot.ordinals).tobytes(),
+            array("d", snapshot.scores).tobytes(),
+        )
+        connection = self._connection()
+        with connection:
+            before = int((expires - KEPT).timestamp())
+            connection.execute("DELETE FROM relevance_cursors WHERE expires_at < ?", (before,))
+            connection.execute("INSERT OR REPLACE INTO relevance_cursors VALUES (?,?,?,?,?)", row)
+
+    def get(self, name: str, now: datetime) -> Snapshot | None:
+        row = (
+            self._connection()
+            .execute(
+                "SELECT total, ordinals, scores FROM relevance_cursors"
+                " WHERE name = ? AND expires_at >= ?",
+                (name, int(now.timestamp())),
+            )
+            .fetchone()
+        )
+        if row is None:
+            return None
+        ordinals, scores = array("Q"), array("d")
+        ordinals.frombytes(row[1])
+        scores.frombytes(row[2])
+        return Snapshot(ordinals, scores, int(row[0]))
+
+    def close(self) -> None:
+        with self._guard:
+            for connection in self._open:
+                connection.close()
+            self._open.clear()
+            self._local = threading.local()
+
+    def _connection(self) -> sqlite3.Connection:
+        held: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if held is not None:
+            return held
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        made = sqlite3.connect(self._path, timeout=5, check_same_thread=False)
+        made.execute("PRAGMA journal_mode = WAL")
+        made.execute("PRAGMA synchronous = OFF")
+        made.execute(
+            "CREATE TABLE IF NOT EXISTS relevance_cursors (name TEXT PRIMARY KEY,"
+            " expires_at INTEGER, total INTEGER, ordinals BLOB, scores BLOB) WITHOUT ROWID"
+        )
+        self._local.connection = made
+        with self._guard:
+            self._open.append(made)
+        return made
+
+
+def expired() -> CursorExpired:
+    return CursorExpired(
+        "This cursor is older than the ten minutes that it is kept. Ask again without it to start "
+        "from the first page."
+    )
+
+
+def moved(continuation: Continuation, by: int) -> Continuation:
+    """The cursor a page further."""
+    return replace(continuation, at=continuation.at + by)

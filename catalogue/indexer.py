@@ -1,0 +1,137 @@
+"""From the outbox to an engine: at least once, in order, and as often as needed (semantics 1.5).
+
+The engine keeps the change number up to which it is complete. After any outage the indexer goes on
+from there; a change that is applied twice is the same change (fault F12).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import anyio
+import anyio.to_thread
+
+from catalogue.documents import EngineDocument, engine_document
+from catalogue.engines.base import Engine
+from catalogue.errors import EngineError
+from catalogue.records import Change
+
+BATCH = 2_000
+"""Changes read from the outbox at once; bounds the memory of a catch-up."""
+
+COMMIT_EVERY = 50_000
+"""Changes between two commits of a long catch-up: a commit for each batch would leave thousands of
+segments behind (fault F15)."""
+
+POLL_S = 0.25
+
+
+class Outbox(Protocol):
+    """What the indexer needs of the record store."""
+
+    def changes_since(self, number: int, limit: int = 1_000) -> Sequence[Change]: ...
+
+    def last_change(self) -> int: ...
+
+
+@dataclass(slots=True)
+class Indexed:
+    """What one pass did. ``rejected`` maps keys to the engine's reason (fault F01)."""
+
+    changes: int = 0
+    written: int = 0
+    deleted: int = 0
+    position: int = 0
+    rejected: dict[str, str] = field(default_factory=dict)
+
+
+class Indexer:
+    """Brings one engine up to date with the store.
+
+    Args:
+        progress: called with the position reached after each batch.
+    """
+
+    def __init__(
+        self,
+        store: Outbox,
+        engine: Engine,
+        *,
+        batch: int = BATCH,
+        progress: Callable[[int], None] | None = None,
+    ) -> None:
+        self.store = store
+        self.engine = engine
+        self.batch = batch
+        self.progress = progress
+        self.last_error: EngineError | None = None
+        self._lock = anyio.Lock()
+
+    async def lag(self) -> int:
+        """How many change numbers the engine is behind the store."""
+        newest = await anyio.to_thread.run_sync(self.store.last_change)
+        return max(0, newest - await self.engine.position())
+
+    async def index_once(self) -> int:
+        """Apply what is outstanding; returns how many changes were read.
+
+        Raises:
+            EngineError: the engine cannot write now; nothing is lost, the next pass goes on.
+        """
+        return (await self.catch_up()).changes
+
+    async def catch_up(self) -> Indexed:
+        """As ``index_once``, with the whole report."""
+        async with self._lock:
+            report = Indexed(position=await self.engine.position())
+            committed = report.position
+            while True:
+                changes = await self._read(report.position)
+                if not changes:
+                    break
+                documents = await anyio.to_thread.run_sync(_documents, changes)
+                applied = await self.engine.apply(documents)
+                report.changes += len(changes)
+                report.written += applied.written
+                report.deleted += applied.deleted
+                report.rejected.update(applied.rejected)
+                report.position = changes[-1].entity.change
+                if report.position - committed >= COMMIT_EVERY:
+                    await self.engine.commit(report.position)
+                    committed = report.position
+                if self.progress:
+                    self.progress(report.position)
+            if report.position > committed:
+                await self.engine.commit(report.position)
+            return report
+
+    async def _read(self, position: int) -> Sequence[Change]:
+        def read() -> Sequence[Change]:
+            return self.store.changes_since(position, self.batch)
+
+        return await anyio.to_thread.run_sync(read)
+
+    async def follow(self, stop: anyio.Event, *, poll_s: float = POLL_S) -> None:
+        """Index whatever is committed, by whichever process, until ``stop`` is set.
+
+        An engine that cannot be written keeps the changes waiting in the outbox; ``last_error``
+        tells why, and the pause grows to half a minute.
+        """
+        pause = poll_s
+        while not stop.is_set():
+            try:
+                if await self.lag():
+                    await self.index_once()
+                self.last_error = None
+                pause = poll_s
+            except EngineError as error:
+                self.last_error = error
+                pause = min(30.0, max(1.0, 2 * pause))
+            with anyio.move_on_after(pause):
+                await stop.wait()
+
+
+def _documents(changes: Sequence[Change]) -> list[EngineDocument]:
+    return [engine_document(change) for change in changes]

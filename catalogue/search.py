@@ -1,0 +1,311 @@
+"""One question, answered: membership, order, counts, facets and pages, the same for all engines.
+
+The filter's conditions are settled one by one, so that a facet can leave out its own. Scores and
+membership stay apart (semantics 7.3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import anyio.to_thread
+
+from catalogue import analysis, technique_scoring
+from catalogue.access import STATES
+from catalogue.answers import FacetCount, Total
+from catalogue.cursors import Continuation, after_plan
+from catalogue.engines.base import (
+    EngineHit,
+    FacetRequest,
+    PageRequest,
+    Reader,
+    SortBy,
+)
+from catalogue.errors import QueryError, QueryTooCostly
+from catalogue.facets import FIELD_OF_FACET, facet_of
+from catalogue.fields import kind_of, values_of
+from catalogue.plan import Plan, Score, both
+from catalogue.planning import access_plan, number_field
+from catalogue.query import (
+    NOT_DATA,
+    Facet,
+    Node,
+    OpenAt,
+    Search,
+    TechniqueIn,
+    conditions,
+)
+from catalogue.scoring import normalised
+from catalogue.settling import Hydrate, Settler
+from catalogue.text_query import TextPlan, plan_text
+
+MAX_SCORED = 10_000
+"""How deep relevance pages go by ``skip``; deeper the cursor leads (semantics 9.2, fault F09)."""
+
+MAX_TEXT_SORTED = 100_000
+"""Matches that can be sorted by a text field: their values are read one by one."""
+
+TIE_ROOM = 32
+"""Hits fetched beyond a page, so that equal rounded scores at its end come in order."""
+
+RELATED = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A top-level condition with its settled plan."""
+
+    node: Node
+    plan: Plan
+    facet: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A question settled on one view of the index. ``membership`` is of the text alone."""
+
+    search: Search
+    reader: Reader
+    conditions: tuple[Condition, ...]
+    text: TextPlan | None
+    membership: Plan
+
+    def plan(self, *, without: str | None = None) -> Plan:
+        """The plan of the whole question, without the conditions of one facet."""
+        kept = (c.plan for c in self.conditions if without is None or c.facet != without)
+        return both(*kept, self.membership)
+
+    @property
+    def scores(self) -> tuple[Score, ...]:
+        return self.text.scores if self.text and not self.search.sort else ()
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A page of hits as the engine knows them, scores on our scale."""
+
+    hits: Sequence[EngineHit]
+    total: Total
+    facets: Mapping[str, Sequence[FacetCount]]
+    best_possible: float
+
+
+async def settle(search: Search, reader: Reader, hydrate: Hydrate) -> Settled:
+    """Settle filter and text of a question.
+
+    Raises:
+        QueryError, QueryTooCostly: the question cannot be meant, or costs too much.
+    """
+    listed = conditions(search.where)
+    techniques = [one for node in listed for one in _techniques_named(node)]
+    text = plan_text(search.text, techniques) if search.text and search.text.words.strip() else None
+    membership = both()
+    widest = both()
+    if text is not None and search.text is not None:
+        membership = text.all_of if search.text.match == "all" else text.any_of
+        # Near techniques are counted among records that this text does not match, too.
+        widest = both() if search.related and text.recognised else text.any_of
+    settler = Settler(reader, hydrate, search.now)
+    # Conditions that some count leaves out must not narrow what the others are looked at among.
+    movable = {facet.field for facet in search.facets if facet.exclude_own_filter}
+    movable |= {"kind", "access", "technique"}
+    fixed: list[Condition] = []
+    for node in sorted(listed, key=lambda node: facet_of(node) in movable):
+        facet = facet_of(node)
+        context = both(widest, *(c.plan for c in fixed if c.facet not in movable))
+        plan = await settler.filter_plan(node, search.entity_class, context)
+        fixed.append(Condition(node, plan, facet))
+    return Settled(search, reader, tuple(fixed), text, membership)
+
+
+async def find_page(
+    settled: Settled, hydrate: Hydrate, continuation: Continuation | None = None
+) -> Found:
+    """The page that is asked for, with total and facets."""
+    search = settled.search
+    scores = settled.scores
+    wanted = search.skip + search.limit
+    if scores and wanted > MAX_SCORED:
+        raise QueryTooCostly(
+            f"Scored results go to {MAX_SCORED:,} (skip + limit); continue with the cursor.",
+            field="skip",
+        )
+    sort = tuple(_sort_by(search, one.field, one.descending) for one in search.sort)
+    requests, listed = _facet_requests(settled)
+    request = PageRequest(
+        search.entity_class,
+        both(settled.plan(), after_plan(continuation)),
+        scores,
+        () if None in sort else tuple(one for one in sort if one),
+        0 if scores else search.skip,
+        wanted + TIE_ROOM if scores and search.limit else search.limit,
+        # A cursor narrows the plan, so the whole is counted apart.
+        search.count and continuation is None,
+        requests,
+    )
+    if None in sort and search.limit:
+        hits = await _sorted_by_text(settled, hydrate)
+        page = await settled.reader.page(replace(request, limit=0, skip=0))
+    else:
+        page = await settled.reader.page(request)
+        hits = list(page.hits)
+    if scores:
+        hits = await _ranked(settled, request, hits, page.best_possible)
+    total = page.total
+    if total is None and search.count:
+        total = await settled.reader.count(search.entity_class, settled.plan())
+    facets = {
+        name: _facet_counts(name, counts) for name, counts in zip(listed, page.facets, strict=True)
+    }
+    for facet in search.facets:
+        if facet.field == "access":
+            facets["access"] = await _access_counts(settled, facet)
+    known = Total(total) if total is not None else Total(search.skip + len(hits), "gte")
+    return Found(hits, known, facets, page.best_possible)
+
+
+async def _ranked(
+    settled: Settled, request: PageRequest, hits: Sequence[EngineHit], best: float
+) -> list[EngineHit]:
+    """Scores on our scale, equal ones in the order of their ordinals, cut to the page."""
+    search = settled.search
+    wanted = search.skip + search.limit
+    ranked = _on_scale(hits, best)
+    asked = request.limit
+    while len(ranked) >= asked and wanted and ranked[-1].score == ranked[wanted - 1].score:
+        if asked >= 2 * MAX_SCORED:
+            break  # so many equal scores: the engine's own order among them has to do
+        asked = min(4 * asked, 2 * MAX_SCORED)
+        more = replace(request, limit=asked, count=False, facets=())
+        ranked = _on_scale((await settled.reader.page(more)).hits, best)
+    return ranked[search.skip : wanted]
+
+
+def _on_scale(hits: Iterable[EngineHit], best: float) -> list[EngineHit]:
+    scaled = [replace(hit, score=normalised(hit.score, best)) for hit in hits]
+    return sorted(scaled, key=lambda hit: (-hit.score, hit.ordinal))
+
+
+async def ranked_ordinals(settled: Settled, most: int = MAX_SCORED) -> list[tuple[int, float]]:
+    """(ordinal, score) of the best hits: what a relevance cursor keeps."""
+    request = PageRequest(
+        settled.search.entity_class, settled.plan(), settled.scores, limit=most, count=False
+    )
+    pairs, best = await settled.reader.ranking(request)
+    scaled = [(ordinal, normalised(score, best)) for ordinal, score in pairs]
+    return sorted(scaled, key=lambda pair: (-pair[1], pair[0]))
+
+
+def _sort_by(search: Search, field: str, descending: bool) -> SortBy | None:
+    """The engine's sort, or ``None`` when the values are text."""
+    kind = kind_of(search.entity_class, field)
+    if kind in ("instant", "number"):
+        return SortBy(number_field(field), descending)
+    if kind not in ("text", "identifier"):
+        raise QueryError(f"{field} cannot be sorted by.", field=field)
+    return None
+
+
+async def _sorted_by_text(settled: Settled, hydrate: Hydrate) -> list[EngineHit]:
+    """A page sorted by fields of which at least one is text: values are read from the records."""
+    search = settled.search
+    total = await settled.reader.count(search.entity_class, settled.plan())
+    if total > MAX_TEXT_SORTED:
+        raise QueryTooCostly(
+            f"{total:,} records match; at most {MAX_TEXT_SORTED:,} can be sorted by text. "
+            "Add conditions or sort by a date.",
+            field=search.sort[0].field,
+        )
+    held = await settled.reader.versions(search.entity_class, settled.plan())
+
+    def in_order() -> list[str]:
+        entities = hydrate(list(held))
+        keys = sorted(entities, key=lambda key: held[key][0])
+        for one in reversed(search.sort):
+            kind = kind_of(search.entity_class, one.field)
+            values = {key: values_of(entities[key].record, one.field, kind)[:1] for key in keys}
+            present = [key for key in keys if values[key]]
+            folded = {key: _sort_value(values[key][0]) for key in present}
+            # Reversed, too, the sort keeps the former order of equal values.
+            present.sort(key=folded.__getitem__, reverse=one.descending)
+            keys = present + [key for key in keys if not values[key]]
+        return keys
+
+    keys = await anyio.to_thread.run_sync(in_order)
+    return [EngineHit(k, *held[k]) for k in keys[search.skip : search.skip + search.limit]]
+
+
+def _sort_value(value: object) -> tuple[str, str]:
+    return analysis.fold(str(value)), str(value)
+
+
+def _facet_requests(settled: Settled) -> tuple[tuple[FacetRequest, ...], list[str]]:
+    requests: list[FacetRequest] = []
+    names: list[str] = []
+    for facet in settled.search.facets:
+        if facet.field in FIELD_OF_FACET:
+            without = facet.field if facet.exclude_own_filter else None
+            plan = settled.plan(without=without)
+            requests.append(FacetRequest(FIELD_OF_FACET[facet.field], facet.size, plan))
+            names.append(facet.field)
+    return tuple(requests), names
+
+
+def _facet_counts(name: str, counts: Iterable[tuple[str, int]]) -> list[FacetCount]:
+    label = technique_scoring.label if name == "technique" else str
+    return [FacetCount(value, label(value), count) for value, count in counts]
+
+
+async def _access_counts(settled: Settled, facet: Facet) -> list[FacetCount]:
+    base = settled.plan(without="access" if facet.exclude_own_filter else None)
+    found = []
+    for state in STATES:
+        plan = both(base, access_plan(state, settled.search.now))
+        count = await settled.reader.count(settled.search.entity_class, plan)
+        if count:
+            found.append(FacetCount(state, state.replace("_", " "), count))
+    return sorted(found, key=lambda one: (-one.count, one.id))[: facet.size]
+
+
+async def unknown_access(settled: Settled) -> int | None:
+    """How many more would match if it were known whether they are open (semantics 2.4)."""
+    opened = [c for c in settled.conditions if isinstance(c.node, OpenAt)]
+    if not opened:
+        return None
+    instant = opened[0].node.instant if isinstance(opened[0].node, OpenAt) else settled.search.now
+    plan = both(settled.plan(without="access"), access_plan("unknown", instant))
+    return await settled.reader.count(settled.search.entity_class, plan)
+
+
+async def not_data(settled: Settled) -> dict[str, int]:
+    """How many publications, posters, software would match too (semantics 1.7)."""
+    if not any(condition.facet == "kind" for condition in settled.conditions):
+        return {}
+    facet = FacetRequest(FIELD_OF_FACET["kind"], 20, settled.plan(without="kind"))
+    request = PageRequest(
+        settled.search.entity_class, facet.plan, limit=0, count=False, facets=(facet,)
+    )
+    page = await settled.reader.page(request)
+    return {kind: count for kind, count in page.facets[0] if kind in NOT_DATA}
+
+
+async def related_techniques(settled: Settled) -> list[FacetCount]:
+    """Near techniques of the same probe with their own counts, never added to the hits
+    (semantics 4.1)."""
+    asked = list(settled.text.techniques) if settled.text else []
+    asked += [one for c in settled.conditions for one in _techniques_named(c.node)]
+    near = technique_scoring.near_techniques(tuple(dict.fromkeys(asked)))
+    if not near:
+        return []
+    rest = [c.plan for c in settled.conditions if c.facet != "technique"]
+    plan = both(*rest, settled.text.without_techniques if settled.text else both())
+    facet = FacetRequest("panet", 2_000, plan)
+    request = PageRequest(settled.search.entity_class, plan, limit=0, count=False, facets=(facet,))
+    counts = dict((await settled.reader.page(request)).facets[0])
+    listed = [one for one in near if counts.get(one)]
+    return [FacetCount(i, technique_scoring.label(i), counts[i]) for i in listed[:RELATED]]
+
+
+def _techniques_named(node: Node) -> tuple[str, ...]:
+    return node.ids if isinstance(node, TechniqueIn) else ()

@@ -1,0 +1,129 @@
+"""Answering what terms alone cannot: joins between classes, and conditions to be looked at.
+
+A ``Linked`` leaf is answered on the linked class's own index. An ``Undecided`` leaf is answered by
+looking at its candidates with the oracle's evaluator. Afterwards the plan holds exactly, and the
+engine alone counts, facets, sorts and pages (semantics 9.1, 9.4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+
+import anyio.to_thread
+
+from catalogue.documents import equality_term
+from catalogue.engines.base import Reader
+from catalogue.errors import QueryTooCostly
+from catalogue.oracle import Evaluator, Thing
+from catalogue.plan import (
+    Empty,
+    Linked,
+    Numbers,
+    Plan,
+    Terms,
+    Undecided,
+    both,
+    leaves,
+    rewrite,
+    upper,
+)
+from catalogue.planning import plan_filter
+from catalogue.query import Node
+from catalogue.records import EntityClass, StoredEntity
+
+MAX_LOOKED_AT = 300_000
+"""Records that one condition may look at one by one; beyond it the question is refused."""
+
+CHUNK = 2_000
+
+
+class Hydrate(Protocol):
+    """Entities by key: the record store's ``entities``."""
+
+    def __call__(self, keys: Sequence[str]) -> Mapping[str, StoredEntity]: ...
+
+
+class Settler:
+    """Settles the plans of one question on one view of the index."""
+
+    def __init__(self, reader: Reader, hydrate: Hydrate, now: datetime) -> None:
+        self.reader = reader
+        self.hydrate = hydrate
+        self.now = now
+
+    async def filter_plan(self, node: Node, entity_class: EntityClass, context: Plan) -> Plan:
+        """The exact plan of a filter.
+
+        Args:
+            context: what else every record of the answer satisfies; must be settled itself. The
+                plan holds exactly for records within it.
+
+        Raises:
+            QueryError, QueryTooCostly: see ``planning.plan_filter``.
+        """
+        plan = plan_filter(node, entity_class, self.now)
+        plan = await self._settle_links(plan, entity_class)
+        widest = upper(plan)
+        answers: dict[Plan, Plan] = {}
+        for leaf in leaves(plan):
+            if isinstance(leaf, Undecided) and leaf not in answers:
+                among = both(context, widest, upper(leaf.among))
+                answers[leaf] = await self._look_at(leaf, entity_class, among)
+        if not answers:
+            return plan
+        return both(widest, rewrite(plan, lambda leaf: answers.get(leaf, leaf)))
+
+    async def _settle_links(self, plan: Plan, entity_class: EntityClass) -> Plan:
+        answers: dict[Plan, Plan] = {}
+        for leaf in leaves(plan):
+            if isinstance(leaf, Linked) and leaf not in answers:
+                answers[leaf] = await self._follow(leaf, entity_class)
+        return rewrite(plan, lambda leaf: answers.get(leaf, leaf)) if answers else plan
+
+    async def _follow(self, leaf: Linked, entity_class: EntityClass) -> Plan:
+        """Entities of ``entity_class`` that are linked to one that satisfies the condition."""
+        target: EntityClass = "Document" if leaf.target == "Document" else "Dataset"
+        plan = await self.filter_plan(leaf.where, target, both())
+        if entity_class == "Document":
+            children = await self.reader.ordinals(target, plan)
+            return Numbers("links", frozenset(children)) if children else Empty()
+        if entity_class == "Dataset":
+            links = await self.reader.values(target, plan, "links")
+            return Numbers("ordinal", frozenset(map(int, links))) if links else Empty()
+        keys = await self.reader.values(target, plan, "f_instrument_key")
+        return Terms("terms", frozenset(equality_term("key", key, "text") for key in keys))
+
+    async def _look_at(self, leaf: Undecided, entity_class: EntityClass, among: Plan) -> Plan:
+        count = await self.reader.count(entity_class, among)
+        if leaf.bound is not None and count > leaf.bound:
+            raise QueryTooCostly(
+                f"The pattern has no three literal characters in a row, so every record has to be "
+                f"looked at, and the other conditions leave {count:,}; at most {leaf.bound:,} are. "
+                "Lengthen the pattern or add conditions."
+            )
+        if count > MAX_LOOKED_AT:
+            raise QueryTooCostly(
+                f"A condition has to be looked at record by record, and the other conditions leave "
+                f"{count:,}; at most {MAX_LOOKED_AT:,} are. Add conditions."
+            )
+        if count == 0:
+            return Empty()
+        held = await self.reader.versions(entity_class, among)
+        found = await anyio.to_thread.run_sync(self._evaluate, leaf.node, entity_class, held)
+        return Numbers("ordinal", frozenset(found)) if found else Empty()
+
+    def _evaluate(
+        self, node: Node, entity_class: EntityClass, held: Mapping[str, tuple[int, int]]
+    ) -> list[int]:
+        evaluator = Evaluator(self.now)
+        keys = list(held)
+        found = []
+        for start in range(0, len(keys), CHUNK):
+            chunk = keys[start : start + CHUNK]
+            for key, entity in self.hydrate(chunk).items():
+                thing = Thing(entity_class, entity.record)
+                if not entity.deleted and evaluator.holds(node, thing):
+                    found.append(held[key][0])
+        return found
