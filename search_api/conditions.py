@@ -1,0 +1,469 @@
+"""LoopBack ``where`` conditions become nodes of the catalogue's query tree.
+
+Operators mean what LoopBack 3 means by them (like and its kin are substrings, semantics 6.2;
+``%`` stands for any text, as SQL providers need it). Unknown fields and operators and impossible
+values are refused with the place, what is allowed and the nearest right word.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import re2
+
+from catalogue.facilities import Facility
+from catalogue.query import (
+    MAX_CLAUSES,
+    MAX_DEPTH,
+    And,
+    AtFacility,
+    Compare,
+    Everything,
+    Exists,
+    Node,
+    Not,
+    Nothing,
+    OneOf,
+    Or,
+    Pattern,
+    Scalar,
+)
+from search_api.errors import BadRequest
+from search_api.model import FieldType, PanoscClass
+from search_api.settings import ServerSettings
+
+OPERATORS = (
+    "eq",
+    "neq",
+    "gt",
+    "gte",
+    "lt",
+    "lte",
+    "between",
+    "inq",
+    "nin",
+    "like",
+    "nlike",
+    "ilike",
+    "nilike",
+    "regexp",
+)
+NEGATIONS = {"neq": "eq", "nin": "inq", "nlike": "like", "nilike": "ilike"}
+ORDERED = frozenset({"gt", "gte", "lt", "lte", "between"})
+PATTERNS = frozenset({"like", "nlike", "ilike", "nilike", "regexp"})
+
+_REGEXP_LITERAL = re.compile(r"^/(.*)/([a-z]*)$", re.DOTALL)
+_YEAR = re.compile(r"^\d{4}$")
+_YEAR_MONTH = re.compile(r"^\d{4}-\d{2}$")
+_LARGEST = 2**63 - 1
+
+
+@dataclass(slots=True)
+class Reading:
+    """What reading one request needs and counts.
+
+    ``now`` decides what is open; ``facilities`` tie a ``provider`` to a facility. ``clauses``
+    counts the conditions read so far (at most ``MAX_CLAUSES``).
+    """
+
+    now: datetime
+    facilities: Sequence[Facility]
+    settings: ServerSettings
+    clauses: int = field(default=0)
+
+    def count_clause(self, path: str) -> None:
+        self.clauses += 1
+        if self.clauses > MAX_CLAUSES:
+            raise BadRequest(f"More than {MAX_CLAUSES} conditions in one filter.", field=path)
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """One condition on one field: ``operands`` are typed already; ``path`` is for messages."""
+
+    field: str
+    kind: FieldType
+    op: str
+    operands: tuple[Scalar, ...]
+    path: str
+    ignore_case: bool = False
+
+
+LeafReader = Callable[[Leaf], Node]
+
+
+def read_where(
+    panosc_class: PanoscClass, where: object, reading: Reading, path: str = "where"
+) -> Node:
+    """Compile a ``where`` object for things of ``panosc_class``.
+
+    Raises:
+        BadRequest: names the place, what is allowed there and the nearest right word.
+    """
+    return read_tree(
+        panosc_class, where, reading, path, lambda leaf: leaf_node(panosc_class, leaf, reading)
+    )
+
+
+def read_tree(
+    panosc_class: PanoscClass,
+    where: object,
+    reading: Reading,
+    path: str,
+    read_leaf: LeafReader,
+    depth: int = 0,
+) -> Node:
+    """Walk ``and``/``or`` to any depth and give each single condition to ``read_leaf``."""
+    if depth > MAX_DEPTH:
+        raise BadRequest(f"Conditions are nested deeper than {MAX_DEPTH} levels.", field=path)
+    nodes: list[Node] = []
+    for name, value in expect_object(where, path).items():
+        place = f"{path}.{name}"
+        if name in ("and", "or"):
+            parts = [
+                read_tree(panosc_class, part, reading, f"{place}[{number}]", read_leaf, depth + 1)
+                for number, part in enumerate(expect_list(value, place))
+            ]
+            nodes.append(all_of(parts) if name == "and" else any_of(parts))
+        elif name == "text":
+            nodes.append(_text_node(panosc_class, value, reading, place, read_leaf))
+        else:
+            leaves = read_leaves(panosc_class, name, value, reading, place)
+            nodes.append(all_of([read_leaf(leaf) for leaf in leaves]))
+    return all_of(nodes)
+
+
+def read_leaves(
+    panosc_class: PanoscClass, name: str, value: object, reading: Reading, path: str
+) -> list[Leaf]:
+    """The conditions on one field: a bare value, or an object of operators."""
+    allowed = panosc_class.all_fields
+    kind = allowed.get(name)
+    if kind is None:
+        raise BadRequest(
+            f"{panosc_class.name} has no field {name[:100]!r}.",
+            field=path,
+            allowed=(*allowed, "and", "or", *(("text",) if panosc_class.text_fields else ())),
+            given=name,
+        )
+    if not isinstance(value, Mapping):
+        if isinstance(value, list):
+            raise BadRequest(
+                f"{name!r} is compared with a list; for one of several values use inq.", field=path
+            )
+        return [_leaf(name, kind, "eq", value, reading, path, False)]
+    if not value:
+        raise BadRequest(f"{name!r} has no operator.", field=path, allowed=OPERATORS)
+    ignore_case = "i" in str(value.get("options", ""))
+    return [
+        _leaf(name, kind, op, operand, reading, f"{path}.{op}", ignore_case)
+        for op, operand in value.items()
+        if op != "options"
+    ]
+
+
+def _leaf(
+    name: str,
+    kind: FieldType,
+    op: str,
+    operand: object,
+    reading: Reading,
+    path: str,
+    ignore_case: bool,
+) -> Leaf:
+    reading.count_clause(path)
+    if op not in OPERATORS:
+        raise BadRequest(
+            f"There is no operator {op[:100]!r}.", field=path, allowed=OPERATORS, given=op
+        )
+    if op in ("inq", "nin", "between"):
+        values = expect_list(operand, path)
+        if op == "between" and len(values) != 2:
+            raise BadRequest("between takes a list of two values.", field=path)
+        if len(values) > reading.settings.max_values:
+            raise BadRequest(
+                f"{op} takes at most {reading.settings.max_values} values.", field=path
+            )
+    else:
+        values = [operand]
+    if op in ORDERED and kind == "boolean":
+        raise BadRequest(
+            f"{op} is not possible on a boolean.", field=path, allowed=("eq", "neq", "inq", "nin")
+        )
+    if op in PATTERNS:
+        if kind not in ("text", "texts", "scalar"):
+            raise BadRequest(
+                f"{op} needs a text field, {name!r} is a {kind}.",
+                field=path,
+                allowed=[other for other in OPERATORS if other not in PATTERNS],
+            )
+        return Leaf(name, kind, op, (_pattern_text(values[0], path, reading),), path, ignore_case)
+    operands = tuple(typed_value(kind, value, path) for value in values)
+    if op in ORDERED and any(value is None for value in operands):
+        raise BadRequest(f"{op} cannot compare with null.", field=path)
+    return Leaf(name, kind, op, operands, path, ignore_case)
+
+
+def _pattern_text(value: object, path: str, reading: Reading) -> str:
+    if not isinstance(value, str):
+        raise BadRequest("The pattern must be text.", field=path)
+    if len(value) > reading.settings.max_pattern_chars:
+        raise BadRequest(
+            f"The pattern is longer than {reading.settings.max_pattern_chars} characters.",
+            field=path,
+        )
+    return value
+
+
+def _text_node(
+    panosc_class: PanoscClass, value: object, reading: Reading, path: str, read_leaf: LeafReader
+) -> Node:
+    """The operator ``text``: a substring, without case, of any of the class's text fields."""
+    if not panosc_class.text_fields:
+        raise BadRequest(
+            f"{panosc_class.name} has no text fields.",
+            field=path,
+            allowed=tuple(panosc_class.all_fields),
+        )
+    reading.count_clause(path)
+    text = _pattern_text(value, path, reading)
+    return any_of(
+        [read_leaf(Leaf(name, "text", "ilike", (text,), path)) for name in panosc_class.text_fields]
+    )
+
+
+def leaf_node(panosc_class: PanoscClass, leaf: Leaf, reading: Reading) -> Node:
+    """The node of one condition on a plain field."""
+    if leaf.field == "provider":
+        return _provider_node(leaf, reading)
+    if leaf.field == "facility" and leaf.op in ("eq", "neq", "inq", "nin"):
+        return _facility_node(panosc_class, leaf)
+    return plain_node(leaf)
+
+
+def plain_node(leaf: Leaf) -> Node:
+    """A condition that reads the field as it is stored."""
+    op = NEGATIONS.get(leaf.op, leaf.op)
+    node: Node
+    if op == "eq":
+        node = _equal(leaf.field, leaf.kind, leaf.operands[0])
+    elif op == "inq":
+        node = _one_of(leaf)
+    elif op == "between":
+        low, high = leaf.operands
+        node = And((Compare(leaf.field, "gte", low), Compare(leaf.field, "lte", high)))
+    elif op in ("like", "ilike", "regexp"):
+        node = pattern_node((leaf.field,), op, str(leaf.operands[0]), leaf.path, leaf.ignore_case)
+    else:
+        node = Compare(leaf.field, op, leaf.operands[0])  # type: ignore[arg-type]
+    return Not(node) if leaf.op in NEGATIONS else node
+
+
+def _equal(name: str, kind: FieldType, value: Scalar) -> Node:
+    if value is None:
+        return Not(Exists(name))
+    if kind == "scalar":
+        return any_of([Compare(name, "eq", form) for form in scalar_forms(value)])
+    return Compare(name, "eq", value)
+
+
+def _one_of(leaf: Leaf) -> Node:
+    present: list[Scalar] = [value for value in leaf.operands if value is not None]
+    if leaf.kind == "scalar":
+        present = [form for value in present for form in scalar_forms(value)]
+    nodes: list[Node] = [OneOf(leaf.field, tuple(present))] if present else []
+    if len(nodes) == 0 or len(present) < len(leaf.operands):
+        nodes += [Not(Exists(leaf.field))] if None in leaf.operands else []
+    return any_of(nodes)
+
+
+def scalar_forms(value: Scalar) -> tuple[Scalar, ...]:
+    """A value of a field that holds numbers or text: portals send numbers as text."""
+    if isinstance(value, str):
+        number = number_of(value)
+        return (value,) if number is None else (value, number)
+    return (value,)
+
+
+def _provider_node(leaf: Leaf, reading: Reading) -> Node:
+    if leaf.op not in ("eq", "neq", "inq", "nin"):
+        raise BadRequest(
+            f"{leaf.op} is not possible on provider.",
+            field=leaf.path,
+            allowed=("eq", "neq", "inq", "nin"),
+        )
+    wanted = {str(value).rstrip("/") for value in leaf.operands}
+    names = tuple(
+        facility.name for facility in reading.facilities if facility.provider.rstrip("/") in wanted
+    )
+    node: Node = AtFacility(names) if names else Nothing()
+    return Not(node) if leaf.op in NEGATIONS else node
+
+
+def _facility_node(panosc_class: PanoscClass, leaf: Leaf) -> Node:
+    names = tuple(str(value) for value in leaf.operands if value is not None)
+    node: Node = AtFacility(names) if names else Nothing()
+    if panosc_class.name == "Instrument":
+        # The facility of an instrument is a field of the model, also inside a Dataset.
+        node = any_of([OneOf(name, names) for name in ("facility", "facilities") if names])
+    return Not(node) if leaf.op in NEGATIONS else node
+
+
+def pattern_node(
+    fields: tuple[str, ...], op: str, text: str, path: str, ignore_case: bool = False
+) -> Node:
+    """``like``, ``ilike`` or ``regexp`` on the original strings of ``fields``."""
+    if op != "regexp":
+        fold = op == "ilike" or ignore_case
+        if "%" not in text:
+            return Pattern(fields, text, "substring", fold)
+        pieces = ".*".join(re2.escape(piece) for piece in text.split("%"))
+        return Pattern(fields, pieces, "regexp", fold)
+    literal = _REGEXP_LITERAL.match(text)
+    source, flags = (literal.group(1), literal.group(2)) if literal else (text, "")
+    fold = ignore_case or "i" in flags
+    check_regexp(source, path)
+    return Pattern(fields, source, "regexp", fold)
+
+
+def check_regexp(source: str, path: str) -> None:
+    """Refuse what RE2 cannot run in linear time, with its reason (fault I07)."""
+    options = re2.Options()
+    options.log_errors = False
+    options.max_mem = 1 << 20
+    try:
+        re2.compile(source, options)
+    except (re2.error, UnicodeError) as error:
+        reason = error.args[0] if error.args else "not a regular expression"
+        text = reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
+        raise BadRequest(
+            f"The regular expression cannot be used: {text[:200]} "
+            f"(RE2 syntax: no look-around, no back-references).",
+            field=path,
+        ) from None
+
+
+def typed_value(kind: FieldType, value: object, path: str) -> Scalar:
+    """``value`` as the field's type, portals' looseness allowed; ``None`` stays ``None``."""
+    if value is None:
+        return None
+    if isinstance(value, (Mapping, list)):
+        raise BadRequest("A single value is needed here.", field=path)
+    if kind in ("text", "texts"):
+        return _text_value(value)
+    if kind in ("number", "integer"):
+        number = number_of(value)
+        if number is None:
+            raise BadRequest(f"{_shown(value)} is not a number.", field=path)
+        return number
+    if kind == "boolean":
+        return _boolean_value(value, path)
+    if kind == "instant":
+        return instant_text(instant_of(value, path))
+    return number_of(value) if isinstance(value, (int, float)) else str(value)
+
+
+def _text_value(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def _boolean_value(value: object, path: str) -> bool:
+    folded = str(value).casefold()
+    if folded in ("true", "1", "1.0"):
+        return True
+    if folded in ("false", "0", "0.0"):
+        return False
+    raise BadRequest(
+        f"{_shown(value)} is not true or false.", field=path, allowed=("true", "false")
+    )
+
+
+def number_of(value: object) -> int | float | None:
+    """A finite number, also from numeric text; ``None`` when it is none. Integers beyond 64 bits
+    become floats, since no engine holds them exactly."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, str):
+        text = value.strip()
+        if not re.fullmatch(r"[+-]?(\d{1,400}\.?\d{0,400}|\.\d{1,400})([eE][+-]?\d{1,4})?", text):
+            return None
+        try:
+            value = int(text)
+        except ValueError:
+            value = float(text)
+    if isinstance(value, int) and not -_LARGEST <= value <= _LARGEST:
+        try:
+            value = float(value)
+        except OverflowError:
+            return None
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if isinstance(value, int) else None
+
+
+def instant_of(value: object, path: str) -> datetime:
+    """An instant from ISO 8601 (a bare date or year is its beginning in UTC, as in JavaScript) or
+    from milliseconds since 1970."""
+    try:
+        if isinstance(value, bool):
+            raise ValueError
+        if isinstance(value, (int, float)):
+            return datetime.fromtimestamp(value / 1000, UTC)
+        text = str(value).strip()
+        if _YEAR.match(text):
+            text += "-01-01"
+        elif _YEAR_MONTH.match(text):
+            text += "-01"
+        parsed = datetime.fromisoformat(text)
+        aware = parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+        return aware.astimezone(UTC)
+    except (ValueError, OverflowError, OSError):
+        raise BadRequest(
+            f"{_shown(value)} is not a date; write 2018-01-31 or 2018-01-31T12:00:00Z.", field=path
+        ) from None
+
+
+def instant_text(instant: datetime) -> str:
+    """ISO 8601 in UTC with ``Z``; milliseconds only where there are any."""
+    text = instant.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds")
+    return (text[:-4] if text.endswith(".000") else text) + "Z"
+
+
+def all_of(nodes: Iterable[Node]) -> Node:
+    """``And`` without needless layers."""
+    kept = tuple(node for node in nodes if not isinstance(node, Everything))
+    return Everything() if not kept else kept[0] if len(kept) == 1 else And(kept)
+
+
+def any_of(nodes: Iterable[Node]) -> Node:
+    """``Or`` without needless layers."""
+    kept = tuple(node for node in nodes if not isinstance(node, Nothing))
+    return Nothing() if not kept else kept[0] if len(kept) == 1 else Or(kept)
+
+
+def expect_object(value: object, path: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise BadRequest(f"{path} must be a JSON object.", field=path)
+    return value
+
+
+def expect_list(value: object, path: str) -> list[Any]:
+    """A JSON array; the bracket form's arrays come as objects with numbers as names (fault E11)."""
+    if isinstance(value, Mapping) and value and all(name.isdigit() for name in value):
+        return [value[name] for name in sorted(value, key=int)]
+    if not isinstance(value, list):
+        raise BadRequest(f"{path} must be a JSON array.", field=path)
+    return value
+
+
+def _shown(value: object) -> str:
+    return repr(value)[:100]

@@ -1,0 +1,254 @@
+"""Hits of our own API: entities with what a person wants to see at once.
+
+A Document shows what its Datasets say of technique, sample and instrument; ``access`` says whether
+it is open, and why; ``services`` are the links its facility offers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import anyio.to_thread
+
+from catalogue.answers import Hit
+from catalogue.facilities import Facility
+from catalogue.fields import elements
+from catalogue.records import StoredEntity
+from mappings.rights import access_at
+from mappings.techniques import load_panet
+from search_api.facilities import FacilityStates
+from search_api.includes import Records
+
+Json = dict[str, Any]
+Record = Mapping[str, Any]
+
+MAX_CHILDREN = 200
+"""Datasets of a Document that its hit is made from; all of them are behind its own page."""
+MAX_ROWS = 50
+
+
+async def load_children(
+    records: Records, entities: Sequence[StoredEntity]
+) -> dict[str, tuple[int, list[Record]]]:
+    """For each Document how many Datasets it has, and the first of them."""
+    documents = [entity.key for entity in entities if entity.entity_class == "Document"]
+    if not documents:
+        return {}
+
+    def look_up() -> dict[str, tuple[int, list[Record]]]:
+        linked = records.children(documents, "datasets")
+        first = {key: sorted(linked.get(key, ()))[:MAX_CHILDREN] for key in documents}
+        found = records.entities(sorted({child for keys in first.values() for child in keys}))
+        return {
+            key: (
+                len(linked.get(key, ())),
+                [
+                    found[child].record
+                    for child in children
+                    if child in found and not found[child].deleted
+                ],
+            )
+            for key, children in first.items()
+        }
+
+    return await anyio.to_thread.run_sync(look_up, abandon_on_cancel=True)
+
+
+def hit_json(
+    hit: Hit, children: tuple[int, list[Record]] | None, states: FacilityStates, now: datetime
+) -> Json:
+    """A hit with score, access, techniques and services; absent fields are left out."""
+    shown = record_json(hit.entity, children, states, now)
+    shown["score"] = hit.score
+    if hit.highlights:
+        shown["highlights"] = {
+            name: [list(span) for span in spans] for name, spans in hit.highlights.items()
+        }
+    if hit.explanation is not None:
+        shown["explanation"] = {
+            "text": hit.explanation.text,
+            "technique": hit.explanation.technique,
+            "best_possible": hit.explanation.best_possible,
+            "parts": list(hit.explanation.parts),
+        }
+    return shown
+
+
+def record_json(
+    entity: StoredEntity,
+    children: tuple[int, list[Record]] | None,
+    states: FacilityStates,
+    now: datetime,
+) -> Json:
+    """An entity as our own API shows it."""
+    record = entity.record
+    count, datasets = children or (0, [])
+    own = [record] if entity.entity_class == "Dataset" else datasets
+    facility = states.named(str(record.get("facility", "")))
+    shown: Json = {
+        "key": entity.key,
+        "type": entity.entity_class,
+        "pid": record.get("pid"),
+        "doi": doi_of(record),
+        "title": record.get("title") or record.get("name"),
+        "facility": record.get("facility"),
+        "facilities": list(record.get("facilities") or [record.get("facility")]),
+        "provider": states.provider_of(str(record.get("facility", ""))),
+        "access": access_json(record, now),
+        "techniques": techniques_json(own),
+        "samples": _rows(own, "samples", ("name", "description", "pid")),
+        "instruments": _names(own, "instrument") or list(record.get("instrumentNames") or ()),
+        "services": services_json(record, facility),
+    }
+    for name, source in _PLAIN.items():
+        if record.get(source) is not None:
+            shown[name] = record[source]
+    if entity.entity_class == "Document":
+        shown["datasets"] = count
+        shown["people"] = people_json(record)
+    return shown
+
+
+_PLAIN = {
+    "documentType": "type",
+    "kind": "kind",
+    "summary": "summary",
+    "startDate": "startDate",
+    "endDate": "endDate",
+    "releaseDate": "releaseDate",
+    "creationDate": "creationDate",
+    "years": "years",
+    "license": "license",
+    "keywords": "keywords",
+    "proposal": "proposal",
+    "size": "size",
+    "dataLevel": "dataLevel",
+    "formats": "formats",
+    "derived": "derived",
+    "related": "related",
+}
+
+
+def doi_of(record: Record) -> str | None:
+    """The DOI, from the pid where that is one."""
+    doi = record.get("doi") or record.get("pid")
+    return str(doi) if isinstance(doi, str) and doi.startswith("10.") and "/" in doi else None
+
+
+def access_json(record: Record, now: datetime) -> Json:
+    """The state at ``now`` with the reason in words (semantics 2)."""
+    access = record.get("access") or {}
+    found = access_at(access, now)
+    shown: Json = {
+        "state": found.state,
+        "reason": found.reason,
+        "open_from": found.open_from,
+        "until": found.until,
+    }
+    if "openSince" in access:
+        shown["open_since"] = access["openSince"]
+    return shown
+
+
+def techniques_json(records: Iterable[Record]) -> list[Json]:
+    """Distinct techniques, each with the PaNET term it was linked to and the name as sent."""
+    panet = load_panet()
+    found: dict[str, Json] = {}
+    for record in records:
+        for row in elements(record, "techniques"):
+            identifier = row.get("panet")
+            term = panet.find(str(identifier)) if identifier else None
+            key = term.id if term else str(row.get("name") or row.get("pid"))
+            if key in found:
+                continue
+            found[key] = {
+                "id": term.id if term else None,
+                "panetId": term.iri if term else row.get("panetId"),
+                "label": term.label if term else row.get("name"),
+                "name": row.get("name"),
+                "pid": row.get("pid"),
+            }
+            if row.get("confidence") is not None:
+                found[key]["confidence"] = row["confidence"]
+    return list(found.values())
+
+
+def _rows(records: Iterable[Record], relation: str, names: Sequence[str]) -> list[Json]:
+    found: dict[str, Json] = {}
+    for record in records:
+        for row in elements(record, relation):
+            shown = {name: row[name] for name in names if row.get(name)}
+            found.setdefault(str(shown.get("name") or shown), shown)
+            if len(found) >= MAX_ROWS:
+                return list(found.values())
+    return list(found.values())
+
+
+def _names(records: Iterable[Record], relation: str) -> list[str]:
+    return [str(row["name"]) for row in _rows(records, relation, ("name",)) if "name" in row]
+
+
+def people_json(record: Record) -> list[Json]:
+    """Members with role, name, ORCID and affiliation."""
+    people = []
+    for member in elements(record, "members")[:MAX_ROWS]:
+        person: Record = member.get("person") or {}
+        affiliation: Record = member.get("affiliation") or {}
+        shown = {
+            "name": person.get("fullName"),
+            "role": member.get("role"),
+            "orcid": person.get("orcid"),
+            "affiliation": affiliation.get("name"),
+        }
+        people.append({name: value for name, value in shown.items() if value})
+    return people
+
+
+def services_json(record: Record, facility: Facility | None) -> list[Json]:
+    """Links to landing page, download and the services of the facility; http(s) only (I06)."""
+    links: list[Json] = []
+    for link in elements(record, "links"):
+        _add_link(links, str(link.get("rel") or "landing page"), str(link.get("url") or ""), False)
+    doi = doi_of(record)
+    values = {"doi": doi, "pid": record.get("pid"), "proposal": record.get("proposal")}
+    for service in facility.services if facility else ():
+        url = filled(service.template, values)
+        if url is not None:
+            _add_link(links, service.name, url, service.login)
+    if doi is not None:
+        _add_link(links, "DOI", f"https://doi.org/{quote(doi, safe='/()')}", False)
+    return links
+
+
+def filled(template: str, values: Mapping[str, Any]) -> str | None:
+    """A service link with its places filled in, percent-encoded; ``None`` when one is unknown."""
+    url = template
+    for name, value in values.items():
+        place = "{" + name + "}"
+        if place in url:
+            if not value:
+                return None
+            url = url.replace(place, quote(str(value), safe=""))
+    return url
+
+
+def _add_link(links: list[Json], name: str, url: str, login: bool) -> None:
+    if is_safe_link(url) and url not in [link["url"] for link in links]:
+        links.append({"name": name, "url": url, "login": login})
+
+
+def is_safe_link(url: str) -> bool:
+    """Whether a harvested address may become a link: http or https, a host, no blanks."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname
+    except ValueError:
+        return False
+    return (
+        parts.scheme in ("http", "https")
+        and bool(host)
+        and not any(character.isspace() or not character.isprintable() for character in url)
+    )

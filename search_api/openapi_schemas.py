@@ -1,0 +1,153 @@
+"""Schemas of the answers and bodies that are not classes of the PaNOSC model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from search_api.search import PARAMETERS
+
+Json = dict[str, Any]
+
+_STRING: Json = {"type": "string"}
+_TEXT_OR_NULL: Json = {"type": ["string", "null"]}
+_COUNT: Json = {"type": "integer", "minimum": 0}
+_COUNTS: Json = {
+    "type": "array",
+    "items": {
+        "type": "object",
+        "required": ["id", "label", "count"],
+        "properties": {"id": _STRING, "label": _STRING, "count": _COUNT},
+    },
+}
+
+
+def _object(required: Mapping[str, Json], optional: Mapping[str, Json] | None = None) -> Json:
+    return {
+        "type": "object",
+        "required": list(required),
+        "properties": {**required, **(optional or {})},
+    }
+
+
+def _list(items: Json) -> Json:
+    return {"type": "array", "items": items}
+
+
+ACCESS = _object(
+    {
+        "state": {"enum": ["open", "embargoed", "restricted", "metadata_only", "unknown"]},
+        "reason": _STRING,
+        "open_from": _TEXT_OR_NULL,
+    }
+)
+HIT_FIELDS: Mapping[str, Json] = {
+    "key": _STRING,
+    "type": {"enum": ["Document", "Dataset", "Instrument"]},
+    "pid": _TEXT_OR_NULL,
+    "doi": _TEXT_OR_NULL,
+    "title": _TEXT_OR_NULL,
+    "facility": _TEXT_OR_NULL,
+    "facilities": _list(_TEXT_OR_NULL),
+    "provider": _STRING,
+    "access": ACCESS,
+    "techniques": _list(_object({"id": _TEXT_OR_NULL, "label": _TEXT_OR_NULL})),
+    "services": _list(_object({"name": _STRING, "url": _STRING, "login": {"type": "boolean"}})),
+}
+SCORE: Json = {"type": "number", "minimum": 0, "exclusiveMaximum": 1}
+
+FACILITY_LINE = _object(
+    {
+        "name": _STRING,
+        "state": _STRING,
+        "elapsed_ms": {"type": "number"},
+        "hits": _COUNT,
+        "total": _COUNT,
+    }
+)
+
+
+def _search_body() -> Json:
+    properties: dict[str, Json] = {}
+    for parameter in PARAMETERS:
+        schema: Json = {"type": parameter.kind}
+        if parameter.allowed and parameter.name not in ("sort", "facets"):
+            schema["enum"] = list(parameter.allowed)
+        properties[parameter.name] = (
+            {"anyOf": [schema, _list(schema)]} if parameter.many else schema
+        )
+    return {"type": "object", "properties": properties, "additionalProperties": False}
+
+
+SCHEMAS: Mapping[str, Json] = {
+    "filter": {
+        "type": "object",
+        "description": "A LoopBack filter. See the PaNOSC Search API for its meaning.",
+        "properties": {
+            "where": {"$ref": "#/components/schemas/where"},
+            "include": {
+                "type": ["array", "string", "object"],
+                "description": "Relations to include, each with an own filter in scope.",
+            },
+            "limit": {"type": ["integer", "string"], "minimum": 0},
+            "skip": {"type": ["integer", "string"], "minimum": 0},
+            "order": {"type": ["string", "array"]},
+            "fields": {"type": ["array", "object", "string"]},
+            "query": _STRING,
+        },
+        "additionalProperties": False,
+    },
+    "where": {"type": "object", "description": "Fields with values or operators, and, or, text."},
+    "searchRequest": _search_body(),
+    "Count": _object({"count": _COUNT}),
+    "Error": _object(
+        {
+            "error": _object(
+                {"statusCode": {"type": "integer"}, "name": _STRING, "message": _STRING},
+                {"field": _STRING, "allowed": _list(_STRING), "nearest": _STRING, "code": _STRING},
+            )
+        }
+    ),
+    "PanOntology": {"type": "object"},
+    "SearchAnswer": _object(
+        {
+            "hits": _list(_object({**HIT_FIELDS, "score": SCORE})),
+            "total": _object({"value": _COUNT, "relation": {"enum": ["eq", "gte"]}}),
+            "facets": {"type": "object", "additionalProperties": _COUNTS},
+            "related": _COUNTS,
+            "facilities": _list(FACILITY_LINE),
+            "cursor": _TEXT_OR_NULL,
+            "relaxed": {"type": "boolean"},
+        }
+    ),
+    "Suggestions": _object(
+        {"suggestions": _list(_object({"kind": _STRING, "text": _STRING}))},
+    ),
+    "FacilityList": _list(
+        _object(
+            {
+                "name": _STRING,
+                "title": _STRING,
+                "provider": _STRING,
+                "state": _STRING,
+                "silent_since": _TEXT_OR_NULL,
+                "records": _COUNT,
+                "sources": _list(_object({"name": _STRING, "protocol": _STRING, "url": _STRING})),
+            }
+        )
+    ),
+    "Record": _object({**HIT_FIELDS, "provenance": {"type": "object"}, "sources": _list({})}),
+    "Status": _object(
+        {
+            "uptime_seconds": _COUNT,
+            "uptime": _STRING,
+            "api_version": _STRING,
+            "data_providers": _list(_STRING),
+            "default_limit": _COUNT,
+        }
+    ),
+    "Health": _object({"status": _STRING}),
+    "Object": {"type": "object"},
+    "Page": {"type": "string"},
+    "Text": {"type": "string"},
+}

@@ -1,0 +1,1 @@
+"""Server-rendered pages: templates, styles and what fills them in."""

@@ -1,0 +1,249 @@
+"""The search page: rendered here, works without scripts, everything harvested is escaped.
+
+What the page shows comes from the same question and answer as ``/api/search``; links on it are
+addresses of this page with some parameters changed, so that every view can be shared.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import jinja2
+
+from catalogue.errors import CatalogueError
+from mappings.techniques import load_panet
+from search_api.errors import SearchApiError, UnknownThing
+from search_api.hits import is_safe_link
+from search_api.replies import Call, Reply
+from search_api.search import BY_NAME, SORTS, read_search
+from search_api.search_answer import ask
+
+Json = dict[str, Any]
+Pairs = Sequence[tuple[str, str]]
+
+FOLDER = Path(__file__).parent
+PAGE_SIZE = 10
+REACH = 10_000
+STATIC = {
+    "style.css": "text/css; charset=utf-8",
+    "docs.js": "text/javascript; charset=utf-8",
+    "icon.svg": "image/svg+xml",
+}
+FACETS = {
+    "access": "Access",
+    "facility": "Facility",
+    "technique": "Technique",
+    "instrument": "Instrument",
+    "year": "Year of the experiment",
+    "sample": "Sample",
+}
+ACCESS_WORDS = {
+    "open": "open",
+    "embargoed": "embargoed",
+    "restricted": "restricted",
+    "metadata_only": "metadata only",
+    "unknown": "unknown",
+}
+EXAMPLES = (
+    "serial femtosecond crystallography of lysozyme",
+    "SAXS",
+    '"neutron reflectometry" -polymer',
+    "lithium battery tomography",
+)
+
+
+@functools.cache
+def environment() -> jinja2.Environment:
+    """Templates with escaping always on; unknown names are errors, not blanks."""
+    made = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(FOLDER),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters["day"] = day
+    made.filters["number"] = lambda value: f"{value:,}".replace(",", "\u202f")
+    made.tests["safe_link"] = lambda value: isinstance(value, str) and is_safe_link(value)
+    return made
+
+
+def render(template: str, *, status: int = 200, **names: Any) -> Reply:
+    body = environment().get_template(template).render(**names)
+    return Reply(
+        body.encode("utf-8", errors="replace"),
+        content_type="text/html; charset=utf-8",
+        status=status,
+        headers={"Vary": "Accept, Accept-Encoding"},
+    )
+
+
+def day(value: object) -> str:
+    """The day of an instant, as people write it; text that is no instant stays as it is."""
+    if value is None:
+        return ""
+    text = value.isoformat() if isinstance(value, datetime) else str(value)
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    return f"{found.day} {found:%B %Y}"
+
+
+async def search_site(call: Call) -> Reply:
+    """The page at ``/``; without a question it says what is here and who is silent."""
+    pairs = [(name, value) for name, value in call.pairs if value.strip() and name in BY_NAME]
+    asked = any(name not in ("sort", "skip", "limit", "type") for name, _ in pairs)
+    states = call.server.states
+    names: Json = {
+        "query": next((value for name, value in pairs if name == "q"), ""),
+        "kept": [(n, v) for n, v in pairs if n not in ("q", "skip", "cursor", "recognise")],
+        "facilities": states.all,
+        "records": sum(state.records for state in states.all),
+        "silent": [state for state in states.all if state.state == "silent"],
+        "examples": [(text, link([("q", text)])) for text in EXAMPLES],
+        "version": call.server.version,
+        "access_words": ACCESS_WORDS,
+        "sorts": SORTS,
+        "sort": next((value for name, value in pairs if name == "sort"), "relevance"),
+        "answer": None,
+        "error": None,
+    }
+    if not asked:
+        return render("search.html", **names)
+    try:
+        wanted = [pair for pair in pairs if pair[0] not in ("format", "facets", "limit", "cursor")]
+        wanted += [("facets", ",".join(FACETS)), ("limit", str(PAGE_SIZE))]
+        request = read_search(call.reading(), wanted, PAGE_SIZE)
+        answer = await ask(call.server.catalogue, states, call.timings, request)
+    except (SearchApiError, CatalogueError) as error:
+        return render("search.html", status=error.status, **{**names, "error": str(error)})
+    skip = request.search.skip
+    names |= {
+        "answer": answer,
+        "chips": _chips(pairs, answer),
+        "facets": _facets(pairs, answer),
+        "related": [
+            (one, link(changed(pairs, [("technique", one["id"])], drop=("q", "skip"))))
+            for one in answer["related"][:6]
+        ],
+        "pages": _pages(pairs, skip, answer["total"]["value"]),
+        "first": skip + 1,
+        "last": skip + len(answer["hits"]),
+        "downloads": [
+            (form, "/api/search?" + urlencode([*_without(pairs, "skip"), ("format", form)]))
+            for form in ("json", "csv", "bibtex", "ris")
+        ],
+        "not_data": _not_data(pairs, answer),
+        "only_open": link(changed(pairs, [("open", "true")], drop=("access", "skip"))),
+    }
+    return render("search.html", **names)
+
+
+def link(pairs: Pairs) -> str:
+    return "/?" + urlencode(pairs)
+
+
+def changed(pairs: Pairs, added: Pairs, drop: Sequence[str] = ("skip",)) -> Pairs:
+    """The parameters of another view: some dropped, some added."""
+    return [*(pair for pair in pairs if pair[0] not in drop), *added]
+
+
+def _without(pairs: Pairs, *names: str) -> Pairs:
+    return [pair for pair in pairs if pair[0] not in names]
+
+
+def _chips(pairs: Pairs, answer: Json) -> list[Json]:
+    """What was recognised in the sentence and what is filtered by, each with a way to drop it."""
+    chips = [
+        {
+            "text": f"{one['text']} → {one['label']}"
+            if one["text"] != one["label"]
+            else one["text"],
+            "what": one["kind"],
+            "drop": link(changed(pairs, [("recognise", "false")], drop=("skip", "recognise"))),
+        }
+        for one in answer["recognised"]
+    ]
+    for pair in pairs:
+        name, value = pair
+        if name in ("q", "sort", "skip", "type", "match", "recognise", "related", "explain"):
+            continue
+        rest = [other for other in pairs if other != pair and other[0] != "skip"]
+        chips.append(
+            {"text": _spoken(name, value), "what": name.replace("_", " "), "drop": link(rest)}
+        )
+    return chips
+
+
+def _spoken(name: str, value: str) -> str:
+    if name == "technique":
+        term = load_panet().find(value)
+        return term.label if term is not None else value
+    if name == "access":
+        return ACCESS_WORDS.get(value, value)
+    return value if name != "open" else "open now"
+
+
+def _facets(pairs: Pairs, answer: Json) -> list[Json]:
+    facets = []
+    for name, title in FACETS.items():
+        entries = []
+        for one in answer["facets"].get(name, ()):
+            pair = (name, one["id"])
+            chosen = pair in pairs
+            if chosen:
+                view = [other for other in pairs if other != pair and other[0] != "skip"]
+            else:
+                # A question has one span of years; other facets add up.
+                drop = ("skip", "year") if name == "year" else ("skip",)
+                view = list(changed(pairs, [pair], drop=drop))
+            label = one["label"]
+            if name == "access":
+                label = ACCESS_WORDS.get(label, label)
+            entries.append(
+                {"label": label, "count": one["count"], "chosen": chosen, "link": link(view)}
+            )
+        if entries:
+            facets.append({"name": name, "title": title, "entries": entries})
+    return facets
+
+
+def _pages(pairs: Pairs, skip: int, total: int) -> Mapping[str, str | None]:
+    rest = _without(pairs, "skip")
+    before, after = max(0, skip - PAGE_SIZE), skip + PAGE_SIZE
+    more = after < total and after + PAGE_SIZE <= REACH
+    return {
+        "before": link([*rest, ("skip", str(before))]) if skip else None,
+        "after": link([*rest, ("skip", str(after))]) if more else None,
+    }
+
+
+def _not_data(pairs: Pairs, answer: Json) -> list[tuple[str, int, str]]:
+    """Kinds left out of the result, with their number and a way to see them."""
+    return [
+        (kind, count, link(changed(pairs, [("kind", kind)], drop=("kind", "skip"))))
+        for kind, count in answer["not_data"].items()
+        if count
+    ]
+
+
+@functools.cache
+def _static_body(name: str) -> bytes:
+    return (FOLDER / name).read_bytes()
+
+
+async def static_file(call: Call) -> Reply:
+    """``GET /static/{name}``: only the files that the table names."""
+    name = call.arguments["key"]
+    media_type = STATIC.get(name)
+    if media_type is None:
+        raise UnknownThing(f"There is no file {name[:100]!r}.")
+    return Reply(
+        _static_body(name), content_type=media_type, headers={"Cache-Control": "max-age=3600"}
+    )

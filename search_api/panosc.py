@@ -1,0 +1,292 @@
+"""The PaNOSC Search API: Documents, Datasets and Instruments as portals ask for them.
+
+Lists are bare JSON arrays, as the reference implementation gives them; totals, limits and silent
+facilities are in headers. ``provider`` is the facility's Search API base URL exactly as
+configured, by which portals look facilities up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from catalogue.query import AtFacility, Node, Search, Sort, Text
+from catalogue.records import EntityClass, StoredEntity
+from search_api.conditions import all_of, read_where
+from search_api.errors import AmbiguousPid, BadRequest, UnknownThing
+from search_api.filter_text import read_parameter
+from search_api.includes import Hydration, without_joins
+from search_api.loopback import (
+    Projection,
+    Question,
+    read_count_where,
+    read_fields,
+    read_filter,
+    read_order,
+)
+from search_api.loopback import read_count as read_number
+from search_api.model import FILE, MODEL, PanoscClass
+from search_api.presentation import Json, entity_json, list_item_fields, row_json, sorted_rows
+from search_api.replies import Call, Handler, Reply, json_reply, next_link
+from search_api.rows import holds
+from search_api.techniques import find_technique, find_techniques, pan_ontology
+
+CLASSES: Mapping[str, EntityClass] = {
+    "Documents": "Document",
+    "Datasets": "Dataset",
+    "Instruments": "Instrument",
+}
+
+
+def list_of(class_name: EntityClass) -> Handler:
+    """``GET /api/{Class}`` (and POST with the filter as body)."""
+    panosc_class = MODEL[class_name]
+
+    async def answer(call: Call) -> Reply:
+        given = await _given_filter(call)
+        question = read_filter(panosc_class, given, call.reading())
+        search = _search(class_name, question, call)
+        found = await call.server.catalogue.search(search)
+        related = await _related(call, class_name, [hit.entity for hit in found.hits], question)
+        items = [
+            _item(call, panosc_class, hit.entity, hit.score, extra, question.projection)
+            for hit, extra in zip(found.hits, related, strict=True)
+            if extra is not None
+        ]
+        headers = _page_headers(call, question, given, len(found.hits), found.total.value)
+        headers["X-Total-Count-Relation"] = found.total.relation
+        return json_reply(items, headers=headers)
+
+    return answer
+
+
+def count_of(class_name: EntityClass) -> Handler:
+    """``GET /api/{Class}/count``: what ``find`` with the same filter returns on all its pages."""
+
+    async def answer(call: Call) -> Reply:
+        reading = call.reading()
+        body = await call.body() if call.request.method == "POST" else {}
+        where = _object(body.get("where")) or read_parameter("where", call.pairs)
+        whole = _object(body.get("filter")) or read_parameter("filter", call.pairs)
+        if body and where is None and whole is None:
+            whole = body
+        question = read_count_where(MODEL[class_name], where, whole, reading)
+        total = await call.server.catalogue.count(_search(class_name, question, call))
+        return json_reply({"count": total.value})
+
+    return answer
+
+
+def one_of(class_name: EntityClass) -> Handler:
+    """``GET /api/{Class}/{pid}``."""
+    panosc_class = MODEL[class_name]
+
+    async def answer(call: Call) -> Reply:
+        given = await _given_filter(call)
+        question = read_filter(panosc_class, given, call.reading(), by_id=True)
+        entity = await find_one(call, class_name, call.arguments["pid"])
+        includes = without_joins(question.includes)
+        hydration = Hydration(call.server.catalogue.store, call.now, call.settings.max_included)
+        (related,) = await hydration.fill(class_name, [entity], includes)
+        shown = entity_json(panosc_class, entity.record, call.now, question.projection)
+        ours = list_item_fields(entity.record, 0, _provider(call, entity), question.projection)
+        del ours["score"]
+        return json_reply({**shown, **ours, **(related or {})})
+
+    return answer
+
+
+async def find_one(call: Call, class_name: EntityClass, pid: str) -> StoredEntity:
+    """The entity of a pid; never silently one of several (semantics 1.2).
+
+    Raises:
+        UnknownThing: nobody has it (at the facility of ``?facility=``).
+        AmbiguousPid: several facilities use it for different things.
+    """
+    found = [
+        entity for entity in await call.server.catalogue.find(class_name, pid) if not entity.deleted
+    ]
+    facility = call.one("facility")
+    if facility is not None:
+        wanted = facility.casefold()
+        found = [
+            entity
+            for entity in found
+            if wanted in [name.casefold() for name in facilities_of(entity.record)]
+        ]
+    if not found:
+        raise UnknownThing(f'Unknown "{class_name}" id "{pid[:500]}".', code="MODEL_NOT_FOUND")
+    if len({entity.key for entity in found}) > 1:
+        raise AmbiguousPid(
+            class_name,
+            pid[:500],
+            [
+                {
+                    "facility": str(entity.record.get("facility", "")),
+                    "provider": _provider(call, entity),
+                    "key": entity.key,
+                    "title": str(entity.record.get("title") or entity.record.get("name") or ""),
+                }
+                for entity in found
+            ],
+        )
+    return found[0]
+
+
+def facilities_of(record: Mapping[str, Any]) -> list[str]:
+    """Short names of the facilities that hold a record, the most trusted first."""
+    names = record.get("facilities") or [record.get("facility", "")]
+    return [str(name) for name in names]
+
+
+async def files_of(call: Call) -> Reply:
+    """``GET /api/Datasets/{pid}/files``."""
+    given = await _given_filter(call) or {}
+    rows = await _files(call, given.get("where"))
+    order = read_order(FILE, given.get("order"), "order")
+    projection = read_fields(FILE, given.get("fields"), "fields")
+    asked = read_number(given.get("limit"), "limit") or call.settings.default_limit
+    limit = min(asked, call.settings.max_files)
+    skip = read_number(given.get("skip", given.get("offset")), "skip") or 0
+    page = sorted_rows(rows, order)[skip : skip + limit]
+    question = Question(FILE, all_of([]), limit=limit, skip=skip, limit_was_cut=True)
+    headers = _page_headers(call, question, given, len(page), len(rows))
+    return json_reply([row_json(FILE, row, projection) for row in page], headers=headers)
+
+
+async def files_count(call: Call) -> Reply:
+    """``GET /api/Datasets/{pid}/files/count``."""
+    body = await call.body() if call.request.method == "POST" else {}
+    where = _object(body.get("where")) or read_parameter("where", call.pairs)
+    return json_reply({"count": len(await _files(call, where))})
+
+
+async def _files(call: Call, where: object) -> list[Json]:
+    node: Node = read_where(FILE, {} if where is None else where, call.reading())
+    dataset = await find_one(call, "Dataset", call.arguments["pid"])
+    rows = [dict(row) for row in dataset.record.get("files") or ()]
+    return [row for row in rows if holds("File", node, row, call.now)]
+
+
+async def techniques_list(call: Call) -> Reply:
+    """``GET /techniques`` and ``/api/Techniques``; without a default limit."""
+    given = await _given_filter(call)
+    items, total = find_techniques(given, call.reading(), _created_at(call))
+    return json_reply(items, headers={"X-Total-Count": str(total)})
+
+
+async def techniques_count(call: Call) -> Reply:
+    """``GET /techniques/count``."""
+    where = read_parameter("where", call.pairs)
+    whole = read_parameter("filter", call.pairs)
+    given = whole if whole is not None else {"where": where or {}}
+    _, total = find_techniques({"where": given.get("where")}, call.reading(), 0)
+    return json_reply({"count": total})
+
+
+async def technique_by_id(call: Call) -> Reply:
+    """``GET /techniques/{iri}``, also by short id, label or synonym."""
+    given = read_parameter("filter", call.pairs) or {}
+    projection = read_fields(MODEL["Technique"], given.get("fields"), "fields")
+    return json_reply(find_technique(call.arguments["pid"], projection, _created_at(call)))
+
+
+async def techniques_pan_ontology(call: Call) -> Reply:
+    """``GET /techniques/pan-ontology?where=``."""
+    where = read_parameter("where", call.pairs)
+    return json_reply(pan_ontology(where or {}, call.reading()))
+
+
+def _created_at(call: Call) -> int:
+    return int(call.server.started_at.timestamp() * 1000)
+
+
+async def _given_filter(call: Call) -> Mapping[str, Any] | None:
+    """The filter from parameter or body; ``?query=`` counts where the filter has none."""
+    given: Mapping[str, Any] | None = read_parameter("filter", call.pairs)
+    if call.request.method == "POST":
+        body = await call.body()
+        if body and given is not None:
+            raise BadRequest("The filter is given in the address and in the body.", field="filter")
+        if body:
+            given = _object(body["filter"]) if "filter" in body else body
+    query = call.one("query")
+    if query is not None and "query" not in (given or {}):
+        given = {**(given or {}), "query": query}
+    return given
+
+
+def _object(value: object) -> Mapping[str, Any] | None:
+    if value is None or isinstance(value, Mapping):
+        return value
+    raise BadRequest("A filter must be a JSON object.", field="filter")
+
+
+def _search(class_name: EntityClass, question: Question, call: Call) -> Search:
+    nodes: list[Node] = [question.where]
+    if facilities := call.many("facility"):
+        nodes.append(AtFacility(facilities))
+    text = None if question.query is None else Text(question.query, match="any")
+    most = call.settings.max_ranked
+    if text is not None and question.skip + question.limit > most:
+        raise BadRequest(
+            f"Ranked results reach to {most}; for more, page through /api/search with its cursor.",
+            field="skip",
+        )
+    order = question.order
+    if class_name == "Instrument" and not order:
+        # Instruments are few, and arrive with their Datasets: by key, not as they came.
+        order = (Sort("key"),)
+    return Search(
+        class_name,
+        call.now,
+        where=all_of(nodes),
+        text=text,
+        sort=() if text is not None else order,
+        skip=question.skip,
+        limit=question.limit,
+    )
+
+
+async def _related(
+    call: Call, class_name: str, entities: Sequence[StoredEntity], question: Question
+) -> list[Json | None]:
+    hydration = Hydration(call.server.catalogue.store, call.now, call.settings.max_included)
+    return await hydration.fill(class_name, entities, question.includes)
+
+
+def _item(
+    call: Call,
+    panosc_class: PanoscClass,
+    entity: StoredEntity,
+    score: float,
+    related: Json,
+    projection: Projection,
+) -> Json:
+    return {
+        **entity_json(panosc_class, entity.record, call.now, projection),
+        **list_item_fields(entity.record, score, _provider(call, entity), projection),
+        **related,
+    }
+
+
+def _provider(call: Call, entity: StoredEntity) -> str:
+    return call.server.states.provider_of(str(entity.record.get("facility", "")))
+
+
+def _page_headers(
+    call: Call, question: Question, given: Mapping[str, Any] | None, shown: int, total: int
+) -> dict[str, str]:
+    headers = {"X-Total-Count": str(total), **call.server.states.headers()}
+    after = question.skip + shown
+    if shown and after < total:
+        if question.limit_was_cut:
+            headers["X-Limit"] = str(question.limit)
+        following = {**(given or {}), "skip": after, "limit": question.limit}
+        following.pop("offset", None)
+        link = next_link(call, {"filter": orjson.dumps(following).decode()})
+        if len(link) < 8_000:
+            headers["Link"] = link
+    return headers

@@ -1,0 +1,113 @@
+"""Entities of the catalogue in PaNOSC form: what a portal reads.
+
+Only fields of the model cross the boundary, under its names, in its order; what a facility did not
+send is absent. ``isPublic`` is as sent, but false while an embargo or restriction is known
+(semantics 2.4); parameters are shown in the unit that was asked for (semantics 5.5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from catalogue.access import public_at
+from mappings.quantities import from_si
+from search_api.loopback import Projection
+from search_api.model import MODEL, PanoscClass
+from search_api.parameter_conditions import AskedUnit
+
+Json = dict[str, Any]
+
+EVERYTHING = Projection()
+NUMBERED = frozenset({"File", "Member", "Affiliation"})
+"""Classes whose ``id`` is a number in the reference model, where it looks like one."""
+
+
+def entity_json(
+    panosc_class: PanoscClass,
+    record: Mapping[str, Any],
+    now: datetime,
+    projection: Projection = EVERYTHING,
+) -> Json:
+    """A Document, Dataset or Instrument without relations and without our own fields."""
+    shown: Json = {}
+    for name in panosc_class.fields:
+        if not projection.shows(name):
+            continue
+        value = public_at(record, now) if name == "isPublic" else record.get(name)
+        if value is not None:
+            shown[name] = value
+    return shown
+
+
+def list_item_fields(
+    record: Mapping[str, Any], score: float, provider: str, projection: Projection = EVERYTHING
+) -> Json:
+    """What list items have besides: ``score`` always, since portals format it unasked."""
+    shown: Json = {"score": score}
+    if projection.shows("provider"):
+        shown["provider"] = provider
+    if projection.shows("facility"):
+        shown["facility"] = record.get("facility", "")
+    return shown
+
+
+def row_json(
+    panosc_class: PanoscClass, row: Mapping[str, Any], projection: Projection = EVERYTHING
+) -> Json:
+    """A row that lives inside its parent: member, person, sample, file, technique …"""
+    shown = {
+        name: row[name]
+        for name in panosc_class.fields
+        if projection.shows(name) and row.get(name) is not None
+    }
+    if panosc_class.name in NUMBERED and str(shown.get("id", "")).isdecimal():
+        shown["id"] = int(shown["id"])
+    return shown
+
+
+def parameter_json(
+    row: Mapping[str, Any], asked: Sequence[AskedUnit], projection: Projection = EVERYTHING
+) -> Json:
+    """A parameter, its value in the asked unit where one was asked. ``unit`` is always there:
+    portals print it beside the value."""
+    value, unit = row.get("value"), row.get("unit", "")
+    quantity = row.get("quantity") or {}
+    for wanted in asked:
+        if quantity.get("dimension") != wanted.dimension or unit == wanted.unit:
+            continue
+        if row.get("name") not in wanted.names and quantity.get("canonical") not in wanted.names:
+            continue
+        converted = from_si(quantity["low"], wanted.dimension, wanted.unit)
+        if quantity["low"] == quantity["high"] and converted is not None:
+            value, unit = converted, wanted.unit
+            break
+    shown = {"name": row.get("name"), "value": value, "unit": unit}
+    return {name: shown[name] for name in shown if projection.shows(name)}
+
+
+def technique_json(row: Mapping[str, Any], projection: Projection = EVERYTHING) -> Json:
+    return row_json(MODEL["Technique"], row, projection)
+
+
+def instruments_json(row: Mapping[str, Any] | None, projection: Projection = EVERYTHING) -> Json:
+    return row_json(MODEL["Instrument"], row or {}, projection)
+
+
+def sorted_rows(rows: Iterable[Json], order: Sequence[Any]) -> list[Json]:
+    """Rows in the order asked for; absent values last, whatever the direction."""
+    result = list(rows)
+    for sort in reversed(order):
+        present = [row for row in result if row.get(sort.field) is not None]
+        absent = [row for row in result if row.get(sort.field) is None]
+        present.sort(key=lambda row: _sort_key(row[sort.field]), reverse=sort.descending)
+        result = present + absent
+    return result
+
+
+def _sort_key(value: Any) -> tuple[int, Any]:
+    """Numbers before text, so that a mixed column can be sorted."""
+    if isinstance(value, (bool, int, float)):
+        return (0, value)
+    return (1, str(value))

@@ -1,0 +1,87 @@
+"""``/api/records/{key}``: one entity with its provenance, field by field (semantics 1.2, 11.1).
+
+The raw payload of live records is public, with e-mail addresses removed; history and deleted
+versions are for whoever operates the server, and are not served.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import anyio.to_thread
+
+from catalogue.facilities import Source
+from catalogue.records import StoredRecord
+from search_api.errors import UnknownThing
+from search_api.hits import load_children, record_json
+from search_api.replies import Call, Reply, json_reply
+
+Json = dict[str, Any]
+
+MAX_RECORDS = 100
+MAX_PAYLOAD_BYTES = 1_000_000
+_MAIL = re.compile(r"[A-Za-z0-9._%+\-]{1,64}@[A-Za-z0-9\-]{1,63}(?:\.[A-Za-z0-9\-]{1,63})+")
+
+
+async def record_by_key(call: Call) -> Reply:
+    """``GET /api/records/{key}``."""
+    key = call.arguments["key"]
+    store = call.server.catalogue.store
+    entity = await call.server.catalogue.get(key)
+    if entity is None or entity.deleted:
+        raise UnknownThing(f"There is no record {key[:300]!r}.")
+    children = await load_children(store, [entity])
+    stored = await anyio.to_thread.run_sync(store.stored_records, entity.key)
+    sources = {
+        source.name: source for state in call.server.states.all for source, _ in state.sources
+    }
+    shown = record_json(entity, children.get(entity.key), call.server.states, call.now)
+    shown["record"] = {name: value for name, value in entity.record.items() if name != "provenance"}
+    shown["provenance"] = _provenance(dict(entity.record.get("provenance") or {}), stored)
+    shown["sources"] = [
+        _stored_json(record, sources.get(record.source)) for record in stored[:MAX_RECORDS]
+    ]
+    shown["change"] = entity.change
+    return json_reply(shown)
+
+
+def _provenance(by_field: Json, stored: tuple[StoredRecord, ...]) -> Json:
+    """For each field which source said it, in which format, and when that was harvested."""
+    newest: dict[str, StoredRecord] = {}
+    for record in stored:
+        held = newest.get(record.source)
+        if held is None or held.harvested_at < record.harvested_at:
+            newest[record.source] = record
+    shown: Json = {}
+    for name, source in sorted(by_field.items()):
+        said = newest.get(str(source))
+        shown[name] = {"source": source}
+        if said is not None:
+            shown[name] |= {"format": said.format, "harvested_at": said.harvested_at}
+    return shown
+
+
+def _stored_json(record: StoredRecord, source: Source | None) -> Json:
+    shown: Json = {
+        "source": record.source,
+        "facility": record.facility,
+        "identifier": record.header.identifier,
+        "datestamp": record.header.datestamp,
+        "sets": list(record.header.sets),
+        "format": record.format,
+        "state": record.state,
+        "harvested_at": record.harvested_at,
+        "versions": dict(record.versions),
+        "protocol": source.protocol if source else None,
+    }
+    if record.state == "live" and record.payload is not None:
+        shown["payload"] = without_mail(
+            record.payload[:MAX_PAYLOAD_BYTES].decode("utf-8", errors="replace")
+        )
+    return shown
+
+
+def without_mail(text: str) -> str:
+    """``text`` with e-mail addresses removed (semantics 11.1)."""
+    return _MAIL.sub("[address removed]", text)

@@ -1,0 +1,132 @@
+"""What a handler is given and what it gives back, independent of how it is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlencode
+
+import orjson
+
+from search_api.conditions import Reading
+from search_api.errors import BadRequest, TooLarge, WrongMediaType
+from search_api.filter_text import read_json
+from search_api.settings import ServerSettings
+
+if TYPE_CHECKING:
+    from aiohttp import web
+    from catalogue.catalogue import Catalogue
+
+    from search_api.facilities import FacilityStates
+    from search_api.health import Measurements
+
+JSON = "application/json; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer before it is compressed and sent."""
+
+    body: bytes
+    content_type: str = JSON
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def json_reply(
+    value: object, *, status: int = 200, headers: Mapping[str, str] | None = None
+) -> Reply:
+    return Reply(orjson.dumps(value, option=orjson.OPT_UTC_Z), status=status, headers=headers or {})
+
+
+@dataclass(slots=True)
+class Server:
+    """What all handlers share. ``clock`` gives aware UTC instants."""
+
+    catalogue: Catalogue
+    settings: ServerSettings
+    clock: Callable[[], datetime]
+    states: FacilityStates
+    measurements: Measurements
+    version: str
+    started_at: datetime = datetime(1970, 1, 1, tzinfo=UTC)
+    in_flight: int = 0
+
+
+@dataclass(slots=True)
+class Call:
+    """One request: the parsed address and what it needs of the server."""
+
+    server: Server
+    request: web.Request
+    arguments: Mapping[str, str]
+    pairs: Sequence[tuple[str, str]]
+    now: datetime
+    timings: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def settings(self) -> ServerSettings:
+        return self.server.settings
+
+    def reading(self) -> Reading:
+        return Reading(self.now, self.server.states.facilities, self.settings)
+
+    def one(self, name: str) -> str | None:
+        """The only value of a parameter; ``None`` when absent or empty."""
+        values = [value for key, value in self.pairs if key == name]
+        if len(values) > 1:
+            raise BadRequest(f"{name} is given more than once.", field=name)
+        return values[0] if values and values[0] != "" else None
+
+    def many(self, name: str) -> tuple[str, ...]:
+        """All values of a parameter that may be repeated."""
+        return tuple(value for key, value in self.pairs if key == name and value.strip())
+
+    async def body(self) -> Mapping[str, Any]:
+        """The JSON object of a POST; empty without a body.
+
+        Raises:
+            TooLarge, WrongMediaType, BadRequest.
+        """
+        kind = self.request.content_type
+        if self.request.can_read_body and kind not in (
+            "application/json",
+            "application/octet-stream",  # what aiohttp says when the client says nothing
+        ):
+            raise WrongMediaType(f"A body must be application/json, not {kind[:100]}.")
+        limit = self.settings.max_body_bytes
+        if (self.request.content_length or 0) > limit:
+            raise TooLarge(f"The body is larger than {limit} bytes.")
+        text = bytearray()
+        async for chunk in self.request.content.iter_chunked(65_536):
+            text += chunk
+            if len(text) > limit:
+                raise TooLarge(f"The body is larger than {limit} bytes.")
+        if not text.strip():
+            return {}
+        found = read_json(bytes(text), "body")
+        if not isinstance(found, Mapping):
+            raise BadRequest("The body must be a JSON object.", field="body")
+        return found
+
+
+Handler = Callable[[Call], Awaitable[Reply]]
+
+
+def read_pairs(query_string: str) -> list[tuple[str, str]]:
+    """The parameters of a query string, in order; broken percent signs are 400."""
+    try:
+        return parse_qsl(
+            query_string, keep_blank_values=True, errors="strict", max_num_fields=20_000
+        )
+    except (ValueError, UnicodeDecodeError):
+        raise BadRequest("The query string is not percent-encoded UTF-8.") from None
+
+
+def next_link(call: Call, changed: Mapping[str, str]) -> str:
+    """A ``Link`` to the next page: the same address with some parameters changed."""
+    kept = [(key, value) for key, value in call.pairs if key.split("[", 1)[0] not in changed]
+    query = urlencode([*kept, *changed.items()])
+    return f'<{call.request.rel_url.raw_path}?{query}>; rel="next"'

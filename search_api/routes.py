@@ -1,0 +1,335 @@
+"""The one table of routes: what is served, and how it is described.
+
+The server registers from it, ``openapi.py`` describes from it, and a test walks it. A path ending
+in ``{pid}`` or ``{key}`` takes everything that follows, slashes included (fault E13).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from search_api import health, panosc, suggest
+from search_api.facilities import facilities_list
+from search_api.openapi_page import documentation, openapi_json
+from search_api.pages import site
+from search_api.records import record_by_key
+from search_api.replies import Handler
+from search_api.search_answer import search_page
+from search_api.status import root, status_object
+
+Method = Literal["GET", "POST"]
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A parameter of the address: its name, OpenAPI schema, and what it means."""
+
+    name: str
+    schema: str
+    help: str
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One path with its methods.
+
+    ``answer`` names the schema of the answer (``openapi_schemas``); ``also`` are other spellings
+    of the path. ``body``: schema of a POST's body. ``always``: answered under overload, too.
+    """
+
+    path: str
+    handler: Handler
+    summary: str
+    tag: str
+    answer: str
+    methods: tuple[Method, ...] = ("GET",)
+    queries: Sequence[Query] = ()
+    also: tuple[str, ...] = ()
+    body: str | None = None
+    statuses: tuple[int, ...] = (400,)
+    media_types: tuple[str, ...] = ("application/json",)
+    always: bool = False
+    search_parameters: bool = False
+    operation: str = field(default="")
+
+
+FILTER = Query("filter", "filter", "LoopBack filter: where, include, limit, skip, order, fields …")
+WHERE = Query("where", "where", "LoopBack where condition.")
+FACILITY = Query("facility", "string", "Short name of a facility.")
+TEXT = Query("query", "string", "Free text, as in filter.query.")
+
+
+def _class_routes() -> list[Route]:
+    routes = []
+    for plural, name in panosc.CLASSES.items():
+        base, lower = f"/api/{plural}", f"/api/{plural.lower()}"
+        routes += [
+            Route(
+                base,
+                panosc.list_of(name),
+                f"Find {plural}",
+                "PaNOSC Search API",
+                f"{name}List",
+                methods=("GET", "POST"),
+                queries=(FILTER, FACILITY, TEXT),
+                also=(lower, base + "/", lower + "/"),
+                body="filter",
+                operation=f"find{plural}",
+            ),
+            Route(
+                f"{base}/count",
+                panosc.count_of(name),
+                f"Count {plural}",
+                "PaNOSC Search API",
+                "Count",
+                methods=("GET", "POST"),
+                queries=(WHERE, FILTER, FACILITY),
+                also=(f"{lower}/count",),
+                body="filter",
+                operation=f"count{plural}",
+            ),
+        ]
+        if name == "Dataset":
+            routes += _file_routes(base, lower)
+        routes.append(
+            Route(
+                f"{base}/{{pid}}",
+                panosc.one_of(name),
+                f"One {name} by its pid",
+                "PaNOSC Search API",
+                name,
+                methods=("GET", "POST"),
+                queries=(FILTER, FACILITY),
+                also=(f"{lower}/{{pid}}",),
+                body="filter",
+                statuses=(400, 404, 409),
+                operation=f"get{name}",
+            )
+        )
+    return routes
+
+
+def _file_routes(base: str, lower: str) -> list[Route]:
+    return [
+        Route(
+            f"{base}/{{pid}}/files/count",
+            panosc.files_count,
+            "Count the files of a Dataset",
+            "PaNOSC Search API",
+            "Count",
+            queries=(WHERE, FACILITY),
+            also=(f"{lower}/{{pid}}/files/count",),
+            statuses=(400, 404, 409),
+            operation="countFiles",
+        ),
+        Route(
+            f"{base}/{{pid}}/files",
+            panosc.files_of,
+            "The files of a Dataset",
+            "PaNOSC Search API",
+            "FileList",
+            queries=(FILTER, FACILITY),
+            also=(f"{lower}/{{pid}}/files",),
+            statuses=(400, 404, 409),
+            operation="findFiles",
+        ),
+    ]
+
+
+def _technique_routes() -> list[Route]:
+    bases = ("/techniques", "/api/Techniques", "/api/techniques")
+
+    def spelled(suffix: str) -> tuple[str, tuple[str, ...]]:
+        return bases[0] + suffix, tuple(base + suffix for base in bases[1:])
+
+    listed, counted, ontology, one = (
+        spelled(suffix) for suffix in ("", "/count", "/pan-ontology", "/{pid}")
+    )
+    return [
+        Route(
+            listed[0],
+            panosc.techniques_list,
+            "Techniques of PaNET",
+            "Techniques",
+            "TechniqueList",
+            methods=("GET", "POST"),
+            queries=(FILTER,),
+            also=(*listed[1], *(base + "/" for base in bases)),
+            body="filter",
+            operation="findTechniques",
+        ),
+        Route(
+            counted[0],
+            panosc.techniques_count,
+            "Count techniques",
+            "Techniques",
+            "Count",
+            queries=(WHERE, FILTER),
+            also=counted[1],
+            operation="countTechniques",
+        ),
+        Route(
+            ontology[0],
+            panosc.techniques_pan_ontology,
+            "A condition on techniques as one on PaNET ids",
+            "Techniques",
+            "PanOntology",
+            queries=(WHERE,),
+            also=ontology[1],
+            operation="panOntology",
+        ),
+        Route(
+            one[0],
+            panosc.technique_by_id,
+            "One technique by IRI, id, label or synonym",
+            "Techniques",
+            "Technique",
+            queries=(FILTER,),
+            also=one[1],
+            statuses=(400, 404),
+            operation="getTechnique",
+        ),
+    ]
+
+
+def _own_routes() -> list[Route]:
+    return [
+        Route(
+            "/api/search",
+            search_page,
+            "Search in plain parameters",
+            "Search",
+            "SearchAnswer",
+            methods=("GET", "POST"),
+            body="searchRequest",
+            statuses=(400, 410),
+            media_types=(
+                "application/json",
+                "text/csv",
+                "application/jsonl",
+                "application/x-bibtex",
+                "application/x-research-info-systems",
+                "application/vnd.datacite.datacite+json",
+            ),
+            search_parameters=True,
+            operation="search",
+        ),
+        Route(
+            "/api/suggest",
+            suggest.suggestions,
+            "Completions of what is being typed",
+            "Search",
+            "Suggestions",
+            queries=(
+                Query("q", "string", "What is typed so far."),
+                Query("limit", "count", "Completions to give, at most 50."),
+            ),
+            operation="suggest",
+        ),
+        Route(
+            "/api/facilities",
+            facilities_list,
+            "Facilities and their sources, with their state",
+            "Search",
+            "FacilityList",
+            operation="findFacilities",
+        ),
+        Route(
+            "/api/records/{key}",
+            record_by_key,
+            "One record with its provenance",
+            "Search",
+            "Record",
+            statuses=(400, 404),
+            operation="getRecord",
+        ),
+    ]
+
+
+def _service_routes() -> list[Route]:
+    return [
+        Route(
+            "/api/openapi.json",
+            openapi_json,
+            "This description",
+            "Service",
+            "Object",
+            operation="getDescription",
+        ),
+        Route(
+            "/docs",
+            documentation,
+            "Interactive documentation",
+            "Service",
+            "Page",
+            media_types=("text/html",),
+            operation="getDocumentation",
+        ),
+        Route(
+            "/api/",
+            status_object,
+            "Status of the service",
+            "Service",
+            "Status",
+            also=("/api",),
+            operation="getStatus",
+        ),
+        Route(
+            "/",
+            root,
+            "Search page for people, status object for programs",
+            "Service",
+            "Status",
+            media_types=("application/json", "text/html"),
+            operation="getRoot",
+        ),
+        Route(
+            "/static/{key}",
+            site.static_file,
+            "Styles and scripts of the pages",
+            "Service",
+            "Page",
+            statuses=(404,),
+            media_types=("text/css", "text/javascript", "image/svg+xml"),
+            operation="getStaticFile",
+        ),
+        Route(
+            "/health/live",
+            health.live,
+            "Whether the process answers",
+            "Service",
+            "Health",
+            always=True,
+            operation="getLiveness",
+        ),
+        Route(
+            "/health/ready",
+            health.ready,
+            "Whether store and search engine answer",
+            "Service",
+            "Health",
+            statuses=(503,),
+            always=True,
+            operation="getReadiness",
+        ),
+        Route(
+            "/metrics",
+            health.metrics,
+            "Measurements for Prometheus",
+            "Service",
+            "Text",
+            media_types=("text/plain",),
+            always=True,
+            operation="getMetrics",
+        ),
+    ]
+
+
+ROUTES: tuple[Route, ...] = (
+    *_class_routes(),
+    *_technique_routes(),
+    *_own_routes(),
+    *_service_routes(),
+)

@@ -1,0 +1,186 @@
+"""Running the server: one process or several, and one question without a server."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import multiprocessing
+import signal
+import socket
+import time
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import anyio
+from aiohttp import web
+
+from catalogue.catalogue import Catalogue
+from catalogue.errors import StoreReadOnly
+from pan_commons_terminal import Settings, say
+from search_api.app import create_app, runner_options, utc_now
+from search_api.conditions import Reading
+from search_api.errors import NothingToServe, PortInUse
+from search_api.facilities import FacilityStates
+from search_api.search import read_search
+from search_api.search_answer import ask
+from search_api.settings import ServerSettings, settings_from
+
+RESTART_PAUSE_S = 1.0
+BACKLOG = 1_024
+
+
+@contextlib.asynccontextmanager
+async def open_catalogue(settings: Settings, *, index: bool) -> AsyncIterator[Catalogue]:
+    """The catalogue of the data folder, read-only unless this process also indexes."""
+    named = (settings.data, settings.engine, settings.elasticsearch_url)
+    if index:
+        async with Catalogue.open(*named) as catalogue:
+            yield catalogue
+        return
+    with contextlib.suppress(StoreReadOnly):
+        # Make store and index where they are missing, so that a server may start first.
+        async with Catalogue.open(*named):
+            pass
+    async with Catalogue.open(*named, read_only=True) as catalogue:
+        yield catalogue
+
+
+def run_workers(settings: Settings, host: str, port: int, workers: int, *, index: bool) -> None:
+    """Serve until interrupted; several processes share the port.
+
+    Raises:
+        PortInUse: somebody else listens there.
+    """
+    options = settings_from()
+    check_port(host, port)
+    if workers == 1:
+        asyncio.run(serve_one(settings, options, host, port, index=index, shared=False))
+        return
+    context = multiprocessing.get_context("spawn")
+    processes = [_start(context, settings, host, port, index and n == 0) for n in range(workers)]
+    say(f"Serving on {address(host, port)} with {workers} processes.")
+    stopping = False
+
+    def stop(*_: object) -> None:
+        nonlocal stopping
+        stopping = True
+        for process in processes:
+            process.terminate()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+    while not stopping:
+        time.sleep(RESTART_PAUSE_S)
+        for place, process in enumerate(processes):
+            if not process.is_alive() and not stopping:
+                say(f"A server process ended with exit code {process.exitcode}; starting another.")
+                processes[place] = _start(context, settings, host, port, index and place == 0)
+    for process in processes:
+        process.join()
+
+
+def _start(
+    context: Any, settings: Settings, host: str, port: int, index: bool
+) -> multiprocessing.process.BaseProcess:
+    process: multiprocessing.process.BaseProcess = context.Process(
+        target=_worker, args=(settings, host, port, index)
+    )
+    process.start()
+    return process
+
+
+def _worker(settings: Settings, host: str, port: int, index: bool) -> None:
+    asyncio.run(serve_one(settings, settings_from(), host, port, index=index, shared=True))
+
+
+async def serve_one(
+    settings: Settings,
+    options: ServerSettings,
+    host: str,
+    port: int,
+    *,
+    index: bool,
+    shared: bool,
+) -> None:
+    """Serve in this process until SIGINT or SIGTERM."""
+    async with open_catalogue(settings, index=index) as catalogue:
+        app = create_app(catalogue, settings=options)
+        runner = web.AppRunner(app, **runner_options(options))
+        await runner.setup()
+        try:
+            site = web.TCPSite(runner, host, port, reuse_port=shared or None, backlog=BACKLOG)
+            try:
+                await site.start()
+            except OSError as error:
+                raise _port_error(host, port, error) from error
+            if not shared:
+                bound = runner.addresses[0][1] if runner.addresses else port
+                say(f"Serving {settings.data} on {address(host, bound)} ; Ctrl-C ends.")
+            await _until_interrupted(catalogue, index=index)
+        finally:
+            await runner.cleanup()
+
+
+async def _until_interrupted(catalogue: Catalogue, *, index: bool) -> None:
+    stop = anyio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        if index:
+            await catalogue.indexer.follow(stop)
+        else:
+            await stop.wait()
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+
+def check_port(host: str, port: int) -> None:
+    """Raise ``PortInUse`` when nothing can listen there; processes that share a port would not
+    notice that somebody else has it."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise _port_error(host, port, error) from error
+
+
+def _port_error(host: str, port: int, error: OSError) -> PortInUse:
+    if error.errno == errno.EADDRINUSE:
+        reason = "another program listens there already"
+    else:
+        reason = error.strerror or str(error)
+    return PortInUse(f"Port {port} on {host} cannot be used: {reason}; name another with --port.")
+
+
+def address(host: str, port: int) -> str:
+    """Where a browser on this machine finds the server."""
+    name = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 (only compared)
+    return f"http://[{name}]:{port}/" if ":" in name else f"http://{name}:{port}/"
+
+
+async def ask_folder(settings: Settings, pairs: Sequence[tuple[str, str]]) -> Any:
+    """The answer of ``/api/search`` from the data folder, without a server.
+
+    Raises:
+        NothingToServe: there is no data folder.
+        BadRequest: see ``read_search``.
+    """
+    if not settings.data.is_dir():
+        raise NothingToServe(
+            f"There is no data folder {settings.data}; harvest first, or name one with --data."
+        )
+    options = settings_from()
+    async with open_catalogue(settings, index=False) as catalogue:
+        states = FacilityStates(catalogue.store, options.status_max_age_s)
+        now = utc_now()
+        await states.refresh(now)
+        reading = Reading(now, states.facilities, options)
+        request = read_search(reading, pairs, options.search_limit)
+        return await ask(catalogue, states, {}, request)
+
+
+__all__ = ["address", "ask_folder", "check_port", "open_catalogue", "run_workers"]

@@ -1,0 +1,59 @@
+"""Every number and switch of the server, in one table: name, default, unit and reason."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from search_api.errors import BadRequest
+
+PREFIX = "PAN_COMMONS_"
+
+
+def _setting(default: Any, help_text: str) -> Any:
+    return field(default=default, metadata={"help": help_text})
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """How the server behaves; each row can be set as ``PAN_COMMONS_<NAME>``."""
+
+    default_limit: int = _setting(100, "Items a PaNOSC list holds when no limit is asked for.")
+    max_limit: int = _setting(1_000, "Items a list holds at most, whatever is asked (fault I08).")
+    search_limit: int = _setting(20, "Hits of /api/search when no limit is asked for.")
+    max_ranked: int = _setting(10_000, "skip + limit of scored results; beyond it, the cursor.")
+    max_included: int = _setting(50_000, "Related things one answer includes at most.")
+    max_files: int = _setting(10_000, "Files one page of a Dataset's file list holds at most.")
+    max_body_bytes: int = _setting(262_144, "Bytes of a request body.")
+    max_uri_bytes: int = _setting(65_536, "Bytes of an address; longer filters go by POST.")
+    max_values: int = _setting(10_000, "Values in one inq or nin.")
+    max_pattern_chars: int = _setting(256, "Characters of like and regexp operands.")
+    max_text_chars: int = _setting(2_000, "Characters of a text query.")
+    max_alternatives: int = _setting(128, "Alternatives that a parameter condition opens into.")
+    deadline_s: float = _setting(10.0, "Seconds after which an answer is given up.")
+    max_in_flight: int = _setting(256, "Requests under way before more are shed with 503.")
+    retry_after_s: int = _setting(2, "Seconds a shed client is asked to wait.")
+    compress_above_bytes: int = _setting(1_024, "Answers larger than this are compressed.")
+    cors_origins: str = _setting("*", "Origins that may read answers; * for any, empty for none.")
+    status_max_age_s: int = _setting(2, "Seconds facility states are kept between two looks.")
+    environment: str = _setting("production", "Name of the installation, shown by the status.")
+    hosting_facility: str = _setting("PaN Commons", "Who runs it, shown by the status object.")
+    docker_image_version: str = _setting("", "Image version, shown by the status object.")
+
+
+def settings_from(environment: Mapping[str, str] = os.environ) -> ServerSettings:
+    """Read the settings that ``environment`` names; a bad value is reported with its name."""
+    given: dict[str, Any] = {}
+    for row in fields(ServerSettings):
+        name = PREFIX + row.name.upper()
+        text = environment.get(name)
+        if text is None:
+            continue
+        kind: Any = type(row.default)
+        try:
+            given[row.name] = kind(text)
+        except ValueError:
+            raise BadRequest(f"{name} is {text!r}, expected {kind.__name__}.", field=name) from None
+    return ServerSettings(**given)

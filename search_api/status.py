@@ -1,0 +1,78 @@
+"""The status object that portals fetch at the root, in the form of the federated search service.
+
+``data_providers`` is a list of PaNOSC Search API base URLs: portals show the facilities they find
+there, and break where it is missing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from search_api.pages.site import search_site
+from search_api.replies import Call, Reply, json_reply
+
+Json = dict[str, Any]
+
+
+async def status_object(call: Call) -> Reply:
+    """``GET /api/``."""
+    return json_reply(status_json(call))
+
+
+async def root(call: Call) -> Reply:
+    """``GET /``: the search page for whoever prefers HTML, else the status object."""
+    if prefers_html(call.request.headers.get("Accept", "")):
+        return await search_site(call)
+    return json_reply(status_json(call), headers={"Vary": "Accept"})
+
+
+def status_json(call: Call) -> Json:
+    """Real content in the FS form (crosswalks 2.3)."""
+    server = call.server
+    up_s = max(0, int((call.now - server.started_at).total_seconds()))
+    states = server.states.all
+    return {
+        "uptime_seconds": up_s,
+        "uptime": f"{up_s // 3600:02d}:{up_s // 60 % 60:02d}:{up_s % 60:02d}",
+        "api_version": server.version,
+        "docker_image_version": server.settings.docker_image_version,
+        "hosting_facility": server.settings.hosting_facility,
+        "environment": server.settings.environment,
+        "data_providers": list(
+            dict.fromkeys(state.facility.provider for state in states if state.facility.provider)
+        ),
+        "provider_timeout_ms": int(server.settings.deadline_s * 1000),
+        "default_limit": server.settings.default_limit,
+        "maximum_limit": server.settings.max_limit,
+        "filter_invalid_scores": False,
+        "scoring_enabled": True,
+        "logging": {},
+        "facilities": [
+            {
+                "name": state.facility.name,
+                "provider": state.facility.provider,
+                "state": state.state,
+                "records": state.records,
+            }
+            for state in states
+        ],
+    }
+
+
+def prefers_html(accept: str) -> bool:
+    """Whether ``text/html`` is named and ranks at least as high as JSON; ``*/*`` prefers JSON."""
+    ranks = {"text/html": 0.0, "application/xhtml+xml": 0.0, "application/json": 0.0}
+    for part in accept.split(","):
+        media_type, _, options = part.strip().partition(";")
+        rank = 1.0
+        for option in options.split(";"):
+            name, _, value = option.strip().partition("=")
+            if name == "q":
+                try:
+                    rank = float(value)
+                except ValueError:
+                    rank = 0.0
+        if media_type.strip().lower() in ranks:
+            ranks[media_type.strip().lower()] = rank
+    html = max(ranks["text/html"], ranks["application/xhtml+xml"])
+    return html > 0 and html >= ranks["application/json"]
