@@ -145,14 +145,16 @@ class Database:
             cached_statements=256,
         )
         if not self.read_only:
-            # Only takes effect on a file without tables: pages freed later can be given back in
+            # Only take effect on a file without tables. Entities are some 1 kB: with pages of 4 kB
+            # a page of harvested records took 15 % longer. Pages freed later can be given back in
             # small steps, while others write (``index compact``).
+            connection.execute("PRAGMA page_size=8192")
             connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
             connection.execute("PRAGMA journal_mode=WAL")
             # A commit survives the death of the process; a power cut may take the last ones, but
             # never half of one, and the checkpoint goes with its records.
             connection.execute("PRAGMA synchronous=NORMAL")
-            connection.execute("PRAGMA wal_autocheckpoint=4000")
+            connection.execute("PRAGMA wal_autocheckpoint=2000")
             connection.execute("PRAGMA journal_size_limit=67108864")
         else:
             connection.execute("PRAGMA schema_version")

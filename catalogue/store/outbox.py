@@ -224,7 +224,7 @@ class _Distinct(NamedTuple):
 def _distinct_parts(
     connection: sqlite3.Connection, ordinals: Iterable[int]
 ) -> dict[int, list[_Distinct]]:
-    """The distinct parts of each entity, newest first within a source.
+    """The distinct parts of each entity; of equal ones, the record stored last speaks.
 
     The recursion hops from one distinct hash to the next through the index, so that an instrument
     repeated by 100,000 records costs no more than one that is named once.
@@ -250,7 +250,7 @@ def _distinct_parts(
             FROM hops WHERE hash IS NOT NULL
         )
         SELECT p.entity, p.id, p.source, r.harvested_at, p.body
-        FROM newest n CROSS JOIN parts p ON p.id = n.id JOIN records r ON r.id = p.record
+        FROM newest n CROSS JOIN parts p ON p.id = n.id JOIN records r ON r.id = p.id >> 20
         ORDER BY p.id DESC
         """,
         (as_list(sorted(ordinals)),),

@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
-from catalogue.records import PageCommit, PageReport, Run, SourceRecord
+import orjson
+
+from catalogue.records import PageCommit, PageReport, ReadyRecord, Run, SourceRecord
 from catalogue.store import outbox, parts, runs
 from catalogue.store.configuration import SourceRow, source_row
 from catalogue.store.database import Database, micros
 from catalogue.store.forgotten import Forgotten
 from catalogue.store.parts import Part
-from catalogue.store.payloads import Packed, Payloads
+from catalogue.store.payloads import Dictionary, Payloads, newest_dictionary
 from catalogue.store.raw import (
     DELETED,
     LIVE,
@@ -30,34 +32,25 @@ from catalogue.store.raw import (
     is_older,
     known_records,
     older_stamp,
-    payload_hash,
 )
+from catalogue.store.ready import parts_of, payload_hash, ready_record
 from catalogue.store.versions import find_versions, put_versions
-from mappings.context import Mapped
-from mappings.errors import MappingError
 
-
-class Prepared(NamedTuple):
-    """A record that has to be written, ready for it."""
-
-    packed: Packed | None
-    parts: tuple[Part, ...]
-    error: MappingError | None
-    problems: tuple[str, ...]
+AnyRecord: TypeAlias = SourceRecord | ReadyRecord
 
 
 @dataclass(slots=True)
 class Plan:
-    """What a page means for the store, by identifier."""
+    """What a page means for the store."""
 
-    touch: list[tuple[SourceRecord, Known]] = field(default_factory=list)
-    write: list[tuple[SourceRecord, Known | None, bytes]] = field(default_factory=list)
-    delete: list[tuple[SourceRecord, Known | None]] = field(default_factory=list)
+    touch: list[tuple[AnyRecord, Known]] = field(default_factory=list)
+    write: list[tuple[AnyRecord, Known | None]] = field(default_factory=list)
+    delete: list[tuple[AnyRecord, Known | None]] = field(default_factory=list)
     forgotten: int = 0
 
 
 class PageWriter:
-    """Commits pages of one run's source, remembering what it prepared."""
+    """Commits pages of one run's source."""
 
     def __init__(self, database: Database, payloads: Payloads, run: Run) -> None:
         self._database = database
@@ -71,86 +64,67 @@ class PageWriter:
             LeaseLost: another run of the source took over; nothing was written.
         """
         records = newest_by_identifier(page.records)
-        hashes = {
-            name: payload_hash(record.payload)
-            for name, record in records.items()
-            if record.payload is not None
-        }
-        prepared: dict[str, Prepared] = {}
         with self._database.read() as connection:
             source = source_row(connection, self._run.source)
-            forgotten = Forgotten.load(connection)
-            known = known_records(connection, source.id, records)
-            versions = find_versions(connection, source.name)
-            plan = self._plan(source, records, hashes, known, versions, forgotten)
-            self._prepare(connection, source, plan, prepared, forgotten)
+            before = self._look(connection, source, records, find_versions)
+            plan, prepared = self._prepare(connection, source, records, before)
         with self._database.write() as connection:
             runs.require(connection, self._run)
             source = source_row(connection, self._run.source)
-            again = known_records(connection, source.id, records)
-            version = put_versions(connection, source.name)
-            if again != known or version != versions or forgotten.is_stale(connection):
-                forgotten = Forgotten.load(connection)
-                prepared.clear()
-                plan = self._plan(source, records, hashes, again, version, forgotten)
-                self._prepare(connection, source, plan, prepared, forgotten)
-            report = self._apply(connection, source, page, plan, prepared, version)
+            now = self._look(connection, source, records, put_versions)
+            if now != before and (records or now.forgotten):
+                plan, prepared = self._prepare(connection, source, records, now)
+            report = self._apply(connection, source, page, plan, prepared, now.versions)
             runs.add_counts(connection, self._run.number, report)
             runs.save_checkpoint(connection, source.id, self._run.number, page.checkpoint)
         return report
 
-    def _plan(
-        self,
+    @staticmethod
+    def _look(
+        connection: sqlite3.Connection,
         source: SourceRow,
-        records: Mapping[str, SourceRecord],
-        hashes: Mapping[str, bytes],
-        known: Mapping[str, Known],
-        versions: int,
-        forgotten: Forgotten,
-    ) -> Plan:
-        """Tell what is new or changed from what is not."""
-        plan = Plan()
-        for name, record in records.items():
-            held = known.get(name)
-            if forgotten and forgotten.has_record(source.name, name):
-                plan.forgotten += 1
-            elif held is not None and is_older(record, held, self._run.number):
-                plan.touch.append((record, held))
-            elif record.deleted or record.payload is None:
-                if held is not None and held.state == DELETED:
-                    plan.touch.append((record, held))
-                else:
-                    plan.delete.append((record, held))
-            elif (
-                held is not None
-                and held.payload_hash == hashes[name]
-                and held.versions == versions
-                and held.state == LIVE
-                and not held.quarantined
-            ):
-                plan.touch.append((record, held))
-            else:
-                plan.write.append((record, held, hashes[name]))
-        return plan
+        records: Mapping[str, AnyRecord],
+        versions: Callable[[sqlite3.Connection, str], int],
+    ) -> _Held:
+        return _Held(
+            known_records(connection, source.id, records),
+            versions(connection, source.name),
+            Forgotten.load(connection),
+            {
+                form: newest_dictionary(connection, source.id, form)
+                for form in {record.format for record in records.values()}
+            },
+        )
 
     def _prepare(
         self,
         connection: sqlite3.Connection,
         source: SourceRow,
-        plan: Plan,
-        prepared: dict[str, Prepared],
+        records: Mapping[str, AnyRecord],
+        held: _Held,
+    ) -> tuple[Plan, list[ReadyRecord]]:
+        """Tell what is new or changed from what is not, and render what is to be written."""
+        plan = make_plan(source, self._run.number, records, held)
+        prepared = [
+            self._ready(record, source.facility, held.dictionaries[record.format], held.forgotten)
+            for record, _ in plan.write
+        ]
+        return plan, prepared
+
+    def _ready(
+        self,
+        record: AnyRecord,
+        facility: str,
+        dictionary: Dictionary | None,
         forgotten: Forgotten,
-    ) -> None:
-        """Compress and render what the plan writes."""
-        dictionaries: dict[str, int] = {}
-        for record, _, _ in plan.write:
-            if record.format not in dictionaries:
-                dictionaries[record.format] = self._payloads.newest(
-                    connection, source.id, record.format
-                )
-            prepared[record.header.identifier] = prepare(
-                record, source, self._payloads, dictionaries[record.format], forgotten
-            )
+    ) -> ReadyRecord:
+        number = dictionary.number if dictionary else 0
+        if isinstance(record, SourceRecord):
+            record = ready_record(record, facility, self._payloads, dictionary)
+        elif record.payload is not None and (record.packed is None or record.packed[0] != number):
+            # Rendered before this dictionary was trained, or without one.
+            record = replace(record, packed=self._payloads.pack(record.payload, dictionary))
+        return without_forgotten(record, facility, forgotten) if forgotten else record
 
     def _apply(
         self,
@@ -158,7 +132,7 @@ class PageWriter:
         source: SourceRow,
         page: PageCommit,
         plan: Plan,
-        prepared: Mapping[str, Prepared],
+        prepared: Sequence[ReadyRecord],
         versions: int,
     ) -> PageReport:
         stamp = Stamp(self._run.number, micros(page.harvested_at))
@@ -166,50 +140,93 @@ class PageWriter:
         writer.touch(plan.touch)
         writer.put(
             [
-                Row(record, held, digest, prepared[record.header.identifier].packed)
-                for record, held, digest in plan.write
+                Row(record, held, record.payload_hash or b"", record.packed)
+                for record, (_, held) in zip(prepared, plan.write, strict=True)
             ],
             versions,
         )
         gone = writer.delete(plan.delete) | writer.delete_named(page.deleted)
         writer.leave_set(page.left_set)
         news: list[tuple[int, Sequence[Part]]] = []
-        for record, _, _ in plan.write:
-            made = prepared[record.header.identifier]
+        for record in prepared:
             number = writer.numbers[record.header.identifier]
-            if made.error is None:
-                news.append((number, made.parts))
+            if record.rejection is None:
+                news.append((number, record.parts))
                 writer.release(number)
             else:
                 # What cannot be mapped any more keeps what it said last.
-                writer.quarantine(number, made.error)
+                path, reason, _ = record.rejection
+                writer.quarantine(number, path, reason)
         news.extend((number, ()) for number in sorted(gone))
         writer.finish()
         touched = parts.replace(connection, source, news, writer.existing | gone)
         settled = outbox.settle(connection, touched, stamp.now)
         runs.add_problems(connection, stamp.run, problems_of(prepared))
-        new = sum(1 for _, held, _ in plan.write if held is None)
-        same = sum(1 for _, held, digest in plan.write if held is not None and _same(held, digest))
+        new = sum(1 for _, held in plan.write if held is None)
+        changed = sum(
+            1
+            for record, (_, held) in zip(prepared, plan.write, strict=True)
+            if held is not None and held.payload_hash != record.payload_hash
+        )
         return PageReport(
             received=len(page.records),
             new=new,
-            changed=len(plan.write) - new - same,
-            unchanged=len(page.records)
-            - len(plan.write)
-            - len(plan.delete)
-            - plan.forgotten
-            + same,
+            changed=changed,
+            unchanged=len(page.records) - new - changed - len(plan.delete) - plan.forgotten,
             deleted=len(gone),
-            quarantined=sum(1 for item in prepared.values() if item.error is not None),
+            quarantined=sum(1 for record in prepared if record.rejection is not None),
             entities=settled.entities,
             last_change=settled.last_change,
             forgotten=plan.forgotten,
         )
 
 
-def newest_by_identifier(records: Iterable[SourceRecord]) -> dict[str, SourceRecord]:
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """What the store held when a page was looked at."""
+
+    known: Mapping[str, Known]
+    versions: int
+    forgotten: Forgotten
+    dictionaries: Mapping[str, Dictionary | None]
+
+
+def make_plan(source: SourceRow, run: int, records: Mapping[str, AnyRecord], before: _Held) -> Plan:
+    """Tell what is new or changed from what is not."""
+    plan = Plan()
+    for name, record in records.items():
+        held = before.known.get(name)
+        if before.forgotten and before.forgotten.has_record(source.name, name):
+            plan.forgotten += 1
+        elif held is not None and is_older(record, held, run):
+            plan.touch.append((record, held))
+        elif record.deleted or record.payload is None:
+            if held is not None and held.state == DELETED:
+                plan.touch.append((record, held))
+            else:
+                plan.delete.append((record, held))
+        elif (
+            held is not None
+            and held.versions == before.versions
+            and held.state == LIVE
+            and not held.quarantined
+            and held.payload_hash == _hash_of(record)
+        ):
+            plan.touch.append((record, held))
+        else:
+            plan.write.append((record, held))
+    return plan
+
+
+def _hash_of(record: AnyRecord) -> bytes | None:
+    if isinstance(record, ReadyRecord):
+        return record.payload_hash
+    return None if record.payload is None else payload_hash(record.payload)
+
+
+def newest_by_identifier(records: Iterable[AnyRecord]) -> dict[str, AnyRecord]:
     """One record for each identifier: of several in a page the newest counts (fault F12)."""
-    newest: dict[str, SourceRecord] = {}
+    newest: dict[str, AnyRecord] = {}
     for record in records:
         name = record.header.identifier
         held = newest.get(name)
@@ -218,45 +235,25 @@ def newest_by_identifier(records: Iterable[SourceRecord]) -> dict[str, SourceRec
     return newest
 
 
-def prepare(
-    record: SourceRecord,
-    source: SourceRow,
-    payloads: Payloads,
-    dictionary: int,
-    forgotten: Forgotten,
-) -> Prepared:
-    """Make a record ready to be written: compressed payload, parts as JSON."""
-    packed = payloads.pack(record.payload, dictionary) if record.payload is not None else None
-    mapped = record.mapped
-    if isinstance(mapped, MappingError):
-        if forgotten.persons:
-            # Nobody knows who is named in what cannot be read.
-            packed = None
-        return Prepared(packed, (), mapped, ())
-    mapped = mapped or Mapped(())
-    entities: Iterable[Mapping[str, object]] = mapped.entities
-    if forgotten:
-        kept = forgotten.without(mapped.entities)
-        if kept.erased:
-            packed = None
-        entities = kept.entities
-    made = (parts.part_of(entity, source.facility) for entity in entities)
-    problems = tuple(f"{problem.path}: {problem.reason}" for problem in mapped.problems)
-    return Prepared(packed, tuple(part for part in made if part is not None), None, problems)
+def without_forgotten(record: ReadyRecord, facility: str, forgotten: Forgotten) -> ReadyRecord:
+    """A record without what must not come back; then its payload is not kept either (11.1)."""
+    if record.rejection is not None:
+        # Nobody knows who is named in what cannot be read.
+        return replace(record, payload=None, packed=None) if forgotten.persons else record
+    kept = forgotten.without(orjson.loads(part.body) for part in record.parts)
+    if not kept.erased:
+        return record
+    return replace(record, payload=None, packed=None, parts=parts_of(kept.entities, facility))
 
 
-def _same(held: Known, digest: bytes) -> bool:
-    return held.payload_hash == digest and held.state != DELETED
-
-
-def problems_of(prepared: Mapping[str, Prepared]) -> dict[str, list[str]]:
+def problems_of(records: Iterable[ReadyRecord]) -> dict[str, list[str]]:
     """Identifiers by what is wrong with them, without the values, so that equal faults meet."""
     problems: dict[str, list[str]] = defaultdict(list)
-    for identifier, made in prepared.items():
-        if made.error is not None:
-            problems[f"quarantined: {made.error.path}: expected {made.error.expected}"].append(
-                identifier
-            )
-        for problem in made.problems:
-            problems[problem].append(identifier)
+    for record in records:
+        if record.rejection is not None:
+            path, _, expected = record.rejection
+            reason = f"quarantined: {path}: expected {expected}"
+            problems[reason].append(record.header.identifier)
+        for problem in record.problems:
+            problems[problem].append(record.header.identifier)
     return problems

@@ -11,7 +11,7 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from hashlib import blake2b
+from hashlib import sha256
 from typing import Any, NamedTuple
 
 import orjson
@@ -25,6 +25,9 @@ CLASS_NAMES = {number: name for name, number in CLASSES.items()}
 DOCUMENT, DATASET, INSTRUMENT = 1, 2, 3
 DATASETS, INSTRUMENTS = 1, 2
 RELATIONS = {"datasets": DATASETS, "instrument": INSTRUMENTS}
+
+# A part's number is its record's, shifted by this, plus a position: a million parts a record.
+POSITION_BITS = 20
 
 _CLASS_BY_PREFIX = {"document": DOCUMENT, "dataset": DATASET, "instrument": INSTRUMENT}
 
@@ -53,7 +56,7 @@ class Part(NamedTuple):
     body: bytes
     hash: int
     content: bytes
-    derived: bool
+    derived: int
     links: tuple[KeyLink, ...]
     aliases: tuple[str, ...]
 
@@ -76,12 +79,14 @@ class Touched:
 
 
 def content_hash(body: bytes, facilities: Sequence[str]) -> bytes:
-    """The content hash (semantics 1.6) of an entity's sorted JSON without provenance."""
-    digest = blake2b(body, digest_size=16)
-    for facility in facilities:
-        digest.update(b"\0")
-        digest.update(facility.encode())
-    return digest.digest()
+    """The content hash (semantics 1.6) of an entity's sorted JSON without provenance.
+
+    Who holds an entity is asked for in filters, so unlike ``mappings.content_hash`` it counts.
+    """
+    # SHA-256 is done in hardware: 1.9 µs for 1 kB, BLAKE2b 3.2 µs.
+    digest = sha256(body)
+    digest.update("\0".join(facilities).encode())
+    return digest.digest()[:16]
 
 
 def part_of(entity: Mapping[str, Any], facility: str) -> Part | None:
@@ -92,14 +97,14 @@ def part_of(entity: Mapping[str, Any], facility: str) -> Part | None:
     body = orjson.dumps(entity, option=orjson.OPT_SORT_KEYS)
     content = content_hash(body, (facility,))
     return Part(
-        key=entity["key"],
-        entity_class=entity_class,
-        body=body,
-        hash=int.from_bytes(content[:8], "big", signed=True),
-        content=content,
-        derived=bool(entity.get("derived")),
-        links=links_of(entity, entity_class),
-        aliases=aliases_of(entity, facility),
+        entity["key"],
+        entity_class,
+        body,
+        int.from_bytes(content[:8], "big", signed=True),
+        content,
+        1 if entity.get("derived") else 0,
+        links_of(entity, entity_class),
+        aliases_of(entity, facility),
     )
 
 
@@ -107,7 +112,7 @@ def links_of(entity: Mapping[str, Any], entity_class: int) -> tuple[KeyLink, ...
     """The relations that an entity states, whichever side it stands on."""
     key = entity["key"]
     if entity_class == DOCUMENT:
-        return tuple(KeyLink(key, DATASETS, child) for child in entity.get("datasets", ()))
+        return tuple([KeyLink(key, DATASETS, child) for child in entity.get("datasets", ())])
     if entity_class == DATASET:
         links = [KeyLink(parent, DATASETS, key) for parent in entity.get("documents", ())]
         instrument = entity.get("instrumentKey") or (entity.get("instrument") or {}).get("key")
@@ -120,10 +125,16 @@ def links_of(entity: Mapping[str, Any], entity_class: int) -> tuple[KeyLink, ...
 def aliases_of(entity: Mapping[str, Any], facility: str) -> tuple[str, ...]:
     """Keys by which the entity may be asked for, besides its own."""
     key: str = entity["key"]
-    own = key.split(":", 3)[3] if ":local:" in key else key.split(":", 2)[2]
-    named = [entity.get("pid"), entity.get("doi"), *entity.get("alternateIds", ())]
-    others = [name for name in named if name and name != own and name.lower() != own]
-    if not others:
+    pid, doi, alternates = entity.get("pid"), entity.get("doi"), entity.get("alternateIds")
+    others = [
+        name
+        for name in ((pid, doi) if doi != pid else (pid,))
+        # The identifier that the key is made of ends it; this is only to be quick.
+        if name and not key.endswith(":" + name) and not key.endswith(":" + name.lower())
+    ]
+    if alternates:
+        others.extend(alternates)
+    elif not others:
         return ()
     keys = {entity_key(entity["class"], name, facility) for name in others}
     keys.discard(key)
@@ -166,7 +177,7 @@ def replace(
     _touch(connection, source, [(entity, part.hash) for entity, part, _ in added], fresh, touched)
     if gone:
         connection.executemany("DELETE FROM parts WHERE id = ?", [(part.id,) for part in gone])
-    numbers = _insert(connection, source, added)
+    numbers = _insert(connection, source, added, _positions(old, kept))
     _touch_gone(connection, source, gone, touched)
     _settle_fresh(added, numbers, fresh, touched)
     _replace_links(connection, news, old_links, ordinals, fresh, touched)
@@ -187,8 +198,8 @@ def _old_parts(connection: sqlite3.Connection, records: list[int]) -> dict[int, 
         return old
     found = rows(
         connection,
-        "SELECT p.record, p.id, p.entity, p.hash, p.body FROM json_each(?) j"
-        " CROSS JOIN parts p ON p.record = j.value",
+        "SELECT j.value, p.id, p.entity, p.hash, p.body FROM json_each(?) j"
+        " CROSS JOIN parts p ON p.id >= j.value << 20 AND p.id < (j.value + 1) << 20",
         (as_list(records),),
     )
     for record, number, entity, digest, body in found:
@@ -273,22 +284,42 @@ def _touch_gone(
 
 
 def _insert(
-    connection: sqlite3.Connection, source: SourceRow, added: Sequence[tuple[int, Part, int]]
+    connection: sqlite3.Connection,
+    source: SourceRow,
+    added: Sequence[tuple[int, Part, int]],
+    positions: Mapping[int, int],
 ) -> list[int]:
-    """Store parts; their numbers, in order."""
-    if not added:
-        return []
-    # Numbers grow with time, also after deletions, so the newest of equal parts is the highest.
-    before = take(connection, "part", len(added))
-    numbers = list(range(before + 1, before + len(added) + 1))
+    """Store parts; their numbers, in order.
+
+    Args:
+        positions: the first free position of records that keep parts.
+    """
+    numbers = []
+    values = []
+    free: dict[int, int] = {}
+    for entity, part, record in added:
+        position = free.get(record)
+        if position is None:
+            position = positions.get(record, 0)
+        free[record] = position + 1
+        number = (record << POSITION_BITS) + position
+        numbers.append(number)
+        values.append((number, entity, source.id, part.hash, part.body))
     connection.executemany(
-        "INSERT INTO parts (id, entity, source, record, hash, body) VALUES (?, ?, ?, ?, ?, ?)",
-        [
-            (number, entity, source.id, record, part.hash, part.body)
-            for number, (entity, part, record) in zip(numbers, added, strict=True)
-        ],
+        "INSERT INTO parts (id, entity, source, hash, body) VALUES (?, ?, ?, ?, ?)", values
     )
     return numbers
+
+
+def _positions(old: Mapping[int, Sequence[_OldPart]], kept: set[int]) -> dict[int, int]:
+    """The position after the last one kept, by record."""
+    after: dict[int, int] = {}
+    for record, parts in old.items():
+        for part in parts:
+            if part.id in kept:
+                position = part.id - (record << POSITION_BITS)
+                after[record] = max(after.get(record, 0), position + 1)
+    return after
 
 
 def _settle_fresh(

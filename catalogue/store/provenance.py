@@ -91,7 +91,7 @@ def records_of(
         connection,
         "SELECT DISTINCT s.name, s.facility, r.identifier, r.datestamp, r.sets, r.format, r.state,"
         " r.harvested_at, v.body, y.dictionary, y.body FROM entities e"
-        " JOIN parts p ON p.entity = e.ordinal JOIN records r ON r.id = p.record"
+        " JOIN parts p ON p.entity = e.ordinal JOIN records r ON r.id = p.id >> 20"
         " JOIN sources s ON s.id = r.source JOIN versions v ON v.id = r.versions"
         " LEFT JOIN payloads y ON y.record = r.id WHERE e.key = ?"
         " ORDER BY s.name, r.identifier",

@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
-from hashlib import blake2b
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
-from catalogue.records import RecordState, SourceRecord
+from catalogue.records import RecordState
 from catalogue.store.configuration import SourceRow
 from catalogue.store.database import as_list, dump, rows
-from catalogue.store.payloads import Packed
-from mappings.errors import MappingError
+from mappings.context import Header
 
 LIVE, DELETED, LEFT_SET = 1, 2, 3
 STATES: dict[int, RecordState] = {LIVE: "live", DELETED: "deleted", LEFT_SET: "left_set"}
@@ -39,13 +37,25 @@ class Known(NamedTuple):
     last_run: int
 
 
+class Envelope(Protocol):
+    """What a raw record in any form says of itself."""
+
+    @property
+    def header(self) -> Header:
+        """Identifier, datestamp, sets."""
+
+    @property
+    def format(self) -> str:
+        """The name of its crosswalk."""
+
+
 class Row(NamedTuple):
     """A record to be written, with what the store holds of it."""
 
-    record: SourceRecord
+    record: Envelope
     held: Known | None
     payload_hash: bytes
-    packed: Packed | None
+    packed: tuple[int, bytes] | None
 
 
 class Stamp(NamedTuple):
@@ -55,17 +65,12 @@ class Stamp(NamedTuple):
     now: int
 
 
-def payload_hash(payload: bytes) -> bytes:
-    """What tells whether a payload is the one that is stored."""
-    return blake2b(payload, digest_size=16).digest()
-
-
 def older_stamp(one: str | None, other: str | None) -> bool:
     """Whether a datestamp is before another; only those of the same form can be compared."""
     return one is not None and other is not None and len(one) == len(other) and one < other
 
 
-def is_older(record: SourceRecord, held: Known, run: int) -> bool:
+def is_older(record: Envelope, held: Known, run: int) -> bool:
     """A page that comes twice in one run, from a cache, must not bring back what was (fault F12).
     Another run is believed: a facility may have gone back to a backup of its own."""
     return held.last_run == run and older_stamp(record.header.datestamp, held.datestamp)
@@ -104,7 +109,7 @@ class RecordWriter:
         self.numbers: dict[str, int] = {}
         self.existing: set[int] = set()
 
-    def touch(self, seen: Sequence[tuple[SourceRecord, Known]]) -> None:
+    def touch(self, seen: Sequence[tuple[Envelope, Known]]) -> None:
         """Unchanged records: seen by this run; the envelope follows the server."""
         if not seen:
             return
@@ -151,7 +156,7 @@ class RecordWriter:
                     self._was_quarantined.add(number)
             self.numbers[header.identifier] = number
             if body is not None:
-                packed.append((number, body.dictionary, body.body))
+                packed.append((number, *body))
         changed = [row.held.id for row in written if row.held and row.held.payload_hash != row[2]]
         self._keep_history(changed)
         self._connection.executemany(
@@ -169,13 +174,13 @@ class RecordWriter:
         self._drop_payloads([row.held.id for row in written if row.held])
         self._connection.executemany("INSERT INTO payloads VALUES (?, ?, ?)", packed)
 
-    def quarantine(self, number: int, error: MappingError) -> None:
+    def quarantine(self, number: int, path: str, reason: str) -> None:
         """A record that cannot be mapped: why, and since when."""
         self._connection.execute("UPDATE records SET quarantined = 1 WHERE id = ?", (number,))
         self._connection.execute(
             "INSERT INTO quarantine VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (record) DO UPDATE SET"
             " reason = excluded.reason, path = excluded.path, run = excluded.run",
-            (number, str(error), error.path, self._stamp.run, self._stamp.now),
+            (number, reason, path, self._stamp.run, self._stamp.now),
         )
         self._quarantined += number not in self._was_quarantined
 
@@ -185,7 +190,7 @@ class RecordWriter:
             self._released.append((number,))
             self._quarantined -= 1
 
-    def delete(self, tombstones: Sequence[tuple[SourceRecord, Known | None]]) -> set[int]:
+    def delete(self, tombstones: Sequence[tuple[Envelope, Known | None]]) -> set[int]:
         """Deletions that the facility states; the numbers of records that were there."""
         unheard = [
             (
@@ -288,5 +293,5 @@ class RecordWriter:
             )
 
 
-def _sets(record: SourceRecord) -> str | None:
+def _sets(record: Envelope) -> str | None:
     return dump(list(record.header.sets)) if record.header.sets else None

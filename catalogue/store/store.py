@@ -49,8 +49,10 @@ from catalogue.store.leases import Lease
 from catalogue.store.pages import PageWriter
 from catalogue.store.payloads import (
     SAMPLES,
+    Dictionary,
     Payloads,
     PayloadsByThread,
+    newest_dictionary,
     save_dictionary,
     train,
     wants_dictionary,
@@ -314,6 +316,12 @@ class Store:
         """Give up a lease; nothing happens when it was lost already."""
         with self._database.write() as connection:
             leases.release(connection, lease.name, lease.fence)
+
+    def dictionary(self, source: str, form: str) -> Dictionary | None:
+        """What ``ready`` is to compress payloads with, in whichever process."""
+        with self._database.read() as connection:
+            number = configuration.source_row(connection, source).id
+            return newest_dictionary(connection, number, form)
 
     # -- raw records ------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ CREATE TABLE sequences (
     name TEXT PRIMARY KEY,
     last INTEGER NOT NULL
 ) WITHOUT ROWID;
-INSERT INTO sequences VALUES ('change', 0), ('ordinal', 0), ('part', 0);
+INSERT INTO sequences VALUES ('change', 0), ('ordinal', 0);
 
 -- Configuration (semantics 1.1) ---------------------------------------------------------------
 
@@ -153,17 +153,16 @@ CREATE TABLE entities (
     body       BLOB
 );
 
--- What one source record says of one entity.
+-- What one source record says of one entity. id is the record's number * 2^20 + a position, so that
+-- the parts of a record lie together and need no index of their own.
 CREATE TABLE parts (
     id     INTEGER PRIMARY KEY,
     entity INTEGER NOT NULL REFERENCES entities (ordinal),
-    source INTEGER NOT NULL,
-    record INTEGER NOT NULL REFERENCES records (id),
+    source INTEGER NOT NULL REFERENCES sources (id),
     hash   INTEGER NOT NULL,
     body   BLOB NOT NULL
 );
 CREATE INDEX parts_entity ON parts (entity, source, hash);
-CREATE INDEX parts_record ON parts (record);
 
 -- relation: 1 Document datasets Dataset, 2 Dataset instrument Instrument. Asserted by a record.
 CREATE TABLE links (
