@@ -39,12 +39,11 @@ _GREEK = {
 
 # Small words carry no meaning of their own in a question: they are indexed (phrases need them) but
 # not required. The list is short on purpose: "on", "in" and the like never name a sample.
-STOP_WORDS = frozenset(
-    (
-        "a an and are as at be been by can do does for from has have how in into is it its of on "
-        "or that the their there these this to was were what when where which who why will with"
-    ).split()  # noqa: SIM905 - read as a sentence
+_SMALL = (
+    "a an and are as at be been by can do does for from has have how in into is it its of on or "
+    "that the their there these this to was were what when where which who why will with"
 )
+STOP_WORDS = frozenset(_SMALL.split())
 
 _local = threading.local()
 

@@ -56,7 +56,12 @@ from catalogue.query import (
     Text,
 )
 from catalogue.records import Change, StoredEntity
-from catalogue.scoring import best_of_fields, bm25
+from catalogue.scoring import (
+    best_of_fields,
+    bm25,
+    highest_for_levels,
+    highest_for_term,
+)
 from catalogue.text_query import TextPlan, filter_plan, plan_text
 
 
@@ -382,6 +387,21 @@ class Oracle:
                     for clause in score.clauses
                 ]
             )
+        return total
+
+    def best_possible(self, scores: Sequence[Score], entity_class: str) -> float:
+        """More than any entity can score, by which raw scores are divided."""
+        total = 0.0
+        documents = len(self.of_class(entity_class))
+        for score in scores:
+            if isinstance(score, LevelScore):
+                total += highest_for_levels([worth for worth, _ in score.levels])
+                continue
+            frequencies = [
+                (clause.boost, self.frequency(entity_class, clause.field, clause.term))
+                for clause in score.clauses
+            ]
+            total += highest_for_term(documents, frequencies)
         return total
 
     def frequency(self, entity_class: str, field: str, term: str) -> int:

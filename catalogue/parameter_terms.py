@@ -135,6 +135,8 @@ def _points(field: str, head: str, low: int, high: int) -> Plan:
         while first <= last and last & 15 != 15:
             terms.add(f"{head}c{kept}{last:0{kept}x}")
             last -= 1
+        if first > last:
+            break
         first, last, kept = first >> 4, last >> 4, kept - 1
     return either(*parts, Terms(field, frozenset(terms)))
 
@@ -153,6 +155,8 @@ def _cover(head: str, low: int, high: int) -> set[str]:
         while low <= high and high & 15 != 15:
             terms.add(f"{head}i{kept}x{high:0{kept}x}")
             high -= 1
+        if low > high:
+            break
         low, high, kept = low >> 4, high >> 4, kept - 1
     return terms
 

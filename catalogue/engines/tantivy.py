@@ -201,7 +201,9 @@ class TantivyEngine:
                     older += 1
                     continue
                 writer = self._writers[document.entity_class]
-                writer.delete_documents_by_term(ORDINAL, document.ordinal)
+                # By the raw key: deleting by a number finds nothing, as Python's integers become
+                # signed terms (seen with tantivy 0.27; fault F15).
+                writer.delete_documents_by_term("key", document.key)
                 if document.deleted:
                     deleted += 1
                 else:

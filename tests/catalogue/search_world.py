@@ -40,7 +40,7 @@ class Entities:
         self.links: dict[str, list[str]] = {}
         self._change = 0
 
-    def put(self, entity_class: EntityClass, name: str, **fields: Any) -> str:
+    def put(self, entity_class: EntityClass, name: str, /, **fields: Any) -> str:
         """Add or change an entity; whatever contains it gets a new change number, too."""
         key = f"{entity_class.lower()}:doi:10.5072/{name}"
         record: dict[str, Any] = {
@@ -58,10 +58,10 @@ class Entities:
                 self._write(parent, "Document", dict(self.held[parent].record), deleted=False)
         return key
 
-    def document(self, name: str, **fields: Any) -> str:
+    def document(self, name: str, /, **fields: Any) -> str:
         return self.put("Document", name, **fields)
 
-    def dataset(self, name: str, **fields: Any) -> str:
+    def dataset(self, name: str, /, **fields: Any) -> str:
         return self.put("Dataset", name, **fields)
 
     def delete(self, key: str) -> None:
