@@ -12,6 +12,8 @@ import re
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import blake2b
 from importlib.metadata import PackageNotFoundError
@@ -64,6 +66,17 @@ PAGE_POLICY = (
 )
 DATA_POLICY = "default-src 'none'; frame-ancestors 'none'"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_\-]{1,64}")
+
+
+@dataclass(slots=True)
+class Trace:
+    """What is noted while one request is worked on: which operation, milliseconds by step."""
+
+    operation: str = "none"
+    timings: dict[str, float] = field(default_factory=dict)
+
+
+TRACE: ContextVar[Trace] = ContextVar("trace")
 
 Responder = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -119,7 +132,7 @@ def _responder(server: Server, route: Route) -> Responder:
     measured = server.measurements
 
     async def respond(request: web.Request) -> web.StreamResponse:
-        request["operation"] = route.operation
+        TRACE.get().operation = route.operation
         if len(request.raw_path) > server.settings.max_uri_bytes:
             raise UriTooLong(
                 f"The address is longer than {server.settings.max_uri_bytes} bytes; "
@@ -152,7 +165,7 @@ async def _answer(server: Server, route: Route, request: web.Request) -> web.Str
     await server.states.refresh(call.now)
     reply = await route.handler(call)
     call.timings["total"] = (time.perf_counter() - started) * 1000
-    request["timings"] = call.timings
+    TRACE.get().timings = call.timings
     return _response(request, reply, server.settings)
 
 
@@ -190,6 +203,8 @@ async def _outermost(
     """Request id, CORS, security headers, measurements, and errors in one form."""
     server = request.app[SERVER]
     started = time.perf_counter()
+    trace = Trace()
+    TRACE.set(trace)
     given_id = request.headers.get("X-Request-Id", "")
     request_id = given_id if _REQUEST_ID.fullmatch(given_id) else uuid.uuid4().hex
     response: web.StreamResponse
@@ -207,13 +222,12 @@ async def _outermost(
         response = error_response(SearchApiError(f"Something went wrong here ({request_id})."))
     _add_headers(request, response, server.settings, request_id)
     elapsed_s = time.perf_counter() - started
-    timings = request.get("timings", {"total": elapsed_s * 1000})
+    timings = trace.timings or {"total": elapsed_s * 1000}
     response.headers["Server-Timing"] = ", ".join(
         f"{name};dur={duration:.2f}" for name, duration in timings.items()
     )
-    operation = request.get("operation", "none")
-    server.measurements.requests.labels(operation, str(response.status)).inc()
-    server.measurements.seconds.labels(operation).observe(elapsed_s)
+    server.measurements.requests.labels(trace.operation, str(response.status)).inc()
+    server.measurements.seconds.labels(trace.operation).observe(elapsed_s)
     return response
 
 

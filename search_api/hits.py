@@ -28,6 +28,7 @@ Record = Mapping[str, Any]
 MAX_CHILDREN = 200
 """Datasets of a Document that its hit is made from; all of them are behind its own page."""
 MAX_ROWS = 50
+LINK_NAMES = {"landing": "landing page", "None": "link"}
 
 
 async def load_children(
@@ -211,7 +212,8 @@ def services_json(record: Record, facility: Facility | None) -> list[Json]:
     """Links to landing page, download and the services of the facility; http(s) only (I06)."""
     links: list[Json] = []
     for link in elements(record, "links"):
-        _add_link(links, str(link.get("rel") or "landing page"), str(link.get("url") or ""), False)
+        name = LINK_NAMES.get(str(link.get("rel")), str(link.get("rel") or "link"))
+        _add_link(links, name, str(link.get("url") or ""), False)
     doi = doi_of(record)
     values = {"doi": doi, "pid": record.get("pid"), "proposal": record.get("proposal")}
     for service in facility.services if facility else ():

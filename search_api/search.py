@@ -41,6 +41,8 @@ from search_api.technique_conditions import technique_ids
 
 CLASSES: Mapping[str, EntityClass] = {"documents": "Document", "datasets": "Dataset"}
 FACETS = ("facility", "technique", "instrument", "year", "access", "kind", "sample")
+FACET_SIZES = {"facility": 1_000, "technique": 100}
+"""Values counted; techniques come with all the terms above them."""
 KINDS = ("data", "publication", "poster", "software", "collection", "other", "all")
 LEVELS = ("raw", "reduced", "processed")
 FORMATS = ("json", "html", "csv", "jsonl", "bibtex", "ris", "datacite")
@@ -148,7 +150,7 @@ def read_search(
         limit=min(wanted, reading.settings.max_limit),
         # How many hits each facility has is part of every answer.
         facets=tuple(
-            Facet(cast(Any, name), size=1_000 if name == "facility" else 20)
+            Facet(cast(Any, name), size=FACET_SIZES.get(name, 20))
             for name in dict.fromkeys((*facets, "facility"))
         ),
         cursor=cursor,

@@ -29,6 +29,7 @@ Pairs = Sequence[tuple[str, str]]
 FOLDER = Path(__file__).parent
 PAGE_SIZE = 10
 REACH = 10_000
+TECHNIQUES = 15
 STATIC = {
     "style.css": "text/css; charset=utf-8",
     "docs.js": "text/javascript; charset=utf-8",
@@ -59,11 +60,10 @@ EXAMPLES = (
 
 @functools.cache
 def environment() -> jinja2.Environment:
-    """Templates with escaping always on; unknown names are errors, not blanks."""
+    """Templates with escaping always on; fields that a record lacks are blank."""
     made = jinja2.Environment(
         loader=jinja2.FileSystemLoader(FOLDER),
         autoescape=True,
-        undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -194,7 +194,8 @@ def _facets(pairs: Pairs, answer: Json) -> list[Json]:
     facets = []
     for name, title in FACETS.items():
         entries = []
-        for one in answer["facets"].get(name, ()):
+        counts = answer["facets"].get(name, ())
+        for one in telling(counts) if name == "technique" else counts:
             pair = (name, one["id"])
             chosen = pair in pairs
             if chosen:
@@ -212,6 +213,18 @@ def _facets(pairs: Pairs, answer: Json) -> list[Json]:
         if entries:
             facets.append({"name": name, "title": title, "entries": entries})
     return facets
+
+
+def telling(counts: Sequence[Json]) -> list[Json]:
+    """The technique counts that tell something: of a term and one below it with the same count,
+    the one below; "photon and neutron technique" of everything tells nothing."""
+    panet = load_panet()
+    kept = []
+    for one in counts:
+        below = panet.descendants(one["id"]) - {one["id"]}
+        if not any(other["id"] in below and other["count"] == one["count"] for other in counts):
+            kept.append(one)
+    return [one for one in kept if panet.ancestors(one["id"]) != {one["id"]}][:TECHNIQUES]
 
 
 def _pages(pairs: Pairs, skip: int, total: int) -> Mapping[str, str | None]:

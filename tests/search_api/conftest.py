@@ -42,7 +42,7 @@ Payloads = Iterable[tuple[str, Any]]
 Keep = Callable[[Catalogue, Facility, Source, Payloads], Awaitable[None]]
 
 
-async def keep(
+async def keep_payloads(
     catalogue: Catalogue, facility: Facility, source: Source, payloads: Payloads
 ) -> None:
     """Put payloads (format, JSON or XML) through the crosswalks into the store, and index them."""
@@ -61,6 +61,12 @@ async def keep(
     store.commit_page(run, PageCommit(records, None, NOW))
     store.finish_run(run, "ok", "end_of_list", NOW)
     await catalogue.indexer.index_once()
+
+
+@pytest.fixture
+def keep() -> Keep:
+    """Puts what facilities send through the crosswalks into the store, and indexes it."""
+    return keep_payloads
 
 
 @pytest.fixture
