@@ -16,7 +16,8 @@ from mappings.formats import (
     openaire,
     panosc_json,
     panosc_xml,
-    scicat,
+    scicat_dataset,
+    scicat_published,
     xml,
 )
 from mappings.formats.rules import Rules
@@ -36,8 +37,8 @@ JSON_FORMATS: Mapping[str, tuple[JsonCrosswalk, Rules]] = {
     "panosc-dataset": (panosc_json.crosswalk_dataset, panosc_json.DATASET),
     "panosc-instrument": (panosc_json.crosswalk_instrument, panosc_json.INSTRUMENT),
     "panosc-technique": (panosc_json.crosswalk_technique, panosc_json.TECHNIQUE),
-    "scicat-publisheddata": (scicat.crosswalk_published_data, scicat.PUBLISHED_DATA),
-    "scicat-dataset": (scicat.crosswalk_dataset, scicat.DATASET),
+    "scicat-publisheddata": (scicat_published.crosswalk, scicat_published.RULES),
+    "scicat-dataset": (scicat_dataset.crosswalk, scicat_dataset.RULES),
 }
 FORMATS: tuple[str, ...] = (*XML_FORMATS, *JSON_FORMATS)
 

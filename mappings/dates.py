@@ -58,9 +58,10 @@ class Span:
     end: Moment | None
 
 
+@lru_cache(maxsize=16384)
 def instant_text(seconds: int) -> str:
     """Seconds since 1970 as ``2017-11-07T23:00:00Z``."""
-    return (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f"{(_EPOCH + timedelta(seconds=seconds)).isoformat()[:19]}Z"
 
 
 def instant(text: str) -> datetime:
@@ -70,7 +71,7 @@ def instant(text: str) -> datetime:
 
 @lru_cache(maxsize=64)
 def zone(name: str) -> ZoneInfo:
-    """The time zone of an IANA name; ``KeyError``, ``ValueError`` or ``OSError`` when there is none."""
+    """The time zone of an IANA name; ``KeyError``, ``ValueError``, ``OSError``: there is none."""
     return ZoneInfo(name)
 
 
@@ -129,11 +130,13 @@ def _instant_moment(text: str, time_zone: str) -> Moment | None:
         year = when.year
     elif offset:
         year = when.year  # written with an offset: the facility's own calendar
+    elif not (when.day in (1, 31) and when.month in (1, 12)):
+        year = when.year
     else:
         year = when.astimezone(here).year
     utc = when.astimezone(UTC)
     seconds = (utc - _EPOCH) // _SECOND
-    shown = utc.strftime("%Y-%m-%dT%H:%M:%S")
+    shown = utc.isoformat()[:19]
     if "." in text[19:21]:
         shown = f"{shown}.{utc.microsecond // 1000:03d}"
     return Moment(f"{shown}Z", "instant", seconds, seconds, year)
@@ -191,7 +194,7 @@ class Experiment:
 
 
 def experiment(start: Moment | None, end: Moment | None) -> Experiment | None:
-    """The experiment's interval from its start and end (semantics 3.1); one of them may be missing.
+    """The experiment's interval from its start and end (semantics 3.1); one may be missing.
 
     An end before the start is a mistake of the source: then only the start counts.
     """

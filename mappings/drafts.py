@@ -14,7 +14,7 @@ from typing import Any
 from mappings.context import Context, Entity, Header, Mapped, Problem, Unmapped
 from mappings.dates import Moment, experiment, moment
 from mappings.errors import MappingError
-from mappings.identifiers import entity_key, identify
+from mappings.identifiers import GLOBAL_SCHEMES, entity_key, identify
 from mappings.people import without_repeats as people_without_repeats
 from mappings.rights import Evidence, decide, evidence
 from mappings.schema import validated
@@ -72,7 +72,8 @@ class Draft:
     pid: str | None = None
     doi: str | None = None
     title: str | None = None
-    summary: str | None = None
+    summaries: list[str] = field(default_factory=list)
+    descriptions: list[str] = field(default_factory=list)
     type: str | None = None
     kind: str = "data"
     is_public: bool | None = None
@@ -97,6 +98,7 @@ class Draft:
     data_level: str | None = None
     instruments: list[dict[str, str]] = field(default_factory=list)
     datasets: list[str] = field(default_factory=list)
+    has_datasets: bool = False
     always_dataset: bool = False
 
     def moment(self, path: str, text: str) -> Moment | None:
@@ -118,18 +120,17 @@ class Draft:
         """Note an end of embargo as evidence (semantics 2.5: a bare date opens at its end)."""
         self.evidence.append(evidence("embargo_until", path, text, found.opens))
 
-    def identifier(self, text: str) -> str | None:
-        """Take the record's identifier as pid, and as DOI where it is one."""
+    def identifier(self, text: str) -> None:
+        """Take an identifier of the record: as pid, as DOI where it is one, else as alternate."""
         found = identify(text)
-        if found.scheme == "doi":
-            if self.doi is None:
-                self.doi = found.display
-                self.pid = found.display
-                return None
+        if found.scheme == "doi" and self.doi is None:
+            if self.pid is not None:
+                self.alternate.append(self.pid)
+            self.doi = self.pid = found.display
         elif self.pid is None:
             self.pid = found.display
-            return None
-        return found.display
+        elif found.display != self.pid:
+            self.alternate.append(found.display)
 
 
 def interval_fields(start: Moment | None, end: Moment | None) -> dict[str, Any]:
@@ -189,11 +190,12 @@ def entities(draft: Draft) -> Mapped:
     instruments = _instruments(draft)
     dataset = _derived_dataset(draft, document, instruments)
     made = [document]
+    children = draft.datasets + _parts(draft)
     if dataset is not None:
         made.append(dataset)
-        draft.datasets.append(dataset["key"])
-    if draft.datasets:
-        document["datasets"] = draft.datasets
+        children.insert(0, dataset["key"])
+    if children:
+        document["datasets"] = list(dict.fromkeys(children))
     if instruments:
         document["instrumentNames"] = _once([found["name"] for found in instruments])
         made += _instrument_entities(instruments, context)
@@ -208,8 +210,8 @@ def _describe(document: Entity, draft: Draft) -> None:
         document["type"] = draft.type
     if draft.title is not None:
         document["title"] = draft.title
-    if draft.summary is not None:
-        document["summary"] = draft.summary
+    if draft.summaries:
+        document["summary"] = " ".join(dict.fromkeys(draft.summaries))
     if draft.is_public is not None:
         document["isPublic"] = draft.is_public
     if draft.start is not None:
@@ -228,9 +230,9 @@ def _describe(document: Entity, draft: Draft) -> None:
     if draft.members:
         document["members"] = people_without_repeats(draft.members)
     if draft.related:
-        document["related"] = draft.related
+        document["related"] = _each_once(draft.related)
     if draft.links:
-        document["links"] = draft.links
+        document["links"] = _each_once(draft.links)
     if draft.alternate:
         document["alternateIds"] = _once(draft.alternate)
     if draft.proposal is not None:
@@ -250,7 +252,7 @@ def _derived_dataset(
         or draft.data_level is not None
         or instruments
     )
-    if not (draft.always_dataset or (holds and draft.kind == "data")) or draft.datasets:
+    if not (draft.always_dataset or (holds and draft.kind == "data")) or draft.has_datasets:
         return None
     context = draft.context
     pid = document["pid"]
@@ -261,7 +263,7 @@ def _derived_dataset(
         "kind": draft.kind,
         "facility": context.facility,
         "derived": True,
-        "documents": [document["key"]],
+        "documents": [document["key"], *_parents(draft)],
         "access": document["access"],
     }
     for name in ("doi", "title", "isPublic", "years", "startSeconds", "endSeconds"):
@@ -291,6 +293,29 @@ def _derived_dataset(
     return dataset
 
 
+_HAS_PART = frozenset({"haspart", "hasversion", "collects", "hasmember"})
+_IS_PART = frozenset({"ispartof", "isversionof", "iscollectedin", "ismemberof"})
+
+
+def _parts(draft: Draft) -> list[str]:
+    """Keys of the Datasets that a record calls its parts or versions (a collection's contents)."""
+    return _tied(draft, _HAS_PART, "Dataset")
+
+
+def _parents(draft: Draft) -> list[str]:
+    """Keys of the Documents of which a record calls itself a part or version."""
+    return _tied(draft, _IS_PART, "Document")
+
+
+def _tied(draft: Draft, relations: frozenset[str], entity_class: str) -> list[str]:
+    return [
+        entity_key(entity_class, other["identifier"], draft.context.facility)
+        for other in draft.related
+        if other["relation"].lower() in relations
+        and identify(other["identifier"]).scheme in GLOBAL_SCHEMES
+    ]
+
+
 def _instruments(draft: Draft) -> list[dict[str, str]]:
     """Instruments that a flat record names, each once; with a pid they are entities."""
     kept: dict[str, dict[str, str]] = {}
@@ -302,7 +327,7 @@ def _instruments(draft: Draft) -> list[dict[str, str]]:
         name = whole["name"].casefold()
         if name not in kept or ("pid" in whole and "pid" not in kept[name]):
             kept[name] = whole
-    return list(kept.values())
+    return sorted(kept.values(), key=lambda found: "pid" not in found)
 
 
 def _instrument_entities(instruments: list[dict[str, str]], context: Context) -> list[Entity]:
@@ -317,6 +342,13 @@ def _instrument_entities(instruments: list[dict[str, str]], context: Context) ->
         for found in instruments
         if "key" in found
     ]
+
+
+def _each_once(items: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Each object once, in order."""
+    if len(items) < 2:
+        return items
+    return list({tuple(item.items()): item for item in items}.values())
 
 
 def _once(words: list[str]) -> list[str]:

@@ -32,6 +32,7 @@ class Identifier:
 
 
 _DOI = re.compile(r"10\.[0-9]{2,9}(?:\.[0-9]{1,9}){0,8}/\S+")
+_PLAIN_DOI = re.compile(r"10\.[0-9]{4,9}/[A-Za-z0-9._/-]*[A-Za-z0-9]")
 _DOI_PREFIXES = (
     "https://doi.org/", "http://doi.org/", "https://dx.doi.org/", "http://dx.doi.org/",
     "https://www.doi.org/", "http://www.doi.org/", "doi.org/", "dx.doi.org/", "www.doi.org/",
@@ -63,6 +64,10 @@ def doi(text: str) -> str | None:
 
     Resolver, ``doi:`` and percent-encoding are taken off; so are blanks and trailing punctuation.
     """
+    if _PLAIN_DOI.fullmatch(text):
+        return text
+    if len(text) > LONGEST:
+        return None
     rest = text.strip()
     encoded = False
     while (stripped := _without_prefix(rest, _DOI_PREFIXES)) is not None:
@@ -79,6 +84,8 @@ def doi(text: str) -> str | None:
 @lru_cache(maxsize=16384)
 def handle(text: str) -> str | None:
     """The Handle in ``text`` in display case; a DOI is none (prefix ``10.`` decides)."""
+    if len(text) > LONGEST:
+        return None
     rest, marked = text.strip(), False
     while (stripped := _without_prefix(rest, _HANDLE_PREFIXES)) is not None:
         rest, marked = stripped, True
@@ -92,6 +99,8 @@ def handle(text: str) -> str | None:
 
 def igsn(text: str) -> str | None:
     """The IGSN in ``text``, upper case as registered; only where it says that it is one."""
+    if len(text) > LONGEST:
+        return None
     rest = _without_prefix(text.strip(), _IGSN_PREFIXES)
     if rest is None:
         return None
@@ -147,13 +156,23 @@ def web_link(text: str) -> str | None:
     return rest if len(rest.split("/", 3)[2]) > 0 else None
 
 
-@lru_cache(maxsize=65536)
+LONGEST = 2000
+"""No identifier is longer; longer texts are not looked at."""
+
+
 def identify(text: str) -> Identifier:
     """What kind of identifier a text is, with the form for comparing and the one to show.
 
     Canonical forms are idempotent: ``identify(i.canonical)`` has the same canonical form for
-    DOIs and Handles, and ``identify(f"{i.scheme}:{i.canonical}")`` for all.
+    DOIs and Handles.
     """
+    if len(text) > LONGEST:
+        return Identifier("local", text.strip(), text.strip())
+    return _identify(text)
+
+
+@lru_cache(maxsize=65536)
+def _identify(text: str) -> Identifier:
     trimmed = text.strip()
     if (found := doi(trimmed)) is not None:
         return Identifier("doi", found.lower(), found)
@@ -215,3 +234,11 @@ def doi_inside(text: str) -> str | None:
     """The first DOI inside a citation or sentence, in display case."""
     found = _DOI_IN_TEXT.search(text)
     return doi(found.group(0)) if found else None
+
+
+def undoubled(pid: str) -> str:
+    """``20.500.12269/A/B1`` from ``20.500.12269/20.500.12269/A/B1``, as SciCat once wrote pids."""
+    prefix, slash, rest = pid.partition("/")
+    while slash and prefix and rest.startswith(f"{prefix}/") and rest != f"{prefix}/":
+        pid, rest = rest, rest[len(prefix) + 1 :]
+    return pid

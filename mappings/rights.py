@@ -99,7 +99,8 @@ _SPDX_NAMES = {
         "CC0-1.0", "CC-BY-1.0", "CC-BY-2.0", "CC-BY-2.5", "CC-BY-3.0", "CC-BY-4.0", "CC-BY-SA-3.0",
         "CC-BY-SA-4.0", "CC-BY-NC-3.0", "CC-BY-NC-4.0", "CC-BY-ND-4.0", "CC-BY-NC-SA-4.0",
         "CC-BY-NC-ND-4.0", "ODbL-1.0", "ODC-By-1.0", "PDDL-1.0", "Apache-2.0", "MIT",
-        "BSD-2-Clause", "BSD-3-Clause", "GPL-2.0-only", "GPL-2.0-or-later", "GPL-3.0-only", "GPL-3.0-or-later",
+        "BSD-2-Clause",
+        "BSD-3-Clause", "GPL-2.0-only", "GPL-2.0-or-later", "GPL-3.0-only", "GPL-3.0-or-later",
         "LGPL-3.0-only", "LGPL-3.0-or-later", "MPL-2.0", "EUPL-1.2", "AGPL-3.0-only", "ISC",
         "AGPL-3.0-or-later", "CERN-OHL-S-2.0", "CERN-OHL-W-2.0", "CERN-OHL-P-2.0",
     )
@@ -175,67 +176,70 @@ def decide(pieces: Sequence[Evidence]) -> dict[str, Any]:
         the opening date; ``evidence``, each piece once, in a fixed order.
     """
     pieces = _once(pieces)
-    by_word: dict[str, list[Evidence]] = {}
-    for piece in pieces:
-        by_word.setdefault(piece["says"], []).append(piece)
-    block: dict[str, Any] = {}
-    if "metadata_only" in by_word:
+    says = {piece["says"] for piece in pieces}
+    block: dict[str, Any] = {"evidence": pieces}
+    if "metadata_only" in says:
         block["restriction"] = "metadata_only"
-    years = by_word.get("published", []) + by_word.get("published_later", [])
-    year = _latest(years, "at")
-    embargo = _latest(by_word.get("embargo_until", ()), "at")
-    if embargo is None and "embargoed" in by_word:
-        embargo = _latest(years, "until")
-    elif embargo is None and "open" not in by_word and "lists_only_open" not in by_word:
+    embargo = _latest(pieces, _EMBARGO, "at")
+    year = _latest(pieces, _YEARS, "at")
+    if embargo is None and "embargoed" in says:
+        embargo = _latest(pieces, _YEARS, "until")
+    elif embargo is None and "open" not in says and "lists_only_open" not in says:
         # A year later than the experiment is the end of an embargo (ESRF's records of 2028). Any
         # year says at least that nothing was out before it began; of this year one cannot tell.
-        embargo = _latest(by_word.get("published_later", ()), "until") or year
-    if "restricted" in by_word and "restriction" not in block and embargo is None:
+        embargo = _latest(pieces, _LATER_YEAR, "until") or year
+    if "restricted" in says and "restriction" not in block and embargo is None:
         block["restriction"] = "restricted"
     if embargo is not None:
         block["embargoUntil"] = embargo
     if "restriction" not in block:
-        opens = _opening(by_word, embargo, year)
+        opened = _latest(pieces, _OPENED, "at")
+        opens = _opening(says, embargo, opened or year)
         if opens is not None:
             block["openFrom"] = opens
-            opened = _latest(by_word.get("opened", ()), "at")
             if opened is not None and opened[:-1] <= opens[:-1]:
                 block["openSince"] = opened
-    block["evidence"] = pieces
     return block
 
 
-def _opening(
-    by_word: Mapping[str, list[Evidence]], embargo: str | None, year: str | None
-) -> str | None:
+_EMBARGO = frozenset({"embargo_until"})
+_YEARS = frozenset({"published", "published_later"})
+_LATER_YEAR = frozenset({"published_later"})
+_OPENED = frozenset({"opened"})
+
+
+def _opening(says: set[str], embargo: str | None, otherwise: str | None) -> str | None:
     """The earliest instant from which the record is open, if the evidence allows one."""
     if embargo is not None:
-        if "releases_automatically" in by_word:
+        if "releases_automatically" in says:
             return embargo
-        if "restricted" in by_word:
+        if "restricted" in says:
             return None  # "not public" and an end of embargo: the end is expected, not confirmed
-        if "lists_only_open" in by_word:
-            return embargo
-        if "open" in by_word and "embargoed" not in by_word:
+        if "lists_only_open" in says or ("open" in says and "embargoed" not in says):
             return embargo
         return None
-    if "embargoed" in by_word:
+    if "embargoed" in says:
         return None
-    if "open" in by_word or "lists_only_open" in by_word:
-        return _latest(by_word.get("opened", ()), "at") or year or ALWAYS
+    if "open" in says or "lists_only_open" in says:
+        return otherwise or ALWAYS
     return None
 
 
-def _latest(pieces: Iterable[Evidence], name: str) -> str | None:
+def _latest(pieces: Iterable[Evidence], says: frozenset[str], name: str) -> str | None:
     """The latest instant among pieces; without their "Z", ISO texts sort as instants do."""
-    found = [piece[name] for piece in pieces if name in piece]
-    return max(found, key=lambda text: text[:-1]) if found else None
+    latest = None
+    for piece in pieces:
+        if piece["says"] in says and name in piece:
+            found = piece[name]
+            if latest is None or found[:-1] > latest[:-1]:
+                latest = found
+    return latest
 
 
 def _once(pieces: Sequence[Evidence]) -> list[Evidence]:
     if len(pieces) < 2:
         return list(pieces)
-    seen: dict[tuple[str, ...], Evidence] = {}
+    seen: dict[tuple[str, str, str], Evidence] = {}
     for piece in pieces:
         seen.setdefault((piece["says"], piece["path"], piece["value"]), piece)
     return [seen[identity] for identity in sorted(seen)]
@@ -247,21 +251,23 @@ def _once(pieces: Sequence[Evidence]) -> list[Evidence]:
 def access_at(access: Mapping[str, Any], when: datetime) -> AccessState:
     """The state of a record at an instant, with the reason in words (semantics 2.1).
 
+    Between ``openFrom`` and ``embargoUntil`` the answer does not change.
+
     Args:
         access: an access block as ``decide`` makes it.
         when: aware.
     """
-    says = {piece["says"] for piece in access.get("evidence", ())}
     restriction = access.get("restriction")
-    opens, until = access.get("openFrom"), access.get("embargoUntil")
     if restriction == "metadata_only":
         return AccessState("metadata_only", "the facility offers the metadata only")
     if restriction == "restricted":
         return AccessState("restricted", "the facility says that access is restricted")
+    says = {piece["says"] for piece in access.get("evidence", ())}
+    opens, until = access.get("openFrom"), access.get("embargoUntil")
     if opens is not None and instant(opens) <= when:
         return AccessState("open", _open_reason(access, says), None if opens == ALWAYS else opens)
     if until is not None and instant(until) > when:
-        return AccessState("embargoed", f"embargo until {_day(until)}", opens, until)
+        return AccessState("embargoed", _embargo_reason(access, says, until), opens, until)
     if opens is not None:
         return AccessState("embargoed", f"opens on {_day(opens)}", opens, opens)
     return AccessState("unknown", _unknown_reason(access, says))
@@ -276,16 +282,22 @@ def _open_reason(access: Mapping[str, Any], says: set[str]) -> str:
     else:
         reason = "this facility releases data when the embargo ends"
     if until is not None:
-        reason += f"; the embargo ended on {_embargo_as_sent(access) or _day(until)}"
+        reason += f"; the embargo ended on {_as_sent(access, until)}"
     if "openSince" in access:
         reason += f"; open since {_day(access['openSince'])}"
     return reason
 
 
+def _embargo_reason(access: Mapping[str, Any], says: set[str], until: str) -> str:
+    if "embargo_until" in says:
+        return f"embargo until {_as_sent(access, until)}"
+    return f"embargo until {_day(until)}, by the year of publication"
+
+
 def _unknown_reason(access: Mapping[str, Any], says: set[str]) -> str:
     until = access.get("embargoUntil")
-    if until is not None:
-        ended = _embargo_as_sent(access) or _day(until)
+    if until is not None and says & {"embargo_until", "embargoed", "published_later"}:
+        ended = _as_sent(access, until)
         return f"the embargo ended on {ended}, but nobody confirmed that the data are open"
     if "embargoed" in says:
         return "an embargo without a date"
@@ -296,15 +308,18 @@ def _unknown_reason(access: Mapping[str, Any], says: set[str]) -> str:
     return "the facility says nothing about access"
 
 
-def _embargo_as_sent(access: Mapping[str, Any]) -> str | None:
-    """The end of the embargo in local time: the day as the facility wrote it."""
+def _as_sent(access: Mapping[str, Any], until: str) -> str:
+    """The end of an embargo as the facility wrote it: its own day, not that of UTC."""
     for piece in access.get("evidence", ()):
-        if piece.get("at") == access.get("embargoUntil") and "at" in piece:
-            day = str(piece["value"])[:10]
-            if len(day) == 10 and day[4] == day[7] == "-":
-                return f"{day} (local time)" if len(str(piece["value"])) > 10 else day
-    return None
+        if piece.get("at") == until and piece["says"] == "embargo_until":
+            sent = str(piece["value"])
+            if len(sent) == 10:
+                return f"{sent} (end of the day)"
+            if sent[10:11] in ("T", " ") and not sent.endswith(("Z", "z")):
+                return f"{sent[:10]} (local time)"
+    return _day(until)
 
 
 def _day(text: str) -> str:
+    """An instant in words: its day when it is midnight of UTC."""
     return text[:10] if text.endswith("T00:00:00Z") else text

@@ -14,8 +14,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 from pydantic_core import ValidationError
 
+from mappings.checks import compiled
 from mappings.context import Entity
 from mappings.errors import MappingError
+from mappings.text import clip
 
 SCHEMA_VERSION = "1"
 
@@ -270,7 +272,7 @@ MODELS: dict[str, type[Record]] = {
     "Dataset": Dataset,
     "Instrument": Instrument,
 }
-_CHECKS = {name: model.__pydantic_validator__.validate_python for name, model in MODELS.items()}
+_QUICK = {name: compiled(model) for name, model in MODELS.items()}
 
 
 def validated(entity: Entity) -> Entity:
@@ -279,15 +281,18 @@ def validated(entity: Entity) -> Entity:
     Raises:
         MappingError: naming path, value and what was expected.
     """
-    check = _CHECKS.get(entity.get("class", ""))
-    if check is None:
-        raise MappingError("class", entity.get("class"), "Document, Dataset or Instrument")
+    name = entity.get("class", "")
+    quick = _QUICK.get(name)
+    if quick is None:
+        raise MappingError("class", name, "Document, Dataset or Instrument")
+    if quick(entity):
+        return entity
     try:
-        check(entity)
+        MODELS[name].model_validate(entity)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
         where = ".".join(str(step) for step in first["loc"])
-        raise MappingError(f"{entity['class']}.{where}", first["input"], first["msg"]) from error
+        raise MappingError(f"{name}.{where}", clip(first["input"]), first["msg"]) from error
     return entity
 
 

@@ -16,6 +16,7 @@ from mappings.text import known, split_outside_brackets
 
 Tag = dict[str, Any]
 
+_LONGEST_LABEL = 300
 _LABEL_AGAINST_ID = 0.6
 """Confidence where label and id name unrelated techniques and the label is followed."""
 
@@ -32,7 +33,7 @@ def _tags(label: str | None, identifier: str | None, probes: tuple[str, ...]) ->
         return (_tag_of_id(label, identifier, short, probes),)
     if label is None:
         return ()
-    links = link(label, probes)
+    links = link(label, probes) if len(label) <= _LONGEST_LABEL else ()
     if not links:
         return ({"name": label, **({"pid": identifier} if identifier else {})},)
     several = len(links) > 1
@@ -69,7 +70,7 @@ def _tag_of_id(
     term = panet.term(short)
     pid = identifier or canonical_iri(short)
     name = label if label is not None and find_id(label) is None else term.label
-    if name != term.label:
+    if name != term.label and len(name) <= _LONGEST_LABEL:
         links = link(name, probes)
         others = {found.id for found in links}
         related = panet.ancestors(short, official=True) | panet.descendants(short, official=True)

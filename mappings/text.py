@@ -62,10 +62,9 @@ def clean(text: str) -> str:
         text = _without_tags(text)
     if "&" in text:
         text = unescape(text)
+    text = _INVISIBLE.sub("", text)
     if not text.isascii():
-        text = unicodedata.normalize("NFC", _INVISIBLE.sub("", text))
-    elif not text.isprintable():
-        text = _INVISIBLE.sub("", text)
+        text = unicodedata.normalize("NFC", text)
     return " ".join(text.split())
 
 
@@ -73,12 +72,20 @@ def known(text: object) -> str | None:
     """``clean(text)``, or ``None`` when it is no text, empty or a word for "nothing here"."""
     if not isinstance(text, str):
         return None
-    cleaned = clean(text)
-    if not cleaned:
+    # Written out for speed: this runs for every element and attribute of every record.
+    if not (
+        text.isprintable()
+        and "  " not in text
+        and "<" not in text
+        and "&" not in text
+        and text[:1] != " "
+        and text[-1:] != " "
+        and (text.isascii() or unicodedata.is_normalized("NFC", text))
+    ):
+        text = clean(text)
+    if len(text) <= _LONGEST_ABSENT and (not text or text.lower() in ABSENT_WORDS):
         return None
-    if len(cleaned) <= _LONGEST_ABSENT and cleaned.lower() in ABSENT_WORDS:
-        return None
-    return cleaned
+    return text
 
 
 def _without_tags(text: str) -> str:
@@ -166,30 +173,41 @@ def split_outside_brackets(text: str, separators: str) -> list[str]:
     return [piece.strip() for piece in pieces if piece.strip()]
 
 
-# A comma inside a chemical name: after a locant ("2,5-", "N,N-", "2,2'-") with no blank behind.
-_SEPARATING_COMMA = re.compile(r"(?<![0-9'′])(?<!\b[A-Zα-ω]),|,(?=\s)")
+# Commas of a chemical name stand between locants: "2,5-", "N,N-", "2,2'-".
+_LOCANT_COMMA = re.compile(
+    r"\b(?:[0-9]{1,2}|[A-Zα-ω])['′]{0,2},(?=(?:[0-9]{1,2}|[A-Zα-ω])['′]{0,2}[,-])"
+)
+_DECIMAL_COMMA = re.compile(r"[0-9],(?=[0-9])")
 
 
-def split_samples(text: str) -> list[str]:
-    """Names in a comma list of samples; commas of chemical names and in brackets do not cut.
+def split_list(text: str, *, decimals: bool = False) -> list[str]:
+    """Cut at commas and semicolons, but not in brackets or between the locants of a chemical name.
 
-    ``No Sample`` and its like are dropped.
+    Args:
+        text: the list.
+        decimals: whether commas between digits belong to a number ("33,5 %").
     """
-    names: list[str] = []
-    depth, start, position = 0, 0, 0
-    cuts = {found.start() for found in _SEPARATING_COMMA.finditer(text)}
+    whole = {found.end() - 1 for found in _LOCANT_COMMA.finditer(text)}
+    if decimals:
+        whole.update(found.end() - 1 for found in _DECIMAL_COMMA.finditer(text))
     balanced = sum(map(text.count, _OPENING)) == sum(map(text.count, _CLOSING))
+    pieces: list[str] = []
+    depth, start = 0, 0
     for position, letter in enumerate(text):
         if letter in _OPENING:
             depth += 1
         elif letter in _CLOSING:
             depth = max(0, depth - 1)
-        elif letter == ";" or (letter == "," and position in cuts):
-            if depth == 0 or not balanced:
-                names.append(text[start:position])
-                start = position + 1
-    names.append(text[start:])
-    return [name for raw in names if (name := raw.strip()) and not is_no_sample(name)]
+        elif letter in ",;" and position not in whole and (depth == 0 or not balanced):
+            pieces.append(text[start:position])
+            start = position + 1
+    pieces.append(text[start:])
+    return [trimmed for piece in pieces if (trimmed := piece.strip())]
+
+
+def split_samples(text: str) -> list[str]:
+    """Names in a comma list of samples; ``No Sample`` and its like are dropped."""
+    return [name for name in split_list(text, decimals=True) if not is_no_sample(name)]
 
 
 @lru_cache(maxsize=4096)
@@ -210,7 +228,7 @@ def split_keywords(text: str, separator: str | None = None) -> list[str]:
     elif ";" in text:
         pieces = split_outside_brackets(text, ";")
     elif "," in text:
-        pieces = split_samples(text)
+        pieces = split_list(text)
     else:
         pieces = [text]
     return [word for piece in pieces if len(word := piece.strip()) >= 2]

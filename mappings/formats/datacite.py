@@ -7,11 +7,14 @@ another vocabulary on the children. All are read by local name.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from mappings.context import Context, Header, Mapped
 from mappings.dates import span
 from mappings.drafts import Draft, entities, year_evidence
+from mappings.formats.datacite_people import read_person
 from mappings.formats.rules import Rules
 from mappings.formats.xml import (
     NAMES,
@@ -22,9 +25,8 @@ from mappings.formats.xml import (
     root_named,
     text_of,
 )
-from mappings.identifiers import identify, orcid, ror, web_link
+from mappings.identifiers import identify, web_link
 from mappings.kinds import data_level, document_type, file_formats, kind_of
-from mappings.people import is_institute, member, person_name
 from mappings.rights import access_statement, evidence, is_licence_like, licence
 from mappings.tags import keyword_tags, technique_tags
 from mappings.techniques import find_id
@@ -36,8 +38,10 @@ RULES = Rules(
     "DataCite (oai_datacite, kernels 3 and 4)",
     (
         "`resource` directly or inside `oai_datacite/payload`, in any namespace.",
-        "A Dataset is derived where the record is data and says what only a Dataset can hold: "
-        "technique, instrument, size, format.",
+        (
+            "A Dataset is derived where the record is data and says what only a Dataset can hold: "
+            "technique, instrument, size, format."
+        ),
     ),
 )
 
@@ -119,8 +123,8 @@ def read_identifier(element: Element, draft: Draft) -> None:
             draft.links.append({"rel": "landing", "url": url})
         else:
             draft.notes.dropped("resource/identifier", text, "no web address")
-    elif (spare := draft.identifier(text)) is not None:
-        draft.alternate.append(spare)
+    else:
+        draft.identifier(text)
 
 
 @RULES.reads(
@@ -166,15 +170,12 @@ def read_descriptions(element: Element, draft: Draft) -> None:
             if (url := web_link(text)) is not None:
                 draft.links.append({"rel": "description", "url": url})
         elif (child.get("descriptionType") or "Abstract").lower() == "abstract":
-            if draft.summary is None:
-                draft.summary = text
-            else:
-                draft.summary += f" {text}"
+            draft.summaries.append(text)
         else:
             others.append((child.get("descriptionType"), text))
     for kind, text in others:
-        if draft.summary is None:
-            draft.summary = text
+        if not draft.summaries:
+            draft.summaries.append(text)
         else:
             draft.notes.unused(f"resource/descriptions/description[{known(kind) or ''}]", text)
 
@@ -199,8 +200,10 @@ def read_creators(element: Element, draft: Draft) -> None:
     (
         "contributors/contributor",
         "Document.members",
-        "ProjectLeader, ProjectManager → principal investigator; DataCollector → local contact; "
-        "ContactPerson → contact; others as sent; Funder and institutes are no persons",
+        (
+            "ProjectLeader, ProjectManager → principal investigator; DataCollector → local "
+            "contact; ContactPerson → contact; others as sent; Funder and institutes are no persons"
+        ),
     ),
 )
 def read_contributors(element: Element, draft: Draft) -> None:
@@ -212,69 +215,6 @@ def read_contributors(element: Element, draft: Draft) -> None:
             keep_unused(child, f"resource/contributors/contributor[{kind}]", draft.notes)
         else:
             read_person(child, kind, draft)
-
-
-_NAME_ELEMENTS = ("creatorname", "contributorname", "name")
-
-
-def read_person(element: Element, role: str, draft: Draft) -> None:
-    text = given = family = code = None
-    organisation = False
-    affiliation: dict[str, Any] = {}
-    for child in element:
-        name = NAMES[child.tag]
-        if name in _NAME_ELEMENTS:
-            text = text_of(child)
-            organisation = child.get("nameType") == "Organizational"
-        elif name == "givenname":
-            given = text_of(child)
-        elif name == "familyname":
-            family = text_of(child)
-        elif name == "nameidentifier":
-            code = _name_identifier(child, draft) or code
-        elif name == "affiliation" and "name" not in affiliation:
-            affiliation = _affiliation(child)
-    if text is None and family is not None:
-        text = f"{family}, {given}" if given else family
-    if text is None:
-        return
-    if organisation or is_institute(text):
-        draft.members.append({"role": role, "affiliation": {"name": text}})
-        return
-    name_read = person_name(text)
-    if name_read is None:
-        draft.notes.dropped(f"resource/{role}", text, "no name of a person")
-        return
-    made = member(name_read, role_name=role, orcid_text=code, affiliation=affiliation)
-    if given and family:
-        made["person"].update(firstName=given, lastName=family, fullName=f"{given} {family}")
-    draft.members.append(made)
-
-
-def _name_identifier(element: Element, draft: Draft) -> str | None:
-    text = text_of(element)
-    if text is None:
-        return None
-    found = orcid(text)
-    if found is None:
-        scheme = attribute(element, "nameIdentifierScheme") or ""
-        if scheme.upper() == "ORCID":
-            draft.notes.dropped("resource/nameIdentifier", text, "no valid ORCID")
-        else:
-            draft.notes.unused(f"resource/nameIdentifier[{scheme}]", text)
-    return found
-
-
-def _affiliation(element: Element) -> dict[str, Any]:
-    text = text_of(element)
-    if text is None:
-        return {}
-    made: dict[str, Any] = {"name": text}
-    if len(element.attrib):
-        code = attribute(element, "affiliationIdentifier")
-        if code is not None and (found := ror(code)) is not None:
-            made["ror"] = found
-    return made
 
 
 @RULES.reads(
@@ -467,8 +407,7 @@ def _relate(relation: str, kind: str | None, text: str, general: str | None, dra
     made = {"relation": relation, "identifier": shown}
     if kind is not None:
         made["type"] = kind
-    if made not in draft.related:
-        draft.related.append(made)
+    draft.related.append(made)
 
 
 @RULES.reads("sizes", ("sizes/size", "Dataset.size", "the first in bytes, kB, KiB …"))
@@ -510,29 +449,44 @@ def read_rights(element: Element, draft: Draft) -> None:
 
 
 def read_right(element: Element, draft: Draft) -> None:
-    text = text_of(element)
-    words = [text] if text is not None else []
-    if len(element.attrib):
-        for name in ("rightsIdentifier", "rightsURI"):
-            if (value := attribute(element, name)) is not None:
-                words.append(value)
-    used = False
-    for word in words:
+    """One ``rights`` element: statements of access, else a licence, else unused."""
+    words = (
+        text_of(element),
+        attribute(element, "rightsIdentifier"),
+        attribute(element, "rightsURI"),
+    )
+    read = _rights_of(words, draft.context.is_public_is_constant)
+    draft.evidence += read.evidence
+    if read.licence is not None and draft.license is None:
+        draft.license = read.licence
+    if read.unused is not None:
+        draft.notes.unused("resource/rightsList/rights", read.unused)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rights:
+    evidence: tuple[dict[str, str], ...] = ()
+    licence: str | None = None
+    unused: str | None = None
+
+
+@lru_cache(maxsize=4096)
+def _rights_of(words: tuple[str | None, ...], constant: bool) -> _Rights:
+    """What the text, identifier and URI of a ``rights`` element say; few kinds in a harvest."""
+    path = "resource/rightsList/rights"
+    said = [word for word in words if word is not None]
+    pieces = []
+    for word in said:
         statement = access_statement(word)
         if statement is not None:
-            if statement == "open" and draft.context.is_public_is_constant:
-                statement = "constant"
-            draft.evidence.append(evidence(statement, "resource/rightsList/rights", word))
-            used = True
-    if used:
-        return
-    spdx = next((found for word in reversed(words) if (found := licence(word))), None)
-    if spdx is not None:
-        draft.license = draft.license or spdx
-    if words and (spdx is not None or any(map(is_licence_like, words))):
-        draft.evidence.append(evidence("licence", "resource/rightsList/rights", words[0]))
-    elif words:
-        draft.notes.unused("resource/rightsList/rights", " ".join(words))
+            says = "constant" if statement == "open" and constant else statement
+            pieces.append(evidence(says, path, word))
+    if pieces or not said:
+        return _Rights(tuple(pieces))
+    spdx = next((found for word in reversed(said) if (found := licence(word))), None)
+    if spdx is not None or any(map(is_licence_like, said)):
+        return _Rights((evidence("licence", path, said[0]),), spdx)
+    return _Rights(unused=" ".join(said))
 
 
 RULES.ignores("publisher", "the facility is known from its configuration")

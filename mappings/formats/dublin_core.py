@@ -20,7 +20,7 @@ from mappings.formats.xml import (
 )
 from mappings.identifiers import doi_inside, identify, web_link
 from mappings.kinds import document_type, file_formats, kind_of
-from mappings.people import is_institute, member, person_name
+from mappings.people import agent_name, is_institute, member
 from mappings.rights import access_statement, evidence, is_licence_like, licence
 from mappings.tags import keyword_tags
 from mappings.text import is_only_url, split_keywords
@@ -30,8 +30,10 @@ RULES = Rules(
     "Dublin Core (oai_dc)",
     (
         "Root `dc`, in any namespace.",
-        "A Dataset is derived only where the record says what only a Dataset can hold: a "
-        "technique among the subjects, a file format.",
+        (
+            "A Dataset is derived only where the record says what only a Dataset can hold: a "
+            "technique among the subjects, a file format."
+        ),
     ),
 )
 
@@ -96,10 +98,8 @@ def _title(text: str, draft: Draft) -> None:
 def _description(text: str, draft: Draft) -> None:
     if is_only_url(text):
         _link(text, "description", draft)
-    elif draft.summary is None:
-        draft.summary = text
-    elif text not in draft.summary:
-        draft.summary = f"{draft.summary} {text}"
+    else:
+        draft.summaries.append(text)
 
 
 @RULES.reads(
@@ -113,12 +113,7 @@ def _identifier(text: str, draft: Draft) -> None:
     if found.scheme == "url":
         _link(text, "landing", draft)
     elif found.scheme in ("doi", "hdl"):
-        before = draft.pid
-        spare = draft.identifier(text)
-        if spare is not None:
-            draft.alternate.append(spare)
-        elif before is not None:
-            draft.alternate.append(before)
+        draft.identifier(text)
     else:
         draft.alternate.append(found.display)
 
@@ -134,13 +129,13 @@ def _contributor(text: str, draft: Draft) -> None:
 
 
 def _person(text: str, draft: Draft, role: str) -> None:
-    name = person_name(text)
-    if name is None:
-        draft.notes.dropped(f"dc/{role}", text, "no name of a person")
+    name = agent_name(text)
+    if name is not None:
+        draft.members.append(member(name, role_name=role))
     elif is_institute(text):
         draft.members.append({"role": role, "affiliation": {"name": text}})
     else:
-        draft.members.append(member(name, role_name=role))
+        draft.notes.dropped(f"dc/{role}", text, "no name of a person")
 
 
 _DATE_WORDS = {

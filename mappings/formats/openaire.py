@@ -10,6 +10,7 @@ from __future__ import annotations
 from mappings.context import Context, Header, Mapped
 from mappings.drafts import Draft, entities
 from mappings.formats import datacite
+from mappings.formats.datacite_people import read_person
 from mappings.formats.rules import Rules
 from mappings.formats.xml import NAMES, Element, raw_text, text_of
 from mappings.rights import evidence
@@ -19,8 +20,10 @@ RULES = Rules(
     "OpenAIRE for data archives",
     (
         "As DataCite, and `resource` may be in the namespaces of datacite, oaire or none.",
-        "Dates of 2020-01-01 that contradict the year or come with the same datestamp are "
-        "SciCat's constant and dropped.",
+        (
+            "Dates of 2020-01-01 that contradict the year or come with the same datestamp are "
+            "SciCat's constant and dropped."
+        ),
     ),
 )
 RULES.readers.update(datacite.RULES.readers)
@@ -75,16 +78,14 @@ def _rights(element: Element, draft: Draft) -> None:
 
 @RULES.reads("creator", ("creator", "Document.members (role creator)", "outside creators"))
 def _creator(element: Element, draft: Draft) -> None:
-    datacite.read_person(element, "creator", draft)
+    read_person(element, "creator", draft)
 
 
 @RULES.reads("description", ("description", "Document.summary", "outside descriptions"))
 def _description(element: Element, draft: Draft) -> None:
     text = text_of(element)
-    if draft.summary is None:
-        draft.summary = text
-    elif text is not None:
-        draft.notes.unused("resource/description", text)
+    if text is not None:
+        draft.summaries.append(text)
 
 
 @RULES.reads("subject", ("subject", "Document.keywords; Dataset.techniques", "outside subjects"))

@@ -8,7 +8,6 @@ ESRF. What differs is listed in ``docs/crosswalks.md``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from mappings.context import Context, Entity, Header, Mapped
@@ -16,30 +15,45 @@ from mappings.dates import Moment
 from mappings.drafts import Notes, interval_fields, policies
 from mappings.errors import MappingError
 from mappings.formats.json import (
-    keep_unused,
     mapping_of,
-    moment_in,
     objects_in,
     text_in,
-    truth,
+)
+from mappings.formats.panosc_fields import (
+    NOISE,
+    Reading,
+    base,
+    date_field,
+    keep_unknown,
+    pid_of,
+    read_fields,
+    read_is_public,
+    read_keywords,
+    read_license,
+    read_parameters,
+    text_field,
 )
 from mappings.formats.rules import Rules
-from mappings.identifiers import doi, entity_key, identify, orcid, ror, web_link
+from mappings.identifiers import entity_key, identify, orcid, ror, web_link
 from mappings.kinds import format_of_name, kind_of
 from mappings.people import person_name, role
-from mappings.rights import decide, evidence, licence
+from mappings.rights import decide, evidence
 from mappings.tags import technique_tags, without_repeats
-from mappings.text import clip, is_no_sample, is_only_url, known, split_keywords
-from mappings.values import RawParameter, measured, scalar, size_in_bytes
+from mappings.text import clip, is_no_sample, is_only_url, known
+from mappings.values import size_in_bytes
 
 DOCUMENT = Rules(
     "panosc-document",
     "PaNOSC REST: Document",
     (
-        '`null`, `""` and blanks are absent; included Datasets and Instruments become entities '
-        "of their own; objects with nothing but a score are passed over.",
-        "`isPublic` is kept as sent; it is evidence only where the source does not send the same "
-        "for every record.",
+        (
+            '`null`, `""` and blanks are absent; included Datasets and Instruments become entities '
+            "of their own; objects with nothing but a score are passed over."
+        ),
+        (
+            "`isPublic` is kept as sent; it is evidence only where the source does not send the "
+            "same for every record."
+        ),
     ),
 )
 DATASET = Rules("panosc-dataset", "PaNOSC REST: Dataset", ("Relations as for Document.",))
@@ -50,32 +64,6 @@ TECHNIQUE = Rules(
     ("Techniques are no entities: the terms of PaNET stand for them. Read to be checked only.",),
 )
 
-_NOISE = (
-    "score provider documentId instrumentId datasetId personId affiliationId _id createdAt "
-    "updatedAt createdBy updatedBy __v"
-)
-
-
-@dataclass(slots=True)
-class _Reading:
-    """One payload being read: notes, and the entities found in it by key, in order."""
-
-    context: Context
-    header: Header
-    notes: Notes = field(default_factory=Notes)
-    entities: dict[str, Entity] = field(default_factory=dict)
-
-    def add(self, entity: Entity) -> None:
-        """Keep an entity; of two with one key, the fuller one."""
-        earlier = self.entities.get(entity["key"])
-        if earlier is None or len(entity) > len(earlier):
-            self.entities[entity["key"]] = entity
-
-    def mapped(self) -> Mapped:
-        ranks = {"Document": 0, "Dataset": 1, "Instrument": 2}
-        found = sorted(self.entities.values(), key=lambda entity: ranks[entity["class"]])
-        return self.notes.mapped(found)
-
 
 def crosswalk_document(payload: Any, context: Context, header: Header, notes: Notes) -> Mapped:
     """Map one Document with the relations included in it.
@@ -83,27 +71,27 @@ def crosswalk_document(payload: Any, context: Context, header: Header, notes: No
     Raises:
         MappingError: no object, or one without pid, id and doi.
     """
-    reading = _Reading(context, header, notes)
+    reading = Reading(context, header, notes)
     _read_document(mapping_of(payload, "$"), reading)
     return reading.mapped()
 
 
 def crosswalk_dataset(payload: Any, context: Context, header: Header, notes: Notes) -> Mapped:
     """Map one Dataset with the relations included in it; raises as ``crosswalk_document``."""
-    reading = _Reading(context, header, notes)
+    reading = Reading(context, header, notes)
     _read_dataset(mapping_of(payload, "$"), reading, None)
     return reading.mapped()
 
 
 def crosswalk_instrument(payload: Any, context: Context, header: Header, notes: Notes) -> Mapped:
     """Map one Instrument; raises as ``crosswalk_document``."""
-    reading = _Reading(context, header, notes)
+    reading = Reading(context, header, notes)
     record = mapping_of(payload, "$")
     if _read_instrument(record, reading) is None:
         raise MappingError("$.name", record.get("name"), "an instrument's name or pid")
-    _keep_unknown(record, INSTRUMENT, notes)
+    keep_unknown(record, INSTRUMENT, notes)
     for dataset in objects_in(record, "datasets"):
-        if _pid(dataset) is not None:
+        if pid_of(dataset) is not None:
             _read_dataset(dataset, reading, None, path="$.datasets[]")
     return reading.mapped()
 
@@ -122,151 +110,16 @@ def crosswalk_technique(payload: Any, context: Context, header: Header, notes: N
     for tag in tags:
         if "panet" not in tag:
             notes.dropped("$.name", name or identifier, "no PaNET term found for this technique")
-    _keep_unknown(record, TECHNIQUE, notes)
+    keep_unknown(record, TECHNIQUE, notes)
     return Mapped((), tuple(notes.unmapped), tuple(notes.problems))
-
-
-# --- identity --------------------------------------------------------------------------------
-
-
-def _pid(record: Mapping[str, Any]) -> str | None:
-    return text_in(record, "pid", "id", "doi")
-
-
-def _base(record: Mapping[str, Any], name: str, reading: _Reading, path: str) -> Entity:
-    """``class``, ``key``, ``pid``, ``doi``, ``facility`` of an object.
-
-    A Document's DOI is its key even when the pid is a number (ESRF); a Dataset's is not, because
-    Datasets were seen with the DOI of what contains them.
-
-    Raises:
-        MappingError: it has no identifier.
-    """
-    pid = _pid(record)
-    if pid is None:
-        raise MappingError(f"{path}.pid", clip(record.get("pid")), "a pid, id or doi")
-    sent = text_in(record, "doi")
-    own = doi(sent) if sent is not None else None
-    if sent is not None and own is None:
-        reading.notes.dropped(f"{path}.doi", sent, "no DOI")
-    found = own or doi(pid)
-    by_doi = name == "Document" and found is not None
-    entity: Entity = {
-        "class": name,
-        "key": entity_key(name, found if by_doi and found else pid, reading.context.facility),
-        "pid": identify(pid).display,
-        "facility": reading.context.facility,
-    }
-    if found is not None:
-        entity["doi"] = found
-    return entity
-
-
-_Shared = Any
-"""The reader of a field: (value, entity, reading, path) → nothing."""
-
-
-def _read_fields(
-    record: Mapping[str, Any], rules: Rules, entity: Entity, reading: _Reading, path: str
-) -> None:
-    readers = rules.readers
-    for name, value in record.items():
-        if value is None or value == "" or value == []:
-            continue
-        reader = readers.get(name)
-        if reader is None:
-            keep_unused(value, f"{path}.{clip(name, 80)}", reading.notes)
-        else:
-            reader(value, entity, reading, f"{path}.{name}")
-
-
-def _keep_unknown(record: Mapping[str, Any], rules: Rules, notes: Notes) -> None:
-    for name, value in record.items():
-        if name not in rules.readers:
-            keep_unused(value, f"$.{clip(name, 80)}", notes)
-
-
-def _text_field(name: str) -> _Shared:
-    """A reader that keeps a text under ``name``."""
-
-    def read(value: Any, entity: Entity, reading: _Reading, path: str) -> None:
-        text = known(value)
-        if text is not None:
-            entity[name] = text
-        elif not isinstance(value, str):
-            reading.notes.dropped(path, value, "no text")
-
-    return read
-
-
-def _date_field(name: str) -> _Shared:
-    """A reader that keeps a date under ``name``, for the caller to turn into text."""
-
-    def read(value: Any, entity: Entity, reading: _Reading, path: str) -> None:
-        found = moment_in({name: value}, name, reading.context.time_zone, reading.notes)
-        if found is not None:
-            entity[name] = found
-
-    return read
-
-
-def _is_public(value: Any, entity: Entity, reading: _Reading, path: str) -> None:
-    found = truth(value)
-    if found is None:
-        reading.notes.dropped(path, value, "neither true nor false")
-        return
-    entity["isPublic"] = found
-    says = "open" if found else "restricted"
-    if found and reading.context.is_public_is_constant:
-        says = "constant"
-    entity.setdefault("access", []).append(evidence(says, path, str(value).lower()))
-
-
-def _license(value: Any, entity: Entity, reading: _Reading, path: str) -> None:
-    text = known(value)
-    if text is None:
-        return
-    found = licence(text)
-    if found is not None:
-        entity["license"] = found
-    else:
-        reading.notes.dropped(path, text, "no licence with an SPDX identifier")
-    entity.setdefault("access", []).append(evidence("licence", path, text))
-
-
-def _keywords(value: Any, entity: Entity, reading: _Reading, path: str) -> None:
-    separator = reading.context.options.get("keyword_separator")
-    words: list[str] = []
-    if isinstance(value, list):
-        words = [word for item in value if (word := known(item)) is not None and len(word) >= 2]
-    elif (text := known(value)) is not None:
-        words = split_keywords(text, separator if isinstance(separator, str) else None)
-    if words:
-        entity["keywords"] = list(dict.fromkeys(words))
-
-
-def _parameters(value: Any, entity: Entity, reading: _Reading, path: str) -> None:
-    raw: list[RawParameter] = []
-    for item in objects_in({"parameters": value}, "parameters"):
-        name = text_in(item, "name")
-        read = measured(
-            {key: item[key] for key in ("value", "unit", "units", "v", "u") if key in item}
-        )
-        sent = scalar(read[0]) if read is not None else None
-        if name is None or read is None or sent is None:
-            reading.notes.dropped(path, item.get("name"), "a parameter without name or value")
-        else:
-            raw.append((name, sent, read[1]))
-    if raw:
-        entity["parameters"] = raw
 
 
 # --- Document --------------------------------------------------------------------------------
 
 
-def _read_document(record: Mapping[str, Any], reading: _Reading, path: str = "$") -> Entity:
-    entity = _base(record, "Document", reading, path)
-    _read_fields(record, DOCUMENT, entity, reading, path)
+def _read_document(record: Mapping[str, Any], reading: Reading, path: str = "$") -> Entity:
+    entity = base(record, "Document", reading, path)
+    read_fields(record, DOCUMENT, entity, reading, path)
     context = reading.context
     if context.document_type is not None:
         entity["type"] = context.document_type
@@ -281,13 +134,17 @@ def _read_document(record: Mapping[str, Any], reading: _Reading, path: str = "$"
     reading.add(entity)
     keys = []
     for dataset in included:
-        if _pid(dataset) is None:
+        if pid_of(dataset) is None:
             reading.notes.dropped(f"{path}.datasets[]", dataset.get("title"), "no pid")
             continue
         keys.append(_read_dataset(dataset, reading, entity["key"], f"{path}.datasets[]")["key"])
     if keys:
-        entity["datasets"] = list(dict.fromkeys(keys))
+        _tie(reading.entities[entity["key"]], keys)
     return entity
+
+
+def _tie(document: Entity, datasets: list[str]) -> None:
+    document["datasets"] = list(dict.fromkeys([*document.get("datasets", ()), *datasets]))
 
 
 def _settle_dates(entity: Entity) -> None:
@@ -311,29 +168,29 @@ def _settle_dates(entity: Entity) -> None:
 
 DOCUMENT.ignores("pid id", "Document.pid, key: pid, else id, else doi; `pid:7` is local 7")
 DOCUMENT.ignores("doi", "Document.doi and key; else the pid when it is a DOI; blanks are absent")
-DOCUMENT.ignores(_NOISE, "numbers of the provider's own database, its score and name")
+DOCUMENT.ignores(NOISE, "numbers of the provider's own database, its score and name")
 DOCUMENT.ignores("datasets", "Datasets, tied both ways")
 for _rules in (DOCUMENT, DATASET):
-    _rules.reads("title", ("title", "title"))(_text_field("title"))
-    _rules.reads("isPublic", ("isPublic", "isPublic, access.evidence", "as sent"))(_is_public)
-    _rules.reads("keywords", ("keywords", "keywords", "a list or a comma string"))(_keywords)
-    _rules.reads("license", ("license", "license", "SPDX identifier"))(_license)
+    _rules.reads("title", ("title", "title"))(text_field("title"))
+    _rules.reads("isPublic", ("isPublic", "isPublic, access.evidence", "as sent"))(read_is_public)
+    _rules.reads("keywords", ("keywords", "keywords", "a list or a comma string"))(read_keywords)
+    _rules.reads("license", ("license", "license", "SPDX identifier"))(read_license)
     _rules.reads(
         "parameters",
         ("parameters[].name, value, unit", "parameters", "with a quantity in SI where it is one"),
-    )(_parameters)
+    )(read_parameters)
 DOCUMENT.reads("type", ("type", "type", "as sent; the facility's configured one first"))(
-    _text_field("type")
+    text_field("type")
 )
 for _name in ("startDate", "endDate"):
-    DOCUMENT.reads(_name, (_name, f"{_name}, years"))(_date_field(_name))
+    DOCUMENT.reads(_name, (_name, f"{_name}, years"))(date_field(_name))
 DOCUMENT.reads("releaseDate", ("releaseDate", "releaseDate, access.embargoUntil"))(
-    _date_field("releaseDate")
+    date_field("releaseDate")
 )
 
 
 @DOCUMENT.reads("summary", ("summary", "summary", "a lone URL becomes a link"))
-def _summary(value: Any, entity: Entity, reading: _Reading, path: str) -> None:
+def _summary(value: Any, entity: Entity, reading: Reading, path: str) -> None:
     text = known(value)
     if text is None:
         return
@@ -349,7 +206,7 @@ def _summary(value: Any, entity: Entity, reading: _Reading, path: str) -> None:
     ("members[].person", "members[].person", "ORCID by checksum; fullName from parts if missing"),
     ("members[].affiliation", "members[].affiliation", "name, address, city, country, ror"),
 )
-def _members(value: Any, entity: Entity, reading: _Reading, path: str) -> None:
+def _members(value: Any, entity: Entity, reading: Reading, path: str) -> None:
     members = []
     for item in objects_in({"members": value}, "members"):
         made: dict[str, Any] = {}
@@ -369,7 +226,7 @@ def _members(value: Any, entity: Entity, reading: _Reading, path: str) -> None:
         entity["members"] = members
 
 
-def _person(record: Mapping[str, Any], reading: _Reading, path: str) -> dict[str, Any] | None:
+def _person(record: Mapping[str, Any], reading: Reading, path: str) -> dict[str, Any] | None:
     first, last = text_in(record, "firstName"), text_in(record, "lastName")
     full = text_in(record, "fullName", "name")
     name = person_name(full) if full is not None else None
@@ -409,10 +266,10 @@ def _affiliation(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _read_dataset(
-    record: Mapping[str, Any], reading: _Reading, parent: str | None, path: str = "$"
+    record: Mapping[str, Any], reading: Reading, parent: str | None, path: str = "$"
 ) -> Entity:
-    entity = _base(record, "Dataset", reading, path)
-    _read_fields(record, DATASET, entity, reading, path)
+    entity = base(record, "Dataset", reading, path)
+    read_fields(record, DATASET, entity, reading, path)
     entity["kind"] = "data"
     _settle_dates(entity)
     entity["access"] = decide(entity.get("access", []) + policies(reading.context))
@@ -425,7 +282,7 @@ def _read_dataset(
         entity["formats"] = list(dict.fromkeys(formats))
     keys = [] if parent is None else [parent]
     for document in objects_in(record, "documents", "document"):
-        if _pid(document) is None:
+        if pid_of(document) is None:
             reading.notes.dropped(f"{path}.documents[]", document.get("title"), "no pid")
         else:
             keys.append(_document_of(document, entity["key"], reading, path))
@@ -435,24 +292,24 @@ def _read_dataset(
     return entity
 
 
-def _document_of(record: Mapping[str, Any], dataset: str, reading: _Reading, path: str) -> str:
+def _document_of(record: Mapping[str, Any], dataset: str, reading: Reading, path: str) -> str:
     """The key of a Document included in a Dataset; it becomes an entity when it says something."""
     shown = {name: value for name, value in record.items() if name != "datasets"}
-    key = str(_base(shown, "Document", reading, path)["key"])
+    key = str(base(shown, "Document", reading, path)["key"])
     if any(shown.get(name) for name in ("title", "type", "summary")):
-        document = _read_document(shown, reading, f"{path}.documents[]")
-        document["datasets"] = [dataset]
+        _read_document(shown, reading, f"{path}.documents[]")
+        _tie(reading.entities[key], [dataset])
     return key
 
 
 DATASET.ignores("pid id doi", "Dataset.pid, doi; the key is made of pid, else id")
-DATASET.ignores(_NOISE, "numbers of the provider's own database, its score and name")
+DATASET.ignores(NOISE, "numbers of the provider's own database, its score and name")
 DATASET.ignores("documents document", "documents; included Documents become entities")
-DATASET.reads("creationDate", ("creationDate", "creationDate"))(_date_field("creationDate"))
+DATASET.reads("creationDate", ("creationDate", "creationDate"))(date_field("creationDate"))
 
 
 @DATASET.reads("size", ("size", "size", "bytes; 0 is unknown"))
-def _size(value: Any, entity: Entity, reading: _Reading, path: str) -> None:
+def _size(value: Any, entity: Entity, reading: Reading, path: str) -> None:
     size = size_in_bytes(value)
     if size is not None:
         entity["size"] = size
@@ -468,7 +325,7 @@ def _size(value: Any, entity: Entity, reading: _Reading, path: str) -> None:
         "panetId, else a PaNET IRI in pid, else name",
     ),
 )
-def _techniques(value: Any, entity: Entity, reading: _Reading, path: str) -> None:
+def _techniques(value: Any, entity: Entity, reading: Reading, path: str) -> None:
     tags = []
     for item in value if isinstance(value, list) else [value]:
         if isinstance(item, Mapping):
@@ -486,7 +343,7 @@ def _techniques(value: Any, entity: Entity, reading: _Reading, path: str) -> Non
 @DATASET.reads(
     "samples sample", ("samples[].pid, name, description", "samples", "“No Sample” is dropped")
 )
-def _samples(value: Any, entity: Entity, reading: _Reading, path: str) -> None:
+def _samples(value: Any, entity: Entity, reading: Reading, path: str) -> None:
     samples = []
     for item in objects_in({"samples": value}, "samples"):
         name = text_in(item, "name", "pid")
@@ -504,7 +361,7 @@ def _samples(value: Any, entity: Entity, reading: _Reading, path: str) -> None:
 @DATASET.reads(
     "files", ("files[].id, name, path, size", "files; formats", "formats from the endings of names")
 )
-def _files(value: Any, entity: Entity, reading: _Reading, path: str) -> None:
+def _files(value: Any, entity: Entity, reading: Reading, path: str) -> None:
     files = []
     for item in objects_in({"files": value}, "files"):
         where = text_in(item, "path")
@@ -527,7 +384,7 @@ def _files(value: Any, entity: Entity, reading: _Reading, path: str) -> None:
 @DATASET.reads(
     "instrument instruments", ("instrument.pid, name, facility", "instrument; Instrument")
 )
-def _dataset_instrument(value: Any, entity: Entity, reading: _Reading, path: str) -> None:
+def _dataset_instrument(value: Any, entity: Entity, reading: Reading, path: str) -> None:
     record = next(objects_in({"instrument": value}, "instrument"), None)
     if record is None:
         if (name := known(value)) is not None:
@@ -549,7 +406,7 @@ def _dataset_instrument(value: Any, entity: Entity, reading: _Reading, path: str
 # --- Instrument and Technique ----------------------------------------------------------------
 
 
-def _read_instrument(record: Mapping[str, Any], reading: _Reading) -> Entity | None:
+def _read_instrument(record: Mapping[str, Any], reading: Reading) -> Entity | None:
     pid, name = text_in(record, "pid", "id"), text_in(record, "name")
     if pid is None and name is None:
         return None
@@ -570,9 +427,9 @@ INSTRUMENT.ignores("pid id", "Instrument.pid, key; the name where there is neith
 INSTRUMENT.ignores("name", "Instrument.name")
 INSTRUMENT.ignores("facility", "Instrument.facility, else the configured one")
 INSTRUMENT.ignores("datasets", "Datasets")
-INSTRUMENT.ignores(_NOISE, "numbers of the provider's own database, its score and name")
+INSTRUMENT.ignores(NOISE, "numbers of the provider's own database, its score and name")
 TECHNIQUE.ignores("pid id panetId name prefLabel", "compared with PaNET")
 TECHNIQUE.ignores(
     "synonym synonyms relatives children parents datasets", "the graph of PaNET stands for these"
 )
-TECHNIQUE.ignores(_NOISE, "numbers of the provider's own database, its score and name")
+TECHNIQUE.ignores(NOISE, "numbers of the provider's own database, its score and name")

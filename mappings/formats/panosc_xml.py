@@ -21,7 +21,7 @@ from mappings.formats.xml import (
     root_named,
     text_of,
 )
-from mappings.identifiers import web_link
+from mappings.identifiers import orcid, web_link
 from mappings.people import member, person_name
 from mappings.rights import evidence, licence
 from mappings.tags import techniques_in_list
@@ -34,8 +34,10 @@ RULES = Rules(
     (
         "Root `panosc`, `panoscType` or `panosctype`, in any namespace.",
         "Each record gives a Document and one Dataset with the same identifier, marked derived.",
-        "The type is the facility's configured one; else `proposal` for European XFEL's dialect "
-        "and `publication` for SciCat's.",
+        (
+            "The type is the facility's configured one; else `proposal` for European XFEL's "
+            "dialect and `publication` for SciCat's."
+        ),
     ),
 )
 _ROOTS = ("panosc", "panosctype")
@@ -70,8 +72,8 @@ def crosswalk(element: Element, context: Context, header: Header) -> Mapped:
 @RULES.reads("id pid", ("id", "Document.pid, doi; Dataset.pid, doi", "the same identifier"))
 def _identifier(element: Element, draft: Draft) -> None:
     text = text_of(element)
-    if text is not None and (spare := draft.identifier(text)) is not None:
-        draft.alternate.append(spare)
+    if text is not None:
+        draft.identifier(text)
 
 
 @RULES.reads("name title", ("name", "Document.title, Dataset.title"))
@@ -88,7 +90,7 @@ def _description(element: Element, draft: Draft) -> None:
         if (url := web_link(text)) is not None:
             draft.links.append({"rel": "description", "url": url})
     else:
-        draft.summary = draft.summary or text
+        draft.summaries.append(text)
 
 
 @RULES.reads("owner", ("owner", "Document.members (role owner)"))
@@ -117,16 +119,14 @@ def _orcid(element: Element, draft: Draft) -> None:
     text = text_of(element)
     if text is None:
         return
-    for index, found in enumerate(draft.members):
-        if found.get("role") == "owner" and "orcid" not in found["person"]:
-            name = person_name(found["person"]["fullName"])
-            assert name is not None
-            with_orcid = member(name, role_name="owner", orcid_text=text)
-            if "orcid" not in with_orcid["person"]:
-                draft.notes.dropped("panosc/orcidOfOwner", text, "no valid ORCID")
-            draft.members[index] = {**found, "person": {**with_orcid["person"], **found["person"]}}
-            return
-    draft.notes.unused("panosc/orcidOfOwner", text)
+    code = orcid(text)
+    owner = draft.members[-1] if draft.members else {}
+    if code is None:
+        draft.notes.dropped("panosc/orcidOfOwner", text, "no valid ORCID")
+    elif owner.get("role") == "owner":
+        owner["person"].setdefault("orcid", code)
+    else:
+        draft.notes.unused("panosc/orcidOfOwner", text)
 
 
 @RULES.reads("license", ("license", "Document.license", "SPDX identifier"))

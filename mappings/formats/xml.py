@@ -117,11 +117,14 @@ def raw_text(element: Element) -> str:
 def attribute(element: Element, name: str) -> str | None:
     """An attribute by local name and without regard to case; ``None`` when absent."""
     value = element.get(name)
-    if value is None and len(element.attrib):
-        for key, other in element.attrib.items():
-            if NAMES[key] == name.lower():
-                value = other
+    if value is None:
+        wanted = name.lower()
+        for key in element.keys():  # noqa: SIM118 - lxml: quicker than its attrib
+            if NAMES[key] == wanted:
+                value = element.get(key)
                 break
+        else:
+            return None
     return known(value)
 
 
