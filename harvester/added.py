@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from harvester.keys import ConfigurationError
-from harvester.sources import ADDED_NAME, read_toml
+from harvester.sources import ADDED_NAME, SHIPPED, merge_layers, read_toml
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 _HEAD = "# Written by `pan-commons sources add` and `remove`; your own file is left as it is.\n"
@@ -29,7 +29,7 @@ def add_source(
     """Put a source (or single keys that lie upon an existing one) into the data folder's file.
 
     Args:
-        source: keys as in ``[sources.NAME]``; replaces what this file said of the source before.
+        source: keys as in ``[sources.NAME]``; they lie upon what this file said before.
         facility: keys of ``[facilities.NAME]`` where NAME is ``source["facility"]``, when the
             facility is new.
 
@@ -37,11 +37,40 @@ def add_source(
         ConfigurationError: the file cannot be read or written.
     """
     with _edited(data) as document:
-        document.setdefault("sources", {})[name] = dict(source)
+        document.setdefault("sources", {}).setdefault(name, {}).update(source)
         if facility is not None:
             document.setdefault("facilities", {})[source["facility"]] = dict(facility)
         if name in document.get("removed", []):
             document["removed"].remove(name)
+
+
+def add_checked(
+    config: Path | None,
+    data: Path,
+    name: str,
+    source: Mapping[str, Any],
+    facility: Mapping[str, Any] | None = None,
+) -> None:
+    """As ``add_source``, but only if the whole configuration then makes sense.
+
+    Raises:
+        ConfigurationError: it would not; nothing was written.
+    """
+    base = config or SHIPPED
+    added: dict[str, Any] = {"sources": {name: dict(source)}}
+    if facility is not None:
+        added["facilities"] = {source["facility"]: dict(facility)}
+    path = data / ADDED_NAME
+    layers = [(base, read_toml(base))]
+    if path.exists():
+        layers.append((path, _without_removal(read_toml(path), name)))
+    merge_layers([*layers, (path, added)], {})
+    add_source(data, name, source, facility)
+
+
+def _without_removal(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    removed = [other for other in document.get("removed", []) if other != name]
+    return {**document, "removed": removed}
 
 
 def remove_source(data: Path, name: str) -> None:

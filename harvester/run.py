@@ -46,6 +46,12 @@ STOP_POLL_S = 0.5
 """How soon a run hears that somebody asked it to stop."""
 BUSY_ATTEMPTS = 5
 
+REQUESTED = "requested"
+"""Stop of a run that an operator ended: the source waits for its schedule."""
+SHUTDOWN = "shutdown"
+"""Stop of a run whose process was asked to end: the next one goes on at once."""
+CANCELLED = "cancelled"
+
 Clock = Callable[[], datetime]
 
 
@@ -116,7 +122,7 @@ async def harvest_source(
     except BaseException:
         # Cancelled, or a mistake of ours: the run must not look as if it were still going on.
         with anyio.CancelScope(shield=True):
-            await harvest.finish("stopped", "cancelled")
+            await harvest.finish("stopped", CANCELLED)
         raise
     record = await anyio.to_thread.run_sync(shared.store.run, run.number)
     shared.watcher.ended(source.name, record)
@@ -187,6 +193,9 @@ class SourceRun:
     def _should_stop(self) -> bool:
         return self.stop_requested or self.shared.stopping.is_set()
 
+    def _stop_reason(self) -> str:
+        return REQUESTED if self.stop_requested else SHUTDOWN
+
     async def _harvest(self) -> None:
         store, name = self.shared.store, self.source.name
         status = await anyio.to_thread.run_sync(store.source_status, name)
@@ -212,7 +221,7 @@ class SourceRun:
                 await anyio.to_thread.run_sync(ledger.rename, sweep.place.harvest)
             await self._carry(sweep, ledger, before=status.records)
             if self._should_stop() and not sweep.complete:
-                self.stop = "requested"
+                self.stop = self._stop_reason()
             elif self.failure is None and not self.lease_lost:
                 await self._conclude(sweep, ledger, status.records)
         finally:
@@ -350,7 +359,7 @@ class SourceRun:
         )
         self.reconciliation = await reconcile(sweep, ledger, ground)
         if self._should_stop():
-            self.stop = "requested"
+            self.stop = self._stop_reason()
             return
         if self.reconciliation.held is None:
             self.memory.update(sweep.memory())
@@ -372,8 +381,8 @@ class SourceRun:
             if isinstance(self.failure, Parked):
                 self.memory["not_before"] = self.failure.not_before.isoformat()
             return ("partial" if tally.received else "failed"), stop_name(self.failure)
-        if self.stop == "requested":
-            return "stopped", "requested"
+        if self.stop in (REQUESTED, SHUTDOWN):
+            return "stopped", self.stop
         if reconciliation is not None:
             self.details["reconciliation"] = reconciliation.as_json()
             if reconciliation.held is not None:

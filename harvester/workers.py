@@ -23,6 +23,9 @@ from mappings import crosswalk
 from mappings.context import Context, Header, Mapped
 from mappings.errors import MappingError
 
+WARM_AFTER = 2_000
+SMALL_PAGE = 20
+
 Crosswalk = Callable[[str, bytes, Context, Header], Mapped]
 
 
@@ -70,6 +73,9 @@ async def map_in_threads(context: Context, records: Sequence[RawRecord]) -> list
 class MappingProcesses:
     """Map in worker processes; an async context manager, and a ``MapPage``.
 
+    Small harvests never start one: only after ``WARM_AFTER`` records is a process brought up, and
+    until it is ready mapping goes on in threads.
+
     A worker that dies (out of memory) is replaced and the page mapped again, record by record in
     this process, so that only the deadly record could do harm.
     """
@@ -77,6 +83,8 @@ class MappingProcesses:
     def __init__(self, processes: int = 1) -> None:
         self._processes = processes
         self._pool: ProcessPoolExecutor | None = None
+        self._ready: Future[None] | None = None
+        self._mapped = 0
 
     async def __aenter__(self) -> Self:
         return self
@@ -93,19 +101,33 @@ class MappingProcesses:
 
     async def __call__(self, context: Context, records: Sequence[RawRecord]) -> list[SourceRecord]:
         """Map a page in one of the processes."""
-        if len(records) < 20:
+        self._mapped += len(records)
+        if len(records) < SMALL_PAGE or not self._warm():
             return await map_in_threads(context, records)
+        assert self._pool is not None
+        try:
+            return await _result(self._pool.submit(map_records, context, tuple(records)))
+        except BrokenProcessPool:
+            self._pool = self._ready = None
+            return await map_in_threads(context, records)
+
+    def _warm(self) -> bool:
+        """Whether a process is ready; begins to make one when it is worth it."""
         if self._pool is None:
+            if self._mapped < WARM_AFTER:
+                return False
             # Forking a process with threads copies locks in any state; spawn does not.
             self._pool = ProcessPoolExecutor(
                 self._processes, mp_context=multiprocessing.get_context("spawn")
             )
-        try:
-            future = self._pool.submit(map_records, context, tuple(records))
-            return await _result(future)
-        except BrokenProcessPool:
-            self._pool = None
-            return await map_in_threads(context, records)
+            self._ready = self._pool.submit(_load)
+        assert self._ready is not None
+        return self._ready.done() and self._ready.exception() is None
+
+
+def _load() -> None:
+    """Import in the worker what mapping needs."""
+    import mappings.crosswalks  # noqa: F401
 
 
 async def _result(future: Future[list[SourceRecord]]) -> list[SourceRecord]:

@@ -1,0 +1,102 @@
+"""``sources check``: what an endpoint is, and whether it gives what the source wants of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import anyio
+import anyio.to_thread
+
+from catalogue.facilities import Source
+from harvester.errors import HarvestError, NoSetHierarchy
+from harvester.http import Fetcher, access_for
+from harvester.keys import suggest
+from harvester.listings import read_configuration
+from harvester.oai_pmh import OaiClient, read_options
+from harvester.station import open_store, require_contact, utc_now
+from harvester.windows import read_instant
+from mappings import FORMATS
+from pan_commons_terminal import Settings
+
+SAMPLE = 5
+
+
+async def check(settings: Settings, name: str) -> dict[str, Any]:
+    """Ask the endpoint; what was found is remembered with the source.
+
+    Raises:
+        ConfigurationError: there is no such source, or nobody is named for a real one.
+    """
+    configuration = read_configuration(settings)
+    source = configuration.source(name)
+    require_contact(configuration, [source])
+    report: dict[str, Any] = {"source": name, "url": source.url, "findings": {}, "problems": []}
+    async with Fetcher(configuration.contact) as http:
+        try:
+            if source.protocol == "oai-pmh":
+                await _check_oai(http, source, report)
+            else:
+                from harvester.capabilities import check_service
+
+                await check_service(http, source, report)
+        except HarvestError as problem:
+            report["problems"].append(str(problem))
+        ends = http.certificates
+        if ends:
+            report["findings"]["certificates end"] = {
+                host: instant.isoformat() for host, instant in ends.items()
+            }
+    profile = report.pop("profile", None)
+    async with open_store(settings.data, configuration) as store:
+        memory = {"checked_at": utc_now().isoformat(), "check": report["findings"]}
+        if profile is not None:
+            memory["capabilities"] = profile
+        await anyio.to_thread.run_sync(store.remember, name, memory)
+    return report
+
+
+async def _check_oai(http: Fetcher, source: Source, report: dict[str, Any]) -> None:
+    findings, problems = report["findings"], report["problems"]
+    client = OaiClient(
+        http,
+        source.url,
+        access=access_for(source.url, internal=source.internal, options=source.options),
+        options=read_options(source.options),
+    )
+    said = await client.identify()
+    findings["repository"] = said.repository_name
+    findings["deletions"] = said.deleted_record
+    findings["granularity"] = said.granularity
+    findings["earliest datestamp"] = said.earliest_datestamp
+    if read_instant(said.earliest_datestamp) is None:
+        findings["earliest datestamp"] = f"{said.earliest_datestamp} (no possible date)"
+    formats = [one.prefix for one in await client.list_metadata_formats()]
+    findings["formats"] = ", ".join(formats)
+    if formats and source.format not in formats:
+        problems.append(f"it does not offer {source.format!r}{suggest(source.format, formats)}")
+    crosswalk = str(source.options.get("crosswalk", source.format))
+    if crosswalk not in FORMATS:
+        problems.append(f"there is no crosswalk {crosswalk!r}{suggest(crosswalk, FORMATS)}")
+    sets = await _sets(client)
+    findings["sets"] = ", ".join(sets) or "none"
+    if source.set is not None and source.set not in sets:
+        problems.append(f"it has no set {source.set!r}{suggest(source.set, sets)}")
+    async for page in client.pages("ListRecords", source.format, set_=source.set):
+        findings["records"] = page.complete_list_size or (
+            len(page.records) if page.stop else f"more than {len(page.records)}"
+        )
+        findings["page size"] = len(page.records)
+        broken = [one.header.identifier for one in page.records if one.problem]
+        if broken:
+            problems.append(f"{len(broken)} records of the first page are unusable: {broken[:3]}")
+        findings["for example"] = ", ".join(one.header.identifier for one in page.records[:SAMPLE])
+        break
+    if client.moved_to:
+        problems.append(f"it has moved to {client.moved_to}; configure that address")
+
+
+async def _sets(client: OaiClient) -> list[str]:
+    try:
+        return [one.spec async for one in client.list_sets()]
+    except NoSetHierarchy:
+        return []

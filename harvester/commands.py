@@ -1,0 +1,196 @@
+"""The operator's commands: ``sources``, ``harvest``, ``runs``, ``quarantine``, ``daemon``,
+``status``. They work while a daemon runs (semantics 10.1). Heavy imports are inside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from harvester import listings, source_commands
+from pan_commons_terminal import Settings, common_options
+
+
+class Instant(click.ParamType[datetime]):
+    """A day or an instant, as OAI-PMH writes them; UTC."""
+
+    name = "DATE"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime:
+        """Raises ``BadParameter`` with the two forms that are right."""
+        if isinstance(value, datetime):
+            return value
+        for form in ("%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ"):
+            try:
+                return datetime.strptime(value, form).replace(tzinfo=UTC)
+            except ValueError:
+                continue
+        raise click.BadParameter(
+            f"{value!r} is no date; write 2024-01-31 or 2024-01-31T12:00:00Z.", ctx, param
+        )
+
+
+INSTANT = Instant()
+
+
+def _run(work: Callable[..., Any], *args: Any) -> Any:
+    import anyio
+
+    return anyio.run(work, *args)
+
+
+@click.command("harvest")
+@click.argument("sources", nargs=-1, metavar="[SOURCE]...")
+@click.option("--set", "set_", metavar="SET", help="Only this set (OAI-PMH).")
+@click.option("--from", "start", type=INSTANT, help="Only records changed since (UTC).")
+@click.option("--until", "end", type=INSTANT, help="Only records changed until (UTC, included).")
+@click.option("--record", metavar="ID", help="Only this record; needs exactly one SOURCE.")
+@click.option("--full", is_flag=True, help="Everything again, not only what is new.")
+@click.option("--dry-run", is_flag=True, help="Fetch and map, but write nothing.")
+@click.option("--no-index", is_flag=True, help="Leave indexing to the daemon.")
+@common_options
+@click.pass_context
+def harvest(
+    ctx: click.Context,
+    settings: Settings,
+    sources: tuple[str, ...],
+    set_: str | None,
+    start: datetime | None,
+    end: datetime | None,
+    record: str | None,
+    full: bool,
+    dry_run: bool,
+    no_index: bool,
+) -> None:
+    """Fetch what is new from SOURCEs (or facilities); without one, from all that are enabled.
+
+    Each page is durable before the next is asked for: stop it, or kill it, and start again, and
+    it goes on where it was.
+    """
+    from harvester.harvest_command import Wanted, carry_out
+    from harvester.place import Order
+
+    if record is not None and len(sources) != 1:
+        raise click.UsageError("--record needs exactly one SOURCE.")
+    if full and (set_ or start or end or record):
+        raise click.UsageError("--full is everything; leave out --set, --from, --until, --record.")
+    if start and end and start > end:
+        raise click.UsageError("--from is after --until.")
+    order = Order(full=full, set=set_, start=start, end=end, record=record)
+    wanted = Wanted(sources, order, dry_run=dry_run, index=not no_index)
+    ctx.exit(_run(carry_out, settings, wanted))
+
+
+@click.group("runs")
+def runs() -> None:
+    """Harvest runs: what they did, how they ended, stopping and approving them."""
+
+
+@runs.command("list")
+@click.argument("source", required=False)
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 10_000))
+@common_options
+def runs_list(settings: Settings, source: str | None, limit: int) -> None:
+    """The newest runs, of SOURCE or of all."""
+    listings.list_runs(settings, source, limit)
+
+
+@runs.command("show")
+@click.argument("run", type=int)
+@common_options
+def runs_show(settings: Settings, run: int) -> None:
+    """One run: counts, problems with samples, what it concluded."""
+    listings.show_run(settings, run)
+
+
+@runs.command("stop")
+@click.argument("run", type=int)
+@common_options
+@click.pass_context
+def runs_stop(ctx: click.Context, settings: Settings, run: int) -> None:
+    """Ask RUN to end after the page in hand. The next run goes on from there."""
+    ctx.exit(listings.stop_run(settings, run))
+
+
+@runs.command("approve")
+@click.argument("run", type=int)
+@common_options
+@click.pass_context
+def runs_approve(ctx: click.Context, settings: Settings, run: int) -> None:
+    """Let a held RUN's deletions go.
+
+    The facility is asked again, and what is gone by then goes, up to the number that was shown.
+    """
+    from harvester.harvest_command import approve
+
+    ctx.exit(_run(approve, settings, run))
+
+
+@click.group("quarantine")
+def quarantine() -> None:
+    """Records that could not be mapped: which, why, and trying again."""
+
+
+@quarantine.command("list")
+@click.argument("source", required=False)
+@click.option("--limit", default=100, show_default=True, type=click.IntRange(1, 100_000))
+@common_options
+def quarantine_list(settings: Settings, source: str | None, limit: int) -> None:
+    """Quarantined records of SOURCE or of all, with their reasons."""
+    listings.list_quarantine(settings, source, limit)
+
+
+@quarantine.command("show")
+@click.argument("source")
+@click.argument("identifier")
+@common_options
+def quarantine_show(settings: Settings, source: str, identifier: str) -> None:
+    """One record as it was received."""
+    listings.show_quarantined(settings, source, identifier)
+
+
+@quarantine.command("replay")
+@click.argument("source", required=False)
+@click.option("--dry-run", is_flag=True, help="Say what would become of them; write nothing.")
+@common_options
+@click.pass_context
+def quarantine_replay(
+    ctx: click.Context, settings: Settings, source: str | None, dry_run: bool
+) -> None:
+    """Map quarantined records again with the present crosswalks, without asking a facility."""
+    ctx.exit(listings.replay_quarantine(settings, source, dry_run=dry_run))
+
+
+@click.command("daemon")
+@click.option("--at-once", default=16, show_default=True, type=click.IntRange(1, 1000))
+@common_options
+@click.pass_context
+def daemon(ctx: click.Context, settings: Settings, at_once: int) -> None:
+    """Harvest every source on its schedule, and index, until told to stop.
+
+    SIGTERM finishes the page in hand; SIGHUP reads the configuration again.
+    """
+    from harvester.daemon import serve
+
+    ctx.exit(_run(serve, settings, at_once))
+
+
+@click.command("status")
+@common_options
+def status(settings: Settings) -> None:
+    """Everything an operator wants to know, on one screen."""
+    _run(listings.show_status, settings)
+
+
+COMMANDS: tuple[click.Command, ...] = (
+    source_commands.sources,
+    harvest,
+    runs,
+    quarantine,
+    daemon,
+    status,
+)

@@ -1,0 +1,232 @@
+"""``pan-commons daemon``: every source on its schedule, indexing beside it, until told to stop.
+
+The daemon keeps nothing to itself: when a source is due follows from the runs in the store, so a
+restart, a second daemon and an operator's commands all see the same. Two daemons never write one
+source: each run holds the source's lease (fault H02).
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import anyio
+import anyio.abc
+import anyio.to_thread
+import click
+
+from catalogue.errors import LeaseHeld, NotFound, StoreError
+from catalogue.facilities import Facility, Source
+from catalogue.records import RunRecord
+from catalogue.store.runs import INTERRUPTED
+from harvester.errors import HarvestError
+from harvester.indexing import EngineSettings, IndexFollower
+from harvester.keys import ConfigurationError
+from harvester.listings import read_configuration
+from harvester.reports import due_at
+from harvester.run import CANCELLED, SHUTDOWN, Harvesting, harvest_source
+from harvester.sd_notify import Notifier
+from harvester.sources import Configuration
+from harvester.station import open_station, put_configuration
+from pan_commons_terminal import EXIT_DONE, Settings, emit_json_line
+
+log = logging.getLogger(__name__)
+
+TICK_S = 0.5
+"""How often due sources are looked for; a schedule is kept to about a second."""
+RECENT_RUNS = 20
+
+
+@dataclass(slots=True)
+class Daemon:
+    """The loop, apart from signals and processes, so that tests can run it.
+
+    ``reload`` reads the configuration again; its errors are reported and the old one stays.
+    ``say`` is told one event each: a name and what belongs to it.
+    """
+
+    shared: Harvesting
+    configuration: Configuration
+    reload: Callable[[], Configuration]
+    say: Callable[[str, Mapping[str, object]], None]
+    at_once: int = 16
+    reload_asked: anyio.Event = field(default_factory=anyio.Event)
+    _running: set[str] = field(default_factory=set)
+    _held_until: dict[str, datetime] = field(default_factory=dict)
+
+    async def run(self, tick_s: float = TICK_S) -> None:
+        """Start what is due until ``shared.stopping``; then let runs finish their page."""
+        slots = anyio.CapacityLimiter(self.at_once)
+        async with anyio.create_task_group() as tasks:
+            while not self.shared.stopping.is_set():
+                if self.reload_asked.is_set():
+                    self.reload_asked = anyio.Event()
+                    await self._reload()
+                for facility, source in await self._due():
+                    self._running.add(source.name)
+                    tasks.start_soon(self._harvest, facility, source, slots)
+                with anyio.move_on_after(tick_s):
+                    await self.shared.stopping.wait()
+            self.say("stopping", {"running": sorted(self._running)})
+
+    async def _due(self) -> list[tuple[Facility, Source]]:
+        """Sources whose time has come and that nobody harvests."""
+        now = self.shared.now()
+        due = []
+        for source in self.configuration.sources:
+            if not source.enabled or source.mode == "live" or source.name in self._running:
+                continue
+            if not source.demo and self.configuration.contact is None:
+                continue
+            until = self._held_until.get(source.name)
+            # A wait that the clock made longer than it was meant does not last (fault H10).
+            if until is not None and now < until <= now + timedelta(minutes=5):
+                continue
+            try:
+                if await anyio.to_thread.run_sync(self._due_at, source, now) <= now:
+                    due.append((self.configuration.facility(source.facility), source))
+            except StoreError as problem:
+                self.say("store_error", {"source": source.name, "error": str(problem)})
+        return due
+
+    def _due_at(self, source: Source, now: datetime) -> datetime:
+        store = self.shared.store
+        try:
+            status = store.source_status(source.name)
+        except NotFound:
+            return now
+        last = status.last_run
+        if last is not None and _ended_with_its_process(last, now, self.shared.lease_s):
+            return now
+        return due_at(source, status, store.runs(source.name, RECENT_RUNS), now)
+
+    async def _harvest(
+        self, facility: Facility, source: Source, slots: anyio.CapacityLimiter
+    ) -> None:
+        """One run; whatever happens to it happens to it alone (fault H03)."""
+        try:
+            async with slots:
+                if self.shared.stopping.is_set():
+                    return
+                record = await harvest_source(self.shared, facility, source)
+            self.say("run_ended", _line(record))
+        except LeaseHeld as held:
+            self._wait(source)
+            self.say("source_busy", {"source": source.name, "holder": held.holder})
+        except (StoreError, HarvestError) as problem:
+            self._wait(source)
+            self.say("run_failed", {"source": source.name, "error": str(problem)})
+        except Exception as problem:
+            log.exception("%s: a mistake of ours", source.name)
+            self._wait(source)
+            self.say("run_failed", {"source": source.name, "error": repr(problem)})
+        finally:
+            self._running.discard(source.name)
+
+    def _wait(self, source: Source) -> None:
+        self._held_until[source.name] = self.shared.now() + timedelta(seconds=10)
+
+    async def _reload(self) -> None:
+        try:
+            configuration = await anyio.to_thread.run_sync(self.reload)
+            await anyio.to_thread.run_sync(put_configuration, self.shared.store, configuration)
+        except (ConfigurationError, StoreError) as problem:
+            self.say("reload_refused", {"error": str(problem)})
+            return
+        self.configuration = configuration
+        self.say("reloaded", {"sources": len(configuration.sources)})
+
+
+RESUME_AT_ONCE = frozenset({INTERRUPTED, SHUTDOWN, CANCELLED})
+
+
+def _ended_with_its_process(record: RunRecord, now: datetime, lease_s: float) -> bool:
+    """Whether the run was cut short by the end of its process: then the next goes on at once.
+
+    One that still counts as running and was not heard of for as long as a lease lasts, by a clock
+    that may have jumped either way (fault H10), is tried too; its lease has the last word.
+    """
+    if record.state == "stopped":
+        return record.stop in RESUME_AT_ONCE
+    heard = record.heartbeat_at or record.started_at
+    return record.state == "running" and abs((now - heard).total_seconds()) > lease_s
+
+
+def _line(record: RunRecord) -> dict[str, object]:
+    return {
+        "source": record.source,
+        "run": record.number,
+        "state": record.state,
+        "stop": record.stop,
+        "counts": dict(record.counts),
+    }
+
+
+async def serve(settings: Settings, at_once: int = 16) -> int:
+    """Run the daemon in this process until SIGTERM or SIGINT; gives the exit code."""
+    configuration = read_configuration(settings)
+    notifier = Notifier()
+    say = _speaker(settings)
+    real = [s.name for s in configuration.sources if s.enabled and not s.demo]
+    if real and configuration.contact is None:
+        say("no_contact", {"not_harvested": real})
+    async with open_station(settings.data, configuration) as station:
+        daemon = Daemon(
+            station.shared, configuration, lambda: read_configuration(settings), say, at_once
+        )
+        follower = IndexFollower(
+            EngineSettings(settings.data, settings.engine, settings.elasticsearch_url)
+        )
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(follower.follow)
+            tasks.start_soon(_heed_signals, daemon, tasks.cancel_scope, notifier)
+            tasks.start_soon(_feed_watchdog, notifier, daemon)
+            notifier.send("READY=1", f"STATUS={len(configuration.sources)} sources")
+            say("ready", {"sources": len(configuration.sources), "data": str(settings.data)})
+            await daemon.run()
+            state = await follower.finish()
+            say("stopped", {"index_lag": state.lag})
+            tasks.cancel_scope.cancel()
+    return EXIT_DONE
+
+
+def _speaker(settings: Settings) -> Callable[[str, Mapping[str, object]], None]:
+    """One line an event on standard output: JSON Lines with ``--json``, else words."""
+
+    def say(event: str, details: Mapping[str, object]) -> None:
+        if settings.as_json:
+            emit_json_line({"event": event, **details})
+        else:
+            words = " ".join(f"{name}={value}" for name, value in details.items())
+            click.echo(f"{event} {words}".rstrip())
+        sys.stdout.flush()
+
+    return say
+
+
+async def _heed_signals(daemon: Daemon, scope: anyio.CancelScope, notifier: Notifier) -> None:
+    """SIGTERM: finish the page in hand. SIGHUP: read the configuration again."""
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+        async for number in signals:
+            if number == signal.SIGHUP:
+                daemon.reload_asked.set()
+            elif daemon.shared.stopping.is_set():
+                scope.cancel()
+                return
+            else:
+                notifier.send("STOPPING=1")
+                daemon.shared.stopping.set()
+
+
+async def _feed_watchdog(notifier: Notifier, daemon: Daemon) -> None:
+    """Say at half the watchdog's time that the loop is alive and the store answers."""
+    if notifier.watchdog_s is None:
+        return
+    while True:
+        await anyio.to_thread.run_sync(daemon.shared.store.last_change)
+        notifier.send("WATCHDOG=1")
+        await anyio.sleep(notifier.watchdog_s / 2)

@@ -1,0 +1,216 @@
+"""``harvest`` and ``runs approve``: runs in this process, with indexing beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import anyio
+import anyio.to_thread
+
+from catalogue.facilities import Facility, Source
+from catalogue.records import RunRecord
+from harvester.dry_run import Forecast, forecast
+from harvester.errors import HarvestError
+from harvester.fleet import exit_code, harvest_many
+from harvester.indexing import EngineSettings, IndexFollower, Indexing
+from harvester.keys import ConfigurationError
+from harvester.listings import existing_store, nothing_yet, read_configuration
+from harvester.place import Order
+from harvester.progress import Progress
+from harvester.reports import (
+    RUN_COLUMNS,
+    flat_problems,
+    problem_rows,
+    run_as_json,
+    run_row,
+)
+from harvester.station import (
+    Station,
+    choose_sources,
+    heed_signals,
+    open_station,
+    require_contact,
+)
+from pan_commons_terminal import (
+    EXIT_DONE,
+    EXIT_FAILED,
+    EXIT_PARTLY,
+    Settings,
+    emit_json,
+    emit_table,
+    say,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the command line asks for."""
+
+    names: tuple[str, ...]
+    order: Order
+    dry_run: bool = False
+    index: bool = True
+
+
+Pairs = Sequence[tuple[Facility, Source]]
+Results = Mapping[str, RunRecord | Exception]
+
+
+async def carry_out(settings: Settings, wanted: Wanted) -> int:
+    """``harvest``; gives the exit code."""
+    configuration = read_configuration(settings)
+    pairs = choose_sources(configuration, wanted.names)
+    require_contact(configuration, [source for _, source in pairs])
+    progress = Progress(tuple(source.name for _, source in pairs))
+    async with open_station(settings.data, configuration, progress) as station:
+        if wanted.dry_run:
+            return await _foresee(settings, station, pairs, wanted.order, progress)
+        with progress:
+            results, indexing = await _harvest(settings, station, pairs, wanted)
+    return _report(settings, results, indexing)
+
+
+async def _harvest(
+    settings: Settings, station: Station, pairs: Pairs, wanted: Wanted
+) -> tuple[Results, Indexing | None]:
+    results: Results = {}
+    indexing: Indexing | None = None
+    async with anyio.create_task_group() as tasks:
+        follower = IndexFollower(
+            EngineSettings(settings.data, settings.engine, settings.elasticsearch_url)
+        )
+        if wanted.index:
+            tasks.start_soon(follower.follow)
+        async with anyio.create_task_group() as inner:
+            inner.start_soon(heed_signals, station.shared.stopping, inner.cancel_scope)
+            results = await harvest_many(station.shared, pairs, wanted.order)
+            inner.cancel_scope.cancel()
+        if wanted.index:
+            indexing = await follower.finish()
+        tasks.cancel_scope.cancel()
+    return results, indexing
+
+
+def _report(settings: Settings, results: Results, indexing: Indexing | None) -> int:
+    code = exit_code(list(results.values())) if results else EXIT_FAILED
+    if indexing is not None and indexing.problem is not None and code == EXIT_DONE:
+        code = EXIT_PARTLY
+    records = [one for one in results.values() if isinstance(one, RunRecord)]
+    if settings.as_json:
+        emit_json(
+            {
+                "runs": [
+                    run_as_json(one)
+                    if isinstance(one, RunRecord)
+                    else {"source": name, "state": "failed", "details": {"error": str(one)}}
+                    for name, one in results.items()
+                ],
+                "index": None if indexing is None else asdict(indexing),
+                "exit_code": code,
+            }
+        )
+        return code
+    if records:
+        emit_table("Harvest", RUN_COLUMNS, map(run_row, records))
+    rows = problem_rows(records)
+    rows += [
+        (name, "", str(one), "") for name, one in results.items() if isinstance(one, Exception)
+    ]
+    if rows:
+        emit_table("Problems", ("Source", "Count", "What", "Where, for example"), rows)
+    if indexing is not None and indexing.problem is not None:
+        say(f"The index is {indexing.lag} changes behind: {indexing.problem}")
+    return code
+
+
+async def _foresee(
+    settings: Settings, station: Station, pairs: Pairs, order: Order, progress: Progress
+) -> int:
+    results: dict[str, Forecast | HarvestError] = {}
+
+    async def one(facility: Facility, source: Source) -> None:
+        try:
+            results[source.name] = await forecast(station.shared, facility, source, order)
+        except HarvestError as problem:
+            results[source.name] = problem
+
+    with progress:
+        async with anyio.create_task_group() as tasks:
+            for facility, source in pairs:
+                tasks.start_soon(one, facility, source)
+    failed = sum(isinstance(result, HarvestError) for result in results.values())
+    code = EXIT_DONE if not failed else EXIT_FAILED if failed == len(results) else EXIT_PARTLY
+    if settings.as_json:
+        emit_json({"dry_run": [_foreseen(name, one) for name, one in results.items()]})
+        return code
+    emit_table(
+        "Dry run: nothing was written",
+        ("Source", "Kind", "Records", "Deleted", "Mapped", "Would go to quarantine", "Problem"),
+        (
+            (name, "", "", "", "", "", str(one))
+            if isinstance(one, HarvestError)
+            else (
+                name,
+                one.kind,
+                one.received,
+                one.deleted,
+                one.mapped,
+                sum(len(identifiers) for identifiers in one.quarantine.values()),
+                ", ".join(one.problems),
+            )
+            for name, one in results.items()
+        ),
+    )
+    return code
+
+
+def _foreseen(name: str, one: Forecast | HarvestError) -> dict[str, Any]:
+    if isinstance(one, HarvestError):
+        return {"source": name, "error": str(one)}
+    return {
+        **asdict(one),
+        "quarantine": flat_problems(one.quarantine),
+        "problems": flat_problems(one.problems),
+    }
+
+
+async def approve(settings: Settings, number: int) -> int:
+    """``runs approve``; idempotent: an approved run is not carried out twice."""
+    configuration = read_configuration(settings)
+    with existing_store(settings, write=True) as store:
+        if store is None:
+            raise ConfigurationError(nothing_yet(settings))
+        held = store.run(number)
+        if held.state != "held":
+            raise ConfigurationError(
+                f"Run {number} of {held.source} is {held.state}, not held; there is nothing to "
+                "approve."
+            )
+        done = held.details.get("approved_by_run")
+        if done is not None:
+            if settings.as_json:
+                emit_json(run_as_json(store.run(int(done))))
+            else:
+                say(f"Run {number} was approved already, by run {done}.")
+            return EXIT_DONE
+    concluded = held.details.get("reconciliation", {})
+    gone = int(concluded.get("told", 0)) + int(concluded.get("missing", 0))
+    full = held.details.get("harvest") == "full"
+    order = Order(full=full, approved=gone)
+    source = configuration.source(held.source)
+    require_contact(configuration, [source])
+    pair = (configuration.facility(source.facility), source)
+    progress = Progress((source.name,))
+    async with open_station(settings.data, configuration, progress) as station:
+        with progress:
+            results, indexing = await _harvest(
+                settings, station, [pair], Wanted((source.name,), order)
+            )
+        record = results.get(source.name)
+        if isinstance(record, RunRecord) and record.state in ("ok", "partial"):
+            await anyio.to_thread.run_sync(
+                station.shared.store.annotate_run, number, {"approved_by_run": record.number}
+            )
+    return _report(settings, results, indexing)

@@ -1,0 +1,105 @@
+"""Indexing beside harvesting, so that a durable record is searchable within two seconds.
+
+Only one process writes an embedded index (semantics 10.1). Where another one does, a daemon as a
+rule, we wait until it has got as far as we have written.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+
+from catalogue.catalogue import Catalogue
+from catalogue.errors import CatalogueError, EngineError
+
+log = logging.getLogger(__name__)
+
+OTHERS_TURN_S = 30.0
+"""How long to wait without progress for another process that indexes."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """Which engine is to be brought up to date."""
+
+    folder: Path
+    engine: str
+    elasticsearch_url: str | None
+
+
+@dataclass(slots=True)
+class Indexing:
+    """How far the index is: ``position`` is a change number; ``problem`` why it is behind."""
+
+    position: int = 0
+    lag: int = 0
+    problem: str | None = None
+
+
+class IndexFollower:
+    """Indexes in the background of a command or daemon.
+
+    An engine that is away costs nothing but time: changes wait in the outbox.
+    """
+
+    def __init__(self, settings: EngineSettings) -> None:
+        self._settings = settings
+        self._stop = anyio.Event()
+        self._over = anyio.Event()
+        self.state = Indexing()
+
+    async def follow(self) -> None:
+        """Index until ``finish`` is called."""
+        settings = self._settings
+        pause = 1.0
+        try:
+            while True:
+                try:
+                    opening = Catalogue.open(
+                        settings.folder, settings.engine, settings.elasticsearch_url
+                    )
+                    async with opening as catalogue:
+                        await catalogue.indexer.follow(self._stop)
+                        await self._catch_up(catalogue)
+                    return
+                except CatalogueError as problem:
+                    self.state.problem = str(problem)
+                    log.warning("index: %s", problem)
+                if self._stop.is_set():
+                    return
+                with anyio.move_on_after(pause):
+                    await self._stop.wait()
+                pause = min(pause * 2, 30.0)
+        finally:
+            self._over.set()
+
+    async def _catch_up(self, catalogue: Catalogue) -> None:
+        """Bring in what is left, or wait for whoever is at it."""
+        last_lag: int | None = None
+        began = anyio.current_time()
+        while True:
+            try:
+                await catalogue.indexer.index_once()
+                self.state.problem = None
+            except EngineError as problem:
+                self.state.problem = str(problem)
+            self.state.lag = await catalogue.indexer.lag()
+            self.state.position = await catalogue.engine.position()
+            if not self.state.lag:
+                self.state.problem = None
+                return
+            if last_lag is None or self.state.lag < last_lag:
+                last_lag, began = self.state.lag, anyio.current_time()
+            elif anyio.current_time() - began > OTHERS_TURN_S:
+                return
+            await anyio.sleep(0.2)
+
+    async def finish(self) -> Indexing:
+        """Index what is outstanding, stop, and say how far it came."""
+        self._stop.set()
+        await self._over.wait()
+        return self.state

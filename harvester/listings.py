@@ -1,0 +1,262 @@
+"""Commands that only look, or leave a note for who harvests: all work on the store alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from pan_commons_terminal import (
+    EXIT_DONE,
+    EXIT_FAILED,
+    EXIT_PARTLY,
+    Settings,
+    emit_json,
+    emit_table,
+    say,
+)
+
+if TYPE_CHECKING:
+    from catalogue.store import Store
+    from harvester.sources import Configuration
+
+
+def read_configuration(settings: Settings) -> Configuration:
+    """The configuration that the settings name."""
+    from harvester.sources import load_configuration
+
+    return load_configuration(settings.config, settings.data)
+
+
+@contextmanager
+def existing_store(settings: Settings, *, write: bool = False) -> Iterator[Store | None]:
+    """The data folder's store, or ``None`` when nothing was ever stored there."""
+    from catalogue.store import Store
+    from catalogue.store.database import FILE_NAME
+
+    if not (settings.data / FILE_NAME).exists():
+        yield None
+        return
+    with Store.open(settings.data, read_only=not write) as store:
+        yield store
+
+
+def nothing_yet(settings: Settings) -> str:
+    """What to say of an empty data folder."""
+    return f"Nothing was harvested into {settings.data} yet; `pan-commons harvest` does."
+
+
+def list_runs(settings: Settings, source: str | None, limit: int) -> None:
+    """``runs list``"""
+    from harvester.reports import RUN_COLUMNS, run_as_json, run_row
+
+    with existing_store(settings) as store:
+        found = () if store is None else store.runs(source, limit)
+    if settings.as_json:
+        emit_json({"runs": [run_as_json(record) for record in found]})
+    elif found:
+        emit_table("Runs", RUN_COLUMNS, map(run_row, found))
+    else:
+        say(nothing_yet(settings))
+
+
+def show_run(settings: Settings, number: int) -> None:
+    """``runs show``"""
+    from harvester.reports import RUN_COLUMNS, problem_rows, run_as_json, run_row
+
+    with existing_store(settings) as store:
+        record = _known(store, settings).run(number)
+    if settings.as_json:
+        emit_json(run_as_json(record))
+        return
+    emit_table(f"Run {number}", RUN_COLUMNS, [run_row(record)])
+    rows = problem_rows([record])
+    if rows:
+        emit_table("Problems", ("Source", "Count", "What", "Where, for example"), rows)
+    emit_table("Details", ("Name", "Value"), sorted(record.details.items()))
+
+
+def stop_run(settings: Settings, number: int) -> int:
+    """``runs stop``; idempotent."""
+    with existing_store(settings, write=True) as store:
+        known = _known(store, settings)
+        known.request_stop(number)
+        record = known.run(number)
+    if settings.as_json:
+        emit_json({"run": number, "source": record.source, "state": record.state})
+    elif record.state == "running":
+        say(f"Run {number} of {record.source} ends after the page in hand.")
+    else:
+        say(f"Run {number} of {record.source} had ended already: {record.state}.")
+    return EXIT_DONE
+
+
+def _known(store: Store | None, settings: Settings) -> Store:
+    from harvester.keys import ConfigurationError
+
+    if store is None:
+        raise ConfigurationError(nothing_yet(settings))
+    return store
+
+
+def list_quarantine(settings: Settings, source: str | None, limit: int) -> None:
+    """``quarantine list``"""
+    from harvester.reports import quarantined_as_json, stamp
+
+    with existing_store(settings) as store:
+        found = () if store is None else store.quarantine(source, limit)
+    if settings.as_json:
+        emit_json({"quarantine": [quarantined_as_json(entry) for entry in found]})
+    elif found:
+        emit_table(
+            "Quarantine",
+            ("Source", "Identifier", "Where", "Reason", "Since"),
+            ((q.source, q.identifier, q.path, q.reason, stamp(q.since)) for q in found),
+        )
+    else:
+        say("Nothing is in quarantine.")
+
+
+def show_quarantined(settings: Settings, source: str, identifier: str) -> None:
+    """``quarantine show``"""
+    with existing_store(settings) as store:
+        payload = _known(store, settings).quarantined_payload(source, identifier)
+    text = "" if payload is None else payload.decode("utf-8", "replace")
+    if settings.as_json:
+        emit_json({"source": source, "identifier": identifier, "payload": text})
+    else:
+        import click
+
+        click.echo(text)
+
+
+def replay_quarantine(settings: Settings, source: str | None, *, dry_run: bool) -> int:
+    """``quarantine replay``; what still cannot be mapped stays, with its present reason."""
+    from harvester.replay import replay
+
+    with existing_store(settings, write=True) as store:
+        if store is None:
+            say(nothing_yet(settings))
+            return EXIT_DONE
+        report = replay(store, source, dry_run=dry_run)
+    if settings.as_json:
+        emit_json(report)
+    else:
+        verb = "would be mapped" if dry_run else "are mapped now"
+        say(f"{report['mapped']} of {report['tried']} records {verb}; {report['kept']} stay.")
+    if not report["tried"] or not report["kept"]:
+        return EXIT_DONE
+    return EXIT_PARTLY if report["mapped"] else EXIT_FAILED
+
+
+def collect_status(settings: Settings, configuration: Configuration) -> list[dict[str, Any]]:
+    """Every configured source with what the store knows of it."""
+    from catalogue.errors import NotFound
+    from harvester.reports import due_at, status_as_json
+    from harvester.station import utc_now
+
+    found = []
+    with existing_store(settings) as store:
+        for source in configuration.sources:
+            status = due = None
+            if store is not None:
+                try:
+                    status = store.source_status(source.name)
+                    due = due_at(source, status, store.runs(source.name, 20), utc_now())
+                except NotFound:
+                    status = None
+            if not source.enabled or source.mode == "live":
+                due = None
+            found.append(status_as_json(source, status, due))
+    return found
+
+
+async def show_status(settings: Settings) -> None:
+    """``status``"""
+    from datetime import datetime
+
+    from harvester.reports import ago
+    from harvester.station import utc_now
+
+    configuration = read_configuration(settings)
+    sources = collect_status(settings, configuration)
+    engine = await _engine_status(settings)
+    if settings.as_json:
+        emit_json({"data": str(settings.data), **engine, "sources": sources})
+        return
+    now = utc_now()
+
+    def when(text: str | None) -> str:
+        return ago(datetime.fromisoformat(text), now) if text else "—"
+
+    emit_table(
+        f"Sources in {settings.data}",
+        ("Source", "Facility", "Records", "Quarantine", "Last run", "State", "Note", "Next"),
+        (
+            (
+                one["source"],
+                one["facility"],
+                f"{one['records']:,}",
+                one["quarantined"] or "",
+                when(
+                    (one["last_run"] or {}).get("ended_at")
+                    or (one["last_run"] or {}).get("started_at")
+                ),
+                one["state"] if one["enabled"] else f"{one['state']} (disabled)",
+                _note(one, when),
+                when(one["next_run_at"]),
+            )
+            for one in sources
+        ),
+    )
+    say(
+        f"{engine['records']:,} records; change {engine['last_change']}, "
+        + ("everything indexed." if not engine["lag"] else f"index {engine['lag']} behind.")
+    )
+    if configuration.contact is None and any(not source.demo for source in configuration.sources):
+        from harvester.station import HOW_TO_SAY_WHO
+
+        say("No contact: " + HOW_TO_SAY_WHO)
+
+
+def _note(one: dict[str, Any], when: Any) -> str:
+    last = one["last_run"] or {}
+    if one["state"] == "held":
+        return f"{last['details'].get('held', '')}: pan-commons runs approve {last['run']}"
+    if one["paused_until"]:
+        return f"the server asked for a pause until {one['paused_until']}"
+    if one["silent_since"]:
+        error = str(last.get("details", {}).get("error", ""))
+        return f"silent since {when(one['silent_since'])} {error}".rstrip()
+    if one["state"] in ("partial", "stopped"):
+        reasons = ", ".join(last.get("problems", {}))
+        return " ".join(filter(None, (last.get("stop"), reasons)))
+    return ""
+
+
+async def _engine_status(settings: Settings) -> dict[str, Any]:
+    """How much is kept, and how far the index is behind it."""
+    from catalogue.catalogue import Catalogue
+    from catalogue.errors import EngineError
+
+    with existing_store(settings) as store:
+        if store is None:
+            return {"records": 0, "last_change": 0, "indexed": 0, "lag": 0, "index_problem": None}
+        newest = store.last_change()
+        records = sum(store.source_status(source.name).records for source in store.sources())
+    position, problem = 0, None
+    try:
+        opening = Catalogue.open(
+            settings.data, settings.engine, settings.elasticsearch_url, read_only=True
+        )
+        async with opening as catalogue:
+            position = await catalogue.engine.position()
+    except EngineError as trouble:
+        problem = str(trouble)
+    return {
+        "records": records,
+        "last_change": newest,
+        "indexed": position,
+        "lag": max(0, newest - position),
+        "index_problem": problem,
+    }

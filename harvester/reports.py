@@ -1,0 +1,163 @@
+"""Runs, sources and quarantine as operators and machines read them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from catalogue.facilities import Source
+from catalogue.records import Quarantined, RunRecord, SourceStatus
+from harvester.place import remembered_instant
+from harvester.schedule import DEFAULT_SCHEDULE, next_start, parse_schedule
+
+RUN_COLUMNS = (
+    "Run", "Source", "Kind", "State", "Why it ended", "Records", "New", "Changed", "Gone",
+    "Quarantined", "Seconds",
+)  # fmt: skip
+
+
+def run_as_json(record: RunRecord) -> dict[str, Any]:
+    """One run, all of it."""
+    return {
+        "run": record.number,
+        "source": record.source,
+        "kind": record.kind,
+        "state": record.state,
+        "stop": record.stop,
+        "started_at": stamp(record.started_at),
+        "ended_at": stamp(record.ended_at),
+        "heartbeat_at": stamp(record.heartbeat_at),
+        "counts": dict(record.counts),
+        "problems": {
+            reason: {"count": count, "samples": list(samples)}
+            for reason, (count, samples) in record.problems.items()
+        },
+        "details": dict(record.details),
+    }
+
+
+def run_row(record: RunRecord) -> Sequence[object]:
+    """One run as a row of ``RUN_COLUMNS``."""
+    counts = record.counts
+    end = record.ended_at or record.heartbeat_at or record.started_at
+    # Two readings of one wall clock; a clock set back in between must not show as negative (H10).
+    seconds = max((end - record.started_at).total_seconds(), 0.0)
+    return (
+        record.number,
+        record.source,
+        record.kind,
+        record.state,
+        record.stop,
+        *(counts.get(name, 0) for name in ("received", "new", "changed", "deleted")),
+        counts.get("quarantined", 0),
+        f"{seconds:.1f}",
+    )
+
+
+def problem_rows(records: Iterable[RunRecord]) -> list[Sequence[object]]:
+    """Reasons with counts and samples, over several runs."""
+    rows: list[Sequence[object]] = []
+    for record in records:
+        if record.details.get("error"):
+            rows.append((record.source, "", record.details["error"], ""))
+        if record.details.get("held"):
+            advice = f"pan-commons runs approve {record.number}"
+            rows.append((record.source, "", f"held: {record.details['held']}", advice))
+        for reason, (count, samples) in record.problems.items():
+            rows.append((record.source, count, reason, ", ".join(samples[:3])))
+    return rows
+
+
+def failures_in_a_row(records: Iterable[RunRecord]) -> int:
+    """Failed runs since the last one that reached the facility; newest first."""
+    failures = 0
+    for record in records:
+        if record.state in ("running", "stopped"):
+            continue
+        if record.state != "failed":
+            break
+        failures += 1
+    return failures
+
+
+def due_at(
+    source: Source, status: SourceStatus, recent: Iterable[RunRecord], now: datetime
+) -> datetime:
+    """When the daemon harvests the source next."""
+    last = status.last_run
+    return next_start(
+        parse_schedule(source.schedule or DEFAULT_SCHEDULE),
+        source=source.name,
+        last_started_at=None if last is None else last.started_at,
+        failures=failures_in_a_row(recent),
+        now=now,
+        not_before=remembered_instant(status.memory, "not_before"),
+    )
+
+
+def status_as_json(
+    source: Source, status: SourceStatus | None, due: datetime | None
+) -> dict[str, Any]:
+    """One source with what the store knows of it; ``None`` before anything was stored."""
+    last = None if status is None else status.last_run
+    return {
+        "source": source.name,
+        "facility": source.facility,
+        "protocol": source.protocol,
+        "url": source.url,
+        "format": source.format,
+        "set": source.set,
+        "mode": source.mode,
+        "enabled": source.enabled,
+        "schedule": source.schedule or DEFAULT_SCHEDULE,
+        "records": 0 if status is None else status.records,
+        "quarantined": 0 if status is None else status.quarantined,
+        "state": "never" if last is None else last.state,
+        "last_run": None if last is None else run_as_json(last),
+        "last_success_at": None if status is None else stamp(status.last_success_at),
+        "silent_since": None if status is None else stamp(status.silent_since),
+        "paused_until": None if status is None else status.memory.get("not_before"),
+        "next_run_at": stamp(due),
+    }
+
+
+def quarantined_as_json(entry: Quarantined) -> dict[str, Any]:
+    """One record that could not be mapped."""
+    return {
+        "source": entry.source,
+        "identifier": entry.identifier,
+        "format": entry.format,
+        "path": entry.path,
+        "reason": entry.reason,
+        "run": entry.run,
+        "since": stamp(entry.since),
+    }
+
+
+def stamp(instant: datetime | None) -> str | None:
+    """ISO 8601 in UTC, to the second."""
+    if instant is None:
+        return None
+    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def ago(instant: datetime | None, now: datetime) -> str:
+    """``3 h ago``, ``in 5 min``: for tables that people read."""
+    if instant is None:
+        return "never"
+    seconds = (now - instant).total_seconds()
+    size = abs(seconds)
+    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
+        if size >= length or unit == "s":
+            text = f"{size / length:.0f} {unit}"
+            break
+    return f"{text} ago" if seconds >= 0 else f"in {text}"
+
+
+def flat_problems(problems: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """Problems as JSON, with counts and a few samples."""
+    return {
+        reason: {"count": len(identifiers), "samples": list(identifiers[:10])}
+        for reason, identifiers in problems.items()
+    }

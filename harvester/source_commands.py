@@ -1,0 +1,197 @@
+"""``sources list|show|check|add|remove``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from pan_commons_terminal import (
+    EXIT_DONE,
+    EXIT_FAILED,
+    Settings,
+    common_options,
+    emit_json,
+    emit_table,
+    say,
+)
+
+
+@click.group("sources")
+def sources() -> None:
+    """Facilities' endpoints: which there are, what they can do, adding and removing."""
+
+
+@sources.command("list")
+@common_options
+def list_sources(settings: Settings) -> None:
+    """All configured sources."""
+    from harvester.listings import collect_status, read_configuration
+
+    configuration = read_configuration(settings)
+    found = collect_status(settings, configuration)
+    if settings.as_json:
+        emit_json({"sources": found})
+        return
+    emit_table(
+        "Sources",
+        ("Source", "Facility", "Protocol", "Format", "Set", "Mode", "Enabled", "Records", "URL"),
+        (
+            (
+                one["source"],
+                one["facility"],
+                one["protocol"],
+                one["format"],
+                one["set"],
+                one["mode"],
+                "yes" if one["enabled"] else "no",
+                f"{one['records']:,}",
+                one["url"],
+            )
+            for one in found
+        ),
+    )
+
+
+@sources.command("show")
+@click.argument("name")
+@common_options
+def show_source(settings: Settings, name: str) -> None:
+    """One source: configuration, facility, what the last runs left behind."""
+    from dataclasses import asdict
+
+    from catalogue.errors import NotFound
+    from harvester.listings import collect_status, existing_store, read_configuration
+
+    configuration = read_configuration(settings)
+    source = configuration.source(name)
+    facility = configuration.facility(source.facility)
+    status = next(one for one in collect_status(settings, configuration) if one["source"] == name)
+    memory: dict[str, Any] = {}
+    with existing_store(settings) as store:
+        if store is not None:
+            try:
+                memory = dict(store.source_status(name).memory)
+            except NotFound:
+                memory = {}
+    found = {
+        **status,
+        "configured_in": str(configuration.origins[name]),
+        "options": dict(source.options),
+        "trust": source.trust,
+        "internal": source.internal,
+        "facility": asdict(facility),
+        "memory": memory,
+    }
+    if settings.as_json:
+        emit_json(found)
+        return
+    emit_table(name, ("Name", "Value"), ((key, value) for key, value in found.items()))
+
+
+@sources.command("check")
+@click.argument("name")
+@common_options
+@click.pass_context
+def check_source(ctx: click.Context, settings: Settings, name: str) -> None:
+    """Ask the endpoint what it is and what it can do, and write that down for the live search."""
+    import anyio
+
+    from harvester.check import check
+
+    report = anyio.run(check, settings, name)
+    if settings.as_json:
+        emit_json(report)
+    else:
+        emit_table(name, ("What", "Found"), report["findings"].items())
+        for problem in report["problems"]:
+            say(f"Problem: {problem}")
+    ctx.exit(EXIT_FAILED if report["problems"] else EXIT_DONE)
+
+
+@sources.command("add")
+@click.argument("name")
+@click.option("--url", help="Base URL; without it a listed source of that name is enabled.")
+@click.option("--facility", help="Short name of its facility.")
+@click.option("--protocol", type=click.Choice(("oai-pmh", "panosc", "scicat")))
+@click.option("--format", "format_", metavar="PREFIX", help="OAI-PMH metadataPrefix.")
+@click.option("--set", "set_", metavar="SET", help="OAI-PMH set.")
+@click.option("--mode", type=click.Choice(("indexed", "live", "both")))
+@click.option("--schedule", help="An interval (6h) or five cron fields in UTC.")
+@click.option("--internal", is_flag=True, help="A private address is meant.")
+@click.option("--title", help="Full name of the facility, when it is new.")
+@click.option("--provider", help="Its Search API base URL or home page, when it is new.")
+@click.option("--time-zone", help="Its IANA time zone, when it is new.")
+@click.option("--country", help="Its country, two letters, when it is new.")
+@click.option("--probe", "probes", multiple=True, help="photon, neutron …, when it is new.")
+@common_options
+def add_source(settings: Settings, name: str, **given: Any) -> None:
+    """Add source NAME, or enable the listed one.
+
+    It goes into sources.toml in the data folder; your own file is left as it is.
+    """
+    from harvester import added
+    from harvester.listings import read_configuration
+
+    configuration = read_configuration(settings)
+    renamed = {"format_": "format", "set_": "set"}
+    keys = ("url", "facility", "protocol", "format_", "set_", "mode", "schedule", "internal")
+    source = {renamed.get(key, key): given[key] for key in keys if given[key]}
+    listed = name in configuration.origins
+    if not source.get("url") and not listed:
+        raise click.UsageError(
+            f"{name!r} is not listed; give --url, --facility, --protocol and, for oai-pmh, "
+            "--format."
+        )
+    facility = _new_facility(configuration, source, given) if source.get("facility") else None
+    if listed:
+        source["enabled"] = True
+    added.add_checked(settings.config, settings.data, name, source, facility)
+    made = read_configuration(settings).source(name)
+    if settings.as_json:
+        emit_json({"source": name, "facility": made.facility, "url": made.url, "added": True})
+    else:
+        say(f"{name} is listed now ({made.url}); `pan-commons sources check {name}` tries it.")
+
+
+def _new_facility(
+    configuration: Any, source: dict[str, Any], given: dict[str, Any]
+) -> dict[str, Any] | None:
+    """Keys of a facility that is not configured yet."""
+    name = source["facility"]
+    if any(facility.name == name for facility in configuration.facilities):
+        return None
+    provider = given["provider"] or (source["url"] if source.get("protocol") == "panosc" else None)
+    if not given["title"] or not provider:
+        raise click.UsageError(
+            f"{name!r} is a new facility; give --title and --provider (and --time-zone, --country, "
+            "--probe)."
+        )
+    facility: dict[str, Any] = {"title": given["title"], "provider": provider}
+    for key in ("time_zone", "country"):
+        if given[key]:
+            facility[key] = given[key]
+    if given["probes"]:
+        facility["probes"] = list(given["probes"])
+    return facility
+
+
+@sources.command("remove")
+@click.argument("name")
+@click.option("--keep-records", is_flag=True, help="Only stop harvesting it.")
+@common_options
+@click.pass_context
+def remove_source(ctx: click.Context, settings: Settings, name: str, keep_records: bool) -> None:
+    """Remove source NAME: stop its runs, then take its records away, leaving tombstones."""
+    import anyio
+
+    from harvester.removal import remove
+
+    report = anyio.run(remove, settings, name, keep_records)
+    if settings.as_json:
+        emit_json(report)
+    elif report["already_removed"] and not report["deleted"]:
+        say(f"{name} was removed already.")
+    else:
+        say(f"{name} is removed; {report['deleted']} records were taken away.")
+    ctx.exit(EXIT_DONE)

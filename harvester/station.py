@@ -1,0 +1,135 @@
+"""What a command that harvests needs around it: configuration, store, fetcher, engine, signals."""
+
+from __future__ import annotations
+
+import logging
+import signal
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+
+from catalogue.facilities import Facility, Source
+from catalogue.store import Store
+from harvester.http import Fetcher
+from harvester.keys import ConfigurationError
+from harvester.progress import Silent, Watcher
+from harvester.run import Harvesting
+from harvester.sources import Configuration
+from harvester.workers import MappingProcesses
+
+log = logging.getLogger(__name__)
+
+HOW_TO_SAY_WHO = (
+    'real facilities are asked only with an address they can write to: put [contact] email = "…" '
+    "into the configuration, or set PAN_COMMONS_CONTACT."
+)
+
+
+def utc_now() -> datetime:
+    """The wall clock."""
+    return datetime.now(UTC)
+
+
+def require_contact(configuration: Configuration, sources: Sequence[Source]) -> None:
+    """Real sources are not asked anonymously (semantics 10.5).
+
+    Raises:
+        ConfigurationError: one of the sources is real and nobody is named.
+    """
+    real = [source.name for source in sources if not source.demo]
+    if real and configuration.contact is None:
+        more = f" and {len(real) - 3} more" if len(real) > 3 else ""
+        raise ConfigurationError(f"{', '.join(real[:3])}{more}: {HOW_TO_SAY_WHO}")
+
+
+def choose_sources(
+    configuration: Configuration, names: Sequence[str]
+) -> list[tuple[Facility, Source]]:
+    """The sources (or facilities) named; without names, all that are enabled and indexed.
+
+    Raises:
+        ConfigurationError: a name is none, or a source is only asked live.
+    """
+    if names:
+        chosen: list[Source] = []
+        facilities = {facility.name for facility in configuration.facilities}
+        for name in names:
+            own = [source for source in configuration.sources if source.name == name]
+            if not own and name in facilities:
+                own = [
+                    source
+                    for source in configuration.sources
+                    if source.facility == name and source.enabled and source.mode != "live"
+                ]
+            for source in own or [configuration.source(name)]:
+                if source.mode == "live":
+                    raise ConfigurationError(
+                        f"{source.name} is asked live (mode = 'live') and not harvested."
+                    )
+                if source not in chosen:
+                    chosen.append(source)
+    else:
+        chosen = [s for s in configuration.sources if s.enabled and s.mode != "live"]
+    if not chosen:
+        raise ConfigurationError(
+            "There is no enabled source to harvest; `pan-commons sources list` shows what is "
+            "configured, `pan-commons sources add` adds one."
+        )
+    return [(configuration.facility(source.facility), source) for source in chosen]
+
+
+@asynccontextmanager
+async def open_store(folder: Path, configuration: Configuration) -> AsyncIterator[Store]:
+    """The data folder's store, knowing the configuration as it is now."""
+    store = await anyio.to_thread.run_sync(Store.open, folder)
+    try:
+        await anyio.to_thread.run_sync(put_configuration, store, configuration)
+        yield store
+    finally:
+        await anyio.to_thread.run_sync(store.close)
+
+
+def put_configuration(store: Store, configuration: Configuration) -> None:
+    """Tell the store what is configured, when that differs from what it knows."""
+    facilities, sources = configuration.facilities, configuration.sources
+    if store.facilities() != facilities or store.sources() != sources:
+        store.put_configuration(facilities, sources)
+
+
+@dataclass(frozen=True, slots=True)
+class Station:
+    """Everything open, for as long as a command takes."""
+
+    configuration: Configuration
+    shared: Harvesting
+
+
+@asynccontextmanager
+async def open_station(
+    folder: Path, configuration: Configuration, watcher: Watcher | None = None
+) -> AsyncIterator[Station]:
+    """Open what a harvest needs."""
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(open_store(folder, configuration))
+        http = await stack.enter_async_context(Fetcher(configuration.contact))
+        mapping = await stack.enter_async_context(MappingProcesses())
+        yield Station(
+            configuration,
+            Harvesting(store, http, utc_now, watcher or Silent(), map_page=mapping),
+        )
+
+
+async def heed_signals(stopping: anyio.Event, scope: anyio.CancelScope) -> None:
+    """First SIGINT or SIGTERM: finish the page in hand. Second: stop at once."""
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async for _ in signals:
+            if stopping.is_set():
+                scope.cancel()
+                return
+            log.warning("stopping after the page in hand; once more stops at once")
+            stopping.set()

@@ -1,0 +1,180 @@
+"""The operator's commands, against facilities on loopback."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harvester import listings
+from harvester.harvest_command import Wanted, approve, carry_out
+from harvester.keys import ConfigurationError
+from harvester.place import Order
+from harvester.removal import remove
+from pan_commons_terminal import Settings
+from simulator import Facility, running
+from tests.harvester.harvest_world import oai_spec
+
+
+def settings_for(tmp_path: Path, config: str) -> Settings:
+    path = tmp_path / "sources.toml"
+    path.write_text(config, encoding="utf-8")
+    return Settings(tmp_path / "data", path, "tantivy", None, as_json=True)
+
+
+FACILITY = """
+[facilities.{name}]
+title = "Facility {name}"
+provider = "http://127.0.0.1/{name}"
+demo = true
+"""
+SOURCE = """
+[sources.{name}-oai]
+facility = "{name}"
+protocol = "oai-pmh"
+url = "{url}"
+format = "oai_datacite"
+internal = true
+options = {{ retries = 0 }}
+"""
+
+
+@asynccontextmanager
+async def two_facilities(tmp_path: Path) -> AsyncIterator[tuple[Settings, Facility, Facility]]:
+    async with running(oai_spec(25)) as one, running(oai_spec(12)) as two:
+        config = "".join(
+            FACILITY.format(name=name) + SOURCE.format(name=name, url=endpoint.oai_url)
+            for name, endpoint in (("ONE", one), ("TWO", two))
+        )
+        yield settings_for(tmp_path, config), one, two
+
+
+def answer(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return found
+
+
+async def test_harvest_brings_all_sources_in_and_indexes_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with two_facilities(tmp_path) as (settings, _, _):
+        code = await carry_out(settings, Wanted((), Order()))
+        report = answer(capsys)
+        assert code == 0
+        assert [run["counts"]["new"] for run in report["runs"]] == [25, 12]
+        assert report["index"]["lag"] == 0
+        assert report["index"]["position"] > 0
+        await listings.show_status(settings)
+        status = answer(capsys)
+        assert status["lag"] == 0
+        assert {one["source"]: one["state"] for one in status["sources"]} == {
+            "ONE-oai": "ok",
+            "TWO-oai": "ok",
+        }
+
+
+async def test_one_facility_that_fails_does_not_stop_the_other(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Fault H03; done in part is exit code 3."""
+    async with two_facilities(tmp_path) as (settings, one, _):
+        one.faults.set("error:404")
+        code = await carry_out(settings, Wanted((), Order()))
+        runs = {run["source"]: run for run in answer(capsys)["runs"]}
+        assert code == 3
+        assert runs["ONE-oai"]["state"] == "failed"
+        assert "404" in runs["ONE-oai"]["details"]["error"]
+        assert runs["TWO-oai"]["state"] == "ok"
+        code = await carry_out(settings, Wanted(("ONE-oai",), Order()))
+        assert code == 1
+
+
+async def test_a_dry_run_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async with two_facilities(tmp_path) as (settings, _, _):
+        code = await carry_out(settings, Wanted(("ONE-oai",), Order(), dry_run=True))
+        (one,) = answer(capsys)["dry_run"]
+        assert code == 0
+        assert (one["received"], one["mapped"], one["entities"]["Document"]) == (25, 25, 25)
+        listings.list_runs(settings, None, 10)
+        assert answer(capsys) == {"runs": []}
+
+
+async def test_selecting_a_set_dates_and_a_record(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from datetime import UTC, datetime
+
+    async with two_facilities(tmp_path) as (settings, _, _):
+        received = []
+        for order in (
+            Order(record="oai:test:0004"),
+            Order(set="odd"),
+            Order(start=datetime(2024, 1, 2, tzinfo=UTC), end=datetime(2024, 1, 2, 12, tzinfo=UTC)),
+        ):
+            assert await carry_out(settings, Wanted(("ONE-oai",), order)) == 0
+            (run,) = answer(capsys)["runs"]
+            received.append(run["counts"]["received"])
+            assert run["counts"]["deleted"] == 0
+        assert received == [1, 12, 13]
+
+
+async def test_an_unknown_source_names_the_nearest(tmp_path: Path) -> None:
+    async with two_facilities(tmp_path) as (settings, _, _):
+        with pytest.raises(ConfigurationError, match="did you mean 'ONE-oai'"):
+            await carry_out(settings, Wanted(("ONE-oia",), Order()))
+
+
+async def test_a_real_source_wants_to_know_who_asks(tmp_path: Path) -> None:
+    """Semantics 10.5: not one request before a contact address is configured."""
+    async with running(oai_spec(3)) as endpoint:
+        config = FACILITY + SOURCE
+        config = config.format(name="REAL", url=endpoint.oai_url).replace("demo = true", "")
+        settings = settings_for(tmp_path, config)
+        with pytest.raises(ConfigurationError, match="PAN_COMMONS_CONTACT"):
+            await carry_out(settings, Wanted((), Order()))
+        assert not endpoint.requests
+
+
+async def test_held_deletions_wait_for_approval_and_approval_is_idempotent(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Fault H05."""
+    async with two_facilities(tmp_path) as (settings, one, _):
+        await carry_out(settings, Wanted(("ONE-oai",), Order()))
+        capsys.readouterr()
+        for number in range(20):
+            one.records.delete(f"oai:test:{number:04}", one.clock())
+        assert await carry_out(settings, Wanted(("ONE-oai",), Order())) == 3
+        (held,) = answer(capsys)["runs"]
+        assert held["state"] == "held"
+        assert "20 of 25" in held["details"]["held"]
+        assert held["counts"]["deleted"] == 0
+        assert await approve(settings, held["run"]) == 0
+        (run,) = answer(capsys)["runs"]
+        assert (run["state"], run["counts"]["deleted"]) == ("ok", 20)
+        assert await approve(settings, held["run"]) == 0
+        assert answer(capsys)["run"] == run["run"]
+        with pytest.raises(ConfigurationError, match="not held"):
+            await approve(settings, run["run"])
+
+
+async def test_removing_a_source_leaves_tombstones_and_is_idempotent(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Fault H06."""
+    async with two_facilities(tmp_path) as (settings, _, _):
+        await carry_out(settings, Wanted((), Order()))
+        capsys.readouterr()
+        report = await remove(settings, "TWO-oai", False)
+        assert report["deleted"] == 12
+        again = await remove(settings, "TWO-oai", False)
+        assert (again["already_removed"], again["deleted"]) == (True, 0)
+        await listings.show_status(settings)
+        status = answer(capsys)
+        assert [one["source"] for one in status["sources"]] == ["ONE-oai"]
+        with pytest.raises(ConfigurationError, match="no source 'TWO-oai'"):
+            await carry_out(settings, Wanted(("TWO-oai",), Order()))
