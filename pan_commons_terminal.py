@@ -25,6 +25,7 @@ EXIT_FAILED = 1
 EXIT_WRONG_USE = 2
 EXIT_PARTLY = 3
 
+PIPED_WIDTH = 200
 ENGINES = ("tantivy", "elasticsearch")
 
 
@@ -116,7 +117,9 @@ def emit_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[objec
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
-    Console().print(table)
+    console = Console()
+    # Into a file or a pipe there is no width to fit: rows stay rows for grep.
+    (console if console.is_terminal else Console(width=PIPED_WIDTH)).print(table)
 
 
 def say(message: str) -> None:
