@@ -198,13 +198,8 @@ class SearchApi:
         Raises:
             AccessRefused: there is one and it is not shown. HarvestError: no answer.
         """
-        arguments = {"filter": orjson.dumps(filter_).decode()} if filter_ else None
-        path = f"{self.able(entity_class).path}/{quote(pid, safe='')}"
-        try:
-            value, _ = await self.ask(path, arguments, trying=True, read=read_json)
-        except (NotOffered, NotAccepted, MalformedResponse):
-            value = None
-        if isinstance(value, dict) and not is_ghost(value) and identifier_of(value) == pid:
+        value = await self.by_path(entity_class, pid, filter_)
+        if value is not None:
             return value
         try:
             found = await self.find(
@@ -213,6 +208,20 @@ class SearchApi:
         except NotAccepted:
             return None
         return next((one for one in found.items if identifier_of(one) == pid), None)
+
+    async def by_path(
+        self, entity_class: str, pid: str, filter_: Filter | None = None
+    ) -> dict[str, Any] | None:
+        """One object by its pid, percent-encoded in the path; ``None`` when none came."""
+        arguments = {"filter": orjson.dumps(filter_).decode()} if filter_ else None
+        path = f"{self.able(entity_class).path}/{quote(pid, safe='')}"
+        try:
+            value, _ = await self.ask(path, arguments, trying=True, read=read_json)
+        except (NotOffered, NotAccepted, MalformedResponse):
+            return None
+        if isinstance(value, dict) and not is_ghost(value) and identifier_of(value) == pid:
+            return value
+        return None
 
     async def files(self, pid: str, skip: int, limit: int) -> Objects:
         """One page of a Dataset's files.

@@ -1,0 +1,322 @@
+"""What a Search API can do, found out by asking: ``sources check`` and the live search use it.
+
+An operator counts as working only when a condition that must match finds what it should *and* one
+that cannot match finds nothing (fault E08): conditions silently dropped, misread or answered with
+nothing are each told apart. Nothing is concluded from documentation.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from catalogue.analysis import stems
+from catalogue.facilities import Source
+from harvester.capability_probes import NO_SUCH, OPERATORS, PROBES, Sample
+from harvester.errors import AccessRefused, HarvestError, NotAccepted, NotOffered, TimedOut
+from harvester.http import Fetcher, access_for
+from harvester.panosc_client import RELATIONS, RestOptions, SearchApi, read_rest_options
+from harvester.rest_json import Objects, count_in, identifier_of, parse_json
+
+PROFILE_VERSION = 1
+
+_SAMPLE = 50
+_STATISTICS_SAMPLE = 500
+_LARGEST_TRIED = 1000
+_MOST_TERMS = 2000
+_CHAINS: Mapping[str, tuple[tuple[str, ...], ...]] = {
+    "Document": (("datasets",), ("datasets", "techniques"), ("datasets", "documents", "members")),
+    "Dataset": (("techniques",), ("documents", "members"), ("documents", "members", "person")),
+    "Instrument": (("datasets",), ("datasets", "techniques")),
+    "Technique": (),
+}
+_CONDITIONS = {"Document": ("type", "isPublic", "title"), "Dataset": ("isPublic", "title")}
+_TEXT_FIELDS = {"Document": ("title", "summary"), "Dataset": ("title",)}
+
+
+async def check_service(http: Fetcher, source: Source, report: dict[str, Any]) -> None:
+    """Check a Search API; fills ``findings``, ``problems`` and ``profile`` of ``report``.
+
+    Raises:
+        HarvestError: it does not answer.
+    """
+    access = access_for(source.url, internal=source.internal, options=source.options)
+    options = read_rest_options(source.options)
+    profile = await probe_service(SearchApi(http, source.url, access=access), options)
+    report["profile"] = profile
+    findings, problems = report["findings"], report["problems"]
+    for name, found in profile["classes"].items():
+        if found["state"] != "served":
+            findings[name] = found["state"].replace("_", " ")
+            if found["state"] == "refused":
+                problems.append(f"{name}s are refused: a key may be needed")
+            continue
+        findings[name] = f"{found['total']} objects" if found["total"] is not None else "served"
+        if found["conditions_ignored"]:
+            findings[f"{name}: conditions dropped"] = ", ".join(found["conditions_ignored"])
+        for state in ("ignored", "wrong", "refused", "nothing"):
+            named = [op for op, how in found["operators"].items() if how == state]
+            if named:
+                findings[f"{name}: operators {state}"] = ", ".join(named)
+        if found["not_offered"]:
+            findings[f"{name}: not included"] = ", ".join(found["not_offered"])
+        if found["largest_limit"] is not None:
+            findings[f"{name}: largest page"] = found["largest_limit"]
+        if not found["skip"] and not found["keyset"]:
+            problems.append(f"{name}s: skip is ignored, so only one page can be had")
+    if not any(found["state"] == "served" for found in profile["classes"].values()):
+        problems.append("none of the classes is served here; is this the Search API's base URL?")
+
+
+async def probe_service(api: SearchApi, options: RestOptions | None = None) -> dict[str, Any]:
+    """Find out what each class of a service can do.
+
+    Returns:
+        A JSON-serialisable profile: ``version``; ``classes`` with, for each class, ``state``
+        (``served``, ``not_offered``, ``refused``), ``path``, ``total``, ``count`` (``object``,
+        ``number``, ``none``), ``counts_conditions``, ``operators`` (name → ``yes``, ``ignored``,
+        ``nothing``: finds nothing at all, ``wrong``, ``refused``, ``unknown``: could not be told),
+        ``like`` (``contains`` or ``sql``), ``conditions_ignored`` (fields), ``order``, ``keyset``, ``skip``, ``largest_limit``
+        (``None``: no cap up to 1000), ``default_limit``, ``fields``, ``relations``,
+        ``not_offered``, ``include_depth``, ``bare_includes``, ``joins`` (a condition inside an
+        include drops parents), ``scores`` (``none``, ``zero``, ``scored``), ``by_path``, and
+        ``statistics`` for scoring.
+
+    Raises:
+        HarvestError: the service does not answer at all.
+    """
+    options = options or RestOptions()
+    classes: dict[str, Any] = {}
+    for entity_class in options.classes:
+        try:
+            classes[entity_class] = await ClassProbe(api, entity_class).run()
+        except NotOffered:
+            classes[entity_class] = {"state": "not_offered"}
+        except AccessRefused:
+            classes[entity_class] = {"state": "refused"}
+    return {"version": PROFILE_VERSION, "classes": classes}
+
+
+@dataclass(slots=True)
+class ClassProbe:
+    """The probing of one class."""
+
+    api: SearchApi
+    entity_class: str
+    total: int | None = None
+    sample: Sample | None = None
+
+    async def run(self) -> dict[str, Any]:
+        """Probe everything; see ``probe_service``."""
+        able = self.api.able(self.entity_class)
+        first = await self.api.find(self.entity_class, {"limit": _SAMPLE}, trying=True)
+        count_form, self.total = await self._count()
+        self.sample = Sample.of(first.items)
+        await self.api.learn_relations(self.entity_class)
+        await self.api.learn_order(self.entity_class, 8)
+        operators, like = await self._operators()
+        return {
+            "state": "served",
+            "path": able.path,
+            "total": self.total,
+            "count": count_form,
+            "counts_conditions": await self._counts_conditions(),
+            "operators": operators,
+            "like": like,
+            "conditions_ignored": await self._conditions_ignored(),
+            "order": bool(able.order),
+            "keyset": bool(able.keyset),
+            "skip": await self._skip(),
+            "largest_limit": await self._largest_limit(),
+            "default_limit": await self._default_limit(),
+            "fields": await self._fields(),
+            "relations": {name: spelling for name, spelling in able.relations.items() if spelling},
+            "not_offered": list(able.not_offered),
+            "include_depth": await self._include_depth(),
+            "bare_includes": await self._bare_includes(),
+            "joins": await self._joins(),
+            "scores": await self._scores(),
+            "by_path": await self._by_path(),
+            "statistics": await self._statistics(first),
+        }
+
+    async def _ask(self, filter_: Mapping[str, Any]) -> list[dict[str, Any]] | None:
+        """The objects for a filter; ``None`` when it is not accepted."""
+        try:
+            found = await self.api.find(self.entity_class, filter_, trying=True)
+        except (NotAccepted, TimedOut):
+            return None
+        return found.items
+
+    async def _count(self) -> tuple[str, int | None]:
+        async def read(response: Any) -> Any:
+            return parse_json(await response.body())[0]
+
+        path = f"{self.api.able(self.entity_class).path}/count"
+        try:
+            value = await self.api.ask(path, trying=True, read=read)
+        except HarvestError:
+            return "none", None
+        number = count_in(value)
+        if number is None:
+            return "none", None
+        return ("object" if isinstance(value, Mapping) else "number"), number
+
+    async def _counts_conditions(self) -> bool:
+        """Whether ``count`` honours ``where``: nothing must be counted as nothing."""
+        none = await self.api.count(self.entity_class, {"pid": NO_SUCH})
+        return none == 0 and (self.total or 0) > 0
+
+    async def _operators(self) -> tuple[dict[str, str], str]:
+        assert self.sample is not None
+        found: dict[str, str] = {}
+        like = "contains"
+        for name in OPERATORS:
+            found[name] = "unknown"
+            for variant, probe in PROBES[name](self.sample):
+                found[name] = await self._judge(probe.where, probe.expected, probe.impossible)
+                if found[name] == "yes":
+                    like = variant if name == "like" and variant else like
+                    break
+        return found, like
+
+    async def _judge(
+        self,
+        where: Mapping[str, Any],
+        expected: Callable[[Sequence[dict[str, Any]]], bool],
+        impossible: Mapping[str, Any] | None,
+    ) -> str:
+        if impossible is not None:
+            nothing = await self._ask({"where": impossible, "limit": 5})
+            if nothing is None:
+                return "refused"
+            if nothing:
+                return "ignored"
+        something = await self._ask({"where": where, "limit": _SAMPLE})
+        if something is None:
+            return "refused"
+        if not something:
+            return "nothing"
+        if expected(something):
+            return "yes"
+        return "ignored" if impossible is None else "wrong"
+
+    async def _conditions_ignored(self) -> list[str]:
+        """Fields on which conditions are silently dropped (SciCat: type and isPublic)."""
+        ignored = []
+        for name in _CONDITIONS.get(self.entity_class, ()):
+            got = await self._ask({"where": {name: NO_SUCH}, "limit": 2})
+            if got:
+                ignored.append(name)
+        return ignored
+
+    async def _skip(self) -> bool:
+        first = await self._ask({"limit": 2, "skip": 0})
+        second = await self._ask({"limit": 2, "skip": 1})
+        if not first or second is None or len(first) < 2:
+            return first is not None and not second
+        return bool(second) and identifier_of(second[0]) != identifier_of(first[0])
+
+    async def _largest_limit(self) -> int | None:
+        """The size that larger limits are cut to, as far as the number of objects tells."""
+        wanted = min(self.total or _LARGEST_TRIED, _LARGEST_TRIED)
+        got = await self._ask({"limit": _LARGEST_TRIED})
+        if got is None:
+            return _SAMPLE
+        return len(got) if len(got) < wanted and len(got) < _LARGEST_TRIED else None
+
+    async def _default_limit(self) -> int | None:
+        """What comes when no limit is asked for, if that is not everything (fault E05)."""
+        got = await self._ask({})
+        if got is None or self.total is None:
+            return None
+        return len(got) if len(got) < self.total else None
+
+    async def _fields(self) -> bool:
+        got = await self._ask({"fields": ["pid"], "limit": 3})
+        return bool(got) and all(set(item) <= {"pid", "id", "score"} for item in got or ())
+
+    async def _include_depth(self) -> int:
+        """How deep includes are accepted, by chains of one, two and three relations."""
+        depth = 0
+        for chain in _CHAINS[self.entity_class]:
+            include: list[Mapping[str, Any]] = []
+            for relation in reversed(chain):
+                entry: dict[str, Any] = {"relation": relation}
+                if include:
+                    entry["scope"] = {"include": include}
+                include = [entry]
+            if await self._ask({"include": include, "limit": 1}) is None:
+                break
+            depth = len(chain)
+        return depth
+
+    async def _bare_includes(self) -> bool:
+        """Whether ``include`` may name a relation by a bare word."""
+        names = [name for name in RELATIONS[self.entity_class] if self._offered(name)]
+        if not names:
+            return False
+        got = await self._ask({"include": [names[0]], "limit": 3})
+        return bool(got) and any(names[0] in item for item in got or ())
+
+    def _offered(self, name: str) -> bool:
+        return bool(self.api.able(self.entity_class).relations.get(name))
+
+    async def _joins(self) -> bool | None:
+        """Whether an unmeetable condition inside an include drops the parents (fault E12)."""
+        relation, field_name = {
+            "Document": ("datasets", "title"),
+            "Dataset": ("techniques", "name"),
+        }.get(self.entity_class, ("", ""))
+        if not self._offered(relation):
+            return None
+        entry = {"relation": relation, "scope": {"where": {field_name: NO_SUCH}}}
+        got = await self._ask({"include": [entry], "limit": 5})
+        return None if got is None else not got
+
+    async def _scores(self) -> str:
+        assert self.sample is not None
+        word = self.sample.word
+        got = await self._ask({"query": word, "limit": 10}) if word else None
+        if not got or not any("score" in item for item in got):
+            return "none"
+        numbers = [item.get("score") for item in got]
+        positive = any(isinstance(one, int | float) and one > 0 for one in numbers)
+        return "scored" if positive else "zero"
+
+    async def _by_path(self) -> bool:
+        """Whether an object is found by its encoded pid in the path (fault E13)."""
+        assert self.sample is not None
+        if not self.sample.pids:
+            return False
+        return await self.api.by_path(self.entity_class, self.sample.pids[0]) is not None
+
+    async def _statistics(self, first: Objects) -> dict[str, Any]:
+        """How often words occur, from a sample: what scoring of live results needs (semantics 8).
+
+        ``sampled`` records, ``mean_terms`` by field, and ``records_with`` each of the commonest
+        stems.
+        """
+        fields = _TEXT_FIELDS.get(self.entity_class)
+        if fields is None:
+            return {"sampled": 0}
+        items = first.items
+        if (self.total or 0) > len(items):
+            items = await self._ask({"limit": _STATISTICS_SAMPLE}) or items
+        lengths: Counter[str] = Counter()
+        records_with: Counter[str] = Counter()
+        for item in items:
+            seen: set[str] = set()
+            for name in fields:
+                terms = stems(str(item.get(name) or ""))
+                lengths[name] += len(terms)
+                seen.update(terms)
+            records_with.update(seen)
+        sampled = len(items)
+        return {
+            "sampled": sampled,
+            "mean_terms": {name: round(lengths[name] / max(sampled, 1), 3) for name in fields},
+            "records_with": dict(records_with.most_common(_MOST_TERMS)),
+        }
