@@ -78,7 +78,8 @@ async def probe_service(api: SearchApi, options: RestOptions | None = None) -> d
         (``served``, ``not_offered``, ``refused``), ``path``, ``total``, ``count`` (``object``,
         ``number``, ``none``), ``counts_conditions``, ``operators`` (name → ``yes``, ``ignored``,
         ``nothing``: finds nothing at all, ``wrong``, ``refused``, ``unknown``: could not be told),
-        ``like`` (``contains`` or ``sql``), ``conditions_ignored`` (fields), ``order``, ``keyset``, ``skip``, ``largest_limit``
+        ``like`` (``contains`` or ``sql``), ``conditions_ignored`` (fields whose conditions are
+        silently dropped), ``order``, ``keyset``, ``skip``, ``largest_limit``
         (``None``: no cap up to 1000), ``default_limit``, ``fields``, ``relations``,
         ``not_offered``, ``include_depth``, ``bare_includes``, ``joins`` (a condition inside an
         include drops parents), ``scores`` (``none``, ``zero``, ``scored``), ``by_path``, and

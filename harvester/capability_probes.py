@@ -109,7 +109,7 @@ def _comparison(operator: str) -> Callable[[Sample], Probes]:
         low, high = _PAST, _FUTURE
         if name is None:
             # Not "": an empty operand is misread as none at ILL (crosswalks 2.3).
-        name, low, high = "pid", "!", "\uffee"
+            name, low, high = "pid", "!", "\uffee"
         inside, outside = (low, high) if upwards else (high, low)
         # Whatever lies between the ends of time: all that has the field.
         yield "", Probe({name: {operator: inside}}, bool, {name: {operator: outside}})
