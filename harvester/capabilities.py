@@ -32,7 +32,7 @@ _CHAINS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "Instrument": (("datasets",), ("datasets", "techniques")),
     "Technique": (),
 }
-_CONDITIONS = {"Document": ("type", "isPublic", "title"), "Dataset": ("isPublic", "title")}
+_CONDITIONS = {"Document": ("type", "title"), "Dataset": ("title",)}
 _TEXT_FIELDS = {"Document": ("title", "summary"), "Dataset": ("title",)}
 
 
@@ -208,9 +208,12 @@ class ClassProbe:
         """Fields on which conditions are silently dropped (SciCat: type and isPublic)."""
         ignored = []
         for name in _CONDITIONS.get(self.entity_class, ()):
-            got = await self._ask({"where": {name: NO_SUCH}, "limit": 2})
-            if got:
+            if await self._ask({"where": {name: NO_SUCH}, "limit": 2}):
                 ignored.append(name)
+        if self.entity_class in _CONDITIONS:
+            got = await self._ask({"where": {"isPublic": False}, "limit": 5})
+            if any(item.get("isPublic") is True for item in got or ()):
+                ignored.append("isPublic")
         return ignored
 
     async def _skip(self) -> bool:
