@@ -206,11 +206,11 @@ class ClassProbe:
 
     async def _conditions_ignored(self) -> list[str]:
         """Fields on which conditions are silently dropped (SciCat: type and isPublic)."""
-        ignored = []
-        for name in _CONDITIONS.get(self.entity_class, ()):
-            if await self._ask({"where": {name: NO_SUCH}, "limit": 2}):
-                ignored.append(name)
-        if self.entity_class in _CONDITIONS:
+        names = _CONDITIONS.get(self.entity_class, ())
+        ignored = [
+            name for name in names if await self._ask({"where": {name: NO_SUCH}, "limit": 2})
+        ]
+        if names:
             got = await self._ask({"where": {"isPublic": False}, "limit": 5})
             if any(item.get("isPublic") is True for item in got or ()):
                 ignored.append("isPublic")
