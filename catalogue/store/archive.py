@@ -1,15 +1,25 @@
-"""Opening with migrations, backup, integrity check, compaction (issue 6; faults H08, H09)."""
+"""Opening with migrations, and online backup (issue: faults H08, H09)."""
 
 from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from catalogue.errors import StoreDamaged
+from catalogue.errors import StoreDamaged, StoreError
 from catalogue.store import schema
-from catalogue.store.database import Database
+from catalogue.store.database import Database, micros, translated
+
+
+@dataclass(frozen=True, slots=True)
+class BackupReport:
+    """Where the copy is, its size, and the newest change number in it."""
+
+    path: Path
+    size_bytes: int
+    last_change: int
 
 
 def bring_up_to_date(database: Database, now: datetime) -> None:
@@ -31,15 +41,57 @@ def bring_up_to_date(database: Database, now: datetime) -> None:
             f" open it once for writing to bring it up to date"
         )
     if version:
-        copy(
-            database,
-            database.path.with_name(f"before-schema-{len(steps)}-{now:%Y%m%dT%H%M%SZ}.sqlite"),
-        )
+        name = f"before-schema-{len(steps)}-{now:%Y%m%dT%H%M%SZ}.sqlite"
+        target = database.path.with_name(name)
+        _copy(database, target)
     with database.write() as connection:
+        # Another process may have done it while we copied.
         schema.migrate(connection, steps, database.path)
+        if version:
+            note_copy(connection, target, "backup", now)
 
 
-def copy(database: Database, target: Path) -> None:
-    """Copy the store as it is at this instant, while others go on writing."""
-    with closing(sqlite3.connect(target)) as copied:
-        database.connection().backup(copied)
+def backup(database: Database, target: Path, now: datetime) -> BackupReport:
+    """Copy the store as it is at this instant, while others go on writing.
+
+    The copy is one file that can be put in the place of ``store.sqlite``. It gets its name only
+    when it is whole.
+
+    Raises:
+        StoreError: there is a file of that name, or the copy is not sound.
+    """
+    target = target.absolute()
+    if target.exists():
+        raise StoreError(f"{target} exists already; name another file")
+    if not database.read_only:
+        with database.write() as connection:
+            note_copy(connection, target, "backup", now)
+    _copy(database, target)
+    with translated(target), closing(sqlite3.connect(target)) as copied:
+        found = copied.execute("SELECT last FROM sequences WHERE name = 'change'").fetchone()
+    return BackupReport(target, target.stat().st_size, int(found[0]))
+
+
+def note_copy(connection: sqlite3.Connection, target: Path, kind: str, now: datetime) -> None:
+    """Remember a copy: ``forget`` has to name those that still hold what it erased."""
+    connection.execute(
+        "INSERT OR REPLACE INTO copies VALUES (?, ?, ?)", (str(target), kind, micros(now))
+    )
+
+
+def _copy(database: Database, target: Path) -> None:
+    partial = target.with_name(target.name + ".partial")
+    with translated(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial.unlink(missing_ok=True)
+        try:
+            with closing(sqlite3.connect(partial)) as copied:
+                database.connection().backup(copied)
+                # One file, without a write-ahead log beside it.
+                copied.execute("PRAGMA journal_mode=DELETE")
+                problems = copied.execute("PRAGMA quick_check(1)").fetchone()[0]
+            if problems != "ok":
+                raise StoreDamaged(f"the copy of {database.path} is not sound: {problems}")
+            partial.replace(target)
+        finally:
+            partial.unlink(missing_ok=True)

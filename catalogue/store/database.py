@@ -154,6 +154,8 @@ class Database:
             # A commit survives the death of the process; a power cut may take the last ones, but
             # never half of one, and the checkpoint goes with its records.
             connection.execute("PRAGMA synchronous=NORMAL")
+            # What is overwritten or deleted is zeroed, so that ``forget`` forgets (11.1).
+            connection.execute("PRAGMA secure_delete=ON")
             connection.execute("PRAGMA wal_autocheckpoint=2000")
             connection.execute("PRAGMA journal_size_limit=67108864")
         else:

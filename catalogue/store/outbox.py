@@ -266,7 +266,11 @@ def _merged(parts: Sequence[_Distinct], sources: Mapping[int, SourceRow]) -> _Co
     """Merge the distinct parts of one entity; a derived part counts only where no other is."""
     if not parts:
         return _Content(None, None, None, 0, ())
-    stated = [(part, orjson.loads(part.body)) for part in parts]
+    # What two sources of a facility say in the same words is said once, by the one more trusted.
+    distinct: dict[tuple[str, bytes], _Distinct] = {}
+    for part in sorted(parts, key=lambda part: (sources[part.source].trust, part.number)):
+        distinct.setdefault((sources[part.source].facility, part.body), part)
+    stated = [(part, orjson.loads(part.body)) for part in distinct.values()]
     real = [(part, entity) for part, entity in stated if not entity.get("derived")]
     derived = int(not real)
     chosen = real or stated

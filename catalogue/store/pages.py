@@ -237,13 +237,13 @@ def newest_by_identifier(records: Iterable[AnyRecord]) -> dict[str, AnyRecord]:
 
 def without_forgotten(record: ReadyRecord, facility: str, forgotten: Forgotten) -> ReadyRecord:
     """A record without what must not come back; then its payload is not kept either (11.1)."""
-    if record.rejection is not None:
-        # Nobody knows who is named in what cannot be read.
-        return replace(record, payload=None, packed=None) if forgotten.persons else record
     kept = forgotten.without(orjson.loads(part.body) for part in record.parts)
-    if not kept.erased:
-        return record
-    return replace(record, payload=None, packed=None, parts=parts_of(kept.entities, facility))
+    if kept.erased:
+        parts = parts_of(kept.entities, facility)
+        return replace(record, payload=None, packed=None, parts=parts)
+    if record.payload is not None and forgotten.mentioned(record.payload):
+        return replace(record, payload=None, packed=None)
+    return record
 
 
 def problems_of(records: Iterable[ReadyRecord]) -> dict[str, list[str]]:

@@ -68,10 +68,11 @@ class Touched:
     ``fresh``: entities never named before, with one part, by ordinal, with the part's number.
     ``entities``: others whose distinct parts changed. ``links``: relations that began or ended,
     other than those between two fresh entities (``fresh_links``). ``facility`` is that of the
-    records.
+    records, ``records`` those whose parts are others now.
     """
 
     facility: str
+    records: set[int] = field(default_factory=set)
     fresh: dict[int, tuple[Part, int]] = field(default_factory=dict)
     entities: set[int] = field(default_factory=set)
     links: set[Link] = field(default_factory=set)
@@ -174,6 +175,8 @@ def replace(
             else:
                 added.append((entity, part, record))
     gone = [part for parts in old.values() for part in parts if part.id not in kept]
+    touched.records.update(record for _, _, record in added)
+    touched.records.update(part.id >> POSITION_BITS for part in gone)
     _touch(connection, source, [(entity, part.hash) for entity, part, _ in added], fresh, touched)
     if gone:
         connection.executemany("DELETE FROM parts WHERE id = ?", [(part.id,) for part in gone])

@@ -24,6 +24,14 @@ STATE_NUMBERS = {name: number for number, name in STATES.items()}
 HISTORY = 5
 
 
+# Since when stays as it was.
+QUARANTINED_NOW = (
+    "INSERT INTO quarantine (record, reason, path, run, since) VALUES (?, ?, ?, ?, ?)"
+    " ON CONFLICT (record) DO UPDATE SET"
+    " reason = excluded.reason, path = excluded.path, run = excluded.run"
+)
+
+
 class Known(NamedTuple):
     """What the store holds of a record before a change."""
 
@@ -178,8 +186,7 @@ class RecordWriter:
         """A record that cannot be mapped: why, and since when."""
         self._connection.execute("UPDATE records SET quarantined = 1 WHERE id = ?", (number,))
         self._connection.execute(
-            "INSERT INTO quarantine VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (record) DO UPDATE SET"
-            " reason = excluded.reason, path = excluded.path, run = excluded.run",
+            QUARANTINED_NOW,
             (number, reason, path, self._stamp.run, self._stamp.now),
         )
         self._quarantined += number not in self._was_quarantined

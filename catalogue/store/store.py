@@ -6,7 +6,7 @@ asynchronous callers use ``anyio.to_thread.run_sync``. Clocks are the caller's.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -30,14 +30,19 @@ from catalogue.records import (
 )
 from catalogue.store import (
     archive,
+    compaction,
     configuration,
     entities,
+    inspection,
     leases,
     outbox,
     provenance,
     runs,
     schema,
+    transfer,
 )
+from catalogue.store.archive import BackupReport
+from catalogue.store.compaction import CompactionReport
 from catalogue.store.database import (
     BUSY_TIMEOUT_S,
     FILE_NAME,
@@ -45,6 +50,9 @@ from catalogue.store.database import (
     micros,
     translated,
 )
+from catalogue.store.forget import Eraser, ForgetReport
+from catalogue.store.forgotten import Forgotten, person_form
+from catalogue.store.inspection import CheckReport
 from catalogue.store.leases import Lease
 from catalogue.store.pages import PageWriter
 from catalogue.store.payloads import (
@@ -57,6 +65,8 @@ from catalogue.store.payloads import (
     train,
     wants_dictionary,
 )
+from catalogue.store.remap import Mapper, Remapper, RemapReport
+from catalogue.store.transfer import TransferReport
 
 
 class Store:
@@ -170,7 +180,7 @@ class Store:
     ) -> None:
         """Replace the configuration. Entities are merged anew where trust or facility changed.
 
-        What is no longer named keeps its records until ``remove_source``.
+        What is no longer named is no longer listed, but keeps its records.
 
         Raises:
             MixedData: demo and real sources would meet (semantics 10.5).
@@ -230,8 +240,13 @@ class Store:
                 if not wants_dictionary(connection, number, form):
                     continue
                 body = train(connection, self._payloads, number, form)
-            if body is not None:
-                with self._database.write() as connection:
+                forgotten = Forgotten.load(connection)
+            if body is None:
+                continue
+            with self._database.write() as connection:
+                # A dictionary has pieces of its samples in it: one made before something was
+                # forgotten must not be kept after (semantics 11.1).
+                if Forgotten.load(connection) == forgotten:
                     save_dictionary(connection, number, form, body, SAMPLES, micros(now))
 
     def add_problems(self, run: Run, reason: str, identifiers: Sequence[str]) -> None:
@@ -348,10 +363,91 @@ class Store:
         with self._database.read() as connection:
             return provenance.quarantined_payload(connection, self._payloads, source, identifier)
 
+    def remap(
+        self,
+        mapper: Mapper,
+        *,
+        now: datetime,
+        source: str | None = None,
+        dry_run: bool = False,
+        progress: Callable[[RemapReport], None] | None = None,
+    ) -> RemapReport:
+        """Map stored records anew that other versions made (semantics 1.6).
+
+        Can be interrupted at any time and started again. ``dry_run`` writes nothing and lists the
+        differences. Works beside running harvests.
+
+        Args:
+            mapper: ``mappings.crosswalk``, or one like it.
+            progress: told the report so far after each batch.
+
+        Raises:
+            NotFound: there is no such source.
+        """
+        remapper = Remapper(self._database, self._payloads, mapper, micros(now), progress)
+        return remapper.outdated(source, dry_run=dry_run)
+
+    def replay(
+        self,
+        mapper: Mapper,
+        *,
+        now: datetime,
+        source: str | None = None,
+        identifiers: Sequence[str] | None = None,
+        dry_run: bool = False,
+    ) -> RemapReport:
+        """As ``remap``, for quarantined records: all, of a source, or those named."""
+        remapper = Remapper(self._database, self._payloads, mapper, micros(now))
+        return remapper.quarantined(source, identifiers, dry_run=dry_run)
+
     def stored_records(self, key: str) -> tuple[StoredRecord, ...]:
         """The raw records that an entity is made of."""
         with self._database.read() as connection:
             return provenance.records_of(connection, self._payloads, key)
+
+    # -- upkeep -----------------------------------------------------------------------------------
+
+    def forget(self, name: str, *, now: datetime, kind: str | None = None) -> ForgetReport:
+        """Erase a record or a person, now and for all harvests to come (semantics 11.1).
+
+        Args:
+            name: a key, DOI, pid, or a record's own identifier; or an ORCID or a full name.
+            kind: ``record`` or ``person``; without it an ORCID is a person, what names something
+                stored is a record, and all else is a person.
+
+        Raises:
+            NotFound: a record that is not there.
+        """
+        eraser = Eraser(self._database, self._payloads, now)
+        if kind is None:
+            known = person_form(name).startswith("name:") and eraser.knows(name)
+            kind = "record" if known else "person"
+        return eraser.record(name) if kind == "record" else eraser.person(name)
+
+    def backup(self, target: Path, now: datetime) -> BackupReport:
+        """Copy the store into one file while others go on writing; see ``archive.backup``."""
+        with translated(self._database.path):
+            return archive.backup(self._database, target, now)
+
+    def check(self) -> CheckReport:
+        """Look whether everything is sound, every payload included."""
+        return inspection.check(self._database, self._payloads)
+
+    def compact(self, now: datetime) -> CompactionReport:
+        """Train dictionaries anew, compress all payloads with them, give back free space."""
+        with translated(self._database.path):
+            return compaction.compact(self._database, self._payloads, micros(now))
+
+    def export(self, now: datetime, target: Path | None = None) -> Iterator[bytes]:
+        """The whole store as JSON Lines, at one instant; ``target`` is noted as a copy."""
+        if target is not None and not self.read_only:
+            with self._database.write() as connection:
+                archive.note_copy(connection, target.absolute(), "export", now)
+        return transfer.export(self._database, self._payloads, now)
+
+    def import_(self, lines: Iterable[bytes], now: datetime) -> TransferReport:
+        """Take an export into an empty store; raises ``StoreError`` naming a wrong line."""
+        return transfer.Importer(self._database, self._payloads, now).read(lines)
 
     # -- entities ---------------------------------------------------------------------------------
 

@@ -198,16 +198,19 @@ CREATE TABLE engines (
 
 -- Erasure (semantics 11.1) and backups -----------------------------------------------------------
 
--- kind: record (source and identifier), entity (key) or person. digest is salted.
+-- kind: record (source and identifier), entity (key) or person. digest is salted. hint of a person
+-- is a salted CRC of one word of the name, to look for in a text before anything dearer.
 CREATE TABLE blocked (
     kind         TEXT NOT NULL,
     digest       BLOB NOT NULL,
+    hint         INTEGER,
     forgotten_at INTEGER NOT NULL,
     PRIMARY KEY (kind, digest)
 ) WITHOUT ROWID;
 
-CREATE TABLE backups (
+-- Copies that were made: what was forgotten later may still be in them. kind: backup or export.
+CREATE TABLE copies (
     path    TEXT PRIMARY KEY,
-    made_at INTEGER NOT NULL,
-    change  INTEGER NOT NULL
+    kind    TEXT NOT NULL,
+    made_at INTEGER NOT NULL
 ) WITHOUT ROWID;

@@ -1,0 +1,283 @@
+"""The operator's commands for what is kept: ``index …`` and ``forget``.
+
+They work while the daemon runs (semantics 10.1). Heavy imports are inside.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import nullcontext
+from datetime import UTC, datetime
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pan_commons_terminal import (
+    EXIT_FAILED,
+    EXIT_PARTLY,
+    Settings,
+    common_options,
+    emit_json,
+    emit_table,
+    say,
+)
+
+if TYPE_CHECKING:
+    from catalogue.store import Store
+    from catalogue.store.remap import RemapReport
+
+
+def _open(settings: Settings, *, make: bool = False) -> Store:
+    """The store of the data folder; only ``import`` may make one."""
+    from catalogue.errors import NotFound
+    from catalogue.store import Store
+    from catalogue.store.database import FILE_NAME
+
+    if not make and not (settings.data / FILE_NAME).exists():
+        raise NotFound(
+            f"there is no store in {settings.data} yet: harvest first, or name another folder"
+            f" with --data"
+        )
+    return Store.open(settings.data)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@click.group()
+def index() -> None:
+    """Look after the record store and the search index."""
+
+
+@index.command()
+@click.argument("target", required=False, type=click.Path(path_type=Path))
+@common_options
+def backup(settings: Settings, target: Path | None) -> None:
+    """Copy the store into one file while others go on writing.
+
+    TARGET is the file to write [backups/store-<now>.sqlite in the data folder]. To go back to it,
+    stop the daemon, put it in the place of store.sqlite and rebuild the index.
+    """
+    now = _now()
+    with _open(settings) as store:
+        name = f"store-{now:%Y%m%dT%H%M%SZ}.sqlite"
+        report = store.backup(target or settings.data / "backups" / name, now)
+    if settings.as_json:
+        emit_json(
+            {
+                "path": str(report.path),
+                "size_bytes": report.size_bytes,
+                "last_change": report.last_change,
+            }
+        )
+    else:
+        say(f"{report.path}: {report.size_bytes:,} bytes, up to change {report.last_change}.")
+
+
+@index.command()
+@common_options
+@click.pass_context
+def check(ctx: click.Context, settings: Settings) -> None:
+    """Look whether the store is sound, every payload included; changes nothing."""
+    with _open(settings) as store:
+        report = store.check()
+    if settings.as_json:
+        emit_json(
+            {
+                "sound": not report.problems,
+                "records": report.records,
+                "entities": report.entities,
+                "problems": list(report.problems),
+            }
+        )
+    else:
+        for problem in report.problems:
+            click.echo(problem)
+        state = "not sound" if report.problems else "sound"
+        say(f"{report.records:,} records, {report.entities:,} entities: {state}.")
+    if report.problems:
+        ctx.exit(EXIT_FAILED)
+
+
+@index.command()
+@common_options
+def compact(settings: Settings) -> None:
+    """Compress payloads with newly trained dictionaries, and give back free space."""
+    with _open(settings) as store:
+        report = store.compact(_now())
+    if settings.as_json:
+        emit_json(
+            {
+                "bytes_before": report.bytes_before,
+                "bytes_after": report.bytes_after,
+                "repacked": report.repacked,
+            }
+        )
+    else:
+        say(
+            f"{report.repacked:,} payloads compressed anew;"
+            f" {report.bytes_before:,} bytes before, {report.bytes_after:,} after."
+        )
+
+
+@index.command("export")
+@click.argument("target", type=click.Path(path_type=Path, allow_dash=True))
+@common_options
+def export_(settings: Settings, target: Path) -> None:
+    """Write the whole store as JSON Lines to the file TARGET; - is standard output."""
+    from catalogue.errors import StoreError
+    from catalogue.store.database import translated
+
+    to_stdout = str(target) == "-"
+    if not to_stdout and target.exists():
+        raise StoreError(f"{target} exists already; name another file")
+    lines = 0
+    with _open(settings) as store, translated(target):
+        exported = store.export(_now(), None if to_stdout else target)
+        with nullcontext(sys.stdout.buffer) if to_stdout else target.open("wb") as out:
+            for line in exported:
+                out.write(line)
+                lines += 1
+    if settings.as_json and not to_stdout:
+        emit_json({"path": str(target), "lines": lines})
+    else:
+        say(f"{lines:,} lines written.")
+
+
+@index.command("import")
+@click.argument("origin", type=click.Path(path_type=Path, exists=True, allow_dash=True))
+@common_options
+def import_(settings: Settings, origin: Path) -> None:
+    """Take an export into an empty data folder; ORIGIN is its file, - is standard input."""
+    from_stdin = str(origin) == "-"
+    with (
+        _open(settings, make=True) as store,
+        nullcontext(sys.stdin.buffer) if from_stdin else origin.open("rb") as lines,
+    ):
+        report = store.import_(lines, _now())
+    if settings.as_json:
+        emit_json(
+            {"records": report.records, "skipped": report.skipped, "entities": report.entities}
+        )
+    else:
+        say(f"{report.records:,} records came in, {report.skipped:,} were there already.")
+
+
+@index.command()
+@click.argument("source", required=False)
+@click.option("--dry-run", is_flag=True, help="Only show what would become different.")
+@common_options
+@click.pass_context
+def remap(ctx: click.Context, settings: Settings, source: str | None, dry_run: bool) -> None:
+    """Run stored records of SOURCE (of all) through the present crosswalks, asking nobody.
+
+    Only those that other versions made; can be interrupted and started again.
+    """
+    from mappings import crosswalk
+
+    with _open(settings) as store:
+        report = store.remap(crosswalk, now=_now(), source=source, dry_run=dry_run)
+    if settings.as_json:
+        emit_json(_remap_json(report))
+    else:
+        _show_remap(report, dry_run=dry_run)
+    if report.quarantined:
+        ctx.exit(EXIT_PARTLY)
+
+
+def _remap_json(report: RemapReport) -> dict[str, object]:
+    return {
+        "examined": report.examined,
+        "changed": report.changed,
+        "released": report.released,
+        "quarantined": report.quarantined,
+        "skipped": report.skipped,
+        "entities": report.entities,
+        "differences": [
+            {
+                "source": one.source,
+                "identifier": one.identifier,
+                "key": one.key,
+                "change": one.change,
+                "fields": list(one.fields),
+            }
+            for one in report.differences
+        ],
+    }
+
+
+def _show_remap(report: RemapReport, *, dry_run: bool) -> None:
+    if report.differences:
+        emit_table(
+            "What would become different",
+            ("source", "record", "entity", "change", "fields"),
+            (
+                (one.source, one.identifier, one.key, one.change, ", ".join(one.fields))
+                for one in report.differences
+            ),
+        )
+    would = "would change" if dry_run else "changed"
+    say(
+        f"{report.examined:,} records looked at: {report.changed:,} {would},"
+        f" {report.released:,} out of quarantine, {report.quarantined:,} in quarantine,"
+        f" {report.skipped:,} left to a harvest that is writing them."
+    )
+
+
+@click.command()
+@click.argument("name", metavar="RECORD|PERSON")
+@click.option("--record", "kind", flag_value="record", help="NAME is a record.")
+@click.option("--person", "kind", flag_value="person", help="NAME is a person.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@common_options
+def forget(settings: Settings, name: str, kind: str | None, yes: bool) -> None:
+    """Erase a record or a person for good, from here and from all harvests to come.
+
+    RECORD is a key, DOI, pid or the identifier at its source; PERSON is an ORCID or a full name.
+    The running indexer takes it out of the search index; without a daemon, run: index rebuild.
+    """
+    if not yes:
+        click.confirm(f"Erase {name!r} for good?", abort=True, err=True)
+    with _open(settings) as store:
+        report = store.forget(name, now=_now(), kind=kind)
+    if settings.as_json:
+        emit_json(
+            {
+                "kind": report.kind,
+                "records": [list(record) for record in report.records],
+                "payloads": report.payloads,
+                "history": report.history,
+                "entities": report.entities,
+                "still_mentioned": report.still_mentioned,
+                "copies": [
+                    {
+                        "path": str(copy.path),
+                        "kind": copy.kind,
+                        "made_at": copy.made_at.isoformat(),
+                        "exists": copy.exists,
+                    }
+                    for copy in report.copies
+                ],
+            }
+        )
+        return
+    say(
+        f"Forgotten as {report.kind}: {len(report.records)} records, {report.payloads} payloads,"
+        f" {report.history} earlier versions; {len(report.entities)} entities changed."
+    )
+    for key in report.still_mentioned:
+        say(f"The name still stands in the text of {key}.")
+    for copy in report.copies:
+        if copy.exists:
+            say(f"The {copy.kind} {copy.path} of {copy.made_at:%Y-%m-%d} still holds it.")
+
+
+if find_spec("catalogue.engine_commands") is not None:
+    for _command in import_module("catalogue.engine_commands").ENGINE_COMMANDS:
+        index.add_command(_command)
+
+COMMANDS: tuple[click.Command, ...] = (index, forget)

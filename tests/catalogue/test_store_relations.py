@@ -1,0 +1,262 @@
+"""Change numbers reach whatever contains what changed (semantics 1.3-1.5)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from store_world import World, dataset, document, instrument, record, tombstone
+
+from catalogue.records import SourceRecord
+
+D = "document:doi:10.5072/p"
+S = "dataset:doi:10.5072/s"
+I = "instrument:local:ESS:NMX"  # noqa: E741 - reads as instrument
+
+
+def parent(**more: Any) -> SourceRecord:
+    return record("p", document("doi:10.5072/p", **{"datasets": [S], **more}))
+
+
+def child(**more: Any) -> SourceRecord:
+    return record("s", dataset("doi:10.5072/s", **{"instrumentKey": I, **more}))
+
+
+def beamline(**more: Any) -> SourceRecord:
+    return record("i", instrument("local:ESS:NMX", pid="NMX", **more))
+
+
+def test_a_change_of_a_child_reaches_its_parents_in_the_same_page(world: World) -> None:
+    world.put(parent(), child(), beamline())
+    since = world.store.last_change()
+    world.put(beamline(name="NMX renewed"))
+    assert world.changed(since) == {I: False, S: False, D: False}
+    since = world.store.last_change()
+    world.put(child(title="x"))
+    assert world.changed(since) == {S: False, D: False}
+    since = world.store.last_change()
+    world.put(parent(title="x"))
+    assert world.changed(since) == {D: False}
+
+
+def test_children_that_arrive_before_their_parents_are_found_by_them(world: World) -> None:
+    world.put(beamline())
+    world.put(child())
+    since = world.store.last_change()
+    world.put(parent())
+    assert world.changed(since) == {D: False, S: False}
+    assert world.store.children([D], "datasets") == {D: (S,)}
+    assert world.store.parents([S], "datasets") == {S: (D,)}
+    assert world.store.parents([I], "instrument") == {I: (S,)}
+
+
+def test_parents_that_arrive_before_their_children_wait_for_them(world: World) -> None:
+    world.put(parent())
+    assert world.store.children([D], "datasets") == {D: ()}
+    assert world.store.entity(S) is None
+    since = world.store.last_change()
+    world.put(child())
+    assert world.changed(since) == {S: False, D: False}
+    since = world.store.last_change()
+    world.put(beamline())
+    assert world.changed(since) == {I: False, S: False, D: False}
+
+
+def test_a_deleted_child_leaves_a_tombstone_and_reaches_its_parents(world: World) -> None:
+    world.put(parent(), child(), beamline())
+    since = world.store.last_change()
+    world.put(tombstone("s"))
+    assert world.changed(since) == {S: True, D: False}
+    assert world.store.children([D], "datasets") == {D: ()}
+    since = world.store.last_change()
+    world.put(child())
+    assert world.changed(since) == {S: False, D: False}
+
+
+def test_a_deleted_parent_changes_what_its_children_say_of_it(world: World) -> None:
+    world.put(parent(), child())
+    since = world.store.last_change()
+    world.put(tombstone("p"))
+    assert world.changed(since) == {D: True, S: False}
+    entity = world.store.entity(S)
+    assert entity is not None
+    assert entity.record["documents"] == []
+
+
+def test_a_moved_child_reaches_the_old_and_the_new_parent(world: World) -> None:
+    other = "document:doi:10.5072/q"
+    world.put(record("p", document("doi:10.5072/p")), record("q", document("doi:10.5072/q")))
+    world.put(child(documents=[D]))
+    since = world.store.last_change()
+    world.put(child(documents=[other]))
+    assert world.changed(since) == {S: False, D: False, other: False}
+    assert world.store.parents([S], "datasets") == {S: (other,)}
+
+
+def test_a_dataset_may_be_in_several_documents(world: World) -> None:
+    other = "document:doi:10.5072/q"
+    world.put(parent(), record("q", document("doi:10.5072/q", datasets=[S])), child())
+    since = world.store.last_change()
+    world.put(child(title="x"))
+    assert world.changed(since) == {S: False, D: False, other: False}
+    entity = world.store.entity(S)
+    assert entity is not None
+    assert entity.record["documents"] == [D, other]
+
+
+def test_a_relation_stays_while_one_record_still_states_it(world: World) -> None:
+    world.put(parent(), child(documents=[D]))
+    world.put(parent(datasets=[]))
+    assert world.store.children([D], "datasets") == {D: (S,)}
+    world.put(child(documents=[]))
+    assert world.store.children([D], "datasets") == {D: ()}
+
+
+def test_a_change_shows_the_children_with_their_instrument(world: World) -> None:
+    world.put(parent(), child(instrument={"name": "nmx?"}), beamline(name="NMX"))
+    change = world.store.changes_of([D])[D]
+    (only,) = change.children
+    assert only.record["instrument"] == {
+        "name": "NMX",
+        "pid": "NMX",
+        "facility": "ESS",
+        "key": I,
+    }
+    assert world.store.changes_of([S])[S].parents == (D,)
+    assert world.store.changes_of([I])[I].parents == (S,)
+    listed = {change.entity.key: change for change in world.store.changes_since(0)}
+    assert listed[D] == change
+
+
+def test_the_outbox_comes_in_pages_in_the_order_of_change(world: World) -> None:
+    world.put(*(record(f"{n}", document(f"doi:10.5072/{n}")) for n in range(7)))
+    first = world.store.changes_since(0, 4)
+    assert [change.entity.change for change in first] == [1, 2, 3, 4]
+    assert [c.entity.change for c in world.store.changes_since(4, 4)] == [5, 6, 7]
+    assert world.store.changes_since(7) == ()
+
+
+# -- flat records (1.3) -------------------------------------------------------------------------
+
+FLAT = "dataset:doi:10.5072/p"
+
+
+def flat(**more: Any) -> SourceRecord:
+    return record(
+        "flat",
+        document("doi:10.5072/p", datasets=[FLAT], **more),
+        dataset("doi:10.5072/p", derived=True, documents=[D]),
+    )
+
+
+def test_a_derived_dataset_is_there_but_not_counted_as_published(world: World) -> None:
+    world.put(flat())
+    assert world.store.count("Dataset") == 1
+    assert world.store.count("Dataset", derived=False) == 0
+    assert world.store.children([D], "datasets") == {D: (FLAT,)}
+
+
+def test_a_derived_dataset_gives_way_when_real_ones_arrive_and_returns_after(world: World) -> None:
+    world.put(flat())
+    since = world.store.last_change()
+    world.put(child(documents=[D]), of="ess-rest")
+    assert world.changed(since) == {FLAT: True, S: False, D: False}
+    assert world.store.children([D], "datasets") == {D: (S,)}
+    assert world.store.find("Dataset", "10.5072/p") == ()
+    since = world.store.last_change()
+    world.put(tombstone("s"), of="ess-rest")
+    assert world.changed(since) == {FLAT: False, S: True, D: False}
+    assert world.store.children([D], "datasets") == {D: (FLAT,)}
+
+
+def test_a_derived_dataset_that_comes_late_is_never_shown(world: World) -> None:
+    world.put(child(documents=[D]), of="ess-rest")
+    world.put(flat())
+    assert world.store.children([D], "datasets") == {D: (S,)}
+    assert world.store.count("Dataset") == 1
+
+
+def test_a_real_dataset_under_the_derived_ones_key_takes_its_place(world: World) -> None:
+    world.put(flat())
+    world.put(record("real", dataset("doi:10.5072/p", title="real")), of="ess-rest")
+    entity = world.store.entity(FLAT)
+    assert entity is not None
+    assert "derived" not in entity.record
+    assert entity.record["provenance"]["title"] == "ess-rest"
+    assert world.store.count("Dataset", derived=False) == 1
+
+
+# -- merging (1.2) --------------------------------------------------------------------------------
+
+
+def test_two_sources_make_one_entity_field_by_field_in_order_of_trust(world: World) -> None:
+    world.put(record("x", document("doi:10.5072/p", title="ILL", summary="long")), of="ill-oai")
+    world.put(record("y", document("doi:10.5072/p", title="ESS")))
+    entity = world.store.entity(D)
+    assert entity is not None
+    assert (entity.record["title"], entity.record["summary"]) == ("ESS", "long")
+    assert (entity.record["facility"], entity.record["facilities"]) == ("ESS", ["ESS", "ILL"])
+    assert entity.record["provenance"]["summary"] == "ill-oai"
+    assert entity.record["provider"] == "https://ess.example/api"
+    assert [stored.source for stored in world.store.stored_records(D)] == ["ess-oai", "ill-oai"]
+
+
+def test_an_entity_is_gone_only_when_no_source_has_it(world: World) -> None:
+    world.put(record("x", document("doi:10.5072/p", title="ILL")), of="ill-oai")
+    world.put(record("y", document("doi:10.5072/p", title="ESS")))
+    since = world.store.last_change()
+    world.put(tombstone("y"))
+    assert world.changed(since) == {D: False}
+    entity = world.store.entity(D)
+    assert entity is not None
+    assert (entity.record["title"], entity.record["facilities"]) == ("ILL", ["ILL"])
+    world.put(tombstone("x"), of="ill-oai")
+    gone = world.store.entity(D)
+    assert gone is not None
+    assert gone.deleted
+
+
+def test_a_second_source_of_the_facility_that_adds_nothing_changes_nothing(world: World) -> None:
+    world.put(record("x", document("doi:10.5072/p", title="same")))
+    since = world.store.last_change()
+    world.put(record("y", document("doi:10.5072/p", title="same")), of="ess-rest")
+    assert world.changed(since) == {}
+
+
+def test_an_instrument_named_by_every_record_is_merged_once(world: World) -> None:
+    """A page of Datasets that repeat their instrument must not read all of them again."""
+    for page in range(4):
+        world.put(
+            *(
+                record(
+                    f"{page}-{n}",
+                    dataset(f"doi:10.5072/{page}-{n}", instrumentKey=I),
+                    instrument("local:ESS:NMX", pid="NMX"),
+                )
+                for n in range(5)
+            )
+        )
+    entity = world.store.entity(I)
+    assert entity is not None
+    assert entity.change <= 6
+    world.put(tombstone("0-0"))
+    world.put(*(tombstone(f"{page}-{n}") for page in range(4) for n in range(5)))
+    gone = world.store.entity(I)
+    assert gone is not None
+    assert gone.deleted
+
+
+def test_a_change_of_trust_merges_anew(world: World) -> None:
+    world.put(record("x", document("doi:10.5072/p", title="ILL")), of="ill-oai")
+    world.put(record("y", document("doi:10.5072/p", title="ESS")))
+    since = world.store.last_change()
+    sources = [
+        type(one)(**{**{f: getattr(one, f) for f in one.__slots__}, "trust": 1})
+        if one.name == "ill-oai"
+        else one
+        for one in world.store.sources()
+    ]
+    world.store.put_configuration(world.store.facilities(), sources, world.now)
+    assert world.changed(since) == {D: False}
+    entity = world.store.entity(D)
+    assert entity is not None
+    assert entity.record["title"] == "ILL"
