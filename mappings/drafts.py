@@ -18,9 +18,9 @@ from mappings.identifiers import GLOBAL_SCHEMES, entity_key, identify
 from mappings.people import without_repeats as people_without_repeats
 from mappings.rights import Evidence, decide, evidence
 from mappings.schema import validated
-from mappings.tags import Tag
+from mappings.tags import Tag, keyword_tags
 from mappings.tags import without_repeats as tags_without_repeats
-from mappings.text import clip
+from mappings.text import clip, split_keywords
 from mappings.values import RawParameter, parameters
 
 MOST_NOTES = 1000
@@ -79,6 +79,7 @@ class Draft:
     is_public: bool | None = None
     members: list[dict[str, Any]] = field(default_factory=list)
     keywords: list[str] = field(default_factory=list)
+    subjects: list[str] = field(default_factory=list)
     start: Moment | None = None
     end: Moment | None = None
     release: Moment | None = None
@@ -162,6 +163,23 @@ def year_evidence(path: str, year: Moment, latest_experiment_year: int | None) -
     return evidence(says, path, year.text, year.begins, year.opens)
 
 
+def _settle_subjects(draft: Draft) -> None:
+    """Subjects → keywords, and techniques where a keyword certainly names one (fault D06).
+
+    One subject alone may be a whole list, cut at commas; among several each is one keyword, and
+    "Physics, condensed matter" stays whole. Semicolons, and the source's own separator, always cut.
+    """
+    separator = draft.context.options.get("keyword_separator")
+    separator = separator if isinstance(separator, str) and separator else None
+    alone = len(draft.subjects) == 1
+    for text in draft.subjects:
+        cut = separator is not None or ";" in text or (alone and "," in text)
+        for word in split_keywords(text, separator) if cut else [text]:
+            if len(word) >= 2:
+                draft.keywords.append(word)
+                draft.techniques += keyword_tags(word, draft.context.probes)
+
+
 def entities(draft: Draft) -> Mapped:
     """The Document of a flat record, its derived Dataset and named Instruments, validated.
 
@@ -169,6 +187,8 @@ def entities(draft: Draft) -> Mapped:
         MappingError: there is no identifier, neither in the record nor in its header.
     """
     context = draft.context
+    if draft.subjects:
+        _settle_subjects(draft)
     pid = draft.pid
     if pid is None:
         found = identify(draft.header.identifier)

@@ -60,7 +60,9 @@ class AccessState:
 
 _STATEMENTS: dict[str, str] = {
     "openaccess": "open", "c_abf2": "open", "open access": "open", "open": "open",
-    "public": "open", "available to the public": "open",
+    "public": "open",
+    # SciCat's Dublin Core says this of every record (oai-provider-service): no evidence.
+    "available to the public": "constant",
     "embargoedaccess": "embargoed", "c_f1cf": "embargoed", "embargoed access": "embargoed",
     "embargoed": "embargoed", "under embargo": "embargoed",
     "restrictedaccess": "restricted", "c_16ec": "restricted", "restricted access": "restricted",
@@ -182,14 +184,14 @@ def decide(pieces: Sequence[Evidence]) -> dict[str, Any]:
         block["restriction"] = "metadata_only"
     embargo = _latest(pieces, _EMBARGO, "at")
     year = _latest(pieces, _YEARS, "at")
-    if embargo is None and "embargoed" in says:
+    if embargo is None and "restricted" in says:
+        block.setdefault("restriction", "restricted")
+    elif embargo is None and "embargoed" in says:
         embargo = _latest(pieces, _YEARS, "until")
     elif embargo is None and "open" not in says and "lists_only_open" not in says:
         # A year later than the experiment is the end of an embargo (ESRF's records of 2028). Any
         # year says at least that nothing was out before it began; of this year one cannot tell.
         embargo = _latest(pieces, _LATER_YEAR, "until") or year
-    if "restricted" in says and "restriction" not in block and embargo is None:
-        block["restriction"] = "restricted"
     if embargo is not None:
         block["embargoUntil"] = embargo
     if "restriction" not in block:

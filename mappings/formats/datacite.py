@@ -28,7 +28,7 @@ from mappings.formats.xml import (
 from mappings.identifiers import identify, web_link
 from mappings.kinds import data_level, document_type, file_formats, kind_of
 from mappings.rights import access_statement, evidence, is_licence_like, licence
-from mappings.tags import keyword_tags, technique_tags
+from mappings.tags import technique_tags
 from mappings.techniques import find_id
 from mappings.text import is_only_url, known, split_keywords
 from mappings.values import size_in_bytes
@@ -142,13 +142,18 @@ def read_alternates(element: Element, draft: Draft) -> None:
     ("titles/title", "Document.title, Dataset.title", "the first without titleType"),
 )
 def read_titles(element: Element, draft: Draft) -> None:
+    others = []
     for child in element:
         if NAMES[child.tag] != "title" or (text := text_of(child)) is None:
             continue
-        if draft.title is None:
+        if draft.title is None and child.get("titleType") is None:
             draft.title = text
         else:
-            draft.notes.unused("resource/titles/title", text)
+            others.append(text)
+    if draft.title is None and others:
+        draft.title = others.pop(0)
+    for text in others:
+        draft.notes.unused("resource/titles/title", text)
 
 
 @RULES.reads("title", ("title", "Document.title", "outside titles, as some write it"))
@@ -304,7 +309,7 @@ def read_subjects(element: Element, draft: Draft) -> None:
 
 def read_subject(element: Element, text: str, draft: Draft) -> None:
     scheme = ""
-    if len(element.attrib):
+    if element.keys():
         scheme = (attribute(element, "subjectScheme") or "").lower()
         uri = attribute(element, "valueURI")
         if uri is not None and find_id(uri) is not None:
@@ -324,16 +329,7 @@ def read_subject(element: Element, text: str, draft: Draft) -> None:
         draft.techniques += technique_tags(text, None, draft.context.probes)
         draft.keywords.append(text)
         return
-    tags = keyword_tags(text, draft.context.probes)
-    if tags or ("," not in text and ";" not in text):
-        draft.techniques += tags
-        if len(text) >= 2:
-            draft.keywords.append(text)
-        return
-    separator = draft.context.options.get("keyword_separator")
-    for word in split_keywords(text, separator if isinstance(separator, str) else None):
-        draft.keywords.append(word)
-        draft.techniques += keyword_tags(word, draft.context.probes)
+    draft.subjects.append(text)
 
 
 @RULES.reads(
@@ -345,9 +341,9 @@ def read_resource_type(element: Element, draft: Draft) -> None:
     text = text_of(element)
     general = known(element.get("resourceTypeGeneral"))
     draft.kind = kind_of(general, text)
-    draft.type = document_type(text) or text or general
     if text is not None:
         draft.data_level = data_level(text)
+    draft.type = document_type(text) or (general if draft.data_level else text) or general
 
 
 @RULES.reads(

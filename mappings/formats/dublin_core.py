@@ -22,8 +22,7 @@ from mappings.identifiers import doi_inside, identify, web_link
 from mappings.kinds import document_type, file_formats, kind_of
 from mappings.people import agent_name, is_institute, member
 from mappings.rights import access_statement, evidence, is_licence_like, licence
-from mappings.tags import keyword_tags
-from mappings.text import is_only_url, split_keywords
+from mappings.text import is_only_url
 
 RULES = Rules(
     "oai_dc",
@@ -200,20 +199,10 @@ def _published(found: Moment, draft: Draft) -> None:
 
 @RULES.reads("subject", ("subject", "Document.keywords; Dataset.techniques", "linked to PaNET"))
 def _subject(text: str, draft: Draft) -> None:
-    separator = draft.context.options.get("keyword_separator")
-    whole = keyword_tags(text, draft.context.probes)
-    if whole:
-        draft.techniques += whole
-        draft.keywords.append(text)
-        return
-    for word in split_keywords(text, separator if isinstance(separator, str) else None):
-        draft.keywords.append(word)
-        draft.techniques += keyword_tags(word, draft.context.probes)
+    draft.subjects.append(text)
 
 
-@RULES.reads("type", ("type", "Document.kind, type", "the type by the facility's rule first"))
-def _type(text: str, draft: Draft) -> None:
-    raise AssertionError("types are settled together")  # pragma: no cover
+RULES.settles("type", "Document.kind, type", "the type by the facility's rule first")
 
 
 @RULES.reads("format", ("format", "Dataset.formats", "HDF5, NeXus …; others are unused"))

@@ -7,7 +7,7 @@ ESRF. What differs is listed in ``docs/crosswalks.md``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mappings.context import Context, Entity, Header, Mapped
@@ -133,11 +133,15 @@ def _read_document(record: Mapping[str, Any], reading: Reading, path: str = "$")
     included = list(objects_in(record, "datasets"))
     reading.add(entity)
     keys = []
+    embargoes = [
+        piece for piece in entity["access"]["evidence"] if piece["says"] == "embargo_until"
+    ]
     for dataset in included:
         if pid_of(dataset) is None:
             reading.notes.dropped(f"{path}.datasets[]", dataset.get("title"), "no pid")
             continue
-        keys.append(_read_dataset(dataset, reading, entity["key"], f"{path}.datasets[]")["key"])
+        child = _read_dataset(dataset, reading, entity["key"], f"{path}.datasets[]", embargoes)
+        keys.append(child["key"])
     if keys:
         _tie(reading.entities[entity["key"]], keys)
     return entity
@@ -166,10 +170,10 @@ def _settle_dates(entity: Entity) -> None:
             pieces.append(evidence("embargo_until", "$.releaseDate", text, found.opens))
 
 
-DOCUMENT.ignores("pid id", "Document.pid, key: pid, else id, else doi; `pid:7` is local 7")
-DOCUMENT.ignores("doi", "Document.doi and key; else the pid when it is a DOI; blanks are absent")
+DOCUMENT.settles("pid id", "Document.pid, key", "pid, else id, else doi; `pid:7` is local 7")
+DOCUMENT.settles("doi", "Document.doi, key", "else the pid when it is a DOI; blanks are absent")
 DOCUMENT.ignores(NOISE, "numbers of the provider's own database, its score and name")
-DOCUMENT.ignores("datasets", "Datasets, tied both ways")
+DOCUMENT.settles("datasets", "Document.datasets; Datasets", "tied both ways")
 for _rules in (DOCUMENT, DATASET):
     _rules.reads("title", ("title", "title"))(text_field("title"))
     _rules.reads("isPublic", ("isPublic", "isPublic, access.evidence", "as sent"))(read_is_public)
@@ -266,13 +270,19 @@ def _affiliation(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _read_dataset(
-    record: Mapping[str, Any], reading: Reading, parent: str | None, path: str = "$"
+    record: Mapping[str, Any],
+    reading: Reading,
+    parent: str | None,
+    path: str = "$",
+    embargoes: Sequence[dict[str, str]] = (),
 ) -> Entity:
     entity = base(record, "Dataset", reading, path)
     read_fields(record, DATASET, entity, reading, path)
     entity["kind"] = "data"
     _settle_dates(entity)
-    entity["access"] = decide(entity.get("access", []) + policies(reading.context))
+    # An embargo of the Document holds for the Datasets in it.
+    said = [*entity.get("access", ()), *embargoes, *policies(reading.context)]
+    entity["access"] = decide(said)
     if "parameters" in entity:
         entity["parameters"] = reading.notes.parameters(
             entity["parameters"], entity.get("techniques", ()), reading.context.probes
@@ -302,9 +312,9 @@ def _document_of(record: Mapping[str, Any], dataset: str, reading: Reading, path
     return key
 
 
-DATASET.ignores("pid id doi", "Dataset.pid, doi; the key is made of pid, else id")
+DATASET.settles("pid id doi", "Dataset.pid, doi, key", "the key is made of pid, else id")
 DATASET.ignores(NOISE, "numbers of the provider's own database, its score and name")
-DATASET.ignores("documents document", "documents; included Documents become entities")
+DATASET.settles("documents document", "Dataset.documents; Documents")
 DATASET.reads("creationDate", ("creationDate", "creationDate"))(date_field("creationDate"))
 
 
@@ -329,8 +339,7 @@ def _techniques(value: Any, entity: Entity, reading: Reading, path: str) -> None
     tags = []
     for item in value if isinstance(value, list) else [value]:
         if isinstance(item, Mapping):
-            identifier = text_in(item, "panetId", "pid", "id")
-            tags += technique_tags(text_in(item, "name"), identifier, reading.context.probes)
+            tags += _technique(item, reading.context.probes)
         elif isinstance(item, str):
             tags += technique_tags(item, None, reading.context.probes)
     for tag in tags:
@@ -338,6 +347,16 @@ def _techniques(value: Any, entity: Entity, reading: Reading, path: str) -> None
             reading.notes.dropped(path, f"{tag['name']} ≠ {tag['evidence']}", "label against id")
     if tags:
         entity["techniques"] = without_repeats(tags)
+
+
+def _technique(item: Mapping[str, Any], probes: tuple[str, ...]) -> list[dict[str, Any]]:
+    """A technique linked by its panetId, else its pid; the pid stays as it was sent."""
+    pid = text_in(item, "pid", "id")
+    tags = technique_tags(text_in(item, "name"), text_in(item, "panetId") or pid, probes)
+    if pid is not None:
+        for tag in tags:
+            tag["pid"] = pid
+    return tags
 
 
 @DATASET.reads(
@@ -423,10 +442,10 @@ def _read_instrument(record: Mapping[str, Any], reading: Reading) -> Entity | No
     return entity
 
 
-INSTRUMENT.ignores("pid id", "Instrument.pid, key; the name where there is neither")
-INSTRUMENT.ignores("name", "Instrument.name")
-INSTRUMENT.ignores("facility", "Instrument.facility, else the configured one")
-INSTRUMENT.ignores("datasets", "Datasets")
+INSTRUMENT.settles("pid id", "Instrument.pid, key", "the name where there is neither")
+INSTRUMENT.settles("name", "Instrument.name")
+INSTRUMENT.settles("facility", "Instrument.facility", "else the configured one")
+INSTRUMENT.settles("datasets", "Datasets")
 INSTRUMENT.ignores(NOISE, "numbers of the provider's own database, its score and name")
 TECHNIQUE.ignores("pid id panetId name prefLabel", "compared with PaNET")
 TECHNIQUE.ignores(

@@ -50,11 +50,15 @@ class Rules:
 
         return register
 
-    def ignores(self, names: str, reason: str) -> None:
-        """Children that are read and meant to feed nothing."""
+    def settles(self, names: str, feeds: str, note: str = "") -> None:
+        """Children that the crosswalk itself looks at, before or after all others."""
         for name in names.split():
             self.readers[name] = _nothing
-            self.rows.append(Row(name, "—", reason))
+        self.rows.append(Row(", ".join(names.split()), feeds, note))
+
+    def ignores(self, names: str, reason: str) -> None:
+        """Children that are known and feed nothing."""
+        self.settles(names, "—", reason)
 
 
 def _nothing(*_: object) -> None:

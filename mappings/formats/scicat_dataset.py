@@ -122,9 +122,9 @@ class _DatasetReading:
         return {"class": "Instrument", "key": key, "pid": pid, "name": name, "facility": facility}
 
 
-RULES.ignores("pid _id id", "Dataset.pid, key")
-RULES.ignores("creationTime", "Dataset.creationDate; years of raw data")
-RULES.ignores("startTime endTime", "Dataset.startDate, endDate, years")
+RULES.settles("pid _id id", "Dataset.pid, key")
+RULES.settles("creationTime", "Dataset.creationDate, years", "years only of raw data")
+RULES.settles("startTime endTime", "Dataset.startDate, endDate, years")
 RULES.ignores("packedSize numberOfFiles numberOfFilesArchived version", "not of the data")
 RULES.ignores(
     "createdAt updatedAt createdBy updatedBy ownerGroup accessGroups history sourceFolder "
@@ -134,7 +134,7 @@ RULES.ignores(
 
 
 @RULES.reads("datasetName", ("datasetName", "Dataset.title"))
-def _name(value: Any, reading: _DatasetReading) -> None:
+def _dataset_name(value: Any, reading: _DatasetReading) -> None:
     if (text := known(value)) is not None:
         reading.entity["title"] = text
 
@@ -317,22 +317,23 @@ def _proposal(value: Any, reading: _DatasetReading) -> None:
         reading.entity.setdefault("proposal", handle(text) or text)
 
 
-_PEOPLE = (
-    "principalInvestigator principalInvestigators owner investigator orcidOfOwner ownerEmail "
-    "contactEmail"
-)
+def _person_field(name: str) -> None:
+    """A field that names a person: kept as unused evidence, without e-mail addresses."""
+
+    @RULES.reads(name, (name, "—", "unused: a Dataset has no members; e-mails are not kept"))
+    def read(value: Any, reading: _DatasetReading) -> None:
+        for item in value if isinstance(value, list) else [value]:
+            text = known(item)
+            if text is not None:
+                shown = "(an e-mail address, not kept)" if "@" in text else text
+                reading.notes.unused(f"$.{name}", shown)
 
 
-@RULES.reads(
-    _PEOPLE,
-    ("principalInvestigator, owner, contactEmail …", "—", "unused here; e-mails are not kept"),
-)
-def _people_of_dataset(value: Any, reading: _DatasetReading) -> None:
-    for item in value if isinstance(value, list) else [value]:
-        text = known(item)
-        if text is not None:
-            shown = "(an e-mail address, not kept)" if "@" in text else text
-            reading.notes.unused("$.owner", shown)
+for _name in (
+    "principalInvestigator", "principalInvestigators", "investigator", "owner", "orcidOfOwner",
+    "ownerEmail", "contactEmail",
+):  # fmt: skip
+    _person_field(_name)
 
 
 @RULES.reads("description", ("description", "—"))

@@ -19,8 +19,7 @@ from mappings.identifiers import doi, doi_inside, entity_key, identify, undouble
 from mappings.kinds import data_level, kind_of
 from mappings.people import is_institute, member, person_name
 from mappings.rights import evidence, licence
-from mappings.tags import keyword_tags
-from mappings.text import clip, is_only_url, known, split_keywords
+from mappings.text import clip, is_only_url, known
 from mappings.values import size_in_bytes
 
 RULES = Rules(
@@ -282,9 +281,8 @@ def _resource_type(value: Any, draft: Draft, path: str) -> None:
 def _published_keywords(value: Any, draft: Draft, path: str) -> None:
     for item in value if isinstance(value, list) else [value]:
         text = text_in(item, "subject") if isinstance(item, Mapping) else known(item)
-        for word in split_keywords(text) if text is not None else []:
-            draft.keywords.append(word)
-            draft.techniques += keyword_tags(word, draft.context.probes)
+        if text is not None:
+            draft.subjects.append(text)
 
 
 RULES.ignores("publisher", "the facility is known from its configuration")
