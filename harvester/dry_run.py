@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import anyio
 import anyio.to_thread
 
 from catalogue.facilities import Facility, Source, mapping_context
@@ -14,6 +13,7 @@ from harvester.pages import Journal
 from harvester.place import Order
 from harvester.run import Harvesting
 from harvester.sweeps import Situation, open_sweep
+from harvester.workers import map_records
 from mappings.errors import MappingError
 
 SAMPLES = 5
@@ -53,7 +53,7 @@ async def forecast(
     result.windows = [window.as_json() for window in sweep.place.todo]
     context = mapping_context(facility, source)
     async for page in sweep.pages():
-        for record in await shared.map_page(context, page.records):
+        for record in await anyio.to_thread.run_sync(map_records, context, page.records):
             result.received += 1
             if record.deleted:
                 result.deleted += 1

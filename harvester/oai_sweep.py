@@ -35,7 +35,7 @@ from harvester.errors import (
 from harvester.http import Fetcher, access_for
 from harvester.keys import ConfigurationError, suggest
 from harvester.ledger import Ledger
-from harvester.oai_pmh import OaiClient, OaiPage, read_options
+from harvester.oai_pmh import OaiClient, OaiPage, in_set, read_options
 from harvester.oai_walk import COMPLETE_STOPS
 from harvester.oai_xml import OaiRecord
 from harvester.pages import Found, Journal, RawPage, RawRecord
@@ -293,10 +293,6 @@ class OaiSweep:
         self._seen_any = self._seen_any or bool(page.records)
         for name, count in page.notes.items():
             self.journal.note(name, self.journal.notes.get(name, 0) + count)
-        if "outside_set" in page.notes:
-            # Page two of a set may be that of the whole repository (fault B09).
-            where = [self._name(window)] * page.notes["outside_set"]
-            self.journal.problem("outside the set asked for", *where)
         if page.stop is None:
             return
         if page.stop in COMPLETE_STOPS:
@@ -459,8 +455,9 @@ class OaiSweep:
         return False
 
     def _note_listed(self, ledger: Ledger, page: OaiPage) -> None:
-        ledger.list_(r.header.identifier for r in page.records if not r.deleted)
-        ledger.tell_deleted(r.header.identifier for r in page.records if r.deleted)
+        own = [r for r in page.records if r.header.identifier and in_set(r.header.sets, self._set)]
+        ledger.list_(r.header.identifier for r in own if not r.deleted)
+        ledger.tell_deleted(r.header.identifier for r in own if r.deleted)
 
     def _reconcile_is_due(self) -> bool:
         situation = self._situation
@@ -544,6 +541,9 @@ class OaiSweep:
         for record in records:
             if not record.header.identifier:
                 self.journal.problem("a record without identifier")
+            elif not in_set(record.header.sets, self._set):
+                # Page two of a set may be that of the whole repository (fault B09).
+                self.journal.problem("outside the set asked for", record.header.identifier)
             else:
                 kept.append(self._raw_record(record))
         return tuple(kept)
@@ -568,10 +568,3 @@ class OaiSweep:
 
     def _name(self, window: Window) -> str:
         return f"{self._text(window.start) or ''}..{self._text(window.end) or ''}"
-
-
-def in_set(sets: Sequence[str], wanted: str | None) -> bool:
-    """Whether a header belongs to the set asked for; a header without sets does not say no."""
-    if wanted is None or not sets:
-        return True
-    return any(spec == wanted or spec.startswith(wanted + ":") for spec in sets)

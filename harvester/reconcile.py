@@ -16,7 +16,7 @@ from typing import Any
 import anyio
 import anyio.to_thread
 
-from catalogue.records import PageCommit, PageReport, SourceRecord
+from catalogue.records import PageCommit, PageReport, ReadyRecord
 from catalogue.store import Store
 from harvester.guard import Guard
 from harvester.ledger import Ledger
@@ -52,19 +52,24 @@ class Reconciliation:
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """What reconciliation stands on. ``new`` and ``received`` are counts of the harvest."""
+    """What reconciliation stands on.
+
+    ``live``: records of the source; ``live_before``: before the harvest, which may have taken
+    several runs, and of which ``new`` and ``received`` are counts.
+    """
 
     store: Store
     source: str
     guard: Guard
     approved: int | None
+    live: int
     live_before: int
     new: int
     received: int
     now: Callable[[], datetime]
     should_stop: Callable[[], bool]
     commit: Callable[[PageCommit], Awaitable[PageReport]]
-    map_page: Callable[[Sequence[RawRecord]], Awaitable[list[SourceRecord]]]
+    prepare: Callable[[Sequence[RawRecord]], Awaitable[list[ReadyRecord]]]
     checkpoint: Callable[[], dict[str, Any]]
 
 
@@ -75,7 +80,7 @@ async def reconcile(sweep: Sweep, ledger: Ledger, ground: Ground) -> Reconciliat
         HarvestError: the list cannot be had; nothing was deleted.
         StoreError: the store cannot be written.
     """
-    result = Reconciliation(live=ground.live_before)
+    result = Reconciliation(live=ground.live)
     listed = await sweep.list_identifiers(ledger)
 
     def live(after: str | None, limit: int) -> Sequence[str]:
@@ -90,7 +95,7 @@ async def reconcile(sweep: Sweep, ledger: Ledger, ground: Ground) -> Reconciliat
     await anyio.to_thread.run_sync(count)
     gone = result.told + result.missing
     result.held = ground.guard.reason_to_hold(
-        live=max(ground.live_before, gone), gone=gone, approved=ground.approved
+        live=max(ground.live, gone), gone=gone, approved=ground.approved
     )
     if result.held is None and sweep.whole and ground.approved is None:
         result.held = ground.guard.reason_to_doubt(
@@ -151,7 +156,7 @@ async def _take_away_missing(
                 sweep.journal.problem(f"not listed, and {found.reason}", identifier)
         await ground.commit(
             PageCommit(
-                await ground.map_page(alive),
+                await ground.prepare(alive),
                 ground.checkpoint(),
                 ground.now(),
                 deleted=deleted,
@@ -187,7 +192,7 @@ async def _fetch_unknown(
 
 
 async def _bring(records: list[RawRecord], ground: Ground, result: Reconciliation) -> None:
-    mapped = await ground.map_page(records)
+    mapped = await ground.prepare(records)
     await ground.commit(PageCommit(mapped, ground.checkpoint(), ground.now()))
     result.fetched += len(records)
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
@@ -25,23 +25,25 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 
 from catalogue.errors import LeaseLost, StoreBusy, StoreError, StoreFull
 from catalogue.facilities import Facility, Source, mapping_context
-from catalogue.records import PageCommit, PageReport, Run, RunRecord, RunState, SourceRecord
+from catalogue.records import PageCommit, PageReport, ReadyRecord, Run, RunRecord, RunState
 from catalogue.store import Store
+from catalogue.store.payloads import Dictionary
 from harvester.errors import HarvestError, Parked
 from harvester.guard import Guard
 from harvester.http import Fetcher
 from harvester.ledger import Ledger, LedgerFault, ledger_path
-from harvester.pages import Journal, RawPage, Sweep
+from harvester.pages import Journal, RawPage, RawRecord, Sweep
 from harvester.place import Order
 from harvester.progress import Silent, Watcher
 from harvester.reconcile import Ground, Reconciliation, reconcile
 from harvester.sweeps import Situation, open_sweep
-from harvester.workers import MapPage, map_in_threads
+from harvester.workers import PreparePage, prepare_in_threads
 
 log = logging.getLogger(__name__)
 
 LEASE_S = 60.0
 QUEUE_PAGES = 2
+DICTIONARY_EVERY = 10
 STOP_POLL_S = 0.5
 """How soon a run hears that somebody asked it to stop."""
 BUSY_ATTEMPTS = 5
@@ -87,7 +89,7 @@ class Harvesting:
     now: Clock
     watcher: Watcher = field(default_factory=Silent)
     stopping: anyio.Event = field(default_factory=anyio.Event)
-    map_page: MapPage = map_in_threads
+    prepare_page: PreparePage = prepare_in_threads
     lease_s: float = LEASE_S
     holder: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
 
@@ -148,6 +150,8 @@ class SourceRun:
         self.failure: Exception | None = None
         self.stop = "end_of_list"
         self.sweep: Sweep | None = None
+        self._prepared = 0
+        self._dictionary: Dictionary | None = None
         self.reconciliation: Reconciliation | None = None
         self.memory: dict[str, Any] = {}
         self.details: dict[str, Any] = {}
@@ -243,7 +247,7 @@ class SourceRun:
                 once: there is nothing that they could take away.
         """
         to_map, fetched = anyio.create_memory_object_stream[RawPage](QUEUE_PAGES)
-        to_commit, mapped = anyio.create_memory_object_stream[tuple[RawPage, list[SourceRecord]]](
+        to_commit, mapped = anyio.create_memory_object_stream[tuple[RawPage, list[ReadyRecord]]](
             QUEUE_PAGES
         )
         async with anyio.create_task_group() as tasks:
@@ -271,14 +275,25 @@ class SourceRun:
     async def _map(
         self,
         pages: MemoryObjectReceiveStream[RawPage],
-        out: MemoryObjectSendStream[tuple[RawPage, list[SourceRecord]]],
+        out: MemoryObjectSendStream[tuple[RawPage, list[ReadyRecord]]],
     ) -> None:
         async with out, pages:
             async for page in pages:
-                await out.send((page, await self.shared.map_page(self.context, page.records)))
+                await out.send((page, await self._prepare(page.records)))
+
+    async def _prepare(self, records: Sequence[RawRecord]) -> list[ReadyRecord]:
+        if not records:
+            return []
+        if self._prepared % DICTIONARY_EVERY == 0:
+            # The store trains one once it has samples; until then it gives none.
+            self._dictionary = await anyio.to_thread.run_sync(
+                self.shared.store.dictionary, self.source.name, records[0].format
+            )
+        self._prepared += 1
+        return await self.shared.prepare_page(self.context, records, self._dictionary)
 
     async def _commit(
-        self, raw: RawPage, records: list[SourceRecord], ledger: Ledger, *, before: int
+        self, raw: RawPage, records: list[ReadyRecord], ledger: Ledger, *, before: int
     ) -> None:
         """Make a page durable; the ledger first, so that no checkpoint runs ahead of it (H08)."""
         believe = before == 0
@@ -343,18 +358,20 @@ class SourceRun:
         self.stop = sweep.stop
         if not sweep.complete or self.order.selective:
             return
+        status = await anyio.to_thread.run_sync(self.shared.store.source_status, self.source.name)
         ground = Ground(
             store=self.shared.store,
             source=self.source.name,
             guard=Guard.from_options(self.source.options),
             approved=self.order.approved,
-            live_before=max(records_before, sweep.place.totals.get("live_before", 0)),
+            live=max(records_before, status.records),
+            live_before=sweep.place.totals.get("live_before", records_before),
             new=self.tally.new + sweep.place.totals.get("new", 0),
             received=self.tally.received + sweep.place.totals.get("received", 0),
             now=self.shared.now,
             should_stop=self._should_stop,
             commit=self._commit_changes,
-            map_page=partial(self.shared.map_page, self.context),
+            prepare=self._prepare,
             checkpoint=sweep.place.as_json,
         )
         self.reconciliation = await reconcile(sweep, ledger, ground)

@@ -120,7 +120,7 @@ async def open_station(
         mapping = await stack.enter_async_context(MappingProcesses())
         yield Station(
             configuration,
-            Harvesting(store, http, utc_now, watcher or Silent(), map_page=mapping),
+            Harvesting(store, http, utc_now, watcher or Silent(), prepare_page=mapping),
         )
 
 

@@ -17,7 +17,9 @@ import anyio
 import anyio.from_thread
 import anyio.to_thread
 
-from catalogue.records import SourceRecord
+from catalogue.records import ReadyRecord, SourceRecord
+from catalogue.store import ready
+from catalogue.store.payloads import Dictionary
 from harvester.pages import RawRecord
 from mappings import crosswalk
 from mappings.context import Context, Header, Mapped
@@ -29,13 +31,13 @@ SMALL_PAGE = 20
 Crosswalk = Callable[[str, bytes, Context, Header], Mapped]
 
 
-class MapPage(Protocol):
-    """Maps the records of a page, in their order."""
+class PreparePage(Protocol):
+    """Maps the records of a page and renders them for the store, in their order."""
 
     def __call__(
-        self, context: Context, records: Sequence[RawRecord]
-    ) -> Awaitable[list[SourceRecord]]:
-        """One ``SourceRecord`` for each raw record."""
+        self, context: Context, records: Sequence[RawRecord], dictionary: Dictionary | None = None
+    ) -> Awaitable[list[ReadyRecord]]:
+        """One ``ReadyRecord`` for each raw record; ``dictionary`` compresses their payloads."""
 
 
 def map_records(
@@ -65,13 +67,22 @@ def _map_record(context: Context, record: RawRecord, mapper: Crosswalk) -> Sourc
     return SourceRecord(record.header, record.format, payload, mapped, record.deleted)
 
 
-async def map_in_threads(context: Context, records: Sequence[RawRecord]) -> list[SourceRecord]:
-    """Map in a worker thread of this process."""
-    return await anyio.to_thread.run_sync(map_records, context, records)
+def prepare_records(
+    context: Context, records: Sequence[RawRecord], dictionary: Dictionary | None = None
+) -> list[ReadyRecord]:
+    """Map, render as the store wants it, and compress: all that is pure about keeping a record."""
+    return ready(map_records(context, records), context.facility, dictionary)
+
+
+async def prepare_in_threads(
+    context: Context, records: Sequence[RawRecord], dictionary: Dictionary | None = None
+) -> list[ReadyRecord]:
+    """Prepare in a worker thread of this process."""
+    return await anyio.to_thread.run_sync(prepare_records, context, records, dictionary)
 
 
 class MappingProcesses:
-    """Map in worker processes; an async context manager, and a ``MapPage``.
+    """Map in worker processes; an async context manager, and a ``PreparePage``.
 
     Small harvests never start one: only after ``WARM_AFTER`` records is a process brought up, and
     until it is ready mapping goes on in threads.
@@ -99,17 +110,21 @@ class MappingProcesses:
         if pool is not None:
             await anyio.to_thread.run_sync(partial(pool.shutdown, cancel_futures=True))
 
-    async def __call__(self, context: Context, records: Sequence[RawRecord]) -> list[SourceRecord]:
+    async def __call__(
+        self, context: Context, records: Sequence[RawRecord], dictionary: Dictionary | None = None
+    ) -> list[ReadyRecord]:
         """Map a page in one of the processes."""
         self._mapped += len(records)
         if len(records) < SMALL_PAGE or not self._warm():
-            return await map_in_threads(context, records)
+            return await prepare_in_threads(context, records, dictionary)
         assert self._pool is not None
         try:
-            return await _result(self._pool.submit(map_records, context, tuple(records)))
+            return await _result(
+                self._pool.submit(prepare_records, context, tuple(records), dictionary)
+            )
         except BrokenProcessPool:
             self._pool = self._ready = None
-            return await map_in_threads(context, records)
+            return await prepare_in_threads(context, records, dictionary)
 
     def _warm(self) -> bool:
         """Whether a process is ready; begins to make one when it is worth it."""
@@ -130,5 +145,5 @@ def _load() -> None:
     import mappings.crosswalks  # noqa: F401
 
 
-async def _result(future: Future[list[SourceRecord]]) -> list[SourceRecord]:
+async def _result(future: Future[list[ReadyRecord]]) -> list[ReadyRecord]:
     return await anyio.to_thread.run_sync(future.result, abandon_on_cancel=True)
