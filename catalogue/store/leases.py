@@ -8,6 +8,7 @@ holder's lease alive: one renewed "in the future" by more than its own length co
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -26,9 +27,17 @@ class Lease:
 
 
 def acquire(
-    connection: sqlite3.Connection, name: str, holder: str, now: datetime, lease_s: float
+    connection: sqlite3.Connection,
+    name: str,
+    holder: str,
+    now: datetime,
+    lease_s: float,
+    is_dead: Callable[[str], bool] | None = None,
 ) -> Lease:
-    """Take a lease that is free or ran out.
+    """Take a lease that is free or ran out, or whose holder is known to be no more.
+
+    Args:
+        is_dead: told the other's ``holder``; whether that process certainly ended.
 
     Raises:
         LeaseHeld: it is neither.
@@ -41,7 +50,8 @@ def acquire(
         other, run, last_fence, renewed_at, expires_at = row
         length = expires_at - renewed_at
         at = micros(now)
-        if renewed_at - length <= at < expires_at:
+        lasts = renewed_at - length <= at < expires_at
+        if lasts and not (is_dead is not None and is_dead(other)):
             raise LeaseHeld(
                 f"{name} is being worked on by {other}"
                 + (f" (run {run})" if run else "")

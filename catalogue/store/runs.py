@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -45,13 +45,14 @@ def begin(
     holder: str,
     now: datetime,
     lease_s: float,
+    is_dead: Callable[[str], bool] | None = None,
 ) -> Run:
     """Start a run: take the lease, mark a dead run interrupted, hand on its checkpoint.
 
     Raises:
         LeaseHeld: another run of this source is alive.
     """
-    lease = leases.acquire(connection, lease_name(source.name), holder, now, lease_s)
+    lease = leases.acquire(connection, lease_name(source.name), holder, now, lease_s, is_dead)
     connection.execute(
         "UPDATE runs SET state = 'stopped', stop = ?, ended_at = ?"
         " WHERE source = ? AND state = 'running'",
