@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import anyio.to_thread
 
@@ -135,7 +135,7 @@ class Catalogue:
         cursor = await self._next_cursor(page, digest, continuation)
         text = settled.text
         suggestion = None
-        if text is not None and not found.total.value and continuation is None:
+        if text is not None and not found.total.value and continuation is None and not search.plain:
             suggestion = await did_you_mean(settled)
         return Answer(
             hits,
@@ -266,7 +266,7 @@ class Catalogue:
         self, page: _Page, digest: str, continuation: Continuation | None
     ) -> str | None:
         search, found = page.settled.search, page.found
-        if not search.limit or len(found.hits) < search.limit:
+        if search.plain or not search.limit or len(found.hits) < search.limit:
             return None
         if page.settled.scores:
             if found.total.relation == "eq" and search.skip + search.limit >= found.total.value:
@@ -391,15 +391,20 @@ def make_engine(
 ) -> Engine:
     """The engine that a name and an address mean."""
     if name == "tantivy":
-        return cast(Engine, TantivyEngine(folder, read_only=read_only))
+        return TantivyEngine(folder, read_only=read_only)
+    if name == "elasticsearch":
+        if not elasticsearch_url:
+            raise QueryError("The engine elasticsearch needs an address (ELASTICSEARCH_URL).")
+        from catalogue.engines.elasticsearch import ElasticsearchEngine
+
+        return ElasticsearchEngine(elasticsearch_url, read_only=read_only)
     raise QueryError(f"There is no engine {name!r}.")
 
 
 async def rebuild_damaged(catalogue: Catalogue) -> None:
     """Make a damaged index anew from the store (issue: recovery), if nobody else is at it."""
     engine = catalogue.engine
-    if isinstance(engine, TantivyEngine):
-        await engine.restart_empty()
+    await engine.restart_empty()
     await catalogue.indexer.index_once()
 
 
@@ -428,7 +433,7 @@ async def _sort_value(
 
 
 def _highlights(settled: Settled, entity: StoredEntity) -> Mapping[str, Sequence[tuple[int, int]]]:
-    if settled.text is None:
+    if settled.text is None or settled.search.plain:
         return {}
     found = {}
     for name in ("title", "summary"):

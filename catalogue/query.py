@@ -217,7 +217,11 @@ class Facet:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """One question. ``limit`` may be 0 (count and facets only). ``now`` decides what is open."""
+    """One question. ``limit`` may be 0 (count and facets only). ``now`` decides what is open.
+
+    ``plain``: only hits and total are wanted, no cursor, highlights or suggestion: a portal's list,
+    which pages by ``skip``, need not pay for a snapshot of the whole ranking.
+    """
 
     entity_class: EntityClass
     now: datetime
@@ -231,6 +235,7 @@ class Search:
     count: bool = True
     explain: bool = False
     related: bool = False
+    plain: bool = False
 
 
 NOT_DATA = ("publication", "poster", "software")

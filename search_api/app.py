@@ -24,6 +24,7 @@ from aiohttp import web
 
 from catalogue.catalogue import Catalogue
 from catalogue.errors import CatalogueError, QueryError
+from search_api.cache import AnswerCache, Position
 from search_api.compression import choose_encoding, compress
 from search_api.errors import (
     BadRequest,
@@ -103,6 +104,8 @@ def create_app(
         now,
         FacilityStates(catalogue.store, chosen.status_max_age_s),
         Measurements(),
+        AnswerCache(chosen.cache_bytes, chosen.cache_s),
+        Position(catalogue, chosen.look_again_s),
         software_version(),
         now(),
     )
@@ -163,10 +166,24 @@ async def _answer(server: Server, route: Route, request: web.Request) -> web.Str
         server.clock(),
     )
     await server.states.refresh(call.now)
-    reply = await route.handler(call)
+    reply = await _kept_or_made(server, route, call)
     call.timings["total"] = (time.perf_counter() - started) * 1000
     TRACE.get().timings = call.timings
     return _response(request, reply, server.settings)
+
+
+async def _kept_or_made(server: Server, route: Route, call: Call) -> Reply:
+    """The reply from the cache, else made and kept as long as it holds."""
+    if not route.cached or call.request.method == "POST" or not server.cache.is_on:
+        return await route.handler(call)
+    position = await server.position.now()
+    accept = call.request.headers.get("Accept", "")
+    key = (call.request.raw_path, accept, position, server.states.version)
+    reply = server.cache.get(key, call.now)
+    if reply is None:
+        reply = await route.handler(call)
+        server.cache.put(key, reply, call.now, call.good_until)
+    return reply
 
 
 def _response(request: web.Request, reply: Reply, settings: ServerSettings) -> web.Response:

@@ -68,6 +68,7 @@ class FacilityStates:
         self._sources = sources
         self._max_age_s = max_age_s
         self._read_at: datetime | None = None
+        self.version = 0
         self.all: tuple[FacilityState, ...] = ()
         self.facilities: tuple[Facility, ...] = ()
         self._providers: Mapping[str, str] = {}
@@ -94,6 +95,8 @@ class FacilityStates:
 
     def read_now(self, states: tuple[FacilityState, ...]) -> None:
         """Take these states as the present ones."""
+        if states != self.all:
+            self.version += 1
         self.all = states
         self.facilities = tuple(state.facility for state in states)
         self._providers = {facility.name: facility.provider for facility in self.facilities}

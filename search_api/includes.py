@@ -16,6 +16,7 @@ import anyio.to_thread
 
 from catalogue.query import Everything
 from catalogue.records import StoredEntity
+from search_api.cache import FOREVER, next_opening
 from search_api.errors import BadRequest
 from search_api.loopback import Include
 from search_api.model import MODEL, PanoscClass, Relation
@@ -55,6 +56,7 @@ class Hydration:
     now: datetime
     left: int
     most: int = 0
+    good_until: datetime = FOREVER
 
     def __post_init__(self) -> None:
         self.most = self.left
@@ -109,6 +111,7 @@ class Hydration:
         below = await self.fill(relation.target, kept, include.includes)
         for entity, related in zip(kept, below, strict=True):
             if related is not None:
+                self.good_until = min(self.good_until, next_opening(entity.record, self.now))
                 shown[entity.key] = {**self._whole(target, entity), **related}
         columns = []
         for key in wanted:

@@ -14,6 +14,7 @@ import orjson
 
 from catalogue.query import AtFacility, Node, Search, Sort, Text
 from catalogue.records import EntityClass, StoredEntity
+from search_api.cache import depends_on_clock, next_opening
 from search_api.conditions import all_of, read_where
 from search_api.errors import AmbiguousPid, BadRequest, UnknownThing
 from search_api.filter_text import read_parameter
@@ -49,6 +50,8 @@ def list_of(class_name: EntityClass) -> Handler:
         question = read_filter(panosc_class, given, call.reading())
         search = _search(class_name, question, call)
         found = await call.server.catalogue.search(search)
+        for hit in found.hits:
+            call.holds_until(next_opening(hit.entity.record, call.now))
         related = await _related(call, class_name, [hit.entity for hit in found.hits], question)
         items = [
             _item(call, panosc_class, hit.entity, hit.score, extra, question.projection)
@@ -90,6 +93,7 @@ def one_of(class_name: EntityClass) -> Handler:
         includes = without_joins(question.includes)
         hydration = Hydration(call.server.catalogue.store, call.now, call.settings.max_included)
         (related,) = await hydration.fill(class_name, [entity], includes)
+        call.holds_until(min(hydration.good_until, next_opening(entity.record, call.now)))
         shown = entity_json(panosc_class, entity.record, call.now, question.projection)
         ours = list_item_fields(entity.record, 0, _provider(call, entity), question.projection)
         del ours["score"]
@@ -229,6 +233,9 @@ def _search(class_name: EntityClass, question: Question, call: Call) -> Search:
     if facilities := call.many("facility"):
         nodes.append(AtFacility(facilities))
     text = None if question.query is None else Text(question.query, match="any")
+    where = all_of(nodes)
+    if depends_on_clock(where):
+        call.holds_until(call.now)
     most = call.settings.max_ranked
     if text is not None and question.skip + question.limit > most:
         raise BadRequest(
@@ -242,11 +249,12 @@ def _search(class_name: EntityClass, question: Question, call: Call) -> Search:
     return Search(
         class_name,
         call.now,
-        where=all_of(nodes),
+        where=where,
         text=text,
         sort=() if text is not None else order,
         skip=question.skip,
         limit=question.limit,
+        plain=True,
     )
 
 
@@ -254,7 +262,9 @@ async def _related(
     call: Call, class_name: str, entities: Sequence[StoredEntity], question: Question
 ) -> list[Json | None]:
     hydration = Hydration(call.server.catalogue.store, call.now, call.settings.max_included)
-    return await hydration.fill(class_name, entities, question.includes)
+    filled = await hydration.fill(class_name, entities, question.includes)
+    call.holds_until(hydration.good_until)
+    return filled
 
 
 def _item(

@@ -17,8 +17,9 @@ from search_api.settings import ServerSettings
 
 if TYPE_CHECKING:
     from aiohttp import web
-    from catalogue.catalogue import Catalogue
 
+    from catalogue.catalogue import Catalogue
+    from search_api.cache import AnswerCache, Position
     from search_api.facilities import FacilityStates
     from search_api.health import Measurements
 
@@ -50,6 +51,8 @@ class Server:
     clock: Callable[[], datetime]
     states: FacilityStates
     measurements: Measurements
+    cache: AnswerCache
+    position: Position
     version: str
     started_at: datetime = datetime(1970, 1, 1, tzinfo=UTC)
     in_flight: int = 0
@@ -65,6 +68,11 @@ class Call:
     pairs: Sequence[tuple[str, str]]
     now: datetime
     timings: dict[str, float] = field(default_factory=dict)
+    good_until: datetime = datetime(9999, 1, 1, tzinfo=UTC)
+
+    def holds_until(self, instant: datetime) -> None:
+        """Say that the answer may be another from ``instant`` on."""
+        self.good_until = min(self.good_until, instant)
 
     @property
     def settings(self) -> ServerSettings:

@@ -37,6 +37,7 @@ class Route:
 
     ``answer`` names the schema of the answer (``openapi_schemas``); ``also`` are other spellings
     of the path. ``body``: schema of a POST's body. ``always``: answered under overload, too.
+    ``cached``: the answer may be kept for a moment.
     """
 
     path: str
@@ -51,6 +52,7 @@ class Route:
     statuses: tuple[int, ...] = (400,)
     media_types: tuple[str, ...] = ("application/json",)
     always: bool = False
+    cached: bool = False
     search_parameters: bool = False
     operation: str = field(default="")
 
@@ -77,6 +79,7 @@ def _class_routes() -> list[Route]:
                 also=(lower, base + "/", lower + "/"),
                 body="filter",
                 operation=f"find{plural}",
+                cached=True,
             ),
             Route(
                 f"{base}/count",
@@ -89,6 +92,7 @@ def _class_routes() -> list[Route]:
                 also=(f"{lower}/count",),
                 body="filter",
                 operation=f"count{plural}",
+                cached=True,
             ),
         ]
         if name == "Dataset":
@@ -106,6 +110,7 @@ def _class_routes() -> list[Route]:
                 body="filter",
                 statuses=(400, 404, 409),
                 operation=f"get{name}",
+                cached=True,
             )
         )
     return routes
@@ -123,6 +128,7 @@ def _file_routes(base: str, lower: str) -> list[Route]:
             also=(f"{lower}/{{pid}}/files/count",),
             statuses=(400, 404, 409),
             operation="countFiles",
+            cached=True,
         ),
         Route(
             f"{base}/{{pid}}/files",
@@ -134,6 +140,7 @@ def _file_routes(base: str, lower: str) -> list[Route]:
             also=(f"{lower}/{{pid}}/files",),
             statuses=(400, 404, 409),
             operation="findFiles",
+            cached=True,
         ),
     ]
 
@@ -215,6 +222,7 @@ def _own_routes() -> list[Route]:
             ),
             search_parameters=True,
             operation="search",
+            cached=True,
         ),
         Route(
             "/api/suggest",

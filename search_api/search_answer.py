@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from catalogue.answers import Answer, FacetCount
 from catalogue.catalogue import Catalogue
+from search_api.cache import depends_on_clock
 from search_api.exports import export
 from search_api.facilities import FacilityStates
 from search_api.hits import hit_json, load_children
@@ -34,6 +36,11 @@ async def search_page(call: Call) -> Reply:
         pairs += pairs_of_body(await call.body())
     request = read_search(call.reading(), pairs, call.settings.search_limit)
     answer = await ask(call.server.catalogue, call.server.states, call.timings, request)
+    if depends_on_clock(request.search.where) or "access" in request.facets:
+        call.holds_until(call.now)
+    for hit in answer["hits"]:
+        if hit["access"]["state"] == "embargoed":
+            call.holds_until(datetime.fromisoformat(hit["access"]["until"]))
     form = request.format if call.one("format") else accepted_form(call)
     if form not in ("json", "html"):
         return export(form, answer["hits"])

@@ -84,7 +84,7 @@ async def serve() -> AsyncIterator[Serve]:
     clients: list[TestClient[Any, Any]] = []
 
     async def start(catalogue: Catalogue, **settings: Any) -> TestClient[Any, Any]:
-        chosen = ServerSettings(**{"status_max_age_s": 0, **settings})
+        chosen = ServerSettings(**{"status_max_age_s": 0, "look_again_s": 0.0, **settings})
         app = create_app(catalogue, now=lambda: NOW, settings=chosen)
         client: TestClient[Any, Any] = TestClient(TestServer(app))
         await client.start_server()

@@ -1,0 +1,135 @@
+"""Answers kept for a moment: the same question, of the same index, before anything opens.
+
+An entry ends when the index or a facility's state changes (both are part of its key), at the next
+opening among what it shows (semantics 2.5), and after ``keep_s`` at the latest. Questions whose
+conditions depend on the clock are not kept at all.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from catalogue.query import (
+    AccessIs,
+    And,
+    Compare,
+    Exists,
+    Join,
+    Node,
+    Not,
+    OneOf,
+    OpenAt,
+    Or,
+)
+from search_api.replies import Reply
+
+if TYPE_CHECKING:
+    from catalogue.catalogue import Catalogue
+
+OVERHEAD_BYTES = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A reply and the instant from which it may be wrong."""
+
+    reply: Reply
+    until: datetime
+
+
+class AnswerCache:
+    """The most recently used answers, bounded in bytes.
+
+    Args:
+        most_bytes: of all bodies together; 0 keeps nothing.
+        keep_s: longest life of an entry.
+    """
+
+    def __init__(self, most_bytes: int, keep_s: float) -> None:
+        self._most_bytes = most_bytes
+        self._keep = timedelta(seconds=keep_s)
+        self._kept: OrderedDict[tuple[object, ...], Kept] = OrderedDict()
+        self._bytes = 0
+        self.hits = 0
+
+    @property
+    def is_on(self) -> bool:
+        return self._most_bytes > 0
+
+    def get(self, key: tuple[object, ...], now: datetime) -> Reply | None:
+        """The answer kept under ``key``, if it still holds at ``now``."""
+        found = self._kept.get(key)
+        if found is None:
+            return None
+        if found.until <= now:
+            self._drop(key)
+            return None
+        self._kept.move_to_end(key)
+        self.hits += 1
+        return found.reply
+
+    def put(self, key: tuple[object, ...], reply: Reply, now: datetime, until: datetime) -> None:
+        """Keep ``reply`` until ``until``, or until the longest life is over."""
+        size = len(reply.body) + OVERHEAD_BYTES
+        if size > self._most_bytes // 10 or until <= now:
+            return
+        self._drop(key)
+        self._kept[key] = Kept(reply, min(until, now + self._keep))
+        self._bytes += size
+        while self._bytes > self._most_bytes:
+            self._drop(next(iter(self._kept)))
+
+    def _drop(self, key: tuple[object, ...]) -> None:
+        dropped = self._kept.pop(key, None)
+        if dropped is not None:
+            self._bytes -= len(dropped.reply.body) + OVERHEAD_BYTES
+
+
+class Position:
+    """How far the index is; requests within ``look_again_s`` share one look."""
+
+    def __init__(self, catalogue: Catalogue, look_again_s: float) -> None:
+        self._look_again_s = look_again_s
+        self._catalogue = catalogue
+        self._seen: tuple[float, int] | None = None
+
+    async def now(self) -> int:
+        clock = time.monotonic()
+        if self._seen is None or clock - self._seen[0] > self._look_again_s:
+            self._seen = (clock, await self._catalogue.engine.position())
+        return self._seen[1]
+
+
+FOREVER = datetime(9999, 1, 1, tzinfo=UTC)
+
+
+def next_opening(record: Mapping[str, Any], now: datetime) -> datetime:
+    """The next instant at which the record's state of access may change; far off if never."""
+    access = record.get("access") or {}
+    found = FOREVER
+    for name in ("openFrom", "embargoUntil"):
+        text = access.get(name)
+        if isinstance(text, str) and text > now.strftime("%Y-%m-%dT%H:%M:%S"):
+            found = min(found, datetime.fromisoformat(text))
+    return found
+
+
+def depends_on_clock(node: Node) -> bool:
+    """Whether the same question may have other hits a moment later."""
+    match node:
+        case OpenAt() | AccessIs():
+            return True
+        case Compare(field) | OneOf(field) | Exists(field):
+            return field == "isPublic"
+        case And(clauses) | Or(clauses):
+            return any(depends_on_clock(clause) for clause in clauses)
+        case Not(clause):
+            return depends_on_clock(clause)
+        case Join(_, where):
+            return depends_on_clock(where)
+    return False
