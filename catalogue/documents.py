@@ -49,7 +49,8 @@ class TextLines:
 class EngineDocument:
     """One entity as an engine indexes it. All terms are final: engines only split at spaces.
 
-    ``text`` and ``title`` are lines of stems; ``words`` is the set of unstemmed words.
+    ``text`` and ``title`` are lines of stems; ``words`` is the set of unstemmed words; ``record``
+    is the entity itself, for engines that hydrate hits without a store at hand (semantics 10.4).
     """
 
     key: str
@@ -71,6 +72,7 @@ class EngineDocument:
     words: set[str] = field(default_factory=set)
     wholes: set[str] = field(default_factory=set)
     suggestions: set[str] = field(default_factory=set)
+    record: Mapping[str, Any] = field(default_factory=dict)
 
 
 def term(name: str, value: Value) -> str:
@@ -151,6 +153,7 @@ def engine_document(change: Change) -> EngineDocument:
     if entity.entity_class == "Document":
         document.links = tuple(sorted(child.ordinal for child in children))
     document.suggestions = _suggestions(entity, children)
+    document.record = entity.record
     return document
 
 

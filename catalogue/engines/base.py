@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from catalogue.documents import EngineDocument
 from catalogue.plan import Plan, Score
@@ -132,6 +132,21 @@ class Engine(Protocol):
 
     async def clear(self) -> None:
         """Empty the index."""
+
+    async def restart_empty(self) -> None:
+        """Put an empty index in the place of a damaged one."""
+
+    async def beside(self) -> Any:
+        """An empty index beside the one in use, to be filled and then swapped in."""
+
+    async def replace_with(self, other: Any) -> None:
+        """Swap to the index made by ``beside`` and remove the former one."""
+
+    def try_lock(self) -> bool:
+        """Become a writer, if this engine allows another."""
+
+    async def release(self) -> None:
+        """Let another process write."""
 
     async def size_bytes(self) -> int | None: ...
 

@@ -1,17 +1,57 @@
-"""Engines to test with."""
+"""Engines to test with; Elasticsearch is the real one, or the test is skipped with the reason."""
 
 from __future__ import annotations
 
+import atexit
+import os
+import secrets
+import shutil
+import tempfile
+from functools import lru_cache
 from pathlib import Path
 
+import elasticsearch_server
+import pytest
+
 from catalogue.engines.base import Engine
+from catalogue.engines.elasticsearch import ElasticsearchEngine
 from catalogue.engines.tantivy import TantivyEngine
 
-ENGINES = ["tantivy"]
+ENGINES = ["tantivy", pytest.param("elasticsearch", marks=pytest.mark.elasticsearch)]
 
 
 async def open_engine(name: str, folder: Path) -> Engine:
     """A new, empty engine."""
-    engine = TantivyEngine(folder)
+    engine: Engine
+    if name == "tantivy":
+        engine = TantivyEngine(folder)
+    else:
+        engine = ElasticsearchEngine(elasticsearch_url(), prefix=f"test-{secrets.token_hex(4)}")
     await engine.open()
     return engine
+
+
+def elasticsearch_url() -> str:
+    """Where an Elasticsearch for tests answers: ``ELASTICSEARCH_URL``, else one started here."""
+    named = os.environ.get("ELASTICSEARCH_URL")
+    if named:
+        return named
+    try:
+        return _started()
+    except elasticsearch_server.Unavailable as error:
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"no Elasticsearch, and CI demands it: {error}")
+        pytest.skip(f"no Elasticsearch: {error}")
+
+
+@lru_cache(maxsize=1)
+def _started() -> str:
+    folder = Path(tempfile.mkdtemp(prefix="pan-commons-elasticsearch-"))
+    cluster = elasticsearch_server.start(folder)
+
+    def stop() -> None:
+        cluster.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+    atexit.register(stop)
+    return cluster.url

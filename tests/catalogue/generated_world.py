@@ -322,7 +322,7 @@ _unit = st.one_of(
     _word,
     _word.map(lambda word: f"-{word}"),
     _word.map(lambda word: f"+{word}"),
-    _word.map(lambda word: f"{word[:4]}*"),
+    st.sampled_from([w[:4] for w in WORDS if w[:4].isalnum()]).map(lambda start: f"{start}*"),
     st.lists(_word, min_size=2, max_size=3).map(lambda words: '"' + " ".join(words) + '"'),
     st.sampled_from(
         ("SAXS", "SFX", "10.5072/doc3", "doc7", "(lysozyme)", "ID02", "zzzz", "/", '"')

@@ -1,0 +1,325 @@
+"""The engine for whoever outgrows one machine: Elasticsearch 8.x (or 9.x) over its own client.
+
+For each class one index ``<prefix>-<class>-<fingerprint>-<n>`` under the alias
+``<prefix>-<class>``; the outbox position is a document of ``<prefix>-meta``. A rebuild fills the
+next generation while writes go on, then the aliases move at once (fault F13).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, cast
+
+import anyio
+import elasticsearch
+import orjson
+
+from catalogue.documents import EngineDocument
+from catalogue.engines.base import Applied
+from catalogue.engines.elasticsearch_bulk import BulkWriter, Item
+from catalogue.engines.elasticsearch_client import connect, translated
+from catalogue.engines.elasticsearch_mapping import document_id, mapping, settings, to_source
+from catalogue.engines.elasticsearch_reader import ElasticsearchReader, Frequencies
+from catalogue.errors import EngineDamaged, EngineError, EngineUnavailable, ForeignIndex
+from catalogue.fields import ENTITY_CLASSES
+from catalogue.fingerprint import fingerprint
+
+PREFIX = "pan-commons"
+
+
+class ElasticsearchEngine:
+    """Search in a cluster; see ``engines.base.Engine``.
+
+    Args:
+        urls: addresses of nodes, divided by commas.
+        prefix: begins the names of all our indices; a user needs rights on ``<prefix>-*`` only.
+        shards, replicas: of each class's index, when it is made.
+        generation: write to and read from this generation, whatever the aliases say.
+    """
+
+    name = "elasticsearch"
+
+    def __init__(
+        self,
+        urls: str,
+        *,
+        prefix: str = PREFIX,
+        shards: int = 1,
+        replicas: int = 0,
+        read_only: bool = False,
+        generation: str | None = None,
+        sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
+    ) -> None:
+        self.urls = urls
+        self.prefix = prefix
+        self.shards = shards
+        self.replicas = replicas
+        self.read_only = read_only
+        self._named = generation
+        self._generation = generation
+        self._client = connect(urls)
+        self._sleep = sleep
+        self._frequencies = Frequencies(time.monotonic)
+
+    # --- opening ------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Make the indices if there are none.
+
+        Raises:
+            EngineUnavailable: no node answers.
+            EngineError: the cluster forbids what ranges over terms need.
+        """
+        await self._check_settings()
+        if self._named is not None:
+            await self._create(self._named, aliased=False)
+            return
+        found = await self._current()
+        if found is None and not self.read_only:
+            await self._create(f"{fingerprint()}-1", aliased=True)
+            found = await self._current()
+        self._generation = found
+
+    async def _check_settings(self) -> None:
+        async with translated("checking its settings"):
+            try:
+                answer = await self._client.cluster.get_settings(
+                    include_defaults=True, flat_settings=True
+                )
+            except (elasticsearch.AuthorizationException, elasticsearch.AuthenticationException):
+                return  # rights on our own indices are enough
+        for part in ("transient", "persistent", "defaults"):
+            value = answer.get(part, {}).get("search.allow_expensive_queries")
+            if value is not None:
+                if str(value).lower() == "false":
+                    raise EngineError(
+                        "This Elasticsearch has search.allow_expensive_queries set to false; "
+                        "ranges over terms need it to be true."
+                    )
+                return
+
+    async def _create(self, generation: str, *, aliased: bool) -> None:
+        for name in ENTITY_CLASSES:
+            body: dict[str, Any] = {
+                "settings": settings(self.shards, self.replicas),
+                "mappings": mapping(name),
+            }
+            if aliased:
+                body["aliases"] = {self.alias(name): {}}
+            await self._create_index(self.index(name, generation), body)
+        await self._create_index(
+            f"{self.prefix}-meta",
+            {
+                "settings": {"number_of_shards": 1, "number_of_replicas": self.replicas},
+                "mappings": {
+                    "dynamic": "strict",
+                    "properties": {"value": {"type": "object", "enabled": False}},
+                },
+            },
+        )
+
+    async def _create_index(self, name: str, body: Mapping[str, Any]) -> None:
+        async with translated(f"making {name}"):
+            try:
+                await self._client.indices.create(index=name, body=dict(body))
+            except elasticsearch.BadRequestError as error:
+                if "resource_already_exists" not in str(error):
+                    raise
+
+    async def _current(self) -> str | None:
+        """The generation that the aliases point to."""
+        async with translated("looking for its indices"):
+            try:
+                found = await self._client.indices.get_alias(name=self.alias("Document"))
+            except elasticsearch.NotFoundError:
+                return None
+        names = sorted(found.keys())
+        return names[-1].removeprefix(f"{self.alias('Document')}-") if names else None
+
+    def alias(self, class_name: str) -> str:
+        return f"{self.prefix}-{class_name.lower()}"
+
+    def index(self, class_name: str, generation: str | None = None) -> str:
+        return f"{self.alias(class_name)}-{generation or self._generation}"
+
+    # --- writing ------------------------------------------------------------------------------
+
+    def try_lock(self) -> bool:
+        """Any number of processes may index: external versions keep their writes in order."""
+        return not self.read_only
+
+    async def release(self) -> None:
+        """Nothing is held between writes."""
+
+    async def apply(self, documents: Sequence[EngineDocument]) -> Applied:
+        await self._follow()
+        self._check_writable()
+        newest: dict[str, EngineDocument] = {}
+        for document in documents:
+            held = newest.get(document.key)
+            if held is None or held.change <= document.change:
+                newest[document.key] = document
+        items = await anyio.to_thread.run_sync(self._items, list(newest.values()))
+        return await BulkWriter(self._send, self._sleep).write(items)
+
+    async def _send(self, lines: list[bytes]) -> Any:
+        # The client's types know mappings only; its serializer passes bytes through.
+        return await self._client.bulk(operations=cast(Any, lines))
+
+    def _items(self, documents: Sequence[EngineDocument]) -> list[Item]:
+        return [
+            Item(
+                self.index(document.entity_class),
+                document_id(document.key),
+                document.key,
+                document.change,
+                orjson.dumps(to_source(document)),
+                document.deleted,
+            )
+            for document in documents
+        ]
+
+    def _check_writable(self) -> None:
+        if self.read_only:
+            raise EngineError("The search index was opened for reading only.")
+        if self._generation is None:
+            raise EngineDamaged("There is no search index yet.")
+        if not self._generation.startswith(fingerprint()):
+            raise ForeignIndex(
+                f"The search index {self._generation} was made with another mapping or analysis; "
+                f"this version writes {fingerprint()}. Run: pan-commons index rebuild"
+            )
+
+    async def commit(self, position: int) -> None:
+        self._check_writable()
+        async with translated("committing"):
+            names = ",".join(self.index(name) for name in ENTITY_CLASSES)
+            answer = await self._client.indices.refresh(index=names)
+            if answer["_shards"]["failed"]:
+                raise EngineUnavailable("Elasticsearch could not refresh all shards.")
+            await self._client.index(
+                index=f"{self.prefix}-meta",
+                id=f"position-{self._generation}",
+                document={"value": {"position": position}},
+            )
+        self._frequencies.clear()
+
+    async def position(self) -> int:
+        await self._follow()
+        if self._generation is None:
+            return 0
+        value = await self.get_meta(f"position-{self._generation}")
+        return int(value["position"]) if value else 0
+
+    async def get_meta(self, name: str) -> Mapping[str, Any] | None:
+        """A small JSON object of ours that is not a record."""
+        async with translated("reading its notes"):
+            try:
+                found = await self._client.get(index=f"{self.prefix}-meta", id=name)
+            except elasticsearch.NotFoundError:
+                return None
+        value: Mapping[str, Any] = found["_source"]["value"]
+        return value
+
+    async def put_meta(self, name: str, value: Mapping[str, Any]) -> None:
+        """Keep a small JSON object where every API node sees it."""
+        async with translated("writing its notes"):
+            await self._client.index(
+                index=f"{self.prefix}-meta", id=name, document={"value": value}
+            )
+
+    async def clear(self) -> None:
+        other = await self.beside()
+        await self.replace_with(other)
+
+    async def restart_empty(self) -> None:
+        """Put an empty generation in the place of a missing or damaged one."""
+        await self.clear()
+
+    # --- rebuilding ---------------------------------------------------------------------------
+
+    async def beside(self) -> ElasticsearchEngine:
+        """An empty generation beside the one in use, to be filled and then swapped in."""
+        if self.read_only:
+            raise EngineError("The search index was opened for reading only.")
+        async with translated("looking for its indices"):
+            found = await self._client.indices.get(
+                index=f"{self.alias('Document')}-*", ignore_unavailable=True, allow_no_indices=True
+            )
+        numbers = [int(tail) for name in found if (tail := name.rpartition("-")[2]).isdigit()]
+        other = ElasticsearchEngine(
+            self.urls,
+            prefix=self.prefix,
+            shards=self.shards,
+            replicas=self.replicas,
+            generation=f"{fingerprint()}-{max(numbers, default=0) + 1}",
+            sleep=self._sleep,
+        )
+        await other.open()
+        return other
+
+    async def replace_with(self, other: ElasticsearchEngine) -> None:
+        """Move the aliases to the other generation at once; the old indices go."""
+        former = await self._indices_of_ours(other)
+        actions: list[Mapping[str, Any]] = []
+        for name in ENTITY_CLASSES:
+            held = [index for index in former if index.startswith(f"{self.alias(name)}-")]
+            actions += [{"remove_index": {"index": index}} for index in held]
+            actions.append({"add": {"index": other.index(name), "alias": self.alias(name)}})
+        async with translated("moving to the new indices"):
+            await self._client.indices.update_aliases(actions=actions)
+        self._generation = other._generation
+        self._frequencies.clear()
+        await other.close()
+
+    async def _indices_of_ours(self, other: ElasticsearchEngine) -> list[str]:
+        found: list[str] = []
+        for name in ENTITY_CLASSES:
+            async with translated("looking for its indices"):
+                answer = await self._client.indices.get(
+                    index=f"{self.alias(name)}-*", ignore_unavailable=True, allow_no_indices=True
+                )
+            found += [index for index in answer if index != other.index(name)]
+        return found
+
+    async def _follow(self) -> None:
+        """Change over to the generation that the aliases name by now."""
+        if self._named is None:
+            self._generation = await self._current()
+
+    # --- reading ------------------------------------------------------------------------------
+
+    async def reader(self) -> ElasticsearchReader:
+        if self._generation is None:
+            await self._follow()
+        if self._generation is None:
+            raise EngineDamaged("There is no search index in this Elasticsearch yet.")
+        if not self._generation.startswith(fingerprint()):
+            await self._follow()
+        if not (self._generation or "").startswith(fingerprint()):
+            raise ForeignIndex(
+                f"The search index {self._generation} was made with another mapping or analysis "
+                f"than this version's {fingerprint()}. Run: pan-commons index rebuild"
+            )
+        # Through the aliases, so that a swap by another process is followed at once.
+        names = {
+            name: self.index(name) if self._named else self.alias(name) for name in ENTITY_CLASSES
+        }
+        return ElasticsearchReader(self._client, names, self._frequencies)
+
+    async def size_bytes(self) -> int | None:
+        if self._generation is None:
+            return 0
+        names = ",".join(self.index(name) for name in ENTITY_CLASSES)
+        try:
+            async with translated("measuring"):
+                answer = await self._client.indices.stats(index=names, metric="store")
+        except EngineError:
+            return None
+        return int(answer["_all"]["primaries"]["store"]["size_in_bytes"])
+
+    async def close(self) -> None:
+        with contextlib.suppress(elasticsearch.TransportError):
+            await self._client.close()

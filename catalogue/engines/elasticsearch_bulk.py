@@ -1,0 +1,150 @@
+"""Bulk writing that loses nothing silently (faults F01 to F05, F12).
+
+Every item's answer is read. What is temporary is sent again, and only that; a body that is too
+large is halved; a full disk stops the writer; a version conflict means that the index is newer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import anyio
+import elasticsearch
+import orjson
+
+from catalogue.engines.base import Applied
+from catalogue.engines.elasticsearch_client import error_type, translated
+from catalogue.errors import EngineUnavailable
+
+MAX_BODY_BYTES = 5_000_000
+"""Elastic's advice is 5 to 15 MB; the smaller end keeps a node with little heap alive."""
+
+MAX_ITEMS = 1_000
+ATTEMPTS = 6
+FIRST_PAUSE_S = 0.5
+
+_TEMPORARY = frozenset({429, 502, 503, 504})
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A document to be written: ``version`` is its change number."""
+
+    index: str
+    identifier: str
+    key: str
+    version: int
+    body: bytes
+    deleted: bool
+
+    @property
+    def lines(self) -> list[bytes]:
+        """Action and document, as the bulk format wants them."""
+        action = {
+            "index": {
+                "_index": self.index,
+                "_id": self.identifier,
+                "version": self.version,
+                "version_type": "external",
+            }
+        }
+        return [orjson.dumps(action), self.body]
+
+
+@dataclass
+class BulkWriter:
+    """Writes items in chunks by bytes and count.
+
+    Args:
+        send: the client's ``bulk``, given action and document lines.
+        sleep: waits between attempts; tests pass one that does not.
+    """
+
+    send: Callable[[list[bytes]], Awaitable[Any]]
+    sleep: Callable[[float], Awaitable[None]] = anyio.sleep
+    written: int = 0
+    deleted: int = 0
+    older: int = 0
+    rejected: dict[str, str] = field(default_factory=dict)
+
+    async def write(self, items: Sequence[Item]) -> Applied:
+        """Write all items.
+
+        Raises:
+            EngineUnavailable: the server stays overloaded, takes no writes, or is gone. What was
+                written before is written; doing all again does no harm.
+        """
+        chunk: list[Item] = []
+        size = 0
+        for item in items:
+            length = len(item.body)
+            if chunk and (size + length > MAX_BODY_BYTES or len(chunk) >= MAX_ITEMS):
+                await self._send(chunk)
+                chunk, size = [], 0
+            chunk.append(item)
+            size += length
+        if chunk:
+            await self._send(chunk)
+        return Applied(self.written, self.deleted, self.older, dict(self.rejected))
+
+    async def _send(self, chunk: list[Item]) -> None:
+        pause = FIRST_PAUSE_S
+        for _ in range(ATTEMPTS):
+            chunk = await self._attempt(chunk)
+            if not chunk:
+                return
+            # Fewer at a time while the server is short of breath.
+            await self.sleep(pause)
+            pause *= 2
+        raise EngineUnavailable(
+            f"Elasticsearch still refuses {len(chunk)} documents after {ATTEMPTS} attempts."
+        )
+
+    async def _attempt(self, chunk: list[Item]) -> list[Item]:
+        """Send once; returns the items to be sent again."""
+        lines = [line for item in chunk for line in item.lines]
+        async with translated("writing"):
+            try:
+                answer = await self.send(lines)
+            except elasticsearch.ApiError as error:
+                if error.status_code == 413:
+                    return await self._halve(chunk)
+                blocked = error_type(error.body) == "cluster_block_exception"
+                if error.status_code in _TEMPORARY and not blocked:
+                    return chunk
+                raise
+        return self._read(chunk, answer["items"])
+
+    async def _halve(self, chunk: list[Item]) -> list[Item]:
+        if len(chunk) == 1:
+            self.rejected[chunk[0].key] = "the document alone is too large for the server (413)"
+            return []
+        middle = len(chunk) // 2
+        await self._send(chunk[:middle])
+        await self._send(chunk[middle:])
+        return []
+
+    def _read(self, chunk: Sequence[Item], answers: Sequence[Any]) -> list[Item]:
+        again: list[Item] = []
+        for item, answer in zip(chunk, answers, strict=True):
+            result = answer["index"]
+            status = int(result["status"])
+            kind = error_type(result) or "refused"
+            if status < 300:
+                self.deleted += item.deleted
+                self.written += not item.deleted
+            elif status == 409:
+                self.older += 1
+            elif kind == "cluster_block_exception":
+                raise EngineUnavailable(
+                    "Elasticsearch takes no writes: the index is blocked, most often because its "
+                    "disk is full."
+                )
+            elif status in _TEMPORARY:
+                again.append(item)
+            else:
+                reason = result.get("error", {}).get("reason", "")
+                self.rejected[item.key] = f"{kind}: {str(reason)[:300]}"
+        return again

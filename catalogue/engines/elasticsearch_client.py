@@ -1,0 +1,126 @@
+"""The official client behind one boundary: its errors become ours, partial answers become errors.
+
+Used without ``info()``, ``_reindex``, scripts or plug-in analyzers, so that a small server, or a
+user with rights on our own indices only, is enough.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import elasticsearch
+from elasticsearch import AsyncElasticsearch
+
+from catalogue.errors import EngineDamaged, EngineError, EngineUnavailable, QueryTooCostly
+
+API_KEY_VARIABLE = "ELASTICSEARCH_API_KEY"
+CA_VARIABLE = "ELASTICSEARCH_CA_CERTS"
+REQUEST_TIMEOUT_S = 30.0
+
+
+class IncompleteAnswer(EngineUnavailable):
+    """Some shards failed or ran out of time: what came is never taken for the whole."""
+
+
+def connect(urls: str, environment: Mapping[str, str] = os.environ) -> AsyncElasticsearch:
+    """A client for one or more nodes, given as URLs divided by commas.
+
+    ``ELASTICSEARCH_API_KEY`` is sent when set; ``ELASTICSEARCH_CA_CERTS`` names a CA file for TLS.
+
+    Raises:
+        EngineError: an address cannot be read.
+    """
+    options: dict[str, Any] = {"request_timeout": REQUEST_TIMEOUT_S}
+    if environment.get(API_KEY_VARIABLE):
+        options["api_key"] = environment[API_KEY_VARIABLE]
+    if environment.get(CA_VARIABLE):
+        options["ca_certs"] = environment[CA_VARIABLE]
+    hosts = [url.strip() for url in urls.split(",") if url.strip()]
+    try:
+        return AsyncElasticsearch(hosts, **options)
+    except (ValueError, TypeError) as error:
+        raise EngineError(
+            f"{without_password(urls)!r} is no address of Elasticsearch: {error}; "
+            "write it as http://host:9200."
+        ) from error
+
+
+def without_password(urls: str) -> str:
+    """The addresses as they may be shown (fault H12)."""
+    shown = []
+    for url in urls.split(","):
+        scheme, separator, rest = url.strip().rpartition("://")
+        shown.append(f"{scheme}{separator}{rest.rpartition('@')[2]}")
+    return ",".join(shown)
+
+
+@asynccontextmanager
+async def translated(doing: str) -> AsyncIterator[None]:
+    """Errors of the client as ours.
+
+    Raises:
+        EngineUnavailable: not reachable, overloaded, or no time.
+        EngineDamaged: the index is not there.
+        QueryTooCostly: the server refuses the question as too large.
+        EngineError: everything else.
+    """
+    try:
+        yield
+    except elasticsearch.ConnectionTimeout as error:
+        raise EngineUnavailable(f"Elasticsearch did not answer in time while {doing}.") from error
+    except elasticsearch.ApiError as error:
+        raise _of_status(error, doing) from error
+    except elasticsearch.TransportError as error:
+        message = f"Elasticsearch cannot be reached while {doing}: {type(error).__name__}"
+        raise EngineUnavailable(message) from error
+    except elasticsearch.UnsupportedProductError as error:
+        raise EngineError("The address answers, but it is no Elasticsearch.") from error
+
+
+def _of_status(error: elasticsearch.ApiError, doing: str) -> EngineError | QueryTooCostly:
+    status = error.status_code
+    kind = error_type(error.body) or error.message
+    if status in (429, 502, 503, 504) and kind != "cluster_block_exception":
+        return EngineUnavailable(f"Elasticsearch is overloaded while {doing} ({kind}).")
+    if kind == "cluster_block_exception":
+        return EngineUnavailable(
+            f"Elasticsearch takes no writes while {doing}: the index is blocked, most often "
+            "because its disk is full."
+        )
+    if status == 404 and kind == "index_not_found_exception":
+        return EngineDamaged(f"An index of ours is missing in Elasticsearch ({doing}).")
+    if status in (401, 403):
+        return EngineError(f"Elasticsearch refuses our user while {doing} ({kind}).")
+    if status == 400 and kind in ("too_many_clauses", "too_many_buckets_exception"):
+        return QueryTooCostly("The question expands to more terms than Elasticsearch allows.")
+    return EngineError(f"Elasticsearch answered {status} while {doing}: {kind}")
+
+
+def error_type(body: object) -> str | None:
+    """The type that an error body names, if it does."""
+    if isinstance(body, Mapping):
+        error = body.get("error", body)
+        if isinstance(error, Mapping):
+            causes = error.get("root_cause") or [error]
+            first = causes[0] if isinstance(causes, list) and causes else error
+            return str(first.get("type")) if first.get("type") else None
+    return None
+
+
+def whole(answer: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The answer, if every shard gave its part in time.
+
+    Raises:
+        IncompleteAnswer: some did not (fault F10).
+    """
+    shards = answer.get("_shards", {})
+    if answer.get("timed_out") or shards.get("failed"):
+        raise IncompleteAnswer(
+            f"Elasticsearch answered in part only: {shards.get('failed', 0)} of "
+            f"{shards.get('total', 0)} shards failed"
+            + (", and time ran out." if answer.get("timed_out") else ".")
+        )
+    return answer
