@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -15,6 +13,7 @@ from catalogue.errors import LeaseHeld, NotFound
 from catalogue.records import PageCommit, RecordState, Run
 from catalogue.store import Store
 from harvester import added
+from harvester.holders import is_dead, this_process
 from harvester.ledger import ledger_path, remove_files
 from harvester.listings import existing_store, read_configuration
 from harvester.station import utc_now
@@ -83,7 +82,6 @@ async def _remove_records(store: Store, name: str) -> int:
 async def _begin(store: Store, name: str) -> Run:
     """Get the source's lease: ask whoever holds it to stop, and wait."""
     began = anyio.current_time()
-    holder = f"{socket.gethostname()}:{os.getpid()}"
     while True:
         try:
             return await anyio.to_thread.run_sync(
@@ -91,9 +89,10 @@ async def _begin(store: Store, name: str) -> Run:
                     store.begin_run,
                     name,
                     kind="remove",
-                    holder=holder,
+                    holder=this_process(),
                     now=utc_now(),
                     lease_s=LEASE_S,
+                    is_dead=is_dead,
                 )
             )
         except LeaseHeld as held:

@@ -11,8 +11,6 @@ that of a few pages (fault H11); mapping and SQLite work in threads or processes
 from __future__ import annotations
 
 import logging
-import os
-import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -30,6 +28,7 @@ from catalogue.store import Store
 from catalogue.store.payloads import Dictionary
 from harvester.errors import HarvestError, Parked
 from harvester.guard import Guard
+from harvester.holders import is_dead, this_process
 from harvester.http import Fetcher
 from harvester.ledger import Ledger, LedgerFault, ledger_path
 from harvester.pages import Journal, RawPage, RawRecord, Sweep
@@ -91,7 +90,7 @@ class Harvesting:
     stopping: anyio.Event = field(default_factory=anyio.Event)
     prepare_page: PreparePage = prepare_in_threads
     lease_s: float = LEASE_S
-    holder: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
+    holder: str = field(default_factory=this_process)
 
 
 async def harvest_source(
@@ -115,6 +114,7 @@ async def harvest_source(
             holder=shared.holder,
             now=shared.now(),
             lease_s=shared.lease_s,
+            is_dead=is_dead,
         )
     )
     shared.watcher.started(source.name, run.number)

@@ -204,9 +204,20 @@ class Store:
     # -- runs -----------------------------------------------------------------------------------
 
     def begin_run(
-        self, source: str, *, kind: str, holder: str, now: datetime, lease_s: float = 60
+        self,
+        source: str,
+        *,
+        kind: str,
+        holder: str,
+        now: datetime,
+        lease_s: float = 60,
+        is_dead: Callable[[str], bool] | None = None,
     ) -> Run:
         """Start a run of a source, taking over from one whose lease ran out.
+
+        Args:
+            is_dead: whether another holder's process certainly ended; its lease is then not
+                waited for.
 
         Raises:
             LeaseHeld: another run of the source is alive.
@@ -214,7 +225,15 @@ class Store:
         """
         with self._database.write() as connection:
             row = configuration.source_row(connection, source)
-            return runs.begin(connection, row, kind=kind, holder=holder, now=now, lease_s=lease_s)
+            return runs.begin(
+                connection,
+                row,
+                kind=kind,
+                holder=holder,
+                now=now,
+                lease_s=lease_s,
+                is_dead=is_dead,
+            )
 
     def heartbeat(self, run: Run, now: datetime, lease_s: float = 60) -> None:
         """Prolong a run's lease; raises ``LeaseLost`` when another run took over."""
