@@ -41,6 +41,7 @@ ERROR_TREES = (
     ("harvester.errors", "HarvestError"),
     ("search_api.errors", "SearchApiError"),
     ("simulator.errors", "SimulatorError"),
+    ("pan_commons_demo", "DemoError"),
 )
 
 

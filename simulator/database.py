@@ -74,22 +74,20 @@ class Database:
     def put_document(self, document: Mapping[str, Any]) -> None:
         """Take a nested PaNOSC document apart into rows, replacing what it had."""
         pid = document["pid"]
-        self._remove_parts("documentId", pid, "Member", "Parameter")
+        pairs = self._pairs["DocumentDataset"]
+        if pid in self.tables["Document"]:  # looked up first: filling thousands stays linear
+            self._remove_parts("documentId", pid, "Member", "Parameter")
+            for pair in [pair for pair in pairs if pair[0] == pid]:
+                del pairs[pair]
         fields = MODELS["Document"].fields
         self.tables["Document"][pid] = {k: document[k] for k in fields if k in document}
         self._put_parameters(document.get("parameters", ()), "documentId", pid)
         for member in document.get("members", ()):
             self._put_member(member, pid)
-        pairs = self._pairs["DocumentDataset"]
-        for pair in [pair for pair in pairs if pair[0] == pid] if self._seen(pid) else ():
-            del pairs[pair]
         for dataset in document.get("datasets", ()):
             self.put_dataset(dataset)
             pairs[pid, dataset["pid"]] = None
         self._changed()
-
-    def _seen(self, pid: Any) -> bool:
-        return any(pair[0] == pid for pair in self._pairs["DocumentDataset"])
 
     def _remove_parts(self, column: str, pid: Any, *models: str) -> None:
         for model in models:
