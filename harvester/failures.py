@@ -79,9 +79,11 @@ def translate(
         return TimedOut("the server fell silent", url=url, limit="read_gap")
     if isinstance(error, aiohttp.ClientPayloadError):
         return BrokenBody(f"the body ended early: {said}", url=url)
-    if isinstance(
-        error, aiohttp.InvalidURL | aiohttp.RedirectClientError | aiohttp.TooManyRedirects
-    ):
+    redirected = isinstance(error, aiohttp.RedirectClientError | aiohttp.TooManyRedirects)
+    if isinstance(error, aiohttp.InvalidUrlClientError) and not redirected:
+        # Old spellings of an address (127.1, 2130706433) that would get past a look at the name.
+        return ForbiddenAddress(f"{said}; list the source as internal if that is meant", url=url)
+    if redirected or isinstance(error, aiohttp.InvalidURL):
         return BadRedirect(f"not an address that can be asked: {said}", url=url)
     if isinstance(error, aiohttp.NonHttpUrlClientError):
         return ForbiddenAddress("only http and https are asked", url=url)

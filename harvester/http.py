@@ -291,7 +291,6 @@ class Fetcher:
             raw = await self._send(here, access, accept, limits)
             target = raw.headers.get("Location")
             if raw.status not in _REDIRECTS or not target:
-                self._note_certificate(here, raw)
                 moved = str(here.with_query(None)) if hop and permanent else None
                 return raw, Response(
                     status=raw.status,
@@ -381,15 +380,6 @@ class Fetcher:
                     url=shown,
                 )
 
-    def _note_certificate(self, here: URL, raw: aiohttp.ClientResponse) -> None:
-        """Remember when the host's certificate ends, so that operators hear of it before."""
-        if here.scheme != "https" or raw.connection is None or raw.connection.transport is None:
-            return
-        peer = raw.connection.transport.get_extra_info("peercert")
-        if peer and "notAfter" in peer:
-            ends = ssl.cert_time_to_seconds(peer["notAfter"])
-            self.certificates[here.host or ""] = datetime.fromtimestamp(ends, UTC)
-
     def _gate(self, url: URL) -> HostGate:
         key = ((url.host or "").lower(), url.port or 0)
         if key not in self._gates:
@@ -418,7 +408,23 @@ class Fetcher:
     def _tls_context(self, ca_file: Path | None) -> ssl.SSLContext:
         if ca_file not in self._tls:
             context = ssl.create_default_context()
+            context.sslobject_class = _noting(self.certificates)
             if ca_file is not None:
                 context.load_verify_locations(cafile=ca_file)
             self._tls[ca_file] = context
         return self._tls[ca_file]
+
+
+def _noting(certificates: dict[str, datetime]) -> type[ssl.SSLObject]:
+    """TLS connections that remember when the host's certificate ends, so that operators hear of it
+    before (fault A12). A response's connection may be gone by the time it could be asked."""
+
+    class Noting(ssl.SSLObject):
+        def do_handshake(self) -> None:
+            super().do_handshake()
+            peer = self.getpeercert()
+            if peer and "notAfter" in peer:
+                ends = ssl.cert_time_to_seconds(str(peer["notAfter"]))
+                certificates[self.server_hostname or ""] = datetime.fromtimestamp(ends, UTC)
+
+    return Noting
