@@ -1,0 +1,122 @@
+"""``pan-commons serve`` and ``search``: as processes and as commands, messages, exit codes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from click.testing import CliRunner
+
+from catalogue.catalogue import Catalogue
+from catalogue.facilities import Facility, Source
+from pan_commons import run
+from search_api.commands import COMMANDS
+from search_api.errors import PortInUse
+from search_api.serving import address, check_port
+
+
+@pytest.fixture
+async def data(tmp_path: Path, keep: Any) -> Path:
+    folder = tmp_path / "data"
+    async with Catalogue.open(folder) as catalogue:
+        facility = Facility("A", "Facility A", "https://a.example/api")
+        source = Source("a", "A", "panosc", "https://a.example/api", "panosc-json")
+        payload = {
+            "pid": "10.5072/1",
+            "title": "SANS of lysozyme",
+            "isPublic": True,
+            "datasets": [{"pid": "d1", "title": "run", "techniques": [{"name": "SANS"}]}],
+        }
+        await keep(catalogue, facility, source, [("panosc-document", payload)])
+    return folder
+
+
+def call(*arguments: str) -> Any:
+    command = next(one for one in COMMANDS if one.name == "search")
+    return CliRunner().invoke(command, list(arguments), catch_exceptions=True)
+
+
+def test_search_prints_a_table(data: Path) -> None:
+    result = call("lysozyme SANS", "--data", str(data))
+    assert result.exit_code == 0, result.output
+    assert "1 found" in result.stdout
+    assert "10.5072/1" in result.stdout
+    assert "small angle neutron scattering (PaNET01189)" in result.stderr
+
+
+def test_search_answers_json_with_the_shape_of_the_server(data: Path) -> None:
+    result = call("lysozyme", "--data", str(data), "--json", "--facility", "A", "--open")
+    answer = json.loads(result.stdout)
+    assert answer["hits"][0]["doi"] == "10.5072/1"
+    assert answer["total"] == {"value": 1, "relation": "eq"}
+
+
+def test_search_says_what_is_wrong(
+    tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["search", "x", "--data", str(tmp_path / "none")]) == 1
+    assert "There is no data folder" in capsys.readouterr().err
+    assert run(["search", "x", "--data", str(data), "--year", "soon"]) == 2
+    assert "is not a year" in capsys.readouterr().err
+    assert run(["search", "x", "--url", "http://127.0.0.1:9"]) == 1
+    assert "does not answer" in capsys.readouterr().err
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def test_a_port_in_use_is_told(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(PortInUse, match="another program listens there"):
+            check_port("127.0.0.1", port)
+        assert run(["serve", "--data", str(data), "--port", str(port)]) == 1
+    assert f"Port {port} on 127.0.0.1 cannot be used" in capsys.readouterr().err
+
+
+def test_addresses_are_ones_that_a_browser_opens() -> None:
+    assert address("0.0.0.0", 80) == "http://127.0.0.1:80/"
+    assert address("::1", 80) == "http://[::1]:80/"
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+async def test_serve_answers_and_ends_on_a_signal(workers: str, data: Path) -> None:
+    port = free_port()
+    command = [sys.executable, "-m", "pan_commons", "serve", "--data", str(data)]
+    process = await asyncio.create_subprocess_exec(
+        *command, "--port", str(port), "--workers", workers, stderr=asyncio.subprocess.PIPE
+    )
+    try:
+        assert process.stderr is not None
+        said = (await asyncio.wait_for(process.stderr.readline(), 30)).decode()
+        assert f"http://127.0.0.1:{port}/" in said
+        found = await asyncio.wait_for(answer_of(port), 30)
+        assert found["hits"][0]["doi"] == "10.5072/1"
+    finally:
+        process.send_signal(signal.SIGTERM)
+        await asyncio.wait_for(process.communicate(), 30)
+    assert process.returncode == 0
+
+
+async def answer_of(port: int) -> Any:
+    """The answer, as soon as the worker processes listen."""
+    async with aiohttp.ClientSession() as session:
+        while True:
+            try:
+                async with session.get(f"http://127.0.0.1:{port}/api/search?q=lysozyme") as found:
+                    return await found.json()
+            except aiohttp.ClientConnectionError:
+                await asyncio.sleep(0.1)

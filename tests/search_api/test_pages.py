@@ -1,0 +1,185 @@
+"""The search page: rendered here, escaped, usable without scripts or mouse."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+from aiohttp.test_utils import TestClient
+
+from catalogue.catalogue import Catalogue
+from catalogue.facilities import Facility, Source
+from search_api.pages.site import day, telling
+from search_api.status import prefers_html
+
+BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+EVIL = "<script>alert(1)</script>"
+
+
+class Page(HTMLParser):
+    """Elements of a page: tags with attributes, and the text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+@pytest.fixture
+async def server(catalogue: Catalogue, keep: Any, serve: Any) -> TestClient[Any, Any]:
+    facility = Facility("A", f"Facility {EVIL}", "https://a.example/api")
+    source = Source("a", "A", "panosc", "https://a.example/api", "panosc-json")
+    payloads = [
+        (
+            "panosc-document",
+            {
+                "pid": f"10.5072/{number:02}",
+                "title": f'Neutron "{EVIL}" study {number}',
+                "type": "proposal",
+                "isPublic": number != 3,
+                "releaseDate": "2030-01-02T00:00:00Z" if number == 3 else None,
+                "startDate": "2018-01-01T00:00:00Z",
+                "datasets": [
+                    {
+                        "pid": f"d{number}",
+                        "title": "run",
+                        "techniques": [{"name": "SANS"}],
+                        "samples": [{"name": EVIL}],
+                    }
+                ],
+            },
+        )
+        for number in range(25)
+    ]
+    await keep(catalogue, facility, source, payloads)
+    client: TestClient[Any, Any] = await serve(catalogue)
+    return client
+
+
+async def page(client: TestClient[Any, Any], path: str, status: int = 200) -> Page:
+    response = await client.get(path, headers={"Accept": BROWSER})
+    assert response.status == status
+    assert response.content_type == "text/html"
+    text = await response.text()
+    assert EVIL not in text, "fault I06"
+    return Page(text)
+
+
+async def test_the_first_page_says_what_is_here(server: TestClient[Any, Any]) -> None:
+    shown = await page(server, "/")
+    assert "25 records of 1 facilities" in shown.text
+    assert any(field.get("name") == "q" for field in shown.all("input"))
+
+
+async def test_results_show_facility_techniques_access_and_links(
+    server: TestClient[Any, Any],
+) -> None:
+    shown = await page(server, "/?q=SANS")
+    assert "25 records" in shown.text
+    assert "small angle neutron scattering" in shown.text
+    assert "open" in shown.text
+    assert "embargoed until 2 January 2030" in shown.text
+    addresses = [link.get("href") or "" for link in shown.all("a")]
+    assert "https://doi.org/10.5072/00" in addresses
+    assert any("technique=PaNET01189" in address for address in addresses)
+    assert any("skip=10" in address for address in addresses)
+
+
+async def test_a_recognised_technique_is_a_chip_that_can_be_dropped(
+    server: TestClient[Any, Any],
+) -> None:
+    shown = await page(server, "/?q=SANS")
+    drop = [link for link in shown.all("a") if (link.get("aria-label") or "").startswith("Without")]
+    assert "recognise=false" in (drop[0]["href"] or "")
+
+
+async def test_paging_and_facets_keep_the_question(server: TestClient[Any, Any]) -> None:
+    shown = await page(server, "/?q=neutron&facility=A&skip=20")
+    assert "21–25 of 25" in re.sub(r"\s+", " ", shown.text)
+    chosen = [link for link in shown.all("a") if link.get("aria-current") == "true"]
+    assert "facility" not in (chosen[0]["href"] or ""), "choosing again takes the filter away"
+
+
+async def test_a_mistake_is_told_on_the_page(server: TestClient[Any, Any]) -> None:
+    shown = await page(server, "/?q=x&year=soon", 400)
+    assert "is not a year" in shown.text
+
+
+async def test_nothing_is_loaded_from_elsewhere(server: TestClient[Any, Any]) -> None:
+    for path in ("/", "/?q=SANS", "/docs"):
+        shown = await page(server, path)
+        loaded = [one.get("src") for tag in ("script", "img") for one in shown.all(tag)]
+        loaded += [one.get("href") for one in shown.all("link")]
+        assert all(address and address.startswith("/static/") for address in loaded)
+        assert not any(
+            name.startswith("on") or name == "style"
+            for _, attributes in shown.tags
+            for name in attributes
+        ), "the content security policy would refuse it"
+        for address in loaded:
+            assert (await server.get(str(address))).status == 200
+
+
+async def test_pages_are_usable_without_seeing_them(server: TestClient[Any, Any]) -> None:
+    for path in ("/", "/?q=SANS", "/docs"):
+        shown = await page(server, path)
+        labels = {label.get("for") for label in shown.all("label")}
+        for field in (*shown.all("input"), *shown.all("textarea")):
+            assert field.get("type") == "hidden" or field.get("id") in labels
+        assert shown.all("html")[0]["lang"] == "en"
+        assert len([tag for tag, _ in shown.tags if tag == "h1"]) == 1
+        assert all("alt" in image for image in shown.all("img"))
+        identifiers = [found["id"] for _, found in shown.tags if "id" in found]
+        assert len(identifiers) == len(set(identifiers))
+
+
+async def test_the_documentation_lists_every_operation(server: TestClient[Any, Any]) -> None:
+    shown = await page(server, "/docs")
+    described = await (await server.get("/api/openapi.json")).json()
+    for path in described["paths"]:
+        assert path in shown.text
+
+
+@pytest.mark.parametrize(
+    ("accept", "html"),
+    [
+        (BROWSER, True),
+        ("text/html", True),
+        ("*/*", False),
+        ("", False),
+        ("application/json", False),
+        ("application/json, text/html;q=0.5", False),
+        ("text/html;q=0", False),
+        ("text/html;q=x", False),
+    ],
+)
+def test_html_is_for_whoever_prefers_it(accept: str, html: bool) -> None:
+    assert prefers_html(accept) is html
+
+
+def test_days_are_written_as_people_write_them() -> None:
+    assert day("2030-01-02T00:00:00Z") == "2 January 2030"
+    assert day("soon") == "soon"
+    assert day(None) == ""
+
+
+def test_techniques_that_tell_nothing_are_left_out() -> None:
+    counts = [
+        {"id": "PaNET00001", "label": "root", "count": 9},
+        {"id": "PaNET01124", "label": "small angle scattering", "count": 9},
+        {"id": "PaNET01188", "label": "SAXS", "count": 4},
+        {"id": "PaNET01189", "label": "SANS", "count": 5},
+    ]
+    assert [one["id"] for one in telling(counts)] == ["PaNET01124", "PaNET01188", "PaNET01189"]
