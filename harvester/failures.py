@@ -100,7 +100,7 @@ def _is_refused_address(error: BaseException) -> bool:
     inner = getattr(error, "os_error", error)
     # With several addresses aiohttp joins the messages and loses the type.
     return isinstance(inner, RefusedAddress) or (
-        isinstance(error, OSError) and RefusedAddress.marker in str(error)
+        isinstance(error, OSError) and RefusedAddress.marker in str(inner)
     )
 
 

@@ -39,7 +39,7 @@ def _made(kind: type[BaseException]) -> BaseException:
     """An exception of that class, however it wants to be constructed."""
     if issubclass(kind, aiohttp.ClientConnectorCertificateError):
         return kind(KEY, ssl.SSLCertVerificationError("certificate has expired"))  # type: ignore[arg-type]
-    if issubclass(kind, aiohttp.UnixClientConnectorError):
+    if issubclass(kind, aiohttp.client_exceptions.UnixClientConnectorError):
         return kind("/run/socket", KEY, SOCKET_ERROR)
     if issubclass(kind, aiohttp.ClientConnectorError):
         return kind(KEY, SOCKET_ERROR)
