@@ -13,6 +13,7 @@ CatalogueError                 status 500, exit code 1 unless said otherwise
 ├── EngineError
 │   ├── EngineUnavailable      503
 │   ├── EngineDamaged          503  can be rebuilt from the store
+│   ├── IndexBusy              409  another process is writing the embedded index
 │   └── ForeignIndex           409  other mapping or analysis (semantics 6.3)
 ├── QueryError                 400  the query cannot be meant; ``field`` names where
 │   └── QueryTooCostly         400  over a bound, which the message names
@@ -99,6 +100,12 @@ class EngineDamaged(EngineError):
     """The index cannot be read; it can be rebuilt from the store."""
 
     status = 503
+
+
+class IndexBusy(EngineError):
+    """Another process is writing the embedded index; it brings in our changes, too."""
+
+    status = 409
 
 
 class ForeignIndex(EngineError):

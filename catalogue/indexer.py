@@ -15,7 +15,7 @@ import anyio.to_thread
 
 from catalogue.documents import EngineDocument, engine_document
 from catalogue.engines.base import Engine
-from catalogue.errors import EngineError
+from catalogue.errors import EngineError, IndexBusy
 from catalogue.records import Change
 
 BATCH = 2_000
@@ -78,6 +78,7 @@ class Indexer:
         """Apply what is outstanding; returns how many changes were read.
 
         Raises:
+            IndexBusy: another process is at it, and brings in our changes, too.
             EngineError: the engine cannot write now; nothing is lost, the next pass goes on.
         """
         return (await self.catch_up()).changes
@@ -85,6 +86,8 @@ class Indexer:
     async def catch_up(self) -> Indexed:
         """As ``index_once``, with the whole report."""
         async with self._lock:
+            if not self.engine.try_lock():
+                raise IndexBusy("Another process is writing the search index.")
             report = Indexed(position=await self.engine.position())
             committed = report.position
             while True:
@@ -126,6 +129,10 @@ class Indexer:
                     await self.index_once()
                 self.last_error = None
                 pause = poll_s
+            except IndexBusy as error:
+                # Whoever is at it may end at any moment: be there soon after.
+                self.last_error = error
+                pause = 1.0
             except EngineError as error:
                 self.last_error = error
                 pause = min(30.0, max(1.0, 2 * pause))

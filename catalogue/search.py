@@ -34,6 +34,7 @@ from catalogue.query import (
     OpenAt,
     Search,
     TechniqueIn,
+    check_bounds,
     conditions,
 )
 from catalogue.scoring import normalised
@@ -97,6 +98,7 @@ async def settle(search: Search, reader: Reader, hydrate: Hydrate) -> Settled:
     Raises:
         QueryError, QueryTooCostly: the question cannot be meant, or costs too much.
     """
+    check_bounds(search.where)
     listed = conditions(search.where)
     techniques = [one for node in listed for one in _techniques_named(node)]
     text = plan_text(search.text, techniques) if search.text and search.text.words.strip() else None

@@ -6,11 +6,12 @@ Filters never score and scores never filter: a ``TextPlan`` holds both sides apa
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from catalogue import analysis, technique_scoring
 from catalogue.answers import Recognised
 from catalogue.errors import QueryTooCostly
+from catalogue.fields import canonical_identifier
 from catalogue.plan import (
     All,
     Clause,
@@ -111,6 +112,9 @@ def filter_plan(text: str) -> Plan:
 
 
 def _part(unit: Unit) -> Part | None:
+    if unit.shape == "word":
+        # A DOI is the same with its resolver or "doi:" in front.
+        unit = replace(unit, text=canonical_identifier(unit.text))
     words = tuple(analysis.words(unit.text))
     if not words:
         return None

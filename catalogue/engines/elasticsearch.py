@@ -289,6 +289,15 @@ class ElasticsearchEngine:
         if self._named is None:
             self._generation = await self._current()
 
+    async def remove_all(self) -> None:
+        """Remove every index of ours: the end of this search index, not of the records."""
+        async with translated("removing its indices"):
+            found = await self._client.indices.get(
+                index=f"{self.prefix}-*", ignore_unavailable=True, allow_no_indices=True
+            )
+            if found:
+                await self._client.indices.delete(index=",".join(found.keys()))
+
     # --- reading ------------------------------------------------------------------------------
 
     async def reader(self) -> ElasticsearchReader:

@@ -36,7 +36,7 @@ from catalogue.engines.tantivy_index import (
     guarded,
     to_tantivy,
 )
-from catalogue.errors import EngineDamaged, EngineError, ForeignIndex
+from catalogue.errors import EngineDamaged, EngineError, ForeignIndex, IndexBusy
 from catalogue.fields import ENTITY_CLASSES
 from catalogue.fingerprint import fingerprint
 from catalogue.plan import AllOf, LevelScore, NoneOf, NumberRange, Numbers, Plan, Score
@@ -130,12 +130,18 @@ class TantivyEngine:
         _write_json(self.root / POINTER, {"generation": generation, "fingerprint": fingerprint()})
 
     def _follow_pointer(self) -> None:
-        """Change over to the generation that is current by now."""
-        if self._named is not None or self._writers:
+        """Change over to the generation that is current by now: an operator may have rebuilt."""
+        if self._named is not None:
             return
         pointer = self._pointer()
         if pointer and pointer["generation"] != self._generation:
+            self._abandon_writers()
             self._open_generation(pointer["generation"], create=False)
+
+    def _abandon_writers(self) -> None:
+        """Let go of writers of a generation that is no more; what they held is in the outbox."""
+        self._writers = {}
+        self._pending.clear()
 
     # --- the lease ----------------------------------------------------------------------------
 
@@ -143,7 +149,7 @@ class TantivyEngine:
         """Become the one writer. The system frees the lock when the process ends, however it ends.
 
         Raises:
-            EngineError: another process is indexing.
+            IndexBusy: another process is indexing.
         """
         if self._lock_file is not None:
             return
@@ -156,7 +162,7 @@ class TantivyEngine:
             file.seek(0)
             holder = file.read().strip() or "another process"
             file.close()
-            raise EngineError(f"The search index is being written by {holder}.") from error
+            raise IndexBusy(f"The search index is being written by {holder}.") from error
         file.seek(0)
         file.truncate()
         file.write(f"process {os.getpid()}")
@@ -228,6 +234,7 @@ class TantivyEngine:
     def _begin_writing(self) -> None:
         if self.read_only:
             raise EngineError("The search index was opened for reading only.")
+        self._follow_pointer()
         if self._generation is None:
             raise EngineDamaged("There is no search index yet.")
         if not self._generation.startswith(fingerprint()):
@@ -292,7 +299,8 @@ class TantivyEngine:
 
     def _restart_empty(self) -> None:
         with self._guard:
-            self._writers = {}
+            self.lock()
+            self._abandon_writers()
             self._indices = {}
             other = self._beside()
             self._replace_with(other)
@@ -307,7 +315,6 @@ class TantivyEngine:
         with self._guard:
             if self.read_only:
                 raise EngineError("The search index was opened for reading only.")
-            self.lock()
             numbers = [
                 int(path.name.rsplit("-", 1)[1])
                 for path in self.root.iterdir()
@@ -319,8 +326,8 @@ class TantivyEngine:
             return other
 
     async def replace_with(self, other: TantivyEngine) -> None:
-        """Swap to the other generation and remove the old ones; readers follow at their next
-        question (open files stay readable until they let go)."""
+        """Swap to the other generation and remove the old ones. Readers, and a daemon that writes,
+        follow at their next call; files they have open stay readable until they let go."""
         await self._run(partial(self._replace_with, other))
 
     def _replace_with(self, other: TantivyEngine) -> None:

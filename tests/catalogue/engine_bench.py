@@ -51,6 +51,9 @@ class Bench:
         return [hit.entity.key.rpartition("/")[2] for hit in hits]
 
     def close(self) -> None:
+        remove = getattr(self.catalogue.engine, "remove_all", None)
+        if remove is not None:
+            self.run(remove())
         self.run(self.catalogue.close())
 
 

@@ -1,0 +1,181 @@
+"""``pan-commons index status|rebuild|verify``: looking after the search engine.
+
+They work while a daemon runs: a rebuild happens beside the index in use, and verification only
+reads. Heavy imports are inside the functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pan_commons_terminal import (
+    EXIT_FAILED,
+    Settings,
+    common_options,
+    emit_json,
+    emit_table,
+    say,
+)
+
+if TYPE_CHECKING:
+    from catalogue.catalogue import Catalogue
+
+SHOWN_KEYS = 20
+
+
+@click.command()
+@common_options
+def status(settings: Settings) -> None:
+    """Show how far the search index is, what it holds and how large it is."""
+    _run(settings, _status, read_only=False)
+
+
+@click.command()
+@common_options
+def rebuild(settings: Settings) -> None:
+    """Make the search index anew from the store; the old one answers until then."""
+    _run(settings, _rebuild)
+
+
+@click.command()
+@click.option("--repair", is_flag=True, help="Bring the index in line with the store.")
+@common_options
+def verify(settings: Settings, repair: bool) -> None:
+    """Compare every record of the store with the search index (exit code 1: they differ)."""
+
+    async def ask(catalogue: Catalogue, as_json: bool) -> bool:
+        return await _verify(catalogue, as_json, repair)
+
+    _run(settings, ask)
+
+
+ENGINE_COMMANDS: tuple[click.Command, ...] = (status, rebuild, verify)
+
+
+def _run(
+    settings: Settings,
+    ask: Callable[[Catalogue, bool], Awaitable[bool]],
+    *,
+    read_only: bool = False,
+) -> None:
+    import asyncio
+
+    from catalogue.catalogue import Catalogue
+    from catalogue.errors import NotFound
+    from catalogue.store.database import FILE_NAME
+
+    if settings.engine == "tantivy" and not (settings.data / FILE_NAME).exists():
+        raise NotFound(
+            f"there is no store in {settings.data} yet: harvest first, or name another folder "
+            "with --data"
+        )
+
+    async def work() -> bool:
+        opening = Catalogue.open(
+            settings.data, settings.engine, settings.elasticsearch_url, read_only=read_only
+        )
+        async with opening as catalogue:
+            return await ask(catalogue, settings.as_json)
+
+    if not asyncio.run(work()):
+        raise SystemExit(EXIT_FAILED)
+
+
+async def _status(catalogue: Catalogue, as_json: bool) -> bool:
+    from catalogue.fields import ENTITY_CLASSES
+    from catalogue.fingerprint import fingerprint
+    from catalogue.plan import All
+
+    engine = catalogue.engine
+    reader = await engine.reader()
+    records: dict[str, dict[str, int]] = {}
+    for name in ENTITY_CLASSES:
+        entity_class: Any = name
+        records[name] = {
+            "store": catalogue.store.count(entity_class),
+            "engine": await reader.count(entity_class, All()),
+        }
+    found = {
+        "engine": engine.name,
+        "fingerprint": fingerprint(),
+        "position": await engine.position(),
+        "last_change": catalogue.store.last_change(),
+        "lag": await catalogue.indexer.lag(),
+        "size_bytes": await engine.size_bytes(),
+        "records": records,
+    }
+    if as_json:
+        emit_json(found)
+        return True
+    rows: list[tuple[object, ...]] = [
+        (name, counts["store"], counts["engine"]) for name, counts in records.items()
+    ]
+    emit_table(f"Search index ({engine.name})", ("class", "in the store", "in the index"), rows)
+    size = found["size_bytes"]
+    say(
+        f"Indexed to change {found['position']} of {found['last_change']}, "
+        f"{found['lag']} behind; {'size unknown' if size is None else f'{size:,} bytes'}."
+    )
+    return True
+
+
+async def _rebuild(catalogue: Catalogue, as_json: bool) -> bool:
+    from catalogue.verifying import rebuild as make_anew
+
+    if not as_json:
+        catalogue.indexer.progress = lambda position: say(f"… to change {position:,}")
+    changes = await make_anew(catalogue.store, catalogue.engine, catalogue.indexer)
+    position = await catalogue.engine.position()
+    if as_json:
+        emit_json({"changes": changes, "position": position})
+    else:
+        say(f"Rebuilt the search index from {changes:,} records.")
+    return True
+
+
+async def _verify(catalogue: Catalogue, as_json: bool, repairing: bool) -> bool:
+    from catalogue.errors import IndexBusy
+    from catalogue.verifying import rebuild as make_anew
+    from catalogue.verifying import repair, verify
+
+    found = await verify(catalogue.store, catalogue.engine)
+    repaired = False
+    if repairing and not found.sound:
+        try:
+            await repair(catalogue.store, catalogue.engine, found)
+        except IndexBusy:
+            say("Another process writes the index; making it anew beside it.")
+            await make_anew(catalogue.store, catalogue.engine)
+        found_after = await verify(catalogue.store, catalogue.engine)
+        repaired = found_after.sound
+    surplus = [key for _, key, _, _ in found.surplus]
+    if as_json:
+        emit_json(
+            {
+                "sound": found.sound,
+                "repaired": repaired,
+                "compared": found.compared,
+                "position": found.position,
+                "outstanding": found.outstanding,
+                "missing": found.missing,
+                "stale": found.stale,
+                "surplus": surplus,
+            }
+        )
+    else:
+        rows = [
+            (kind, len(keys), ", ".join(keys[:SHOWN_KEYS]))
+            for kind, keys in (
+                ("missing in the index", found.missing),
+                ("another version in the index", found.stale),
+                ("not in the store", surplus),
+            )
+        ]
+        emit_table("Store and search index", ("difference", "records", "which"), rows)
+        say(f"Compared {found.compared:,} records; {found.outstanding:,} wait to be indexed.")
+        if repaired:
+            say("Repaired.")
+    return found.sound or repaired

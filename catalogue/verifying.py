@@ -1,0 +1,131 @@
+"""Comparing store and engine completely, and repairing the engine (``index verify``).
+
+Versions are compared entity by entity: with the same fingerprint the same change number means the
+same terms. What the engine has not reached yet is outstanding, not wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import anyio.to_thread
+
+from catalogue.documents import EngineDocument, engine_document
+from catalogue.engines.base import Engine
+from catalogue.fields import ENTITY_CLASSES
+from catalogue.indexer import Indexer, Outbox
+from catalogue.plan import All
+from catalogue.records import Change, EntityClass
+
+PAGE = 5_000
+
+
+class VerifiedStore(Outbox, Protocol):
+    """What verification needs of the record store."""
+
+    def changes_of(self, keys: Sequence[str]) -> Mapping[str, Change]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What was found: keys that the engine lacks, has in another version, or should not have.
+
+    ``position`` is how far the engine was; ``outstanding`` counts later changes.
+    """
+
+    position: int
+    outstanding: int
+    compared: int
+    missing: tuple[str, ...] = ()
+    stale: tuple[str, ...] = ()
+    surplus: tuple[tuple[EntityClass, str, int, int], ...] = ()
+
+    @property
+    def sound(self) -> bool:
+        return not (self.missing or self.stale or self.surplus)
+
+
+async def verify(store: VerifiedStore, engine: Engine) -> Verification:
+    """Compare every entity of the store with the engine's."""
+    position = await engine.position()
+    reader = await engine.reader()
+    held: dict[str, tuple[EntityClass, int, int]] = {}
+    for name in ENTITY_CLASSES:
+        entity_class: EntityClass = name  # type: ignore[assignment]
+        for key, version in (await reader.versions(entity_class, All())).items():
+            held[key] = (entity_class, *version)
+    missing: list[str] = []
+    stale: list[str] = []
+    compared = outstanding = reached = 0
+    while True:
+        changes = await _page(store, reached)
+        if not changes:
+            break
+        reached = changes[-1].entity.change
+        for change in changes:
+            entity = change.entity
+            compared += 1
+            found = held.pop(entity.key, None)
+            if entity.change > position:
+                outstanding += 1
+            elif entity.deleted:
+                if found is not None:
+                    held[entity.key] = found
+            elif found is None:
+                missing.append(entity.key)
+            elif found[2] != entity.change:
+                stale.append(entity.key)
+    surplus = tuple((entity_class, key, o, c) for key, (entity_class, o, c) in held.items())
+    return Verification(position, outstanding, compared, tuple(missing), tuple(stale), surplus)
+
+
+async def repair(store: VerifiedStore, engine: Engine, found: Verification) -> None:
+    """Bring the engine in line with the store.
+
+    Raises:
+        IndexBusy: another process is writing the index: rebuild it instead.
+    """
+    wrong = [*found.missing, *found.stale]
+    documents = [
+        EngineDocument(key, entity_class, ordinal, change + 1, deleted=True)
+        for entity_class, key, ordinal, change in found.surplus
+    ]
+    for start in range(0, len(wrong), PAGE):
+        changes = await _changes_of(store, wrong[start : start + PAGE])
+        documents += [engine_document(change) for change in changes.values()]
+        await engine.apply(documents)
+        documents = []
+    if documents:
+        await engine.apply(documents)
+    await engine.commit(found.position)
+
+
+async def rebuild(store: Outbox, engine: Engine, indexer: Indexer | None = None) -> int:
+    """Fill an index beside the one in use from the store, then swap; returns changes applied.
+
+    Questions are answered from the former index meanwhile; what is committed meanwhile is brought
+    in before the swap and, by whoever follows the outbox, after it (fault F13).
+    """
+    other = await engine.beside()
+    filler = Indexer(store, other, progress=indexer.progress if indexer else None)
+    try:
+        total = await filler.index_once()
+        total += await filler.index_once()
+        if not total:
+            await other.commit(0)
+    except BaseException:
+        with anyio.CancelScope(shield=True):
+            await other.close()
+        raise
+    await engine.replace_with(other)
+    return total
+
+
+async def _page(store: VerifiedStore, after: int) -> Sequence[Change]:
+    return await anyio.to_thread.run_sync(lambda: store.changes_since(after, PAGE))
+
+
+async def _changes_of(store: VerifiedStore, keys: Sequence[str]) -> Mapping[str, Change]:
+    return await anyio.to_thread.run_sync(lambda: store.changes_of(keys))
