@@ -25,8 +25,8 @@ API_PATH = "/api"
 OAI_PATH = "/oai"
 SET = "open_data"
 
-NEUTRON_RECORDS = 800
-SYNCHROTRON_RECORDS = 1_200
+NEUTRON_RECORDS = 400
+SYNCHROTRON_RECORDS = 600
 SHARED = tuple(range(20, NEUTRON_RECORDS, 40))
 """Numbers of neutron proposals that the synchrotron holds too, with a run of its own."""
 
