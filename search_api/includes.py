@@ -88,8 +88,20 @@ class Hydration:
                     records = await self._with_instruments(records)
                 columns = [self._embedded(class_name, record, include) for record in records]
             for number, rows in enumerate(columns):
-                filled[number] = _joined(filled[number], include, rows)
+                met = self._is_met(class_name, include, entities[number].record, rows)
+                filled[number] = _joined(filled[number], include, rows) if met else None
         return filled
+
+    def _is_met(
+        self, class_name: str, include: Include, record: Mapping[str, Any], rows: Sequence[Json]
+    ) -> bool:
+        """Whether an inner join keeps the thing. "Has none of these techniques" is met without a
+        single row to show."""
+        if not include.inner:
+            return True
+        if include.relation.target in ("Technique", "Parameter"):
+            return holds(class_name, include.join, record, self.now)
+        return bool(rows)
 
     async def _linked(
         self, class_name: str, entities: Sequence[StoredEntity], include: Include
@@ -168,7 +180,9 @@ class Hydration:
                 continue
             related: Json | None = {}
             for below in include.includes:
-                related = _joined(related, below, self._embedded(target.name, row, below))
+                rows = self._embedded(target.name, row, below)
+                met = self._is_met(target.name, below, row, rows)
+                related = _joined(related, below, rows) if met else None
             if related is None:
                 continue
             if target.name == "Parameter":
@@ -217,13 +231,32 @@ def _projected(include: Include, target: PanoscClass, row: Json) -> Json:
 
 def _joined(filled: Json | None, include: Include, rows: list[Json]) -> Json | None:
     """Add a relation to what is filled in; several entries for one relation add up their rows."""
-    if filled is None or (include.inner and not rows):
+    if filled is None:
         return None
     name = include.relation.name
     if not include.relation.many:
         return {**filled, name: rows[0]} if rows else filled
-    before = filled.get(name, [])
-    return {**filled, name: before + [row for row in rows if row not in before]}
+    before = filled.get(name)
+    return {**filled, name: rows if before is None else _merged(include.relation, before, rows)}
+
+
+def _merged(relation: Relation, before: Sequence[Json], rows: Sequence[Json]) -> list[Json]:
+    """The rows of two entries for one relation, each thing once with the relations of both; a
+    relation that one entry did not give it is empty."""
+    merged = [dict(row) for row in before]
+    places = {str(row["pid"]): place for place, row in enumerate(merged) if "pid" in row}
+    for row in rows:
+        place = places.get(str(row.get("pid")))
+        if place is not None:
+            merged[place] |= row
+        elif row not in merged:
+            merged.append(dict(row))
+    relations = [one for one in MODEL[relation.target].relations.values() if one.many]
+    for one in relations:
+        if any(one.name in row for row in merged):
+            for row in merged:
+                row.setdefault(one.name, [])
+    return merged
 
 
 def without_joins(includes: Sequence[Include]) -> tuple[Include, ...]:

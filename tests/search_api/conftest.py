@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+import asyncio
+import http.client
+import json
+import threading
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterable,
+    Iterator,
+    Mapping,
+)
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 import pytest
@@ -94,3 +107,79 @@ async def serve() -> AsyncIterator[Serve]:
     yield start
     for client in clients:
         await client.close()
+
+
+class Background:
+    """A real server in a thread of its own, for tests that draw many requests synchronously."""
+
+    def __init__(self, folder: Path, sources: Iterable[tuple[Facility, Source, Payloads]]) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self.port = self._wait(self._start(folder, list(sources)))
+        self._connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+
+    def _wait(self, work: Coroutine[Any, Any, Any]) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(120)
+
+    async def _start(
+        self, folder: Path, sources: list[tuple[Facility, Source, Payloads]]
+    ) -> int | None:
+        self._catalogue = await Catalogue.open(folder)
+        for facility, source, payloads in sources:
+            await keep_payloads(self._catalogue, facility, source, payloads)
+        app = create_app(self._catalogue, now=lambda: NOW, settings=ServerSettings())
+        self._server = TestServer(app)
+        await self._server.start_server()
+        return self._server.port
+
+    def close(self) -> None:
+        async def stop() -> None:
+            await self._server.close()
+            await self._catalogue.close()
+
+        self._connection.close()
+        self._wait(stop())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def ask(
+        self,
+        path: str,
+        *,
+        method: str = "GET",
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        """Status, headers and body of one request; the path is sent as it stands."""
+        self._connection.request(method, path, body, dict(headers or {}))
+        response = self._connection.getresponse()
+        return response.status, response.headers, response.read()
+
+    def found(self, path: str, given: Any, name: str = "filter") -> Any:
+        """The answer to a filter, as JSON."""
+        text = json.dumps(given)
+        address = f"{path}?{name}={quote(text)}"
+        if len(address) < 8_000:
+            _, _, body = self.ask(address)
+        else:
+            headers = {"Content-Type": "application/json"}
+            _, _, body = self.ask(path, method="POST", body=text.encode(), headers=headers)
+        return json.loads(body)
+
+
+@pytest.fixture(scope="module")
+def background(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Callable[..., Background]]:
+    """Starts ``Background`` servers over payloads, and stops them after the module."""
+    started: list[Background] = []
+
+    def start(*sources: tuple[Facility, Source, Payloads]) -> Background:
+        started.append(Background(tmp_path_factory.mktemp("data"), sources))
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.close()
