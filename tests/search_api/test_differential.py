@@ -107,14 +107,13 @@ def compares(value: Any, op: str, operand: Any, field: str) -> bool:
     """One condition on one value that is there."""
     if field in ("startDate", "creationDate"):
         value, operand = instant(value), [instant(o) for o in _listed(operand)]
-        operand = operand if op in ("inq", "nin", "between") else operand[0]
+        operand = operand if op == "inq" else operand[0]
     checks: dict[str, Callable[[], bool]] = {
         "eq": lambda: value == operand,
         "gt": lambda: value > operand,
         "gte": lambda: value >= operand,
         "lt": lambda: value < operand,
         "lte": lambda: value <= operand,
-        "between": lambda: operand[0] <= value <= operand[1],
         "inq": lambda: value in operand,
         "like": lambda: re.search(pattern_of(operand), value) is not None,
         "ilike": lambda: re.search(pattern_of(operand), value, re.IGNORECASE) is not None,
@@ -137,6 +136,10 @@ NEGATED = {"neq": "eq", "nin": "inq", "nlike": "like", "nilike": "ilike"}
 def field_holds(thing: Json, field: str, op: str, operand: Any) -> bool:
     if op in NEGATED:
         return not field_holds(thing, field, NEGATED[op], operand)
+    if op == "between":
+        # Of a list, one element may be above the one end and another below the other.
+        low, high = operand
+        return field_holds(thing, field, "gte", low) and field_holds(thing, field, "lte", high)
     if field == "isPublic":
         # What is sent as not public is restricted; what is not sent is not known to be open.
         return compares(thing.get(field) is True, op, operand, field)

@@ -1,0 +1,299 @@
+"""Nothing that a client sends gives a server error, a trace or a hang (faults E10, F14, I07, I08).
+
+Filters are drawn from a grammar that knows the right words and uses them wrongly, from arbitrary
+JSON, and from raw bytes; all go over HTTP to a real server.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from catalogue.facilities import Facility, Source
+from search_api.conditions import OPERATORS
+from search_api.model import MODEL
+from search_api.search import PARAMETERS
+
+FEW = settings(
+    max_examples=100,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+MANY = settings(parent=FEW, max_examples=25_000)
+
+PATHS = ["/api/Documents", "/api/Datasets", "/api/Instruments", "/techniques"]
+
+
+@pytest.fixture(scope="module")
+def server(background: Callable[..., Any]) -> Any:
+    facility = Facility("A", "Facility A", "https://a.example/api")
+    source = Source("a", "A", "panosc", "https://a.example/api", "panosc-json")
+    payloads = [
+        (
+            "panosc-document",
+            {
+                "pid": f"10.5072/{number}",
+                "title": "Größe \ud7ff of α-Al₂O₃",
+                "type": "proposal",
+                "isPublic": True,
+                "startDate": "2018-01-01T00:00:00Z",
+                "members": [{"role": "owner", "person": {"fullName": "Wu"}}],
+                "parameters": [{"name": "temperature", "value": 5, "unit": "K"}],
+                "datasets": [
+                    {
+                        "pid": f"d{number}",
+                        "title": "run",
+                        "size": 5,
+                        "techniques": [{"name": "SAXS"}],
+                        "samples": [{"name": "water"}],
+                        "instrument": {"pid": "i", "name": "Loki"},
+                        "files": [{"id": 1, "name": "a.h5"}],
+                    }
+                ],
+            },
+        )
+        for number in range(5)
+    ]
+    return background((facility, source, payloads))
+
+
+def check(answer: tuple[int, Any, bytes], what: object) -> None:
+    status, headers, body = answer
+    assert status < 500, (status, what, body[:500])
+    assert b"Traceback" not in body
+    if status >= 400 and body and headers["Content-Type"].startswith("application/json"):
+        error = json.loads(body)["error"]
+        assert error["statusCode"] == status
+        assert error["message"]
+
+
+words = st.sampled_from(
+    [
+        *OPERATORS,
+        *(name for one in MODEL.values() for name in (*one.all_fields, *one.relations)),
+        *[
+            "and",
+            "or",
+            "text",
+            "near",
+            "exists",
+            "options",
+            "where",
+            "include",
+            "relation",
+            "scope",
+            "limit",
+            "skip",
+        ],
+        *("scope", "limit", "skip", "order", "fields", "query", "offset", "__proto__"),
+    ]
+)
+scalars = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.integers(-(2**70), 2**70),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.text(max_size=12),
+    st.sampled_from(
+        [
+            "SAXS",
+            "small angle x-ray scattering",
+            "2020-01-01",
+            "9999-12-31T23:59:59Z",
+            "0001-01-01",
+            "1e999",
+            "K",
+            "celsius",
+            "sample_temperature",
+            "(a+)+$",
+            "/x/i",
+            "[",
+            "a*b*c*d*",
+            "%",
+            "\u0000",
+            "\ud7ff",
+            "PaNET01188",
+            "title DESC",
+        ]
+    ),
+)
+odd_json = st.recursive(
+    scalars,
+    lambda below: st.one_of(
+        st.lists(below, max_size=3),
+        st.dictionaries(words | st.text(max_size=5), below, max_size=3),
+    ),
+    max_leaves=8,
+)
+
+
+def condition_on(fields: list[str]) -> st.SearchStrategy[Any]:
+    leaf = st.tuples(
+        st.sampled_from(fields),
+        st.one_of(scalars, st.dictionaries(st.sampled_from(OPERATORS), odd_json, max_size=2)),
+    ).map(lambda pair: {pair[0]: pair[1]})
+    return st.recursive(
+        leaf,
+        lambda below: st.tuples(st.sampled_from(["and", "or"]), st.lists(below, max_size=3)).map(
+            lambda pair: {pair[0]: pair[1]}
+        ),
+        max_leaves=4,
+    )
+
+
+conditions = st.one_of(*(condition_on([*one.all_fields, "text"]) for one in MODEL.values()))
+includes = st.recursive(
+    st.one_of(words, odd_json),
+    lambda below: st.fixed_dictionaries(
+        {"relation": words},
+        optional={
+            "scope": st.fixed_dictionaries(
+                {},
+                optional={
+                    "where": conditions,
+                    "include": st.lists(below, max_size=2),
+                    "limit": scalars,
+                    "order": odd_json,
+                    "fields": odd_json,
+                },
+            )
+        },
+    ),
+    max_leaves=4,
+)
+filters = st.one_of(
+    odd_json,
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "where": conditions | odd_json,
+            "include": st.lists(includes, max_size=2) | odd_json,
+            "limit": scalars,
+            "skip": scalars,
+            "order": odd_json,
+            "fields": odd_json,
+            "query": scalars,
+        },
+    ),
+)
+parameters = st.lists(
+    st.tuples(
+        st.sampled_from([parameter.name for parameter in PARAMETERS]),
+        st.one_of(
+            st.text(max_size=15),
+            st.sampled_from(
+                ["true", "0", "-1", "2017-2019", "documents", "datasets", "open", "date", "-size",
+                 "facility,technique,access", "sample_temperature:1..5 K", "SAXS", "all", "csv",
+                 "1e400", '"a phrase', "-x", "+y", "a*", "10.5072/1", "MSwy"]
+            ),
+        ),
+    ),
+    max_size=4,
+)  # fmt: skip
+
+
+def fuzz_filters(server: Any, path: str, suffix: str, name: str, drawn: Any) -> None:
+    address = f"{path}{suffix}?{name}={quote(json.dumps(drawn))}"
+    check(server.ask(address), address)
+
+
+def fuzz_body(server: Any, path: str, drawn: Any) -> None:
+    headers = {"Content-Type": "application/json"}
+    body = json.dumps(drawn).encode()
+    check(server.ask(path, method="POST", body=body, headers=headers), body)
+
+
+def fuzz_bytes(server: Any, path: str, name: str, drawn: bytes) -> None:
+    address = f"{path}?{name}={quote(drawn)}"
+    check(server.ask(address), address)
+    check(server.ask(f"{path}/{quote(drawn, safe='')}"), drawn)
+
+
+def fuzz_search(server: Any, drawn: list[tuple[str, str]]) -> None:
+    query = "&".join(f"{name}={quote(value)}" for name, value in drawn)
+    check(server.ask(f"/api/search?{query}"), query)
+    check(server.ask(f"/?{query}", headers={"Accept": "text/html"}), query)
+
+
+paths = st.sampled_from(PATHS)
+suffixes = st.sampled_from(["", "", "/count", "/10.5072%2F1", "/d1/files"])
+bracketed = st.lists(
+    st.tuples(st.lists(words | st.sampled_from(["0", "1", ""]), max_size=5), st.text(max_size=6)),
+    max_size=4,
+)
+
+
+@FEW
+@given(paths, suffixes, st.sampled_from(["filter", "where"]), filters)
+def test_filters_of_every_kind(server: Any, path: str, suffix: str, name: str, drawn: Any) -> None:
+    fuzz_filters(server, path, suffix, name, drawn)
+
+
+@FEW
+@given(paths, filters)
+def test_bodies_of_every_kind(server: Any, path: str, drawn: Any) -> None:
+    fuzz_body(server, path, drawn)
+
+
+@FEW
+@given(
+    paths, st.sampled_from(["filter", "where", "query", "filter[where]"]), st.binary(max_size=40)
+)
+def test_raw_bytes(server: Any, path: str, name: str, drawn: bytes) -> None:
+    fuzz_bytes(server, path, name, drawn)
+
+
+@FEW
+@given(paths, bracketed)
+def test_brackets_of_every_kind(server: Any, path: str, drawn: Any) -> None:
+    pairs = ["filter" + "".join(f"[{p}]" for p in parts) + "=" + quote(v) for parts, v in drawn]
+    check(server.ask(f"{path}?{'&'.join(pairs)}"), pairs)
+
+
+@FEW
+@given(parameters)
+def test_search_parameters_of_every_kind(server: Any, drawn: Any) -> None:
+    fuzz_search(server, drawn)
+
+
+@FEW
+@given(st.text(max_size=40))
+def test_texts_of_every_kind(server: Any, drawn: str) -> None:
+    check(server.ask("/api/search?q=" + quote(drawn)), drawn)
+    check(server.ask("/api/suggest?q=" + quote(drawn)), drawn)
+    check(server.ask("/techniques/" + quote(drawn, safe="")), drawn)
+
+
+@pytest.mark.soak
+@MANY
+@given(paths, suffixes, st.sampled_from(["filter", "where"]), filters)
+def test_filters_soaked(server: Any, path: str, suffix: str, name: str, drawn: Any) -> None:
+    fuzz_filters(server, path, suffix, name, drawn)
+
+
+@pytest.mark.soak
+@MANY
+@given(paths, filters)
+def test_bodies_soaked(server: Any, path: str, drawn: Any) -> None:
+    fuzz_body(server, path, drawn)
+
+
+@pytest.mark.soak
+@MANY
+@given(paths, st.sampled_from(["filter", "where", "query"]), st.binary(max_size=60))
+def test_raw_bytes_soaked(server: Any, path: str, name: str, drawn: bytes) -> None:
+    fuzz_bytes(server, path, name, drawn)
+
+
+@pytest.mark.soak
+@MANY
+@given(parameters)
+def test_search_parameters_soaked(server: Any, drawn: Any) -> None:
+    fuzz_search(server, drawn)
