@@ -18,8 +18,9 @@ from catalogue.engines.base import Applied
 from catalogue.engines.elasticsearch_client import error_type, translated
 from catalogue.errors import EngineUnavailable
 
-MAX_BODY_BYTES = 5_000_000
-"""Elastic's advice is 5 to 15 MB; the smaller end keeps a node with little heap alive."""
+MAX_BODY_BYTES = 900_000
+"""Far below what servers refuse (100 MB), and below the megabyte from which aiohttp warns that a
+body of plain bytes holds up the event loop."""
 
 MAX_ITEMS = 1_000
 ATTEMPTS = 6

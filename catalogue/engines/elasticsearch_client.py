@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
+import elastic_transport
 import elasticsearch
 from elasticsearch import AsyncElasticsearch
 
@@ -71,7 +72,7 @@ async def translated(doing: str) -> AsyncIterator[None]:
         yield
     except elasticsearch.ConnectionTimeout as error:
         raise EngineUnavailable(f"Elasticsearch did not answer in time while {doing}.") from error
-    except elasticsearch.ApiError as error:
+    except elastic_transport.ApiError as error:
         raise _of_status(error, doing) from error
     except elasticsearch.TransportError as error:
         message = f"Elasticsearch cannot be reached while {doing}: {type(error).__name__}"
@@ -80,8 +81,8 @@ async def translated(doing: str) -> AsyncIterator[None]:
         raise EngineError("The address answers, but it is no Elasticsearch.") from error
 
 
-def _of_status(error: elasticsearch.ApiError, doing: str) -> EngineError | QueryTooCostly:
-    status = error.status_code
+def _of_status(error: elastic_transport.ApiError, doing: str) -> EngineError | QueryTooCostly:
+    status = error.meta.status
     kind = error_type(error.body) or error.message
     if status in (429, 502, 503, 504) and kind != "cluster_block_exception":
         return EngineUnavailable(f"Elasticsearch is overloaded while {doing} ({kind}).")

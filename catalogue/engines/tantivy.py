@@ -175,7 +175,9 @@ class TantivyEngine:
             self._lock_file = None
 
     def try_lock(self) -> bool:
-        """Become the writer if nobody else is."""
+        """Become the writer if nobody else is. A generation beside the one in use is ours alone."""
+        if self._named is not None:
+            return True
         if self.read_only:
             return False
         try:

@@ -1,0 +1,366 @@
+"""From the outbox to an engine, through crashes and outages (faults F11 to F13, F15, H08)."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from random import Random
+
+import anyio
+import pytest
+from search_world import NOW, Entities
+from store_world import World, dataset, document, record, tombstone
+
+from catalogue.catalogue import Catalogue
+from catalogue.engines.tantivy import TantivyEngine
+from catalogue.errors import EngineDamaged, EngineError, ForeignIndex, IndexBusy
+from catalogue.indexer import Indexer
+from catalogue.plan import All
+from catalogue.query import Search, Text
+from catalogue.verifying import rebuild, repair, verify
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture
+async def catalogue(world: World) -> AsyncIterator[Catalogue]:
+    async with Catalogue.open(world.store.folder) as opened:
+        yield opened
+
+
+def put_document(world: World, name: str, title: str) -> None:
+    world.put(record(f"oai:{name}", document(f"doi:10.5072/{name}", title=title)))
+
+
+async def titles(catalogue: Catalogue, words: str) -> list[str]:
+    answer = await catalogue.search(Search("Document", NOW, text=Text(words)))
+    return [] if answer.relaxed else [hit.entity.record["title"] for hit in answer.hits]
+
+
+async def test_what_is_committed_is_found_after_the_next_pass(
+    world: World, catalogue: Catalogue
+) -> None:
+    """Fault F11: searchable when the pass returns, not some time later."""
+    put_document(world, "a", "glass")
+    assert await titles(catalogue, "glass") == []
+    assert await catalogue.indexer.index_once() == 1
+    assert await titles(catalogue, "glass") == ["glass"]
+    assert await catalogue.indexer.index_once() == 0
+    assert await catalogue.indexer.lag() == 0
+
+
+async def test_a_changed_record_is_one_record(world: World, catalogue: Catalogue) -> None:
+    """Fault F15 (d): updates must not turn into duplicates."""
+    for title in ("glass", "glass beads", "glass spheres"):
+        put_document(world, "a", title)
+        await catalogue.indexer.index_once()
+    assert await titles(catalogue, "glass") == ["glass spheres"]
+    reader = await catalogue.engine.reader()
+    assert await reader.count("Document", All()) == 1
+
+
+async def test_a_child_s_change_reaches_its_parent(world: World, catalogue: Catalogue) -> None:
+    """Semantics 1.5: change, move and delete a child."""
+    parent = document("doi:10.5072/p", title="parent", datasets=["dataset:doi:10.5072/c"])
+    child = dataset("doi:10.5072/c", samples=[{"name": "lysozyme"}])
+    world.put(record("oai:p", parent), record("oai:c", child))
+    await catalogue.indexer.index_once()
+    assert await titles(catalogue, "lysozyme") == ["parent"]
+    world.put(record("oai:c", dataset("doi:10.5072/c", samples=[{"name": "insulin"}])))
+    await catalogue.indexer.index_once()
+    assert await titles(catalogue, "lysozyme") == []
+    assert await titles(catalogue, "insulin") == ["parent"]
+    world.put(tombstone("oai:c"))
+    await catalogue.indexer.index_once()
+    assert await titles(catalogue, "insulin") == []
+
+
+async def test_a_hit_is_never_shown_with_a_record_that_does_not_match(
+    world: World, catalogue: Catalogue
+) -> None:
+    """Semantics 10.3: the index is behind the store."""
+    put_document(world, "a", "glass beads")
+    put_document(world, "b", "glass spheres")
+    put_document(world, "c", "glass rods")
+    await catalogue.indexer.index_once()
+    put_document(world, "a", "steel")
+    put_document(world, "b", "glass spheres, polished")
+    world.put(tombstone("oai:c"))
+    assert await titles(catalogue, "glass") == ["glass spheres, polished"]
+
+
+async def test_another_process_s_commits_are_seen(world: World, catalogue: Catalogue) -> None:
+    put_document(world, "a", "glass")
+    async with Catalogue.open(world.store.folder) as other:
+        assert await other.indexer.index_once() == 1
+    assert await titles(catalogue, "glass") == ["glass"]
+
+
+async def test_one_indexer_at_a_time_and_the_other_goes_on_reading(
+    world: World, catalogue: Catalogue
+) -> None:
+    """Fault F15 (a), semantics 10.1."""
+    put_document(world, "a", "glass")
+    await catalogue.indexer.index_once()
+    async with Catalogue.open(world.store.folder) as other:
+        put_document(world, "b", "glass, too")
+        with pytest.raises(IndexBusy, match="process"):
+            await other.indexer.index_once()
+        assert await titles(other, "glass") == ["glass"]
+        await catalogue.engine.release()
+        assert await other.indexer.index_once() == 1
+
+
+async def test_a_rebuild_beside_a_running_indexer_is_followed(
+    world: World, catalogue: Catalogue
+) -> None:
+    """Fault F13: rebuilt beside, swapped at once, and the daemon writes on in the new one."""
+    put_document(world, "a", "glass")
+    await catalogue.indexer.index_once()
+    async with Catalogue.open(world.store.folder) as operator:
+        assert await rebuild(operator.store, operator.engine) == 1
+    assert await titles(catalogue, "glass") == ["glass"]
+    put_document(world, "b", "more glass")
+    assert await catalogue.indexer.index_once() == 1
+    assert sorted(await titles(catalogue, "glass")) == ["glass", "more glass"]
+    assert (await verify(world.store, catalogue.engine)).sound
+
+
+async def test_verify_names_every_difference_and_repairs_it(
+    world: World, catalogue: Catalogue
+) -> None:
+    for name in "abc":
+        put_document(world, name, f"glass {name}")
+    await catalogue.indexer.index_once()
+    position = await catalogue.engine.position()
+    foreign = Entities()
+    foreign.document("surplus", title="nobody's glass")
+    lost = world.store.changes_of(["document:doi:10.5072/a"])["document:doi:10.5072/a"]
+    from dataclasses import replace
+
+    from catalogue.documents import engine_document
+
+    gone = replace(lost, entity=replace(lost.entity, deleted=True, change=position + 1))
+    strange = replace(foreign.changes()[0].entity, ordinal=10_000, change=1)
+    surplus = replace(foreign.changes()[0], entity=strange)
+    await catalogue.engine.apply([engine_document(gone), engine_document(surplus)])
+    await catalogue.engine.commit(position)
+    found = await verify(world.store, catalogue.engine)
+    assert found.missing == ("document:doi:10.5072/a",)
+    assert [key for _, key, _, _ in found.surplus] == ["document:doi:10.5072/surplus"]
+    await repair(world.store, catalogue.engine, found)
+    assert (await verify(world.store, catalogue.engine)).sound
+
+
+def _cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda folder: (folder / "document" / "meta.json").write_text("{ nonsense"),
+        lambda folder: (folder / "document" / "meta.json").unlink(),
+        lambda folder: [file.unlink() for file in (folder / "document").glob("*.term")],
+        lambda folder: [_cut(file) for file in (folder / "document").glob("*.store")],
+        lambda folder: (folder.parent / "current.json").write_text("nonsense"),
+    ],
+    ids=["meta is nonsense", "meta is gone", "terms are gone", "a file is cut", "no pointer"],
+)
+async def test_a_damaged_index_is_rebuilt_from_the_store(
+    world: World, damage: Callable[[Path], object]
+) -> None:
+    put_document(world, "a", "glass")
+    async with Catalogue.open(world.store.folder) as first:
+        await first.indexer.index_once()
+    (generation,) = [p for p in (world.store.folder / "index").iterdir() if p.is_dir()]
+    damage(generation)
+    async with Catalogue.open(world.store.folder) as again:
+        assert await titles(again, "glass") == ["glass"]
+        assert (await verify(world.store, again.engine)).sound
+
+
+async def test_a_thrown_away_index_comes_back_the_same(world: World) -> None:
+    import shutil
+
+    for name in "abc":
+        put_document(world, name, f"glass {name}")
+    async with Catalogue.open(world.store.folder) as first:
+        await first.indexer.index_once()
+        before = await first.search(Search("Document", NOW, text=Text("glass b", match="any")))
+    shutil.rmtree(world.store.folder / "index")
+    async with Catalogue.open(world.store.folder) as again:
+        await again.indexer.index_once()
+        after = await again.search(Search("Document", NOW, text=Text("glass b", match="any")))
+    assert [(h.entity.key, h.score) for h in before.hits] == [
+        (h.entity.key, h.score) for h in after.hits
+    ]
+
+
+async def test_an_index_of_another_mapping_is_refused_and_can_be_rebuilt(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Semantics 6.3."""
+    put_document(world, "a", "glass")
+    async with Catalogue.open(world.store.folder) as former:
+        await former.indexer.index_once()
+    monkeypatch.setattr("catalogue.engines.tantivy.fingerprint", lambda: "0123456789ab")
+    async with Catalogue.open(world.store.folder) as newer:
+        with pytest.raises(ForeignIndex, match="index rebuild"):
+            await titles(newer, "glass")
+        put_document(world, "b", "glass, too")
+        with pytest.raises(ForeignIndex, match="index rebuild"):
+            await newer.indexer.index_once()
+        assert await rebuild(newer.store, newer.engine) == 2
+        assert len(await titles(newer, "glass")) == 2
+
+
+async def test_a_panic_of_the_library_is_an_error_of_ours(
+    world: World, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen with tantivy 0.27: a panic is no ``Exception`` and would end the server."""
+    from catalogue.engines import tantivy_index
+
+    class PanicException(BaseException):
+        """As pyo3 raises it."""
+
+    def panics(*_: object) -> object:
+        raise PanicException("called `Option::unwrap()` on a `None` value")
+
+    put_document(world, "a", "glass")
+    await catalogue.indexer.index_once()
+    monkeypatch.setattr(tantivy_index.ClassView, "query", panics)
+    reader = await catalogue.engine.reader()
+    with pytest.raises(EngineDamaged, match="unwrap"):
+        await reader.ordinals("Document", All())
+
+
+async def test_a_read_only_folder_is_said_so_and_the_store_is_unharmed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_document(world, "a", "glass")
+
+    def full(self: Path, *_: object, **__: object) -> object:
+        raise OSError(28, "No space left on device", str(self))
+
+    monkeypatch.setattr("catalogue.engines.tantivy.Path.mkdir", full)
+    engine = TantivyEngine(world.store.folder)
+    with pytest.raises(EngineError, match="No space left on device"):
+        await engine.open()
+    assert world.store.last_change() == 1
+
+
+async def test_following_brings_in_what_others_commit(world: World, catalogue: Catalogue) -> None:
+    stop = anyio.Event()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(lambda: catalogue.indexer.follow(stop, poll_s=0.01))
+        put_document(world, "a", "glass")
+        with anyio.fail_after(10):
+            # Nothing here is told when another task has indexed: look until it has.
+            while await titles(catalogue, "glass") != ["glass"]:  # noqa: ASYNC110
+                await anyio.sleep(0.01)
+        stop.set()
+
+
+async def test_an_outage_of_the_engine_loses_nothing(world: World, catalogue: Catalogue) -> None:
+    """The outbox waits; the position only moves with the engine's own commit."""
+    put_document(world, "a", "glass")
+    engine = catalogue.engine
+    commit = engine.commit
+
+    async def fails(position: int) -> None:
+        raise EngineError("away")
+
+    engine.commit = fails  # type: ignore[method-assign]
+    with pytest.raises(EngineError):
+        await catalogue.indexer.index_once()
+    engine.commit = commit  # type: ignore[method-assign]
+    assert await catalogue.indexer.lag() == 1
+    assert await catalogue.indexer.index_once() == 1
+    assert await titles(catalogue, "glass") == ["glass"]
+
+
+async def test_two_engines_are_filled_at_once(world: World, tmp_path: Path) -> None:
+    """Moving from one engine to another without a gap: each keeps its own position."""
+    put_document(world, "a", "glass")
+    first, second = TantivyEngine(tmp_path / "one"), TantivyEngine(tmp_path / "two")
+    for engine in (first, second):
+        await engine.open()
+    assert await Indexer(world.store, first).index_once() == 1
+    put_document(world, "b", "glass, too")
+    assert await Indexer(world.store, first).index_once() == 1
+    assert await Indexer(world.store, second).index_once() == 2
+    for engine in (first, second):
+        assert (await verify(world.store, engine)).sound
+        await engine.close()
+
+
+# --- crashes ----------------------------------------------------------------------------------
+
+WORKER = """
+import asyncio, sys
+sys.path[:0] = {paths!r}
+from pathlib import Path
+from catalogue.catalogue import Catalogue
+from store_world import World, document, dataset, record, tombstone
+
+async def work():
+    world = World(Path(sys.argv[1]))
+    start = int(sys.argv[2])
+    async with Catalogue.open(world.store.folder) as catalogue:
+        print("ready", flush=True)
+        for n in range(start, start + 10_000):
+            name = n % 50
+            world.put(
+                record(f"oai:{{name}}", document(f"doi:10.5072/d{{name}}", title=f"glass {{n}}",
+                       datasets=[f"dataset:doi:10.5072/s{{name}}"])),
+                record(f"oai:s{{name}}", dataset(f"doi:10.5072/s{{name}}", title=f"set {{n}}"))
+                if n % 3 else tombstone(f"oai:s{{name}}"),
+            )
+            if n % 4 == 0:
+                await catalogue.indexer.index_once()
+
+asyncio.run(work())
+"""
+
+
+def _work_until_killed(folder: Path, random: Random, start: int) -> None:
+    """A process that harvests and indexes, killed at a random instant."""
+    paths = [str(HERE), str(HERE.parents[1])]
+    command = [sys.executable, "-c", WORKER.format(paths=paths), str(folder), str(start)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    try:
+        assert process.stdout.readline() == b"ready\n"
+        done = threading.Event()
+        done.wait(random.uniform(0.0, 0.3))
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+
+
+async def _survives(folder: Path, seed: int, kills: int) -> None:
+    random = Random(seed)
+    for number in range(kills):
+        _work_until_killed(folder, random, 1_000 * number)
+        async with Catalogue.open(folder) as catalogue:
+            await catalogue.indexer.index_once()
+            found = await verify(catalogue.store, catalogue.engine)
+            assert found.sound, (seed, number, found)
+            assert found.outstanding == 0
+
+
+async def test_kills_at_random_instants_leave_nothing_to_repair(tmp_path: Path) -> None:
+    """Faults H08, F15: after the next start the index agrees with the store by itself."""
+    await _survives(tmp_path / "data", seed=6, kills=10)
+
+
+@pytest.mark.soak
+async def test_many_kills_at_random_instants_leave_nothing_to_repair(tmp_path: Path) -> None:
+    await _survives(tmp_path / "data", seed=int(time.time()), kills=200)
