@@ -245,7 +245,8 @@ class Cutter:
         if not content.startswith(b"<"):
             return content, "text in place of an element"
         tag = REST_OF_TAG.match(content, 1)
-        if tag is None or content.startswith(b"<?"):
+        if tag is None or not _ELEMENT.match(content):
+            # An XML declaration, a closing tag …: said in words where payloads are checked.
             return content, None
         start = content[: tag.end()]
         complete = self._tags.get((start, key))

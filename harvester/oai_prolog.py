@@ -103,9 +103,11 @@ class Prolog:
 
     def _find_root(self, final: bool) -> bytes:
         text, position = self._text, 0
-        if self._refused_start(text) and "declarations" in self._mender.allowed:
+        if self._refused_start(text):
+            if "declarations" not in self._mender.allowed:
+                raise MalformedResponse("blanks or a second mark before the XML declaration")
             self._mender.counts["declarations"] += 1
-            text = text.lstrip(b"\xef\xbb\xbf \t\r\n")
+            text = self._text = text.lstrip(b"\xef\xbb\xbf \t\r\n")
         while True:
             position = _after_blanks(text, position)
             rest = text[position : position + 16]
@@ -127,8 +129,6 @@ class Prolog:
         tag = REST_OF_TAG.match(text, position + 1)
         if tag is None:
             return self._wait(final)
-        if self._refused_start(text):
-            raise MalformedResponse("blanks or a second mark before the XML declaration")
         self.root = self._accept(text[position : tag.end()])
         self._text = b""
         return text[position:]

@@ -80,6 +80,9 @@ def check_payload(payload: bytes, mender: Mender) -> tuple[bytes, str | None, tu
 
 def fault_in(payload: bytes) -> str | None:
     """Say why ``payload`` is no well-formed XML element, or ``None``."""
+    if payload.startswith(b"<?xml"):
+        # Well-formed by itself; inside an answer it is not (fault C04).
+        return "no well-formed XML: an XML declaration inside the answer"
     try:
         root = etree.fromstring(payload, _STRICT)
     except etree.XMLSyntaxError as error:

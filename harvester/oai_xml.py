@@ -23,11 +23,12 @@ from harvester.errors import CutOff, MalformedResponse
 from harvester.oai_cutting import Cutter
 from harvester.oai_prolog import OAI, Prolog
 from harvester.oai_records import OaiRecord
-from harvester.oai_repairs import Mender, all_sound, check_payload
+from harvester.oai_repairs import Mender, all_sound, check_payload, fault_in
 from mappings.context import Header
 
 __all__ = ["AnswerReader", "Bounds", "Envelope", "OaiRecord", "Token", "read_answer"]
 
+_TAIL_BYTES = 64
 _VERBS_WITH_METADATA = ("ListRecords", "GetRecord")
 
 
@@ -108,6 +109,7 @@ class AnswerReader:
         self._last: str | None = None
         self._count = 0
         self._quiet_bytes = 0
+        self._tail = b""
 
     def feed(self, data: bytes) -> list[OaiRecord]:
         """Take bytes, give the records they completed.
@@ -146,6 +148,7 @@ class AnswerReader:
 
     def _feed_envelope(self, data: bytes) -> list[OaiRecord]:
         assert self._parser is not None
+        self._tail = (self._tail + data[-_TAIL_BYTES:])[-_TAIL_BYTES:]
         records: list[OaiRecord] = []
         quiet = 0
         try:
@@ -171,6 +174,8 @@ class AnswerReader:
     def _unchecked(self, header: Header, payload: bytes | None, problem: str | None) -> OaiRecord:
         if payload is None:
             problem = problem or "no_metadata"
+        elif problem is None and not self._check and payload.startswith(b"<?xml"):
+            problem = fault_in(payload)
         return OaiRecord(header, False, payload, problem)
 
     def _checked(self, records: list[OaiRecord]) -> list[OaiRecord]:
@@ -255,7 +260,7 @@ class AnswerReader:
         return self._read_envelope(root)
 
     def _malformed(self, error: etree.XMLSyntaxError, *, ended: bool = False) -> MalformedResponse:
-        if ended:
+        if ended and not self._tail.rstrip().endswith(b"OAI-PMH>"):
             return CutOff(f"the answer ends early ({error.msg})", identifier=self._last)
         near = f", after record {self._last}" if self._last else ""
         return MalformedResponse(f"no well-formed XML ({error.msg}{near})", identifier=self._last)
