@@ -237,8 +237,9 @@ class Eraser:
             numbers = [record.id for record in many]
             named = as_list(numbers)
             news: list[tuple[int, Sequence[Part]]] = [(number, ()) for number in numbers]
-            touched = parts.replace(connection, sources[source], news, set(numbers))
-            outbox.settle(connection, touched, micros(self._now))
+            now = micros(self._now)
+            touched = parts.replace(connection, sources[source], news, set(numbers), now)
+            outbox.settle(connection, touched, now)
             report.history += _delete(connection, "history", "record", named)
             report.payloads += _delete(connection, "payloads", "record", named)
             quarantined = _delete(connection, "quarantine", "record", named)
@@ -270,8 +271,9 @@ class Eraser:
                 kept = forgotten.without(stated).entities
                 news.append((record.id, parts_of(kept, sources[source].facility)))
             numbers = [record.id for record in many]
-            touched = parts.replace(connection, sources[source], news, set(numbers))
-            outbox.settle(connection, touched, micros(self._now))
+            now = micros(self._now)
+            touched = parts.replace(connection, sources[source], news, set(numbers), now)
+            outbox.settle(connection, touched, now)
             report.payloads += _delete(connection, "payloads", "record", as_list(numbers))
             report.history += _delete(connection, "history", "record", as_list(numbers))
 

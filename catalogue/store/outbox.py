@@ -94,6 +94,8 @@ def settle(connection: sqlite3.Connection, touched: Touched, now: int) -> Settle
     for link in touched.links:
         if link.relation == DATASETS:
             work.documents.add(link.parent)
+            # One that left its Document is no longer among the Document's Datasets.
+            work.derived.add(link.child)
     for link in touched.fresh_links:
         if link.relation == DATASETS and not touched.fresh[link.child][0].derived:
             work.documents.add(link.parent)
@@ -213,11 +215,11 @@ def _rows(connection: sqlite3.Connection, ordinals: Iterable[int]) -> list[_Row]
 
 
 class _Distinct(NamedTuple):
-    """One of the things a source says, as its newest record says it."""
+    """One of the things a source says, as the last of its records that do says it."""
 
     number: int
     source: int
-    harvested_at: int
+    said_at: int
     body: bytes
 
 
@@ -249,8 +251,8 @@ def _distinct_parts(
                     AND p.hash = hops.hash)
             FROM hops WHERE hash IS NOT NULL
         )
-        SELECT p.entity, p.id, p.source, r.harvested_at, p.body
-        FROM newest n CROSS JOIN parts p ON p.id = n.id JOIN records r ON r.id = p.id >> 20
+        SELECT p.entity, p.id, p.source, p.said_at, p.body
+        FROM newest n CROSS JOIN parts p ON p.id = n.id
         ORDER BY p.id DESC
         """,
         (as_list(sorted(ordinals)),),
@@ -289,7 +291,7 @@ def _merged(parts: Sequence[_Distinct], sources: Mapping[int, SourceRow]) -> _Co
                 source=sources[part.source].name,
                 facility=sources[part.source].facility,
                 trust=sources[part.source].trust,
-                harvested_at=instant(part.harvested_at).isoformat(),
+                harvested_at=instant(part.said_at).isoformat(),
                 entity=entity,
             )
             for part, entity in chosen

@@ -159,7 +159,7 @@ class PageWriter:
                 writer.quarantine(number, path, reason)
         news.extend((number, ()) for number in sorted(gone))
         writer.finish()
-        touched = parts.replace(connection, source, news, writer.existing | gone)
+        touched = parts.replace(connection, source, news, writer.existing | gone, stamp.now)
         settled = outbox.settle(connection, touched, stamp.now)
         runs.add_problems(connection, stamp.run, problems_of(prepared))
         new = sum(1 for _, held in plan.write if held is None)

@@ -147,12 +147,14 @@ def replace(
     source: SourceRow,
     news: Sequence[tuple[int, Sequence[Part]]],
     known: set[int],
+    now: int,
 ) -> Touched:
     """Put the parts of records in place of those they had.
 
     Args:
         news: record number and its parts now, of one source; no record twice.
         known: the records that may have parts already.
+        now: microseconds since 1970.
 
     Returns:
         What the outbox has to settle.
@@ -180,7 +182,7 @@ def replace(
     _touch(connection, source, [(entity, part.hash) for entity, part, _ in added], fresh, touched)
     if gone:
         connection.executemany("DELETE FROM parts WHERE id = ?", [(part.id,) for part in gone])
-    numbers = _insert(connection, source, added, _positions(old, kept))
+    numbers = _insert(connection, source, added, _positions(old, kept), now)
     _touch_gone(connection, source, gone, touched)
     _settle_fresh(added, numbers, fresh, touched)
     _replace_links(connection, news, old_links, ordinals, fresh, touched)
@@ -252,7 +254,7 @@ def _touch(
     fresh: Mapping[int, tuple[str, int]],
     touched: Touched,
 ) -> None:
-    """Mark entities that get a part which their source has not said already."""
+    """Mark entities that get a part which is not all that was said of them already."""
     for entity, digest in added:
         if (
             entity not in fresh
@@ -263,13 +265,15 @@ def _touch(
 
 
 def _says_only(connection: sqlite3.Connection, source: int, entity: int, digest: int) -> bool:
-    """Whether all that the source says of the entity is this: two look-ups in an index."""
+    """Whether all that anybody says of the entity is this: four look-ups in an index."""
     row = connection.execute(
-        "SELECT (SELECT min(hash) FROM parts WHERE entity = ?1 AND source = ?2),"
+        "SELECT (SELECT min(source) FROM parts WHERE entity = ?1),"
+        " (SELECT max(source) FROM parts WHERE entity = ?1),"
+        " (SELECT min(hash) FROM parts WHERE entity = ?1 AND source = ?2),"
         " (SELECT max(hash) FROM parts WHERE entity = ?1 AND source = ?2)",
         (entity, source),
     ).fetchone()
-    return bool(row[0] == digest == row[1])
+    return bool(row[0] == source == row[1] and row[2] == digest == row[3])
 
 
 def _touch_gone(
@@ -291,6 +295,7 @@ def _insert(
     source: SourceRow,
     added: Sequence[tuple[int, Part, int]],
     positions: Mapping[int, int],
+    now: int,
 ) -> list[int]:
     """Store parts; their numbers, in order.
 
@@ -307,9 +312,10 @@ def _insert(
         free[record] = position + 1
         number = (record << POSITION_BITS) + position
         numbers.append(number)
-        values.append((number, entity, source.id, part.hash, part.body))
+        values.append((number, entity, source.id, part.hash, now, part.body))
     connection.executemany(
-        "INSERT INTO parts (id, entity, source, hash, body) VALUES (?, ?, ?, ?, ?)", values
+        "INSERT INTO parts (id, entity, source, hash, said_at, body) VALUES (?, ?, ?, ?, ?, ?)",
+        values,
     )
     return numbers
 

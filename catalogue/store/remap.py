@@ -180,7 +180,7 @@ class Remapper:
                 else:
                     self._refuse(connection, source, raw, record.rejection)
             connection.executemany("UPDATE records SET versions = ? WHERE id = ?", stamps)
-            touched = parts.replace(connection, source, news, {number for number, _ in news})
+            touched = parts.replace(connection, source, news, {n for n, _ in news}, self._now)
             self.report.changed += len(touched.records)
             self.report.entities += outbox.settle(connection, touched, self._now).entities
 

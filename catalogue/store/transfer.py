@@ -282,8 +282,9 @@ class Importer:
                 entities = forgotten.without(item["entities"]).entities
                 news.append((record, parts_of(entities, source.facility)))
             self.report.records += 1
-        touched = parts.replace(connection, source, news, set())
-        self.report.entities += outbox.settle(connection, touched, micros(self._now)).entities
+        now = micros(self._now)
+        touched = parts.replace(connection, source, news, set(), now)
+        self.report.entities += outbox.settle(connection, touched, now).entities
 
     def _put_record(
         self, connection: sqlite3.Connection, source: SourceRow, item: Mapping[str, Any]

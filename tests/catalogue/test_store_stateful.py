@@ -55,8 +55,8 @@ class Held:
     """A record of the model."""
 
     order: int
-    harvested_at: str
     entities: list[dict[str, Any]]
+    said_at: dict[str, str]
 
 
 class Model:
@@ -110,7 +110,8 @@ class Model:
         for part in sorted(real, key=lambda part: part[1].order):
             newest[part[0], orjson.dumps(part[2], option=orjson.OPT_SORT_KEYS)] = part
         words: dict[tuple[str, bytes], tuple[str, Held, dict[str, Any]]] = {}
-        for (source, body), part in sorted(newest.items(), key=lambda i: SOURCES[i[0][0]][1]):
+        in_order = sorted(newest.items(), key=lambda i: (SOURCES[i[0][0]][1], i[1][1].order))
+        for (source, body), part in in_order:
             words.setdefault((SOURCES[source][0], body), part)
         if len(words) == 1:
             ((source, _, entity),) = words.values()
@@ -118,7 +119,7 @@ class Model:
             return {**entity, "facility": facility, "facilities": [facility]}
         return merge_entities(
             [
-                SourceEntity(source, *SOURCES[source], held.harvested_at, entity)
+                SourceEntity(source, *SOURCES[source], held.said_at[entity["key"]], entity)
                 for source, held, entity in words.values()
             ]
         )
@@ -144,8 +145,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.ordinals: dict[str, int] = {}
         self.since = 0
         self.before: dict[str, Any] = {}
-        self.order = 0
-        self.changed: set[str] = set()
+        self.places: dict[tuple[str, str], int] = {}
 
     @rule(
         source=st.sampled_from(sorted(SOURCES)),
@@ -161,20 +161,26 @@ class StoreMachine(RuleBasedStateMachine):
             for name, entities in page.items()
         ]
         self.world.put(*records, of=source)
+        # Records are numbered when first seen, a page's tombstones after what it brings.
+        for name in sorted(page, key=lambda name: page[name] is None):
+            self.places.setdefault((source, name), len(self.places))
         for name, entities in page.items():
             held = self.model.records.get((source, name))
             if entities is None:
                 self.model.records.pop((source, name), None)
             elif held is None or held.entities != entities:
-                # A tombstone keeps its place in the order.
-                self.order += 1
-                place = self.places.setdefault((source, name), self.order)
-                self.model.records[source, name] = Held(place, self.world.now.isoformat(), entities)
-            self.places.setdefault((source, name), self.order)
-
-    @property
-    def places(self) -> dict[tuple[str, str], int]:
-        return self.__dict__.setdefault("_places", {})
+                now = self.world.now.isoformat()
+                kept = {entity["key"]: entity for entity in held.entities} if held else {}
+                self.model.records[source, name] = Held(
+                    self.places[source, name],
+                    entities,
+                    {
+                        entity["key"]: held.said_at[entity["key"]]
+                        if held and kept.get(entity["key"]) == entity
+                        else now
+                        for entity in entities
+                    },
+                )
 
     @rule()
     def harvest_again(self) -> None:
@@ -190,9 +196,13 @@ class StoreMachine(RuleBasedStateMachine):
         merged = self.model.merged()
         view: dict[str, Any] = {}
         for key, entity in merged.items():
-            children = [merged[child] for child in entity.get("datasets", ())]
+            # In which other Documents its Datasets are is no content of a Document.
+            children = [
+                {k: v for k, v in self._content(merged[child]).items() if k != "documents"}
+                for child in entity.get("datasets", ())
+            ]
             view[key] = orjson.dumps(
-                [self._content(entity), [self._content(child) for child in children]],
+                [self._content(entity), children],
                 option=orjson.OPT_SORT_KEYS,
             )
         return view

@@ -154,13 +154,15 @@ CREATE TABLE entities (
 );
 
 -- What one source record says of one entity. id is the record's number * 2^20 + a position, so that
--- the parts of a record lie together and need no index of their own.
+-- the parts of a record lie together and need no index of their own. said_at is when the record
+-- began to say so.
 CREATE TABLE parts (
-    id     INTEGER PRIMARY KEY,
-    entity INTEGER NOT NULL REFERENCES entities (ordinal),
-    source INTEGER NOT NULL REFERENCES sources (id),
-    hash   INTEGER NOT NULL,
-    body   BLOB NOT NULL
+    id      INTEGER PRIMARY KEY,
+    entity  INTEGER NOT NULL REFERENCES entities (ordinal),
+    source  INTEGER NOT NULL REFERENCES sources (id),
+    hash    INTEGER NOT NULL,
+    said_at INTEGER NOT NULL,
+    body    BLOB NOT NULL
 );
 CREATE INDEX parts_entity ON parts (entity, source, hash);
 
