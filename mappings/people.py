@@ -29,7 +29,7 @@ _NOBODY = frozenset(
      "various", "various authors", "not applicable", "test", "admin"}
 )  # fmt: skip
 _NO_LETTERS = "0123456789 .,;:-_+*/()[]<>?!'\"#&"
-_EMAIL = re.compile(r"[^\s@<>]{1,64}@[^\s@<>]{1,190}\.[A-Za-z]{2,24}")
+_EMAIL = re.compile(r"<?[^\s@<>]{1,64}@[^\s@<>]{1,190}\.[A-Za-z]{2,24}>?")
 _INSTITUTE_STEMS = frozenset(
     {"univer", "instit", "labora", "centre", "center", "zentru", "facili", "synchr", "collab",
      "consor", "depart", "facult", "counci", "minist", "founda", "academ", "hochsc", "resear",
@@ -55,7 +55,7 @@ def person_name(text: str) -> Name | None:
     if name is None or name.lower() in _NOBODY or not name.strip(_NO_LETTERS):
         return None
     if "@" in name:
-        name = " ".join(_EMAIL.sub(" ", name).replace("<>", " ").split())
+        name = " ".join(_EMAIL.sub(" ", name).split())
         if not name.strip(_NO_LETTERS):
             return None
     if "," in name:

@@ -43,7 +43,6 @@ _INLINE = frozenset(
         "sc", "monospace", "math", "mi", "mn", "mo", "mrow", "msub", "msup", "mtext",
     }
 )  # fmt: skip
-_HIDDEN = ("script", "style")
 # A name, then attributes up to the closing bracket; "[^<>]" stops at the next tag, so every
 # character is looked at once. "T<Tc" and "x < 5" are not tags: no HTML element has that name.
 _TAG = re.compile(r"</?(?:jats:|mml:)?([A-Za-z][A-Za-z0-9-]*)((?:[\s/][^<>]*)?)>")
@@ -106,24 +105,23 @@ def _tag_replacement(found: re.Match[str]) -> str:
     return found.group(0)
 
 
+_HIDDEN_START = re.compile(r"<(script|style)\b", re.IGNORECASE)
+_HIDDEN_END = {
+    name: re.compile(rf"</{name}[^<>]*>", re.IGNORECASE) for name in ("script", "style")
+}
+
+
 def _without_hidden(text: str) -> str:
     """Drop ``<script>`` and ``<style>`` with their content; an unclosed one drops the rest."""
-    for name in _HIDDEN:
-        lowered = text.lower()
-        if f"<{name}" not in lowered or len(lowered) != len(text):
-            continue
-        kept, position = [], 0
-        while (start := lowered.find(f"<{name}", position)) >= 0:
-            kept.append(text[position:start])
-            end = lowered.find(f"</{name}", start)
-            close = -1 if end < 0 else lowered.find(">", end)
-            if close < 0:
-                position = len(text)
-                break
-            position = close + 1
-        kept.append(text[position:])
-        text = " ".join(kept)
-    return text
+    kept, position = [], 0
+    while start := _HIDDEN_START.search(text, position):
+        kept.append(text[position : start.start()])
+        end = _HIDDEN_END[start.group(1).lower()].search(text, start.end())
+        if end is None:
+            return " ".join(kept)
+        position = end.end()
+    kept.append(text[position:])
+    return " ".join(kept)
 
 
 def is_only_url(text: str) -> bool:
