@@ -31,13 +31,20 @@ def read_configuration(settings: Settings) -> Configuration:
 @contextmanager
 def existing_store(settings: Settings, *, write: bool = False) -> Iterator[Store | None]:
     """The data folder's store, or ``None`` when nothing was ever stored there."""
+    from catalogue.errors import StoreDamaged
     from catalogue.store import Store
     from catalogue.store.database import FILE_NAME
 
     if not (settings.data / FILE_NAME).exists():
         yield None
         return
-    with Store.open(settings.data, read_only=not write) as store:
+    try:
+        store = Store.open(settings.data, read_only=not write)
+    except StoreDamaged:
+        # Of an older version, perhaps, or just being made: opening it for writing settles that,
+        # and says so if it really is damaged.
+        store = Store.open(settings.data)
+    with store:
         yield store
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -160,3 +160,15 @@ async def a_world(
                 world = World(endpoint, store, facility, Source(**made), clock, naps, http)
                 world.configure()
                 yield world
+
+
+async def until(condition: Callable[[], Any], seconds: float = 15.0) -> None:
+    """Look again and again until something is so: for what other processes do."""
+    with anyio.fail_after(seconds):
+        while True:
+            found = condition()
+            if isinstance(found, Awaitable):
+                found = await found
+            if found:
+                return
+            await anyio.sleep(0.02)

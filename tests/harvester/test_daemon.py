@@ -1,0 +1,214 @@
+"""The daemon: schedules, signals, its neighbours, and how soon a record is found."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from catalogue.catalogue import Catalogue
+from catalogue.query import Search
+from catalogue.store import Store
+from harvester.daemon import Daemon
+from harvester.keys import ConfigurationError
+from harvester.run import Harvesting
+from harvester.sd_notify import Notifier
+from harvester.sources import Configuration
+from simulator import running
+from tests.harvester.harvest_world import World, a_world, oai_record, oai_spec, until
+from tests.harvester.test_run_killed import a_zygote, assert_store_and_index_equal
+
+
+class Heard:
+    """What the daemon said."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[str, dict[str, object]]] = []
+
+    def __call__(self, event: str, details: Any) -> None:
+        self.events.append((event, dict(details)))
+
+    def names(self) -> list[str]:
+        return [name for name, _ in self.events]
+
+
+def daemon_of(world: World, heard: Heard, **more: Any) -> Daemon:
+    configuration = Configuration(None, (world.facility,), (world.source,))
+    shared = Harvesting(world.store, world.http, world.clock, stopping=world.stopping)
+    return Daemon(shared, configuration, more.get("reload", lambda: configuration), heard)
+
+
+async def test_a_source_is_harvested_when_it_is_due_and_not_before(tmp_path: Path) -> None:
+    async with a_world(tmp_path, schedule="6h") as world:
+        heard = Heard()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(daemon_of(world, heard).run, 0.01)
+            await until(lambda: heard.names().count("run_ended") == 1)
+            await asyncio.sleep(0.2)
+            assert heard.names().count("run_ended") == 1
+            world.clock.advance(hours=7)
+            await until(lambda: heard.names().count("run_ended") == 2)
+            world.stopping.set()
+
+
+async def test_a_source_that_keeps_failing_is_backed_off(tmp_path: Path) -> None:
+    """Fault H03."""
+    async with a_world(tmp_path, schedule="1s") as world:
+        world.endpoint.faults.set("error:404")
+        heard = Heard()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(daemon_of(world, heard).run, 0.01)
+            await until(lambda: heard.names().count("run_ended") == 1)
+            world.clock.advance(minutes=2)
+            await asyncio.sleep(0.2)
+            assert heard.names().count("run_ended") == 1
+            world.clock.advance(minutes=4)
+            await until(lambda: heard.names().count("run_ended") == 2)
+            world.stopping.set()
+
+
+@pytest.mark.parametrize("years", [-3, 3])
+async def test_a_clock_that_jumps_does_not_stop_the_daemon(tmp_path: Path, years: int) -> None:
+    """Fault H10."""
+    async with a_world(tmp_path, schedule="1h") as world:
+        heard = Heard()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(daemon_of(world, heard).run, 0.01)
+            await until(lambda: heard.names().count("run_ended") == 1)
+            world.clock.advance(days=365 * years)
+            world.endpoint.records.put(oai_record(77), world.clock())
+            world.clock.advance(hours=2)
+            if years < 0:
+                # The last start lies in the future: one interval from now, not three years.
+                await asyncio.sleep(0.1)
+                assert heard.names().count("run_ended") in (1, 2)
+                world.clock.advance(days=365 * 3 + 1)
+            await until(lambda: heard.names().count("run_ended") >= 2)
+            world.stopping.set()
+        assert "oai:test:0077" in world.held()
+
+
+async def test_a_bad_configuration_is_refused_and_the_old_one_kept(tmp_path: Path) -> None:
+    async with a_world(tmp_path, schedule="6h") as world:
+        heard = Heard()
+
+        def broken() -> Configuration:
+            raise ConfigurationError("sources.toml: sources.test.url is missing.")
+
+        daemon = daemon_of(world, heard, reload=broken)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(daemon.run, 0.01)
+            await until(lambda: "run_ended" in heard.names())
+            daemon.reload_asked.set()
+            await until(lambda: "reload_refused" in heard.names())
+            world.clock.advance(hours=8)
+            await until(lambda: heard.names().count("run_ended") == 2)
+            world.stopping.set()
+
+
+async def test_stopping_finishes_the_page_in_hand(tmp_path: Path) -> None:
+    async with a_world(tmp_path, oai_spec(200), schedule="6h") as world:
+        heard = Heard()
+
+        async def nap(seconds: float) -> None:
+            await asyncio.sleep(min(seconds, 0.02))
+
+        world.endpoint.sleep = nap
+        world.endpoint.faults.set("slow:20ms")
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(daemon_of(world, heard).run, 0.01)
+            await until(lambda: len(world.held()) >= 30)
+            world.stopping.set()
+        run = world.store.runs("test")[0]
+        assert (run.state, run.stop) == ("stopped", "shutdown")
+        assert len(world.held()) % 10 == 0
+        assert len(world.held()) < 200
+
+
+async def test_a_durable_record_is_searchable_within_two_seconds(tmp_path: Path) -> None:
+    """A daemon in its own process; SIGTERM ends it well; a person's harvest beside it works."""
+    async with (
+        running(oai_spec(30)) as endpoint,
+        a_zygote(tmp_path, endpoint) as one,
+        a_zygote(tmp_path, endpoint) as two,
+    ):
+        pid = await one.start(daemon=True)
+        data = tmp_path / "data"
+        await until(lambda: (data / "store.sqlite").exists() and '"ready"' in one.output())
+        await until(lambda: '"run_ended"' in one.output())
+        async with Catalogue.open(data, read_only=True) as catalogue:
+
+            async def found() -> bool:
+                search = Search("Document", now=datetime.now(UTC), limit=100)
+                answer = await catalogue.search(search)
+                return any(hit.entity.record["title"] == "Brand new" for hit in answer.hits)
+
+            def durable() -> bool:
+                return "oai:test:0500" in catalogue.store.live_identifiers("test", None, 1000)
+
+            endpoint.records.put(oai_record(500, title="Brand new"), endpoint.clock())
+            await two.start()
+            await until(durable)
+            began = asyncio.get_running_loop().time()
+            await until(found, 10)
+            elapsed = asyncio.get_running_loop().time() - began
+            assert elapsed < 2.0
+            assert await two.wait() == 0, two.output()
+        os.kill(pid, signal.SIGTERM)
+        assert await one.wait() == 0, one.output()
+        events = [json.loads(line)["event"] for line in one.output().splitlines() if "{" in line]
+        assert events[-1] == "stopped"
+        await assert_store_and_index_equal(data, endpoint)
+
+
+async def test_two_daemons_share_the_work_and_never_a_source(tmp_path: Path) -> None:
+    """Fault H02."""
+    async with (
+        running(oai_spec(60)) as endpoint,
+        a_zygote(tmp_path, endpoint) as one,
+        a_zygote(tmp_path, endpoint) as two,
+    ):
+        endpoint.faults.set("slow:10ms")
+        pids = [await zygote.start(daemon=True) for zygote in (one, two)]
+
+        def ended() -> bool:
+            if not (tmp_path / "data" / "store.sqlite").exists():
+                return False
+            with Store.open(tmp_path / "data") as store:
+                if not store.sources():
+                    return False
+                return sum(run.state == "ok" for run in store.runs("test")) >= 3
+
+        await until(ended, 30)
+        for pid, zygote in zip(pids, (one, two), strict=True):
+            os.kill(pid, signal.SIGTERM)
+            assert await zygote.wait() == 0, zygote.output()
+        with Store.open(tmp_path / "data", read_only=True) as store:
+            runs = sorted(store.runs("test"), key=lambda run: run.number)
+        for earlier, later in pairwise(runs):
+            assert earlier.ended_at is not None
+            assert later.started_at >= earlier.ended_at
+        assert sum(run.counts["new"] for run in runs) == 60
+
+
+def test_the_service_manager_is_told(tmp_path: Path) -> None:
+    address = str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(address)
+        notifier = Notifier(
+            {"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "3000000", "WATCHDOG_PID": str(os.getpid())}
+        )
+        assert notifier.watchdog_s == 3.0
+        assert notifier.send("READY=1", "STATUS=2 sources")
+        assert listener.recv(100) == b"READY=1\nSTATUS=2 sources"
+    assert not Notifier({}).send("READY=1")
+    assert not notifier.send("READY=1"), "nobody listens any more, and that is no error"

@@ -1,0 +1,255 @@
+"""Harvests in real processes that are killed, doubled, starved of disk and given wrong clocks.
+
+Whatever happens to them, the store and the index are in the end what the endpoint holds: none
+lost, none twice, none that never existed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from catalogue.catalogue import Catalogue
+from catalogue.query import Search
+from catalogue.store import Store
+from simulator import Facility, running
+from tests.harvester.harvest_world import oai_record, oai_spec, until
+
+CONFIG = """
+[facilities.TST]
+title = "Test facility"
+provider = "http://127.0.0.1/api"
+demo = true
+[sources.test]
+facility = "TST"
+protocol = "oai-pmh"
+url = "{url}"
+format = "oai_datacite"
+internal = true
+schedule = "1s"
+"""
+
+
+@dataclass
+class Zygote:
+    """Starts harvests; see ``killable.py``."""
+
+    process: asyncio.subprocess.Process
+    job: dict[str, Any]
+
+    async def start(self, **more: Any) -> int:
+        """Fork a harvest; its process number."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps(self.job | more).encode() + b"\n")
+        await self.process.stdin.drain()
+        return int((await self._line())["pid"])
+
+    async def wait(self) -> int:
+        """Exit code of the harvest that was started; negative for a signal."""
+        return int((await self._line())["code"])
+
+    async def _line(self) -> dict[str, Any]:
+        assert self.process.stdout is not None
+        found: dict[str, Any] = json.loads(await self.process.stdout.readline())
+        return found
+
+    def output(self) -> str:
+        return Path(self.job["output"]).read_text(encoding="utf-8")
+
+
+@asynccontextmanager
+async def a_zygote(tmp_path: Path, endpoint: Facility) -> AsyncIterator[Zygote]:
+    config = tmp_path / "sources.toml"
+    config.write_text(CONFIG.format(url=endpoint.oai_url), encoding="utf-8")
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        str(Path(__file__).with_name("killable.py")),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        start_new_session=True,
+    )
+    try:
+        assert process.stdout is not None
+        assert await process.stdout.readline() == b"ready\n"
+        job = {
+            "data": str(tmp_path / "data"),
+            "config": str(config),
+            "output": str(tmp_path / f"output.{process.pid}"),
+        }
+        yield Zygote(process, job)
+    finally:
+        # The zygote and whatever harvest of its is still alive.
+        os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
+
+
+async def assert_store_and_index_equal(data: Path, endpoint: Facility) -> None:
+    """None lost, none twice, none that never existed; each with its newest title."""
+    wanted = {
+        record.document["pid"]: record.document["title"]
+        for record in endpoint.records
+        if record.document is not None
+    }
+    with Store.open(data, read_only=True) as store:
+        assert set(store.live_identifiers("test", None, 10**6)) == set(
+            endpoint.records.identifiers()
+        )
+        changes = store.changes_since(0, 10**6)
+        assert len({change.entity.key for change in changes}) == len(changes)
+        held = {
+            change.entity.record["pid"]: change.entity.record["title"]
+            for change in changes
+            if change.entity.entity_class == "Document" and not change.entity.deleted
+        }
+        assert held == wanted
+        newest = store.last_change()
+    async with Catalogue.open(data, read_only=True) as catalogue:
+        assert await catalogue.engine.position() == newest
+        found: dict[str, str] = {}
+        for skip in range(0, len(wanted) + 100, 100):
+            answer = await catalogue.search(
+                Search("Document", now=datetime.now(UTC), limit=100, skip=skip)
+            )
+            for hit in answer.hits:
+                assert hit.entity.key not in found
+                found[hit.entity.key] = hit.entity.record["title"]
+        assert sorted(found.values()) == sorted(wanted.values())
+
+
+def mutate(endpoint: Facility, chance: random.Random, number: int) -> None:
+    """A few records come, change and go at the facility."""
+    now = endpoint.clock()
+    endpoint.records.put(oai_record(1000 + number, title=f"New {number}"), now)
+    for identifier in chance.sample(endpoint.records.identifiers(), 3):
+        digits = int(identifier.rpartition(":")[2])
+        endpoint.records.put(oai_record(digits, title=f"Changed {number}"), now)
+    endpoint.records.delete(chance.choice(endpoint.records.identifiers()), now)
+
+
+FAULTS = (
+    "slow:8ms",
+    "error:503:0@every13",
+    "truncate@every17",
+    "reset@every23",
+    "expired-token@every31",
+)
+
+
+async def kill_again_and_again(tmp_path: Path, seed: int, kills: int) -> None:
+    chance = random.Random(seed)
+    async with running(oai_spec(300)) as endpoint, a_zygote(tmp_path, endpoint) as zygote:
+        endpoint.faults.set(*FAULTS)
+        killed = 0
+        for number in range(kills):
+            pid = await zygote.start()
+            await asyncio.sleep(chance.uniform(0.05, 0.9))
+            os.kill(pid, signal.SIGKILL)
+            killed += await zygote.wait() == -signal.SIGKILL
+            mutate(endpoint, chance, number)
+        assert killed >= kills // 2, "most of them died at work"
+        endpoint.faults.clear()
+        # Twice: the first may go on with a harvest that began before the last changes.
+        for _ in range(2):
+            await zygote.start()
+            assert await zygote.wait() in (0, 3), zygote.output()
+        await assert_store_and_index_equal(tmp_path / "data", endpoint)
+
+
+async def test_ten_kills_lose_nothing_and_double_nothing(tmp_path: Path) -> None:
+    """Faults H01, H08, F12: kill -9 at random instants, faults all the while."""
+    await kill_again_and_again(tmp_path, seed=1, kills=10)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(2, 22))
+async def test_two_hundred_kills(tmp_path: Path, seed: int) -> None:
+    await kill_again_and_again(tmp_path, seed, kills=10)
+
+
+async def test_a_killed_harvest_goes_on_where_it_was(tmp_path: Path) -> None:
+    """Faults B02, H01: no waiting for the dead, no page twice."""
+    async with running(oai_spec(200)) as endpoint, a_zygote(tmp_path, endpoint) as zygote:
+        endpoint.faults.set("slow:20ms")
+        pid = await zygote.start()
+        await until(lambda: endpoint.hits["ListRecords"] >= 8)
+        os.kill(pid, signal.SIGKILL)
+        assert await zygote.wait() == -signal.SIGKILL
+        endpoint.faults.clear()
+        before = len(endpoint.requests)
+        await zygote.start()
+        assert await zygote.wait() == 0, zygote.output()
+        again = [r for r in list(endpoint.requests)[before:] if r.verb == "ListRecords"]
+        assert "from" not in again[0].params
+        assert "resumptionToken" in again[0].params, "the first request goes on from a token"
+        assert len(again) <= 18
+        await assert_store_and_index_equal(tmp_path / "data", endpoint)
+        with Store.open(tmp_path / "data", read_only=True) as store:
+            states = [(run.state, run.stop) for run in store.runs("test")]
+        assert states == [("ok", "empty_token"), ("stopped", "interrupted")]
+
+
+async def test_two_at_once_do_not_write_one_source(tmp_path: Path) -> None:
+    """Fault H02: the second follows the first and ends as it does."""
+    async with (
+        running(oai_spec(120)) as endpoint,
+        a_zygote(tmp_path, endpoint) as one,
+        a_zygote(tmp_path, endpoint) as two,
+    ):
+        endpoint.faults.set("slow:20ms")
+        await one.start()
+        await until(lambda: bool(endpoint.requests))
+        await two.start()
+        assert (await one.wait(), await two.wait()) == (0, 0), one.output()
+        with Store.open(tmp_path / "data", read_only=True) as store:
+            runs = store.runs("test")
+        assert sum(run.counts["new"] for run in runs) == 120
+        await assert_store_and_index_equal(tmp_path / "data", endpoint)
+
+
+async def test_a_full_disk_is_said_and_leaves_a_sound_store(tmp_path: Path) -> None:
+    """Fault H09: no write beyond a limit; with room again the harvest goes on."""
+    async with running(oai_spec(400)) as endpoint, a_zygote(tmp_path, endpoint) as zygote:
+        await zygote.start(file_limit=600_000)
+        assert await zygote.wait() in (1, 3), zygote.output()
+        assert "Traceback" not in zygote.output()
+        with Store.open(tmp_path / "data") as store:
+            held = len(store.live_identifiers("test", None, 10**6))
+        assert held < 400
+        await zygote.start()
+        assert await zygote.wait() == 0, zygote.output()
+        await assert_store_and_index_equal(tmp_path / "data", endpoint)
+
+
+@pytest.mark.parametrize("jump_s", [-400 * 86_400, 400 * 86_400])
+async def test_a_clock_that_jumps_between_runs_loses_nothing(tmp_path: Path, jump_s: int) -> None:
+    """Fault H10: killed, then the clock jumps by more than a year, either way."""
+    async with running(oai_spec(150)) as endpoint, a_zygote(tmp_path, endpoint) as zygote:
+        endpoint.faults.set("slow:15ms")
+        pid = await zygote.start()
+        await until(lambda: len(endpoint.requests) >= 6)
+        os.kill(pid, signal.SIGKILL)
+        await zygote.wait()
+        endpoint.faults.clear()
+        mutate(endpoint, random.Random(3), 0)
+        for _ in range(2):
+            await zygote.start(clock_s=jump_s)
+            assert await zygote.wait() == 0, zygote.output()
+        await assert_store_and_index_equal(tmp_path / "data", endpoint)
+        mutate(endpoint, random.Random(4), 1)
+        await zygote.start()
+        assert await zygote.wait() == 0, zygote.output()
+        await assert_store_and_index_equal(tmp_path / "data", endpoint)
