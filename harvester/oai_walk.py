@@ -26,7 +26,7 @@ The others: ``repeated_token``, ``cyclic_token``, ``repeated_page``, ``empty_pag
 """
 
 # Round page sizes at which servers without paging cut off (SciCat at 5000; fault B06).
-_ROUND = (50, 100, 200, 250, 500, 1000, 2000, 5000, 10_000)
+_ROUND = (10, 20, 25, 50, 100, 200, 250, 500, 1000, 2000, 5000, 10_000)
 
 # How many pages in a row may bring nothing but what came before, under ever new tokens; more are
 # borne while completeListSize says that something is missing.
@@ -70,7 +70,11 @@ class Walk:
             token: as sent.
         """
         self.pages += 1
-        self.seen += count
+        if count and fingerprint in self._contents:
+            # What comes again was counted before: in its place something else is missing.
+            self.note("page_repeated")
+        else:
+            self.seen += count
         if token is not None and token.complete_list_size is not None:
             self.complete_list_size = token.complete_list_size
         if token is None or not token.text:
