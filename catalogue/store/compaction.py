@@ -34,6 +34,7 @@ class CompactionReport:
 
 def compact(database: Database, payloads: Payloads, now: int) -> CompactionReport:
     """Train dictionaries on what is there now, compress all payloads with them, give back space."""
+    database.connection().execute("PRAGMA wal_checkpoint(TRUNCATE)")
     before = database.path.stat().st_size
     with database.read() as connection:
         formats = rows(connection, "SELECT DISTINCT source, format FROM records")

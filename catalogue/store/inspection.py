@@ -143,8 +143,8 @@ def _problems(connection: sqlite3.Connection, payloads: Payloads) -> Iterator[st
     for identifier, digest, dictionary, body in cursor:
         try:
             payload = payloads.unpack(connection, dictionary, body)
-        except (ValueError, TypeError, MemoryError) as error:
-            yield f"payload of {identifier} cannot be read: {error}"
+        except StoreDamaged as error:
+            yield f"payload of {identifier}: {error}"
             continue
         if payload_hash(payload) != digest:
             yield f"payload of {identifier} is not the one that was received"

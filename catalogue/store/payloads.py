@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import zstandard
 
+from catalogue.errors import StoreDamaged
 from catalogue.store.database import rows
 
 # Measured on payloads of 1.05 kB with a dictionary: level 1 8.6 µs to 415 bytes, level 2 8.6 µs
@@ -55,12 +56,18 @@ class Payloads:
         return number, writer.compress(payload)
 
     def unpack(self, connection: sqlite3.Connection, number: int, body: bytes) -> bytes:
-        """The payload as it was received."""
+        """The payload as it was received; raises ``StoreDamaged`` when it cannot be had."""
         if number not in self._readers:
             row = connection.execute("SELECT body FROM dictionaries WHERE id = ?", (number,))
-            data = zstandard.ZstdCompressionDict(row.fetchone()[0])
+            found = row.fetchone()
+            if found is None:
+                raise StoreDamaged(f"a payload cannot be read: dictionary {number} is missing")
+            data = zstandard.ZstdCompressionDict(found[0])
             self._readers[number] = zstandard.ZstdDecompressor(dict_data=data)
-        return self._readers[number].decompress(body)
+        try:
+            return self._readers[number].decompress(body)
+        except zstandard.ZstdError as error:
+            raise StoreDamaged(f"a payload cannot be read: {error}; restore a backup") from error
 
 
 class _Here(threading.local):

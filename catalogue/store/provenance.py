@@ -122,3 +122,34 @@ def records_of(
             body,
         ) in found
     )
+
+
+def history_of(
+    connection: sqlite3.Connection, payloads: Payloads, source: str, identifier: str
+) -> tuple[StoredRecord, ...]:
+    """Superseded versions of a record, newest first; raises ``NotFound`` for no such record."""
+    row = source_row(connection, source)
+    record = connection.execute(
+        "SELECT id, format FROM records WHERE source = ? AND identifier = ?", (row.id, identifier)
+    ).fetchone()
+    if record is None:
+        raise NotFound(f"source {source} has no record {identifier!r}")
+    found = rows(
+        connection,
+        "SELECT datestamp, harvested_at, dictionary, body FROM history WHERE record = ?"
+        " ORDER BY id DESC",
+        (record[0],),
+    )
+    return tuple(
+        StoredRecord(
+            source=row.name,
+            facility=row.facility,
+            header=Header(identifier, datestamp),
+            format=record[1],
+            state="deleted",
+            harvested_at=instant(harvested_at),
+            payload=payloads.unpack(connection, dictionary, body),
+            versions={},
+        )
+        for datestamp, harvested_at, dictionary, body in found
+    )

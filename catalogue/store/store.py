@@ -424,6 +424,11 @@ class Store:
         with self._database.read() as connection:
             return provenance.records_of(connection, self._payloads, key)
 
+    def history(self, source: str, identifier: str) -> tuple[StoredRecord, ...]:
+        """Superseded versions of a record, newest first: for the operator only (11.1)."""
+        with self._database.read() as connection:
+            return provenance.history_of(connection, self._payloads, source, identifier)
+
     # -- upkeep -----------------------------------------------------------------------------------
 
     def forget(self, name: str, *, now: datetime, kind: str | None = None) -> ForgetReport:

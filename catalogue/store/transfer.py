@@ -107,7 +107,7 @@ def _items(
         " FROM runs r JOIN sources s ON s.id = r.source ORDER BY r.number"
     )
     for source, *values in cursor:
-        yield {"kind": "run", "source": source, **dict(zip(_RUN_COLUMNS, values, strict=True))}
+        yield {"kind": "run", "source": source, "run": dict(zip(_RUN_COLUMNS, values, strict=True))}
     yield from _records(connection, payloads)
 
 
@@ -392,7 +392,7 @@ def _put_forgotten(connection: sqlite3.Connection, item: Mapping[str, Any]) -> N
 
 
 def _put_run(connection: sqlite3.Connection, item: Mapping[str, Any]) -> None:
-    values = {name: item[name] for name in _RUN_COLUMNS}
+    values = {name: item["run"][name] for name in _RUN_COLUMNS}
     if values["state"] == "running":
         # Its lease stays behind.
         values |= {"state": "stopped", "stop": "interrupted"}

@@ -1,0 +1,114 @@
+"""``pan-commons index backup|check|export|import|compact|remap`` and ``forget``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import orjson
+import pytest
+from click.testing import CliRunner, Result
+from store_world import World, document, record
+
+from catalogue.commands import COMMANDS
+from catalogue.errors import CatalogueError, NotFound, StoreError
+from catalogue.store import Store
+
+
+def call(*words: str | Path) -> Result:
+    commands = {command.name: command for command in COMMANDS}
+    name, *rest = (str(word) for word in words)
+    return CliRunner().invoke(commands[name], rest)
+
+
+def fails(*words: str | Path) -> CatalogueError:
+    result = call(*words)
+    assert isinstance(result.exception, CatalogueError)
+    return result.exception
+
+
+@pytest.fixture
+def folder(world: World) -> Path:
+    """A data folder with one record."""
+    payload = (
+        b'<resource xmlns="http://datacite.org/schema/kernel-4">'
+        b'<identifier identifierType="DOI">10.5072/a</identifier>'
+        b"<titles><title>Lysozyme</title></titles></resource>"
+    )
+    world.put(record("oai:a", document("doi:10.5072/a", title="Lysozyme"), payload=payload))
+    return world.store.folder
+
+
+def test_backup_writes_into_the_data_folder_unless_told_otherwise(
+    folder: Path, tmp_path: Path
+) -> None:
+    result = call("index", "backup", "--data", folder, "--json")
+    assert result.exit_code == 0
+    made = Path(orjson.loads(result.stdout)["path"])
+    assert made.parent == folder / "backups"
+    assert made.stat().st_size == orjson.loads(result.stdout)["size_bytes"]
+    assert call("index", "backup", tmp_path / "x.sqlite", "--data", folder).exit_code == 0
+    assert isinstance(fails("index", "backup", tmp_path / "x.sqlite", "--data", folder), StoreError)
+
+
+def test_check_exits_with_1_when_the_store_is_not_sound(world: World, folder: Path) -> None:
+    result = call("index", "check", "--data", folder)
+    assert (result.exit_code, "1 records, 1 entities: sound" in result.stderr) == (0, True)
+    world.store._database.connection().execute("UPDATE sources SET live = 3")
+    result = call("index", "check", "--data", folder, "--json")
+    assert result.exit_code == 1
+    assert orjson.loads(result.stdout)["sound"] is False
+
+
+def test_compact_says_what_it_gained(folder: Path) -> None:
+    result = call("index", "compact", "--data", folder, "--json")
+    assert orjson.loads(result.stdout).keys() == {"bytes_before", "bytes_after", "repacked"}
+
+
+def test_export_and_import_make_another_folder(folder: Path, tmp_path: Path) -> None:
+    target = tmp_path / "all.jsonl"
+    assert call("index", "export", target, "--data", folder).exit_code == 0
+    assert isinstance(fails("index", "export", target, "--data", folder), StoreError)
+    streamed = call("index", "export", "-", "--data", folder)
+    assert len(streamed.stdout.splitlines()) == len(target.read_text().splitlines())
+    result = call("index", "import", target, "--data", tmp_path / "new", "--json")
+    assert orjson.loads(result.stdout) == {"records": 1, "skipped": 0, "entities": 1}
+    with Store.open(tmp_path / "new") as store:
+        assert store.entity("document:doi:10.5072/a") is not None
+
+
+def test_remap_shows_differences_and_then_makes_them(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mappings.versions import VERSIONS
+
+    monkeypatch.setitem(VERSIONS, "crosswalk", "next")
+    result = call("index", "remap", "ess-oai", "--dry-run", "--data", folder, "--json")
+    dry = orjson.loads(result.stdout)
+    assert (dry["examined"], dry["changed"]) == (1, 1)
+    assert ("document:doi:10.5072/a", "changes") in {
+        (one["key"], one["change"]) for one in dry["differences"]
+    }
+    assert call("index", "remap", "--data", folder).exit_code == 0
+    result = call("index", "remap", "--data", folder, "--json")
+    assert orjson.loads(result.stdout)["examined"] == 0
+    assert isinstance(fails("index", "remap", "nobody", "--data", folder), NotFound)
+
+
+def test_forget_asks_first(world: World, folder: Path) -> None:
+    result = call("forget", "10.5072/a", "--data", folder)
+    assert result.exit_code == 1
+    assert world.store.count("Document") == 1
+    result = call("forget", "10.5072/a", "--data", folder, "--yes", "--json")
+    assert orjson.loads(result.stdout)["records"] == [["ess-oai", "oai:a"]]
+    assert world.store.count("Document") == 0
+    result = call("forget", "10.5072/a", "--record", "--data", folder, "--yes")
+    assert isinstance(result.exception, NotFound)
+    result = call("forget", "Anna Müller", "--data", folder, "--yes")
+    assert "Forgotten as person: 0 records" in result.stderr
+
+
+@pytest.mark.parametrize("command", ["backup", "check", "compact", "remap"])
+def test_an_empty_folder_is_said_so_and_stays_empty(tmp_path: Path, command: str) -> None:
+    problem = fails("index", command, "--data", tmp_path)
+    assert "there is no store in" in str(problem)
+    assert list(tmp_path.iterdir()) == []
