@@ -89,9 +89,13 @@ class Catalogue:
         """
         return CatalogueOpening(folder, engine, elasticsearch_url, read_only, demo)
 
-    async def close(self) -> None:
+    async def settle_snapshots(self) -> None:
+        """Wait until the rankings of the last answers are kept for their cursors."""
         for task in list(self._saving):
             await task
+
+    async def close(self) -> None:
+        await self.settle_snapshots()
         await self.engine.close()
         close = getattr(self._snapshots, "close", None)
         if close is not None:
@@ -306,8 +310,7 @@ class Catalogue:
         self, search: Search, reader: Reader, continuation: Continuation, digest: str
     ) -> Answer:
         """A further page of a snapshot."""
-        for task in list(self._saving):
-            await task
+        await self.settle_snapshots()
         name = continuation.snapshot
         snapshot = await anyio.to_thread.run_sync(self._snapshots.get, name, search.now)
         if snapshot is None:

@@ -12,9 +12,10 @@ K1 = 1.2
 B = 0.75
 TIE_BREAKER = 0.3
 
-BOOSTS = {"text": 1.0, "title": 1.0, "wholes": 1.0}
+BOOSTS = {"text": 1.0, "title": 0.5, "wholes": 0.5}
 """Boost of each text field. ``text`` holds everything, ``title`` the title once more, ``wholes``
-compounds and identifiers."""
+compounds and identifiers. Cranfield, nDCG@10: 0.543; title 1: 0.532, title 0.2: 0.534, wholes 1:
+0.540, tie breaker 0: 0.533, all text in one field alone: 0.532."""
 
 TECHNIQUE_WEIGHT = 12.0
 """What a hit gains from one asked technique at similarity 1: about the most that one word met by a
