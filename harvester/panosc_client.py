@@ -145,6 +145,9 @@ class SearchApi:
             try:
                 return await read(response)
             except NotTheProtocol as error:
+                # Frameworks answer unknown paths with a page of their own.
+                if response.status in (404, 405, 501):
+                    raise NotOffered(f"HTTP {response.status}", status=response.status) from error
                 if not trying or response.status != 500:
                     raise
                 # What fails on a filter will do so again: it is asked twice, no more (E10).

@@ -54,7 +54,9 @@ def told(record: sickle.models.Record | sickle.models.Header) -> tuple[object, .
     payload = None
     if hasattr(record, "header") and not record.deleted:
         payload = canonical(record.xml.find(f".//{record._oai_namespace}metadata")[0])
-    return header.identifier, header.datestamp, tuple(header.setSpecs), header.deleted, payload
+    # A header without identifier is None to Sickle and empty to us.
+    identifier = header.identifier or ""
+    return identifier, header.datestamp, tuple(header.setSpecs), header.deleted, payload
 
 
 def ours(record: OaiRecord) -> tuple[object, ...]:
