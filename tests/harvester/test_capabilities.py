@@ -1,0 +1,177 @@
+"""What a service can do is found out by asking, against every simulated dialect."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+
+from catalogue.facilities import Source
+from harvester.capabilities import check_service, probe_service
+from harvester.capability_probes import OPERATORS
+from harvester.errors import HarvestError
+from harvester.panosc_client import RestOptions, SearchApi
+from simulator import DIALECTS, Facility, FacilitySpec, running
+from simulator import RestOptions as Endpoint
+from tests.harvester.client_world import INTERNAL, fetcher
+
+NAMES = ("lysozyme in water", "serial crystallography", "magnetic order of iron")
+
+
+def fill(facility: Facility, count: int = 12) -> None:
+    for number in range(count):
+        facility.database.put_document(
+            {
+                "pid": f"10.5072/{number:03}",
+                "title": f"{NAMES[number % 3]} {number}",
+                "summary": "Synthetic.",
+                "type": "proposal",
+                "isPublic": True,
+                "startDate": f"2020-01-{number + 1:02}T00:00:00.000Z",
+                "releaseDate": f"2023-01-{number + 1:02}T00:00:00.000Z",
+                "members": [{"id": f"m{number}", "person": {"id": f"p{number}", "fullName": "D"}}],
+                "datasets": [
+                    {
+                        "pid": f"20.500/{number:03}",
+                        "title": f"Measurement {number}",
+                        "isPublic": True,
+                        "creationDate": f"2020-01-{number + 1:02}T00:00:00.000Z",
+                        "techniques": [{"pid": "PaNET01188", "name": "SAXS"}],
+                    }
+                ],
+            }
+        )
+
+
+async def profile(dialect: str = "reference", faults: str = "", **options: Any) -> dict[str, Any]:
+    endpoint = Endpoint(dialect=DIALECTS[dialect], **options)
+    async with running(FacilitySpec("Test", rest=endpoint, faults=faults)) as facility:
+        fill(facility)
+        async with fetcher() as http:
+            api = SearchApi(http, facility.api_url, access=INTERNAL)
+            found = await probe_service(api, RestOptions(classes=("Document", "Dataset")))
+    return orjson.loads(orjson.dumps(found))["classes"]  # type: ignore[no-any-return]
+
+
+def states(found: dict[str, Any], state: str) -> set[str]:
+    return {name for name, how in found["operators"].items() if how == state}
+
+
+async def test_the_reference_provider_does_everything() -> None:
+    found = (await profile())["Document"]
+    assert states(found, "yes") == set(OPERATORS)
+    assert found["like"] == "contains"
+    assert (found["order"], found["keyset"], found["skip"], found["fields"]) == (True,) * 4
+    assert (found["count"], found["total"], found["counts_conditions"]) == ("object", 12, True)
+    assert (found["largest_limit"], found["default_limit"]) == (None, None)
+    assert found["joins"] is True
+    assert (found["scores"], found["by_path"]) == ("zero", True)
+    assert found["not_offered"] == []
+
+
+async def test_what_european_xfel_lacks_is_seen_to_be_ignored() -> None:
+    """Crosswalks 2.3: gt, lt, and, or, between, like, nlike, ilike; fault E08: a condition that
+    must match nothing returns everything."""
+    found = (await profile("xfel"))["Document"]
+    assert states(found, "ignored") == {
+        "gt", "lt", "and", "or", "between", "like", "nlike", "ilike"
+    }  # fmt: skip
+    assert found["keyset"] is False
+    assert found["order"] is True
+
+
+async def test_what_scicat_drops_and_ignores() -> None:
+    """Crosswalks 2.3: conditions on type and isPublic silently removed, order ignored."""
+    classes = await profile("scicat")
+    found = classes["Document"]
+    assert found["conditions_ignored"] == ["type", "isPublic"]
+    assert states(found, "yes") == set(OPERATORS) - {"text"}
+    assert (found["order"], found["fields"], found["bare_includes"]) == (False, False, False)
+    assert found["scores"] == "scored"
+    assert classes["Dataset"]["relations"]["documents"] == "document"
+
+
+async def test_what_ill_answers_otherwise() -> None:
+    """Crosswalks 2.3: a bare number as count, SQL LIKE, no regexp, nlike broken, no files."""
+    found = (await profile("ill"))["Document"]
+    assert (found["count"], found["total"], found["like"]) == ("number", 12, "sql")
+    assert states(found, "refused") == {"regexp"}
+    assert states(found, "ignored") == {"nlike"}
+
+
+async def test_what_datagateway_refuses() -> None:
+    """Crosswalks 2.3: order and fields are answered with 400."""
+    found = (await profile("datagateway"))["Document"]
+    assert (found["order"], found["keyset"], found["fields"]) == (False, False, False)
+    assert (found["skip"], found["scores"]) == (True, "scored")
+
+
+@pytest.mark.parametrize(
+    ("fault", "key", "value"),
+    [
+        ("cap-limit:5", "largest_limit", 5),
+        ("ignores-skip", "skip", False),
+        ("count-missing", "count", "none"),
+        ("count-number", "count", "number"),
+        ("ignores-order", "order", False),
+        ("order-400", "order", False),
+        ("error:404@Documents/pid", "by_path", False),
+    ],
+)
+async def test_a_single_weakness_is_told(fault: str, key: str, value: object) -> None:
+    """Faults E01, E02, E04, E05, E13."""
+    assert (await profile(faults=fault))["Document"][key] == value
+
+
+async def test_conditions_that_are_dropped_leave_no_operator_standing() -> None:
+    """Fault E08."""
+    found = (await profile(faults="ignores-where"))["Document"]
+    assert states(found, "yes") == set()
+    assert found["keyset"] is False
+    assert set(found["conditions_ignored"]) >= {"type", "title"}
+
+
+async def test_a_default_page_is_not_taken_for_everything() -> None:
+    """Fault E05."""
+    found = (await profile(default_limit=4))["Document"]
+    assert found["default_limit"] == 4
+    assert found["largest_limit"] is None
+
+
+async def test_words_are_counted_for_scoring() -> None:
+    """Semantics 8: live results are scored with statistics from a sample."""
+    statistics = (await profile())["Document"]["statistics"]
+    assert statistics["sampled"] == 12
+    assert statistics["records_with"]["lysozym"] == 4
+    assert statistics["mean_terms"]["summary"] == 1.0
+
+
+async def test_the_check_reports_findings_and_problems() -> None:
+    async with running(
+        FacilitySpec("Test", rest=Endpoint(dialect=DIALECTS["xfel"]), faults="ignores-skip")
+    ) as facility:
+        fill(facility)
+        source = Source("s", "F", "panosc", facility.api_url, "panosc-json", internal=True)
+        report: dict[str, Any] = {"findings": {}, "problems": []}
+        async with fetcher() as http:
+            await check_service(http, source, report)
+    assert report["findings"]["Document"] == "12 objects"
+    assert "between" in report["findings"]["Document: operators ignored"]
+    assert any("only one page" in problem for problem in report["problems"])
+    assert report["profile"]["version"] == 1
+
+
+async def test_a_wrong_address_is_said_to_be_one() -> None:
+    async with running(FacilitySpec("Test", rest=Endpoint())) as facility:
+        url = facility.api_url + "/nothing"
+        source = Source("s", "F", "panosc", url, "panosc-json", internal=True)
+        report: dict[str, Any] = {"findings": {}, "problems": []}
+        async with fetcher() as http:
+            await check_service(http, source, report)
+    assert any("base URL" in problem for problem in report["problems"])
+
+
+async def test_a_service_that_does_not_answer_is_an_error() -> None:
+    with pytest.raises(HarvestError):
+        await profile(faults="error:503")
