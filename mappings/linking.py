@@ -1,16 +1,40 @@
-"""Technique names, as facilities and people write them, to PaNET terms (semantics 4.3)."""
+"""Technique names, as facilities and people write them, to PaNET terms (semantics 4.3).
+
+A text is cut into segments; in each, the longest runs of words that are a name of a term are found.
+Precision counts more than recall: a wrong technique misleads a scientist. So a lone "imaging" or
+"diffraction" is taken only when everything beside it merely qualifies it, acronyms with other
+meanings only when they stand alone, and what is no technique of PaNET ("electron diffraction")
+is listed and refused.
+"""
 
 from __future__ import annotations
 
 import functools
 import re
-import unicodedata
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from mappings.techniques import find_id, is_technique_id, load_panet
+from mappings.technique_names import AMBIGUOUS, CONFIDENCE, ENGLISH, Name, Names, fold, load_names
+from mappings.technique_words import (
+    MODIFIERS,
+    PROBE_WORDS,
+    SAME_WORD,
+    Word,
+    within_one_edit,
+)
+from mappings.techniques import PROBES, find_id, is_technique_id, load_panet
 
 MAX_TEXT_LENGTH = 1000
+LEFTOVER_PENALTY = 0.05
+PROBE_ADDED_CONFIDENCE = 0.85
+SPELLING_CONFIDENCE = 0.85
+SHORTEST_MISSPELT = 8
+"""Typing tolerance begins at words of eight letters (semantics 4.3)."""
+
+_ID_ALONE = re.compile(r"\s*[<(]?(?:https?://\S*/|panet:)?PaNET[\s_:-]?\d{5,7}\b", re.IGNORECASE)
+_PATH = re.compile(r"\s*(?:>|→|::|»)\s*|(?<=[a-z])\.(?=[A-Za-z])")
+_SEPARATOR = re.compile(r"[,;/|\n+&]|\band\b|\bwith\b", re.IGNORECASE)
+_BRACKET = re.compile(r"[(\[{]([^()\[\]{}]*)[)\]}]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,56 +59,285 @@ class Recognition:
     links: tuple[Link, ...]
 
 
-@functools.lru_cache(maxsize=65536)
-def _link(text: str, probes: tuple[str, ...]) -> tuple[Link, ...]:
-    names = _names()
-    identifier = find_id(text)
-    panet = load_panet()
-    if identifier is not None:
-        if not is_technique_id(identifier) or identifier not in panet.terms:
-            return ()
-        return (Link(identifier, panet.term(identifier).label, 1.0, "id", text.strip()),)
-    links: dict[str, Link] = {}
-    for part in re.split(r"[,;/|\n]", re.sub(r"\(([^()]*)\)", r",\1", text)):
-        found = names.get(_fold(part))
-        if found and found not in links:
-            links[found] = Link(found, panet.term(found).label, 0.95, "label", part.strip())
-    return tuple(links.values())
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A name found in ``words[first:last]``."""
+
+    name: Name
+    first: int
+    last: int
 
 
 def link(text: str, probes: tuple[str, ...] = ()) -> tuple[Link, ...]:
-    """Link a technique string to PaNET terms; see the module. Never raises."""
+    """Link a technique string to PaNET terms.
+
+    Args:
+        text: a label, an acronym, a list, an IRI; only the first 1,000 characters are read.
+        probes: the facility's or instrument's probes; one alone adds itself to a neutral name.
+
+    Returns:
+        No link, one, or several ("SAXS/WAXS"), each once; never raises.
+    """
     return _link(text[:MAX_TEXT_LENGTH], tuple(probes))
 
 
+@functools.lru_cache(maxsize=65536)
+def _link(text: str, probes: tuple[str, ...]) -> tuple[Link, ...]:
+    names = load_names()
+    if _ID_ALONE.match(text):
+        return _by_id(text)
+    exact = names.exact.get(fold(text))
+    if exact is not None and not (exact.is_acronym and _is_refused(names, text)):
+        return _with_probe(_links(exact, text.strip(), exact.origin), text, probes)
+    found = _by_path(names, text) or _in_whole(names, text) or _in_segments(names, text)
+    return _with_probe(found, text, probes)
+
+
 def recognise(sentence: str) -> tuple[Recognition, ...]:
-    """Techniques named inside a sentence, with the words they took."""
+    """Techniques named inside a sentence, with the words they took, in the sentence's order."""
+    return _recognise(sentence[:MAX_TEXT_LENGTH])
+
+
+@functools.lru_cache(maxsize=8192)
+def _recognise(sentence: str) -> tuple[Recognition, ...]:
+    names = load_names()
+    words = names.read(sentence)
     found = []
-    for word in re.finditer(r"[\w-]+", sentence[:MAX_TEXT_LENGTH]):
-        links = link(word.group())
-        if links:
-            found.append(Recognition(word.start(), word.end(), word.group(), links))
+    for match in _matches(names, words, in_sentence=True):
+        taken = words[match.first : match.last]
+        start, end = taken[0].start, taken[-1].end
+        text = sentence[start:end]
+        found.append(Recognition(start, end, text, _links(match.name, text, match.name.origin)))
     return tuple(found)
 
 
-@functools.cache
-def _names() -> dict[str, str]:
-    names: dict[str, str] = {}
-    terms = [term for term in load_panet().terms.values() if term.is_technique]
-    for spellings in (_labels(terms), _synonyms(terms)):
-        for spelling, identifier in spellings:
-            names.setdefault(_fold(spelling), identifier)
-    names.pop("", None)
-    return names
+def _by_id(text: str) -> tuple[Link, ...]:
+    identifier = find_id(text)
+    term = load_panet().find(identifier) if identifier else None
+    if identifier is None or term is None or not is_technique_id(identifier):
+        return ()
+    return (Link(identifier, term.label, 1.0, "id", text.strip()),)
 
 
-def _labels(terms: Iterable[object]) -> list[tuple[str, str]]:
-    return [(t.label, t.id) for t in terms]  # type: ignore[attr-defined]
+def _links(
+    name: Name, matched: str, rule: str, confidence: float | None = None
+) -> tuple[Link, ...]:
+    panet = load_panet()
+    sure = CONFIDENCE[name.origin] if confidence is None else confidence
+    return tuple(Link(one, panet.term(one).label, sure, rule, matched) for one in name.ids)
 
 
-def _synonyms(terms: Iterable[object]) -> list[tuple[str, str]]:
-    return [(s, t.id) for t in terms for s in t.synonyms]  # type: ignore[attr-defined]
+def _is_refused(names: Names, text: str) -> bool:
+    return names.key(names.read(text)) in names.refused
 
 
-def _fold(text: str) -> str:
-    return re.sub(r"[\W_]+", "", unicodedata.normalize("NFKC", text)).casefold()
+def _by_path(names: Names, text: str) -> tuple[Link, ...]:
+    """A hierarchy path: its last part that is a technique, since the others contain it."""
+    parts = [part for part in _PATH.split(text) if part.strip()]
+    if len(parts) < 2:
+        return ()
+    for part in reversed(parts):
+        found = _in_whole(names, part) or _in_segments(names, part)
+        if found:
+            return tuple(replace(one, rule=f"path, {one.rule}") for one in found)
+    return ()
+
+
+def _in_whole(names: Names, text: str) -> tuple[Link, ...]:
+    """The whole text is one name: inverted ("diffraction, x-ray powder"), bracketed, misspelt."""
+    words = names.read(text)
+    key = tuple(word.text for word in words)
+    if not words or key in names.refused:
+        return ()
+    name = names.whole(key)
+    if name is not None and _may_stand(name, words, 0, len(words)):
+        rule = name.origin if name.words == key else "word order"
+        return _links(name, text.strip(), rule)
+    corrected = _correct(names, words)
+    if corrected is not None:
+        name = names.whole(corrected)
+        if name is not None and not name.is_acronym:
+            return _links(name, text.strip(), "spelling error", SPELLING_CONFIDENCE)
+    return ()
+
+
+def _correct(names: Names, words: Sequence[Word]) -> tuple[str, ...] | None:
+    """The words with one typing error each mended, where that is certain; None without any."""
+    mended = False
+    texts = []
+    for word in words:
+        text = word.text
+        if (
+            len(text) >= SHORTEST_MISSPELT
+            and text not in names.vocabulary
+            and text not in MODIFIERS
+            and text.isalpha()
+            and not word.shouts
+        ):
+            near = _near(names, text)
+            if near is not None:
+                text, mended = near, True
+        texts.append(text)
+    return tuple(texts) if mended else None
+
+
+@functools.lru_cache(maxsize=4096)
+def _near_in(vocabulary: frozenset[str], text: str) -> str | None:
+    near = [
+        one for one in vocabulary if abs(len(one) - len(text)) < 2 and within_one_edit(one, text)
+    ]
+    meant = {SAME_WORD.get(one, one) for one in near if len(one) >= SHORTEST_MISSPELT}
+    return meant.pop() if len(meant) == 1 else None
+
+
+def _near(names: Names, text: str) -> str | None:
+    return _near_in(names.correct_words, text)
+
+
+def _in_segments(names: Names, text: str) -> tuple[Link, ...]:
+    """Links of every segment. What stands in brackets repeats, as a rule, what stands outside
+    ("micro X-ray fluorescence (µXRF)"): it counts where it is more exact, or alone."""
+    outside = _links_of(names, _BRACKET.sub(",", text))
+    inside = _links_of(names, ",".join(found.group(1) for found in _BRACKET.finditer(text)))
+    if outside:
+        panet = load_panet()
+        inside = [one for one in inside if any(it.id in panet.ancestors(one.id) for it in outside)]
+    found = {one.id: one for one in reversed((*outside, *inside))}
+    return _without_broader(tuple(reversed(found.values())), text)
+
+
+def _links_of(names: Names, text: str) -> list[Link]:
+    found: list[Link] = []
+    for segment in _SEPARATOR.split(text):
+        if segment.strip():
+            found += _in_whole(names, segment) or _in_part(names, segment)
+    return found
+
+
+def _in_part(names: Names, segment: str) -> tuple[Link, ...]:
+    words = names.read(segment)
+    corrected = _correct(names, words)
+    if corrected is not None:
+        words = [replace(w, text=t) for w, t in zip(words, corrected, strict=True)]
+    matches = _matches(names, words)
+    if all(match.name.is_head for match in matches):
+        core = tuple(word.text for word in words if word.text not in MODIFIERS)
+        name = names.whole(core) if 1 < len(core) < len(words) else None
+        if name is not None:  # "infrared reflection absorption spectroscopy"
+            sure = CONFIDENCE[name.origin] - LEFTOVER_PENALTY
+            return _links(name, segment.strip(), f"{name.origin} within", sure)
+    links: list[Link] = []
+    for match in matches:
+        taken = words[match.first : match.last]
+        matched = segment[taken[0].start : taken[-1].end]
+        name = match.name
+        sure = CONFIDENCE[name.origin] - (LEFTOVER_PENALTY if len(taken) < len(words) else 0)
+        rule = f"{name.origin} within"
+        upgraded = _with_probe_word(names, words, match)
+        if upgraded is not None:
+            name, rule = upgraded, "word order"
+        if corrected is not None:
+            sure, rule = min(sure, SPELLING_CONFIDENCE), "spelling error"
+        links += _links(name, matched, rule, sure)
+    return tuple(links)
+
+
+def _with_probe_word(names: Names, words: Sequence[Word], match: Match) -> Name | None:
+    """A probe named elsewhere in the segment belongs to a neutral name ("X-ray pump-probe
+    spectroscopy"), if PaNET has the two together."""
+    texts = {word.text for word in (*words[: match.first], *words[match.last :])}
+    for probe in texts & PROBE_WORDS.keys():
+        name = names.in_any_order.get(frozenset((*match.name.words, probe)))
+        if name is not None:
+            return name
+    return None
+
+
+def _matches(names: Names, words: Sequence[Word], *, in_sentence: bool = False) -> list[Match]:
+    """Names in a segment: longest first, from left to right, none over another."""
+    texts = tuple(word.text for word in words)
+    taken: list[Match] = []
+    place = 0
+    while place < len(texts):
+        step = 1
+        for last in range(min(len(texts), place + names.longest), place, -1):
+            key = texts[place:last]
+            if key in names.refused:
+                step = last - place
+                break
+            name = names.by_words.get(key) or (names.whole(key) if last - place > 1 else None)
+            if name is not None and _may_stand(name, words, place, last, in_sentence=in_sentence):
+                taken.append(Match(name, place, last))
+                step = last - place
+                break
+        place += step
+    if any(not match.name.is_head for match in taken):
+        return [match for match in taken if not match.name.is_head]
+    return taken
+
+
+def _may_stand(
+    name: Name, words: Sequence[Word], first: int, last: int, *, in_sentence: bool = False
+) -> bool:
+    """Whether a name found in ``words[first:last]`` is meant as such, judging by its neighbours."""
+    others = (*words[:first], *words[last:])
+    if name.is_head:
+        beside = words[max(first - 1, 0) : first] if in_sentence else others
+        return all(_is_harmless(word) for word in beside)
+    if not name.is_acronym:
+        return True
+    word = words[first]
+    if word.text in AMBIGUOUS:
+        alone = all(_is_harmless(other) for other in others)
+        return word.shouts and (alone or in_sentence) if others else word.shouts or not in_sentence
+    if word.text in ENGLISH or len(word.text) < (3 if in_sentence else 4):
+        return word.shouts or not others
+    return True
+
+
+def _is_harmless(word: Word) -> bool:
+    return word.text in MODIFIERS or word.text in PROBE_WORDS or word.text.isdigit()
+
+
+def _without_broader(links: tuple[Link, ...], text: str) -> tuple[Link, ...]:
+    """Drop a term that only repeats a more exact one, unless the text lists both."""
+    if len(links) < 2 or _SEPARATOR.search(_BRACKET.sub("", text)):
+        return links
+    panet = load_panet()
+    ids = {one.id for one in links}
+    return tuple(
+        one
+        for one in links
+        if not any(other != one.id and one.id in panet.ancestors(other) for other in ids)
+    )
+
+
+def _with_probe(links: tuple[Link, ...], text: str, probes: tuple[str, ...]) -> tuple[Link, ...]:
+    """Add the facility's only probe to terms that name none (semantics 4.3)."""
+    if len(probes) != 1 or not links or probes[0] not in PROBES.values():
+        return links
+    names, panet = load_names(), load_panet()
+    word = next(word for word, probe in PROBE_WORDS.items() if probe == probes[0])
+    if any(one.text in PROBE_WORDS for one in names.read(text)):
+        return links
+    probed = []
+    for one in links:
+        term = panet.term(one.id)
+        if panet.probe(one.id) is None and one.rule != "id":
+            for spelling in (term.label, *term.synonyms):
+                name = names.in_any_order.get(frozenset((*names.key(names.read(spelling)), word)))
+                if (
+                    name is not None
+                    and len(name.ids) == 1
+                    and one.id in panet.ancestors(name.ids[0])
+                ):
+                    one = replace(
+                        one,
+                        id=name.ids[0],
+                        label=panet.term(name.ids[0]).label,
+                        confidence=min(one.confidence, PROBE_ADDED_CONFIDENCE),
+                        rule=f"{one.rule}; the facility's only probe is {probes[0]}",
+                    )
+                    break
+        probed.append(one)
+    return tuple(probed)

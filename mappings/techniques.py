@@ -210,7 +210,7 @@ class Panet:
         return tuple(sorted(near, key=lambda pair: (-pair[1], pair[0])))
 
     def probe(self, identifier: str) -> str | None:
-        """``photon``, ``neutron``, ``muon`` or ``positron`` when the term says it, else ``None``."""
+        """``photon``, ``neutron``, ``muon`` or ``positron`` if the term says it, else ``None``."""
         above = self.ancestors(identifier)
         probes = [probe for term, probe in PROBES.items() if term in above]
         return probes[0] if len(probes) == 1 else None

@@ -1,0 +1,167 @@
+"""Every name that a PaNET term goes by, ready to be looked up by its words.
+
+Names come from PaNET's labels and alternative labels, from ``panet/spellings.tsv`` (what facilities
+write and PaNET does not know) and from ``panet/not_techniques.tsv`` (phrases that must not be taken
+for a technique although they contain a technique's words).
+"""
+
+from __future__ import annotations
+
+import csv
+import functools
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from mappings.technique_words import (
+    GENERIC,
+    MODIFIERS,
+    PROBE_WORDS,
+    SAME_WORD,
+    Word,
+    join_and_split,
+    split_words,
+)
+from mappings.techniques import FOLDER, Term, load_panet
+
+Origin = Literal["label", "synonym", "spelling"]
+Key = tuple[str, ...]
+
+CONFIDENCE: Mapping[Origin, float] = {"label": 0.98, "synonym": 0.96, "spelling": 0.95}
+
+HEADS = frozenset(
+    [
+        "absorption", "crystallography", "diffraction", "emission", "holography", "imaging",
+        "lithography", "luminescence", "microscopy", "radiography", "reflectivity", "scattering",
+        "spectroscopy", "spectrometry", "tomography", "topography", "polarimetry",
+        "fluorescence", "photoemission", "dichroism", "spectromicroscopy", "interferometry",
+    ]
+)  # fmt: skip
+"""Names of one word that many other techniques end with: "electron diffraction" is none of ours."""
+
+ENGLISH = frozenset(["sans", "mad", "sad", "pes", "ede", "cd", "ld", "mr", "em", "tem", "sem"])
+"""Acronyms that are words or syllables in small letters; taken only when written as acronyms."""
+
+AMBIGUOUS = frozenset(
+    ["cd", "ct", "em", "ld", "mad", "mcd", "mx", "nd", "nr", "nis", "nfs", "nrs", "pci", "pcs",
+     "pdf", "px", "sad", "sas", "sx", "tof", "ups", "ins", "stem", "tem", "sem", "xrs"]
+)  # fmt: skip
+"""Acronyms with other meanings: taken only where nothing else stands beside them."""
+
+BROADEST = re.compile(r"versus |obtain |characterize |defined by |photon and neutron technique")
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """One name: the words it is made of, the terms it means (two for "SWAXS"), where it is from."""
+
+    words: Key
+    ids: tuple[str, ...]
+    origin: Origin
+
+    @property
+    def is_acronym(self) -> bool:
+        return len(self.words) == 1 and len(self.words[0]) <= 6 and self.words[0] not in HEADS
+
+    @property
+    def is_head(self) -> bool:
+        """A single word that tells little: needs everything beside it to be harmless."""
+        return len(self.words) == 1 and self.words[0] in HEADS
+
+
+class Names:
+    """All names, looked up in the order of their words or in any order."""
+
+    def __init__(self, terms: Iterable[Term]) -> None:
+        listed = list(_all_names(terms))
+        pieces = [split_words(spelling) for spelling, _, _ in listed]
+        refused = [split_words(row["phrase"]) for row in _rows("not_techniques.tsv")]
+        self.vocabulary = frozenset(
+            word.text for words in (*pieces, *refused) for word in words if len(word.text) > 2
+        )
+        self.correct_words = frozenset(self.vocabulary | SAME_WORD.keys())
+        self.refused = frozenset(self.key(words) for words in refused)
+        self.by_words: dict[Key, Name] = {}
+        self.in_any_order: dict[frozenset[str], Name | None] = {}
+        self.exact: dict[str, Name] = {}
+        for (spelling, identifier, origin), words in zip(listed, pieces, strict=True):
+            self._enter(spelling, self.key(words), identifier, origin)
+        for name in self.by_words.values():
+            bag = frozenset(name.words)
+            known = self.in_any_order.setdefault(bag, name)
+            if known is not name and known is not None and known.ids != name.ids:
+                self.in_any_order[bag] = None
+        self.longest = max(map(len, (*self.by_words, *self.refused)))
+
+    def _enter(self, spelling: str, key: Key, identifier: str, origin: Origin) -> None:
+        known = self.exact.get(fold(spelling))
+        ids = (*known.ids, identifier) if known and known.origin == origin else (identifier,)
+        if known is None or known.origin == origin == "spelling":
+            self.exact[fold(spelling)] = Name(key, tuple(dict.fromkeys(ids)), origin)
+        if not key or BROADEST.match(spelling) or _says_little(key, spelling):
+            return
+        earlier = self.by_words.get(key)
+        if earlier is None:
+            self.by_words[key] = Name(key, (identifier,), origin)
+        elif origin == "spelling" and earlier.origin == "spelling":
+            both = tuple(dict.fromkeys((*earlier.ids, identifier)))
+            self.by_words[key] = Name(key, both, origin)
+
+    def key(self, words: Sequence[Word]) -> Key:
+        """The canonical texts of the words that say something."""
+        known = join_and_split(words, self.vocabulary)
+        return tuple(word.text for word in known if word.text not in GENERIC)
+
+    def read(self, text: str) -> list[Word]:
+        """The words of a text that say something, with their places."""
+        known = join_and_split(split_words(text), self.vocabulary)
+        return [word for word in known if word.text not in GENERIC]
+
+    def whole(self, key: Sequence[str]) -> Name | None:
+        """The name made of exactly these words, in order or, if that is certain, in any order."""
+        found = self.by_words.get(tuple(key))
+        if found is None and len(key) > 1:
+            found = self.in_any_order.get(frozenset(key))
+            if found is not None and len(found.words) != len(key):
+                return None
+        return found
+
+
+def _says_little(key: Key, spelling: str) -> bool:
+    """Whether a name is only itself when written out: "neutron probe technique" is not "neutron",
+    "optics characterization" is not "optics", and "detector testing" is no technique."""
+    if spelling in ("testing", "therapy"):
+        return True
+    if not any(word.text in GENERIC for word in split_words(spelling)):
+        return False
+    if all(word in MODIFIERS or word in PROBE_WORDS for word in key):
+        return True
+    return len(key) == 1 and key[0] not in HEADS
+
+
+def fold(text: str) -> str:
+    """A spelling without case and outer blanks, for exact look-ups."""
+    return " ".join(text.casefold().split())
+
+
+def _all_names(terms: Iterable[Term]) -> Iterator[tuple[str, str, Origin]]:
+    techniques = [term for term in terms if term.is_technique]
+    for term in techniques:
+        yield term.label, term.id, "label"
+    for term in techniques:
+        for synonym in term.synonyms:
+            yield synonym, term.id, "synonym"
+    for row in _rows("spellings.tsv"):
+        yield row["spelling"], row["id"], "spelling"
+
+
+def _rows(file: str) -> list[dict[str, str]]:
+    with (FOLDER / file).open(encoding="utf-8", newline="") as table:
+        return list(csv.DictReader(table, delimiter="\t"))
+
+
+@functools.cache
+def load_names() -> Names:
+    """The names of the PaNET in use."""
+    return Names(load_panet().terms.values())

@@ -1,0 +1,161 @@
+"""The words of technique names, brought to one form: case, hyphens, spelling, word endings.
+
+A name becomes a sequence of words. What is compared is their canonical text, so that "Small-Angle
+X-Ray Scattering", "small angle xray scattering" and "scattering, small angle, x-ray" meet.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+_PIECE = re.compile(r"[^\W_]+", re.UNICODE)
+_MICRO_SIGN = re.compile(r"[µμ]")
+
+SAME_WORD = {
+    "xrays": "xray", "roentgen": "xray", "röntgen": "xray", "neutrons": "neutron",
+    "polarised": "polarized", "polarisation": "polarization", "centred": "centered",
+    "colour": "color", "fibre": "fiber", "mu": "micro", "crystallographic": "crystallography",
+    "crystallographer": "crystallography", "tomographic": "tomography",
+    "tomograph": "tomography", "microtomographic": "microtomography",
+    "spectroscopic": "spectroscopy", "spectroscopies": "spectroscopy",
+    "microscope": "microscopy", "microscopes": "microscopy", "microscopic": "microscopy",
+    "diffractometer": "diffraction", "diffractometers": "diffraction",
+    "diffractometry": "diffraction", "diffractive": "diffraction",
+    "reflectometry": "reflectivity", "reflectometer": "reflectivity",
+    "reflectometers": "reflectivity", "holographic": "holography",
+    "ptychographic": "ptychography", "radiographic": "radiography",
+    "lithographic": "lithography", "topographic": "topography", "inferometry": "interferometry",
+    "scatter": "scattering", "spectrometer": "spectrometry",
+    "spectrometers": "spectrometry", "photoemissive": "photoemission", "vis": "visible",
+    "infra": "infrared", "femto": "femtosecond", "polycrystalline": "powder",
+    "moessbauer": "mössbauer", "mossbauer": "mössbauer", "tunnelling": "tunneling",
+}  # fmt: skip
+"""One spelling for words that mean the same in a technique's name."""
+
+PREFIXES = ("ultra", "micro", "nano", "quasi", "photo", "spectro", "non", "multi", "electro")
+"""Written joined or apart ("nano-tomography"); joined where a known word results."""
+
+_GENERIC = """
+    technique techniques method methods methodology based experiment experiments experimental
+    measurement measurements measuring analysis analyses study studies beamline beamlines
+    instrument instruments instrumentation station endstation end data dataset setup mode
+    using by with the a an of for on at in from via de des investigation investigations
+    application applications facility type technology approach characterisation
+    characterization performed probe probes investigate collected collection session
+    sessions run
+"""
+GENERIC = frozenset(_GENERIC.split())
+"""Words that say nothing about which technique it is."""
+
+_MODIFIERS = """
+    situ insitu operando vivo vitro high low pressure temperature variable room cryo cryogenic
+    time resolved fast quick rapid ultrafast ultra resolution throughput scanning mapping
+    map maps micro nano microfocus nanofocus microfocused nanofocused micron synchrotron
+    radiation source energy hard soft tender white pink beam monochromatic polychromatic
+    polarized spin field magnetic 2d 3d 4d dimensional line inline automated automatic
+    remote routine combined simultaneous standard conventional laboratory lab xfel fel sr tr
+    hr is full bulk surface thin film films solution solid liquid state serial pump strain
+    stress residual texture quantitative multi multimodal modal single shot angle dispersive
+    depth profiling step chemical elemental biological bio thermal cold medium spatially
+    angular position sensitive under advanced modern sub large small scale area wide space
+    real reciprocal static dynamic kinetic non ambient near elastic macromolecular protein
+    crystal powder and or propagation absorption phase contrast fluorescence transmission
+    reflection bragg laue rietveld larmor diamond anvil cell spherical core level resonant
+    edge subtraction dark bright k l depolarization deep confocal table top focused focusing
+"""
+MODIFIERS = frozenset(_MODIFIERS.split())
+"""Words that qualify a technique and leave it what it is."""
+
+PROBE_WORDS = {"xray": "photon", "photon": "photon", "neutron": "neutron", "muon": "muon"}
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word of a text: canonical form, as written, and where."""
+
+    text: str
+    raw: str
+    start: int
+    end: int
+
+    @property
+    def shouts(self) -> bool:
+        """Written as acronyms are: at least two capitals, and at least as many as small letters."""
+        capitals = sum(letter.isupper() for letter in self.raw)
+        return capitals >= 2 and 2 * capitals >= sum(letter.isalpha() for letter in self.raw)
+
+
+def split_words(text: str) -> list[Word]:
+    """Pieces of letters and digits, canonical one by one, "x ray" and the micro sign resolved."""
+    words: list[Word] = []
+    for found in _PIECE.finditer(text):
+        raw, start, end = found.group(), found.start(), found.end()
+        if _MICRO_SIGN.match(raw):
+            words.append(Word("micro", raw[0], start, start + 1))
+            raw, start = raw[1:], start + 1
+            if not raw:
+                continue
+        folded = unicodedata.normalize("NFKC", raw).casefold()
+        if folded in ("ray", "rays") and words and words[-1].text == "x":
+            first = words.pop()
+            words.append(Word("xray", text[first.start : end], first.start, end))
+            continue
+        words.append(Word(SAME_WORD.get(folded, folded), raw, start, end))
+    return words
+
+
+def join_and_split(words: Sequence[Word], vocabulary: frozenset[str]) -> list[Word]:
+    """Join prefixes to what follows, singular for plural, "smallangle" apart — where known words
+    result."""
+    joined: list[Word] = []
+    for word in words:
+        last = joined[-1] if joined else None
+        if (
+            last is not None
+            and last.text in PREFIXES
+            and SAME_WORD.get(last.text + word.text, last.text + word.text) in vocabulary
+        ):
+            text = last.text + word.text
+            joined[-1] = Word(
+                SAME_WORD.get(text, text), f"{last.raw}{word.raw}", last.start, word.end
+            )
+        else:
+            joined += _known_forms(word, vocabulary)
+    return joined
+
+
+def _known_forms(word: Word, vocabulary: frozenset[str]) -> Iterable[Word]:
+    text = word.text
+    if text in vocabulary or text in GENERIC or text in MODIFIERS or len(text) < 4:
+        return (word,)
+    singular = text[:-1] if text.endswith("s") else ""
+    if len(singular) > 3 and singular in vocabulary:
+        return (Word(singular, word.raw, word.start, word.end),)
+    for cut in range(4, len(text) - 3):
+        first, second = text[:cut], text[cut:]
+        if first in vocabulary and second in vocabulary:
+            middle = word.start + min(cut, word.end - word.start)
+            return (
+                Word(first, word.raw[:cut], word.start, middle),
+                Word(second, word.raw[cut:], middle, word.end),
+            )
+    return (word,)
+
+
+def within_one_edit(first: str, second: str) -> bool:
+    """Whether one letter more, less, other, or two neighbours swapped make them equal."""
+    if first == second:
+        return True
+    short, long = sorted((first, second), key=len)
+    if len(long) - len(short) > 1:
+        return False
+    start = 0
+    while start < len(short) and short[start] == long[start]:
+        start += 1
+    if len(short) == len(long):
+        swapped = short[start + 1 : start + 2] + short[start : start + 1] + short[start + 2 :]
+        return short[start + 1 :] == long[start + 1 :] or swapped == long[start:]
+    return short[start:] == long[start + 1 :]

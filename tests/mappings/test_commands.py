@@ -1,0 +1,96 @@
+"""``pan-commons map`` and ``technique`` as a person and a script use them."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from pan_commons import run
+
+DUBLIN_CORE = (
+    '<oai_dc:dc xmlns:oai_dc="http://www.openarchives.org/OAI/2.0/oai_dc/" '
+    'xmlns:dc="http://purl.org/dc/elements/1.1/"><dc:title>Demo</dc:title>'
+    "<dc:identifier>doi:10.5072/demo-1</dc:identifier><dc:relation>unplaced</dc:relation></oai_dc:dc>"
+)
+
+
+def test_link_reads_lines_and_writes_lines_of_json(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("SAXS/WAXS\nlysozyme\n"))
+    assert run(["technique", "link", "--json"]) == 0
+    first, second = map(json.loads, capsys.readouterr().out.splitlines())
+    assert [one["id"] for one in first["links"]] == ["PaNET01188", "PaNET01191"]
+    assert set(first["links"][0]) == {"id", "label", "confidence", "rule", "matched"}
+    assert second == {"text": "lysozyme", "links": []}
+
+
+def test_a_term_is_shown_by_its_acronym(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["technique", "show", "SAXS", "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["id"] == "PaNET01188"
+    assert shown["probe"] == "photon"
+
+
+def test_a_name_that_is_no_technique_is_refused_in_one_sentence(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run(["technique", "show", "lysozyme"]) == 1
+    assert "no technique of PaNET" in capsys.readouterr().err
+
+
+def test_the_tree_goes_as_deep_as_asked(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["technique", "tree", "PaNET01124", "--depth", "1", "--json"]) == 0
+    tree = json.loads(capsys.readouterr().out)
+    assert "PaNET01188" in {child["id"] for child in tree["children"]}
+    assert all(child["children"] == [] for child in tree["children"])
+
+
+def test_map_shows_entities_and_what_was_not_used(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = tmp_path / "record.xml"
+    record.write_text(DUBLIN_CORE, encoding="utf-8")
+    assert run(["map", str(record), "--format", "oai_dc"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["entities"][0]["pid"] == "10.5072/demo-1"
+    assert "unplaced" in json.dumps(shown)
+
+
+@pytest.mark.parametrize(
+    ("content", "form"), [("<not xml", "oai_dc"), (DUBLIN_CORE, "no-such-format")]
+)
+def test_what_cannot_be_mapped_is_one_sentence_and_no_trace(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str, form: str
+) -> None:
+    record = tmp_path / "record.xml"
+    record.write_text(content, encoding="utf-8")
+    assert run(["map", str(record), "--format", form]) in (1, 2)
+    error = capsys.readouterr().err
+    assert error.startswith("pan-commons: ")
+    assert "Traceback" not in error
+
+
+def test_a_missing_file_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["map", "no-such-file", "--format", "oai_dc"]) == 1
+    assert "no-such-file" in capsys.readouterr().err
+
+
+def test_import_writes_the_table_and_says_how_to_use_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    owl = tmp_path / "panet.ttl"
+    owl.write_text(
+        "@prefix owl: <http://www.w3.org/2002/07/owl#> ."
+        "@prefix rdfs: <http://www.w3.org/2000/01/rdf-schema#> ."
+        "@prefix p: <http://purl.org/pan-science/PaNET/> ."
+        'p:PaNET01188 a owl:Class ; rdfs:label "SAXS, renamed" .',
+        encoding="utf-8",
+    )
+    assert run(["technique", "import", str(owl), "--output", str(tmp_path / "terms.tsv")]) == 0
+    printed = capsys.readouterr()
+    assert "PAN_COMMONS_PANET" in printed.err
+    assert "SAXS, renamed\tsmall angle x-ray scattering" in (tmp_path / "terms.tsv").read_text()
