@@ -316,28 +316,28 @@ def _with_probe(links: tuple[Link, ...], text: str, probes: tuple[str, ...]) -> 
     """Add the facility's only probe to terms that name none (semantics 4.3)."""
     if len(probes) != 1 or not links or probes[0] not in PROBES.values():
         return links
-    names, panet = load_names(), load_panet()
+    names = load_names()
     word = next(word for word, probe in PROBE_WORDS.items() if probe == probes[0])
     if any(one.text in PROBE_WORDS for one in names.read(text)):
         return links
-    probed = []
-    for one in links:
-        term = panet.term(one.id)
-        if panet.probe(one.id) is None and one.rule != "id":
-            for spelling in (term.label, *term.synonyms):
-                name = names.in_any_order.get(frozenset((*names.key(names.read(spelling)), word)))
-                if (
-                    name is not None
-                    and len(name.ids) == 1
-                    and one.id in panet.ancestors(name.ids[0])
-                ):
-                    one = replace(
-                        one,
-                        id=name.ids[0],
-                        label=panet.term(name.ids[0]).label,
-                        confidence=min(one.confidence, PROBE_ADDED_CONFIDENCE),
-                        rule=f"{one.rule}; the facility's only probe is {probes[0]}",
-                    )
-                    break
-        probed.append(one)
-    return tuple(probed)
+    return tuple(_probed(names, one, word, probes[0]) for one in links)
+
+
+def _probed(names: Names, one: Link, word: str, probe: str) -> Link:
+    """The term of ``one`` with the probe's word in its name, if PaNET has that below it."""
+    panet = load_panet()
+    if panet.probe(one.id) is not None or one.rule == "id":
+        return one
+    term = panet.term(one.id)
+    for spelling in (term.label, *term.synonyms):
+        name = names.in_any_order.get(frozenset((*names.key(names.read(spelling)), word)))
+        exact = name.ids[0] if name is not None and len(name.ids) == 1 else one.id
+        if exact != one.id and one.id in panet.ancestors(exact):
+            return replace(
+                one,
+                id=exact,
+                label=panet.term(exact).label,
+                confidence=min(one.confidence, PROBE_ADDED_CONFIDENCE),
+                rule=f"{one.rule}; the facility's only probe is {probe}",
+            )
+    return one

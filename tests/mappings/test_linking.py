@@ -113,6 +113,10 @@ def test_the_only_probe_of_a_facility_makes_a_neutral_name_exact() -> None:
     assert ids("powder diffraction", "photon", "neutron") == ["PaNET01030"]
 
 
+def test_a_term_that_stays_itself_with_the_probe_keeps_its_confidence() -> None:
+    assert link("coherent diffraction imaging", ("photon",)) == link("coherent diffraction imaging")
+
+
 def test_a_probe_in_the_text_is_stronger_than_the_facilitys() -> None:
     assert ids("neutron powder diffraction", "photon") == ["PaNET01100"]
 
