@@ -61,6 +61,7 @@ _REGEXP_LITERAL = re.compile(r"^/(.*)/([a-z]*)$", re.DOTALL)
 _YEAR = re.compile(r"^\d{4}$")
 _YEAR_MONTH = re.compile(r"^\d{4}-\d{2}$")
 _LARGEST = 2**63 - 1
+BEYOND = 2**60
 
 
 @dataclass(slots=True)
@@ -91,7 +92,6 @@ class Leaf:
     op: str
     operands: tuple[Scalar, ...]
     path: str
-    ignore_case: bool = False
 
 
 LeafReader = Callable[[Leaf], Node]
@@ -156,14 +156,11 @@ def read_leaves(
             raise BadRequest(
                 f"{name!r} is compared with a list; for one of several values use inq.", field=path
             )
-        return [_leaf(name, kind, "eq", value, reading, path, False)]
+        return [_leaf(name, kind, "eq", value, reading, path)]
     if not value:
         raise BadRequest(f"{name!r} has no operator.", field=path, allowed=OPERATORS)
-    ignore_case = "i" in str(value.get("options", ""))
     return [
-        _leaf(name, kind, op, operand, reading, f"{path}.{op}", ignore_case)
-        for op, operand in value.items()
-        if op != "options"
+        _leaf(name, kind, op, operand, reading, f"{path}.{op}") for op, operand in value.items()
     ]
 
 
@@ -174,7 +171,6 @@ def _leaf(
     operand: object,
     reading: Reading,
     path: str,
-    ignore_case: bool,
 ) -> Leaf:
     reading.count_clause(path)
     if op not in OPERATORS:
@@ -202,11 +198,11 @@ def _leaf(
                 field=path,
                 allowed=[other for other in OPERATORS if other not in PATTERNS],
             )
-        return Leaf(name, kind, op, (_pattern_text(values[0], path, reading),), path, ignore_case)
+        return Leaf(name, kind, op, (_pattern_text(values[0], path, reading),), path)
     operands = tuple(typed_value(kind, value, path) for value in values)
     if op in ORDERED and any(value is None for value in operands):
         raise BadRequest(f"{op} cannot compare with null.", field=path)
-    return Leaf(name, kind, op, operands, path, ignore_case)
+    return Leaf(name, kind, op, operands, path)
 
 
 def _pattern_text(value: object, path: str, reading: Reading) -> str:
@@ -258,7 +254,7 @@ def plain_node(leaf: Leaf) -> Node:
         low, high = leaf.operands
         node = And((Compare(leaf.field, "gte", low), Compare(leaf.field, "lte", high)))
     elif op in ("like", "ilike", "regexp"):
-        node = pattern_node((leaf.field,), op, str(leaf.operands[0]), leaf.path, leaf.ignore_case)
+        node = pattern_node((leaf.field,), op, str(leaf.operands[0]), leaf.path)
     else:
         node = Compare(leaf.field, op, leaf.operands[0])  # type: ignore[arg-type]
     return Not(node) if leaf.op in NEGATIONS else node
@@ -314,21 +310,18 @@ def _facility_node(panosc_class: PanoscClass, leaf: Leaf) -> Node:
     return Not(node) if leaf.op in NEGATIONS else node
 
 
-def pattern_node(
-    fields: tuple[str, ...], op: str, text: str, path: str, ignore_case: bool = False
-) -> Node:
+def pattern_node(fields: tuple[str, ...], op: str, text: str, path: str) -> Node:
     """``like``, ``ilike`` or ``regexp`` on the original strings of ``fields``."""
     if op != "regexp":
-        fold = op == "ilike" or ignore_case
+        fold = op == "ilike"
         if "%" not in text:
             return Pattern(fields, text, "substring", fold)
         pieces = ".*".join(re2.escape(piece) for piece in text.split("%"))
         return Pattern(fields, pieces, "regexp", fold)
     literal = _REGEXP_LITERAL.match(text)
     source, flags = (literal.group(1), literal.group(2)) if literal else (text, "")
-    fold = ignore_case or "i" in flags
     check_regexp(source, path)
-    return Pattern(fields, source, "regexp", fold)
+    return Pattern(fields, source, "regexp", "i" in flags)
 
 
 def check_regexp(source: str, path: str) -> None:
@@ -360,12 +353,15 @@ def typed_value(kind: FieldType, value: object, path: str) -> Scalar:
         number = number_of(value)
         if number is None:
             raise BadRequest(f"{_shown(value)} is not a number.", field=path)
-        return number
+        return within_bounds(number)
     if kind == "boolean":
         return _boolean_value(value, path)
     if kind == "instant":
         return instant_text(instant_of(value, path))
-    return number_of(value) if isinstance(value, (int, float)) else str(value)
+    if isinstance(value, bool):
+        raise BadRequest(f"{_shown(value)} is neither text nor a number.", field=path)
+    number = number_of(value) if isinstance(value, (int, float)) else None
+    return str(value) if number is None else number
 
 
 def _text_value(value: object) -> str:
@@ -410,6 +406,12 @@ def number_of(value: object) -> int | float | None:
     return value if isinstance(value, int) else None
 
 
+def within_bounds(number: float) -> int | float:
+    """``number``, at most ``BEYOND`` either way: more than any size, and within what engines hold
+    (an index of 64-bit numbers refuses larger ones)."""
+    return max(-BEYOND, min(BEYOND, number))
+
+
 def instant_of(value: object, path: str) -> datetime:
     """An instant from ISO 8601 (a bare date or year is its beginning in UTC, as in JavaScript) or
     from milliseconds since 1970."""
@@ -424,12 +426,19 @@ def instant_of(value: object, path: str) -> datetime:
         elif _YEAR_MONTH.match(text):
             text += "-01"
         parsed = datetime.fromisoformat(text)
-        aware = parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
-        return aware.astimezone(UTC)
+        return _in_utc(parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC))
     except (ValueError, OverflowError, OSError):
         raise BadRequest(
             f"{_shown(value)} is not a date; write 2018-01-31 or 2018-01-31T12:00:00Z.", field=path
         ) from None
+
+
+def _in_utc(aware: datetime) -> datetime:
+    """The instant in UTC; at the ends of the calendar, where UTC has none, its own clock's."""
+    try:
+        return aware.astimezone(UTC)
+    except OverflowError:
+        return aware.replace(tzinfo=UTC)
 
 
 def instant_text(instant: datetime) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from search_api.model import MODEL, FieldType, PanoscClass
+from search_api.openapi_filters import filter_schemas
 from search_api.openapi_schemas import SCHEMAS
 from search_api.routes import ROUTES, Query, Route
 from search_api.search import PARAMETERS
@@ -29,7 +30,7 @@ TYPES: Mapping[FieldType, Json] = {
 ERROR_TEXTS = {
     400: "The request cannot be meant; the message names the place and what is allowed.",
     404: "There is no such thing.",
-    409: "Several facilities use this pid; name one with ?facility=.",
+    409: "Several facilities use this pid (add ?facility=), or the index is of another version.",
     410: "The cursor is older than it is kept; start again without it.",
     413: "The body is too large.",
     414: "The address is too long; send the filter as a body.",
@@ -59,7 +60,7 @@ def description(version: str) -> Json:
             {"name": "Service", "description": "State and description of this service."},
         ],
         "paths": paths,
-        "components": {"schemas": {**_model_schemas(), **SCHEMAS}},
+        "components": {"schemas": {**_model_schemas(), **filter_schemas(), **SCHEMAS}},
     }
 
 
@@ -121,11 +122,11 @@ def _search_parameter(parameter: Any) -> Json:
 def _responses(route: Route) -> Json:
     schema = _reference(route.answer)
     content = {
-        media_type: {"schema": schema if media_type == "application/json" else {"type": "string"}}
+        media_type: {"schema": schema} if media_type == "application/json" else {}
         for media_type in route.media_types
     }
     responses: Json = {"200": {"description": "The answer.", "content": content}}
-    for status in sorted({*route.statuses, 400, 414, 503}):
+    for status in sorted({*route.statuses, 400, 409, 414, 503}):
         responses[str(status)] = _error(status)
     if route.answer == "Health":
         responses["503"] = {
@@ -152,7 +153,7 @@ def _model_schemas() -> dict[str, Json]:
         schemas[panosc_class.name] = _class_schema(panosc_class)
         item = _reference(panosc_class.name)
         if panosc_class.name in ("Document", "Dataset", "Instrument"):
-            item = {"allOf": [item, {"required": ["score", "provider", "facility"]}]}
+            item = {"allOf": [item, {"required": ["score"]}]}
         schemas[f"{panosc_class.name}List"] = {"type": "array", "items": item}
     return schemas
 

@@ -80,24 +80,6 @@ def _search_body() -> Json:
 
 
 SCHEMAS: Mapping[str, Json] = {
-    "filter": {
-        "type": "object",
-        "description": "A LoopBack filter. See the PaNOSC Search API for its meaning.",
-        "properties": {
-            "where": {"$ref": "#/components/schemas/where"},
-            "include": {
-                "type": ["array", "string", "object"],
-                "description": "Relations to include, each with an own filter in scope.",
-            },
-            "limit": {"type": ["integer", "string"], "minimum": 0},
-            "skip": {"type": ["integer", "string"], "minimum": 0},
-            "order": {"type": ["string", "array"]},
-            "fields": {"type": ["array", "object", "string"]},
-            "query": _STRING,
-        },
-        "additionalProperties": False,
-    },
-    "where": {"type": "object", "description": "Fields with values or operators, and, or, text."},
     "searchRequest": _search_body(),
     "Count": _object({"count": _COUNT}),
     "Error": _object(

@@ -57,8 +57,14 @@ class Route:
     operation: str = field(default="")
 
 
-FILTER = Query("filter", "filter", "LoopBack filter: where, include, limit, skip, order, fields …")
-WHERE = Query("where", "where", "LoopBack where condition.")
+def filter_of(name: str) -> Query:
+    return Query("filter", f"{name}Filter", "LoopBack filter: where, include, limit, skip …")
+
+
+def where_of(name: str) -> Query:
+    return Query("where", f"{name}Where", "LoopBack where condition.")
+
+
 FACILITY = Query("facility", "string", "Short name of a facility.")
 TEXT = Query("query", "string", "Free text, as in filter.query.")
 
@@ -75,9 +81,9 @@ def _class_routes() -> list[Route]:
                 "PaNOSC Search API",
                 f"{name}List",
                 methods=("GET", "POST"),
-                queries=(FILTER, FACILITY, TEXT),
+                queries=(filter_of(name), FACILITY, TEXT),
                 also=(lower, base + "/", lower + "/"),
-                body="filter",
+                body=f"{name}Filter",
                 operation=f"find{plural}",
                 cached=True,
             ),
@@ -88,9 +94,9 @@ def _class_routes() -> list[Route]:
                 "PaNOSC Search API",
                 "Count",
                 methods=("GET", "POST"),
-                queries=(WHERE, FILTER, FACILITY),
+                queries=(where_of(name), filter_of(name), FACILITY),
                 also=(f"{lower}/count",),
-                body="filter",
+                body=f"{name}Filter",
                 operation=f"count{plural}",
                 cached=True,
             ),
@@ -104,10 +110,8 @@ def _class_routes() -> list[Route]:
                 f"One {name} by its pid",
                 "PaNOSC Search API",
                 name,
-                methods=("GET", "POST"),
-                queries=(FILTER, FACILITY),
+                queries=(filter_of(name), FACILITY),
                 also=(f"{lower}/{{pid}}",),
-                body="filter",
                 statuses=(400, 404, 409),
                 operation=f"get{name}",
                 cached=True,
@@ -124,7 +128,7 @@ def _file_routes(base: str, lower: str) -> list[Route]:
             "Count the files of a Dataset",
             "PaNOSC Search API",
             "Count",
-            queries=(WHERE, FACILITY),
+            queries=(where_of("File"), FACILITY),
             also=(f"{lower}/{{pid}}/files/count",),
             statuses=(400, 404, 409),
             operation="countFiles",
@@ -136,7 +140,7 @@ def _file_routes(base: str, lower: str) -> list[Route]:
             "The files of a Dataset",
             "PaNOSC Search API",
             "FileList",
-            queries=(FILTER, FACILITY),
+            queries=(filter_of("File"), FACILITY),
             also=(f"{lower}/{{pid}}/files",),
             statuses=(400, 404, 409),
             operation="findFiles",
@@ -162,9 +166,9 @@ def _technique_routes() -> list[Route]:
             "Techniques",
             "TechniqueList",
             methods=("GET", "POST"),
-            queries=(FILTER,),
+            queries=(filter_of("Technique"),),
             also=(*listed[1], *(base + "/" for base in bases)),
-            body="filter",
+            body="TechniqueFilter",
             operation="findTechniques",
         ),
         Route(
@@ -173,7 +177,7 @@ def _technique_routes() -> list[Route]:
             "Count techniques",
             "Techniques",
             "Count",
-            queries=(WHERE, FILTER),
+            queries=(where_of("Technique"), filter_of("Technique")),
             also=counted[1],
             operation="countTechniques",
         ),
@@ -183,7 +187,7 @@ def _technique_routes() -> list[Route]:
             "A condition on techniques as one on PaNET ids",
             "Techniques",
             "PanOntology",
-            queries=(WHERE,),
+            queries=(where_of("Technique"),),
             also=ontology[1],
             operation="panOntology",
         ),
@@ -193,7 +197,7 @@ def _technique_routes() -> list[Route]:
             "One technique by IRI, id, label or synonym",
             "Techniques",
             "Technique",
-            queries=(FILTER,),
+            queries=(filter_of("Technique"),),
             also=one[1],
             statuses=(400, 404),
             operation="getTechnique",

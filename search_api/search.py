@@ -34,7 +34,7 @@ from catalogue.query import (
 from catalogue.records import EntityClass
 from mappings.quantities import interval_for_query
 from mappings.rights import STATES
-from search_api.conditions import Reading, any_of, instant_of, number_of
+from search_api.conditions import Reading, any_of, instant_of, number_of, within_bounds
 from search_api.errors import BadRequest
 from search_api.loopback import read_count
 from search_api.technique_conditions import technique_ids
@@ -228,7 +228,7 @@ def _sizes(values: Mapping[str, Sequence[str]]) -> list[Node]:
             number = number_of(text)
             if number is None:
                 raise BadRequest(f"{text[:50]!r} is not a number of bytes.", field=name)
-            nodes.append(Compare("size", cast(Any, op), number))
+            nodes.append(Compare("size", cast(Any, op), within_bounds(number)))
     return nodes
 
 

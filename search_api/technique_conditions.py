@@ -87,7 +87,7 @@ def _matching(leaf: Leaf, op: str) -> Node:
     by_pid = leaf.field in ("pid", "panetId")
 
     def on(*fields: str) -> Node:
-        return pattern_node(fields, op, pattern, leaf.path, leaf.ignore_case)
+        return pattern_node(fields, op, pattern, leaf.path)
 
     ids = _ids_matching(on("name"), by_pid)
     sent = on("pid", "panetId") if by_pid else on("name")

@@ -219,4 +219,4 @@ def _as_name(leaf: Leaf) -> Node:
             term.iri if isinstance(o, str) and (term := panet.find(o)) is not None else o
             for o in operands
         )
-    return plain_node(Leaf("name", "text", leaf.op, operands, leaf.path, leaf.ignore_case))
+    return plain_node(Leaf("name", "text", leaf.op, operands, leaf.path))

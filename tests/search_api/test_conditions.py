@@ -113,6 +113,12 @@ def test_numeric_text_is_a_number_where_the_field_is_one(reading: Make) -> None:
     assert read_where(DATASET, {"size": {"gt": "10"}}, reading()) == Compare("size", "gt", 10)
 
 
+@pytest.mark.parametrize("value", [1e300, "1e300", 10**40])
+def test_numbers_beyond_any_size_stay_within_what_engines_hold(value: Any, reading: Make) -> None:
+    node = read_where(DATASET, {"size": {"lt": value}}, reading())
+    assert node == Compare("size", "lt", 2**60)
+
+
 def test_a_value_that_may_be_text_or_number_is_asked_for_as_both(reading: Make) -> None:
     node = read_where(PARAMETER, {"value": "10"}, reading())
     assert node == Or((Compare("value", "eq", "10"), Compare("value", "eq", 10)))

@@ -109,6 +109,8 @@ scalars = st.one_of(
             "9999-12-31T23:59:59Z",
             "0001-01-01",
             "1e999",
+            "1e300",
+            -1e300,
             "K",
             "celsius",
             "sample_temperature",

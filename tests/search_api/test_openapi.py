@@ -1,0 +1,134 @@
+"""The description is true: requests made from it get the answers it describes.
+
+Left out of schemathesis' checks are the two that need JSON Schema to tell exactly which requests
+are refused: whether a unit is known, or a pattern runs in linear time, it cannot say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from catalogue.facilities import Facility, Source
+from search_api.openapi import description
+from search_api.routes import ROUTES
+from search_api.search import PARAMETERS
+
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+QUIET = [
+    HealthCheck.function_scoped_fixture,
+    HealthCheck.too_slow,
+    HealthCheck.filter_too_much,
+    HealthCheck.data_too_large,
+]
+DESCRIBED = description("1")
+OPERATIONS = [(path, method) for path, methods in DESCRIBED["paths"].items() for method in methods]
+PIDS = st.sampled_from(["10.5072/1", "d1", "i", "PaNET01188", "unknown", "document:doi:10.5072/1"])
+
+
+@pytest.fixture(scope="module")
+def server(background: Callable[..., Any]) -> Any:
+    facility = Facility("A", "Facility A", "https://a.example/api")
+    source = Source("a", "A", "panosc", "https://a.example/api", "panosc-json")
+    payload = {
+        "pid": "10.5072/1",
+        "title": "A study",
+        "type": "proposal",
+        "isPublic": True,
+        "startDate": "2018-01-01T00:00:00Z",
+        "keywords": ["one", "two"],
+        "members": [{"id": 1, "role": "owner", "person": {"id": "p", "fullName": "Wu"}}],
+        "datasets": [
+            {
+                "pid": "d1",
+                "title": "run",
+                "size": 5,
+                "techniques": [{"name": "SAXS"}],
+                "samples": [{"name": "water"}],
+                "instrument": {"pid": "i", "name": "Loki"},
+                "parameters": [{"name": "temperature", "value": 5, "unit": "K"}],
+                "files": [{"id": 1, "name": "a.h5"}],
+            }
+        ],
+    }
+    return background((facility, source, [("panosc-document", payload)]))
+
+
+@pytest.fixture(scope="module")
+def schema(server: Any) -> Any:
+    loaded = schemathesis.openapi.from_dict(DESCRIBED)
+    loaded.config.update(base_url=f"http://127.0.0.1:{server.port}")
+    return loaded
+
+
+def try_operation(schema: Any, path: str, method: str, examples: int) -> None:
+    operation = schema[path][method]
+
+    @settings(max_examples=examples, deadline=None, suppress_health_check=QUIET, database=None)
+    @given(case=operation.as_strategy(), pid=PIDS)
+    def try_one(case: Any, pid: str) -> None:
+        if case.path_parameters:
+            case.path_parameters = dict.fromkeys(case.path_parameters, pid)
+        case.call_and_validate(checks=CHECKS)
+
+    try_one()
+
+
+@pytest.mark.parametrize(("path", "method"), OPERATIONS)
+def test_answers_are_as_described(path: str, method: str, schema: Any) -> None:
+    try_operation(schema, path, method, 3)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(("path", "method"), OPERATIONS)
+def test_answers_are_as_described_soaked(path: str, method: str, schema: Any) -> None:
+    try_operation(schema, path, method, 200)
+
+
+def test_every_route_is_described_once() -> None:
+    assert {route.path for route in ROUTES} == set(DESCRIBED["paths"])
+    operations = [
+        operation["operationId"]
+        for methods in DESCRIBED["paths"].values()
+        for operation in methods.values()
+    ]
+    assert len(operations) == len(set(operations))
+
+
+def test_every_reference_leads_somewhere() -> None:
+    known = DESCRIBED["components"]["schemas"]
+
+    def walk(value: Any) -> None:
+        if isinstance(value, dict):
+            if "$ref" in value:
+                assert value["$ref"].rpartition("/")[2] in known
+            for below in value.values():
+                walk(below)
+        elif isinstance(value, list):
+            for below in value:
+                walk(below)
+
+    walk(DESCRIBED)
+
+
+def test_every_search_parameter_is_described() -> None:
+    described = {one["name"] for one in DESCRIBED["paths"]["/api/search"]["get"]["parameters"]}
+    assert described == {parameter.name for parameter in PARAMETERS}
