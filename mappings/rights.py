@@ -267,12 +267,24 @@ def access_at(access: Mapping[str, Any], when: datetime) -> AccessState:
     says = {piece["says"] for piece in access.get("evidence", ())}
     opens, until = access.get("openFrom"), access.get("embargoUntil")
     if opens is not None and instant(opens) <= when:
-        return AccessState("open", _open_reason(access, says), None if opens == ALWAYS else opens)
+        return AccessState(
+            "open", _open_reason(access, says), _instant_claimed(access, says, opens)
+        )
     if until is not None and instant(until) > when:
         return AccessState("embargoed", _embargo_reason(access, says, until), opens, until)
     if opens is not None:
         return AccessState("embargoed", f"opens on {_day(opens)}", opens, opens)
     return AccessState("unknown", _unknown_reason(access, says))
+
+
+def _instant_claimed(access: Mapping[str, Any], says: set[str], opens: str) -> str | None:
+    """The instant of opening that may be claimed of an open record (semantics 2.3): one that a
+    source gives, or the embargo's end where release is automatic. That a record is listed as open
+    says nothing about since when: proposal 700000 opened years after its embargo."""
+    if "openSince" in access:
+        return str(access["openSince"])
+    confirmed_otherwise = says & {"open", "lists_only_open"}
+    return None if confirmed_otherwise or opens == ALWAYS else opens
 
 
 def _open_reason(access: Mapping[str, Any], says: set[str]) -> str:
