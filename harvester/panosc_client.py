@@ -166,16 +166,17 @@ class SearchApi:
         able = self.able(entity_class)
         arguments = {"filter": orjson.dumps(filter_).decode()} if filter_ else None
         try:
-            return await self.ask(able.path, arguments, trying=trying, read=self._read_list)
+            return await self.ask(able.path, arguments, trying=trying, read=self.read_list)
         except NotOffered:
             if able.path == able.path.lower():
                 raise
             lower = able.path.lower()
-            found = await self.ask(lower, arguments, trying=trying, read=self._read_list)
+            found = await self.ask(lower, arguments, trying=trying, read=self.read_list)
             able.path = lower
             return found
 
-    async def _read_list(self, response: Response) -> Objects:
+    async def read_list(self, response: Response) -> Objects:
+        """Read an answer that has to be a list."""
         value, mended = await read_json(response)
         self.mended.update(mended)
         return objects_in(value, mended)
@@ -234,7 +235,7 @@ class SearchApi:
         """
         path = f"{self.able('Dataset').path}/{quote(pid, safe='')}/files"
         filter_ = orjson.dumps({"limit": limit, "skip": skip}).decode()
-        return await self.ask(path, {"filter": filter_}, trying=True, read=self._read_list)
+        return await self.ask(path, {"filter": filter_}, trying=True, read=self.read_list)
 
     async def learn_relations(self, entity_class: str) -> None:
         """Find out which relations can be included, by asking for a few objects with them.
