@@ -76,7 +76,8 @@ def _check_of(annotation: Any) -> Check:
     if origin is list:
         return _list_of(_check_of(get_args(annotation)[0]))
     if origin is Literal:
-        return frozenset(get_args(annotation)).__contains__
+        options = frozenset(get_args(annotation))
+        return lambda value: type(value) is str and value in options
     if origin in (Union, types.UnionType):
         checks = [_check_of(one) for one in get_args(annotation)]
         return lambda value: any(check(value) for check in checks)
@@ -92,7 +93,7 @@ def _constrained(base: Any, constraints: list[Any]) -> Check:
         if pattern is None:
             return _is_filled if constraints == [MinLen(1)] else _fails
         # "$" of Rust's patterns is the very end, Python's also stands before a last newline.
-        match = re.compile(pattern.removesuffix("$") + r"\Z", re.ASCII).match
+        match = re.compile(re.sub(r"\$\Z", r"\\Z", pattern), re.ASCII).match
         return lambda value: (
             type(value) is str and match(value) is not None and (value.isascii() or _utf8(value))
         )
@@ -101,7 +102,7 @@ def _constrained(base: Any, constraints: list[Any]) -> Check:
         if base is int:
             return lambda value: type(value) is int and low <= value <= high
         return lambda value: type(value) is float and isfinite(value) and low <= value <= high
-    return _check_of(base) if get_origin(base) is Literal else _fails
+    return _fails
 
 
 def _bounds(constraints: list[Any]) -> tuple[float, float]:

@@ -281,10 +281,10 @@ def validated(entity: Entity) -> Entity:
     Raises:
         MappingError: naming path, value and what was expected.
     """
-    name = entity.get("class", "")
-    quick = _QUICK.get(name)
-    if quick is None:
-        raise MappingError("class", name, "Document, Dataset or Instrument")
+    name = entity.get("class")
+    quick = _QUICK.get(name) if isinstance(name, str) else None
+    if quick is None or not isinstance(name, str):
+        raise MappingError("class", clip(name), "Document, Dataset or Instrument")
     if quick(entity):
         return entity
     try:

@@ -106,9 +106,7 @@ def _tag_replacement(found: re.Match[str]) -> str:
 
 
 _HIDDEN_START = re.compile(r"<(script|style)\b", re.IGNORECASE)
-_HIDDEN_END = {
-    name: re.compile(rf"</{name}[^<>]*>", re.IGNORECASE) for name in ("script", "style")
-}
+_HIDDEN_END = {name: re.compile(rf"</{name}[^<>]*>", re.IGNORECASE) for name in ("script", "style")}
 
 
 def _without_hidden(text: str) -> str:

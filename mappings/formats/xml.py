@@ -136,8 +136,11 @@ def keep_unused(element: Element, path: str, notes: Notes) -> None:
         text = (node.text or "").strip() if NAMES[node.tag] else ""
         if text:
             notes.unused(where, text)
+        # Paths stop growing at some depth, so that time stays linear in it.
         stack += [
-            (child, f"{where}/{local_name(child)}") for child in reversed(node) if NAMES[child.tag]
+            (child, f"{where}/{local_name(child)[:80]}" if len(where) < 300 else where)
+            for child in reversed(node)
+            if NAMES[child.tag]
         ]
 
 
