@@ -178,7 +178,9 @@ class Fetcher:
         self._gates: dict[tuple[str, int], HostGate] = {}
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
         self._tls: dict[Path | None, ssl.SSLContext] = {}
-        logging.getLogger("harvester").addFilter(self.redactor)
+        self._heard_by = _everybody_who_hears()
+        for listener in self._heard_by:
+            listener.addFilter(self.redactor)
 
     async def __aenter__(self) -> Self:
         return self
@@ -193,7 +195,8 @@ class Fetcher:
 
     async def close(self) -> None:
         """Close all connections."""
-        logging.getLogger("harvester").removeFilter(self.redactor)
+        for listener in self._heard_by:
+            listener.removeFilter(self.redactor)
         sessions, self._sessions = list(self._sessions.values()), {}
         for session in sessions:
             await session.close()
@@ -413,6 +416,17 @@ class Fetcher:
                 context.load_verify_locations(cafile=ca_file)
             self._tls[ca_file] = context
         return self._tls[ca_file]
+
+
+def _everybody_who_hears() -> list[logging.Filterer]:
+    """Our logger and every handler there is: a logger's filter does not see its children's
+    records, a handler's does (fault H12)."""
+    ours = logging.getLogger("harvester")
+    listeners: list[logging.Filterer] = [ours, *ours.handlers, *logging.getLogger().handlers]
+    for logger in logging.Logger.manager.loggerDict.values():
+        if isinstance(logger, logging.Logger):
+            listeners += logger.handlers
+    return list(dict.fromkeys(listeners))
 
 
 def _noting(certificates: dict[str, datetime]) -> type[ssl.SSLObject]:

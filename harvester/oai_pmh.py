@@ -16,8 +16,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -25,113 +23,42 @@ from lxml import etree
 
 from harvester.errors import BadArgument, HarvestError, protocol_error
 from harvester.http import Access, Fetcher
-from harvester.oai_repairs import REPAIRS
+from harvester.oai_answers import (
+    DAY,
+    SECOND,
+    Identity,
+    Instant,
+    MetadataFormat,
+    OaiOptions,
+    OaiPage,
+    OaiSet,
+    OaiWindow,
+    format_instant,
+    in_set,
+    read_options,
+)
 from harvester.oai_walk import Fingerprint, Walk, resumed
-from harvester.oai_xml import AnswerReader, Bounds, Envelope, OaiRecord, Token
+from harvester.oai_xml import AnswerReader, Envelope, OaiRecord, Token
 from mappings.context import Header
 
-DAY, SECOND = "YYYY-MM-DD", "YYYY-MM-DDThh:mm:ssZ"
+__all__ = [
+    "DAY",
+    "SECOND",
+    "Identity",
+    "MetadataFormat",
+    "OaiClient",
+    "OaiOptions",
+    "OaiPage",
+    "OaiRecord",
+    "OaiSet",
+    "format_instant",
+    "in_set",
+    "read_options",
+]
 
 _ACCEPT = "text/xml, application/xml;q=0.9, */*;q=0.1"
 # Left as they are for servers that reject escapes: all but what would end or split a query.
 _RAW_SAFE = "!$'()*+,-./:;=?@_~|%[]{}^`\"<>\\"
-
-Instant = datetime | date | str
-
-
-@dataclass(frozen=True, slots=True)
-class OaiOptions:
-    """Switches for one endpoint; every default is what the protocol says.
-
-    ``repairs``: see ``oai_repairs.REPAIRS``. ``token_encoding``: ``raw`` for servers that refuse
-    percent-encoding in tokens (fault B07). ``send_prefix_with_token``: for servers that insist
-    (fault B08). ``check_payloads``: parse each payload here too; without it the crosswalk finds
-    what is not well-formed.
-    """
-
-    repairs: frozenset[str] = frozenset()
-    token_encoding: str = "escaped"  # noqa: S105, no password
-    send_prefix_with_token: bool = False
-    check_payloads: bool = True
-    max_pages: int = 1_000_000
-    max_records: int = 1_000_000_000
-    bounds: Bounds = field(default_factory=Bounds)
-
-
-def read_options(options: Mapping[str, Any]) -> OaiOptions:
-    """Read a source's options: ``repair`` (true, or a list of names), ``token_encoding`` …"""
-    repair = options.get("repair", False)
-    names = REPAIRS if repair is True else (repair or ())
-    standard = OaiOptions()
-    return OaiOptions(
-        repairs=frozenset(names),
-        token_encoding=str(options.get("token_encoding", standard.token_encoding)),
-        send_prefix_with_token=bool(options.get("send_prefix_with_token", False)),
-        check_payloads=bool(options.get("check_payloads", True)),
-        max_pages=int(options.get("max_pages", standard.max_pages)),
-        max_records=int(options.get("max_records", standard.max_records)),
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Identify (4.2), texts as sent; ``granularity`` is ``DAY`` or ``SECOND``, also when unsaid.
-
-    ``deleted_record`` is ``no``, ``transient`` or ``persistent``; what is not said counts as
-    ``no``.
-    """
-
-    repository_name: str
-    base_url: str
-    protocol_version: str
-    admin_emails: tuple[str, ...]
-    earliest_datestamp: str | None
-    deleted_record: str
-    granularity: str
-    compressions: tuple[str, ...]
-    response_date: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class MetadataFormat:
-    """One line of ListMetadataFormats (4.4)."""
-
-    prefix: str
-    schema: str
-    namespace: str
-
-
-@dataclass(frozen=True, slots=True)
-class OaiSet:
-    """One line of ListSets (4.6)."""
-
-    spec: str
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class OaiPage:
-    """One answer of a list, or a part of a large one.
-
-    ``token`` is what asks for the next page, ``None`` at the end; ``stop`` names why there is no
-    next page (``None``: there is one, or this is a part). ``part``: more of the same answer
-    follows. ``checkpoint`` goes to ``pages(resume=…)`` and continues behind this page (for a part:
-    at the beginning of its answer). ``seen`` counts the walk's records so far; ``notes`` what was
-    mended, dropped or odd on this page; ``first_response_date`` is the responseDate of the first
-    answer of the walk, the only sound beginning for the next window (fault B16).
-    """
-
-    records: tuple[OaiRecord, ...]
-    token: str | None
-    complete_list_size: int | None = None
-    expiration: str | None = None
-    response_date: str | None = None
-    first_response_date: str | None = None
-    stop: str | None = None
-    part: bool = False
-    seen: int = 0
-    checkpoint: Mapping[str, Any] = field(default_factory=dict)
-    notes: Mapping[str, int] = field(default_factory=dict)
 
 
 class OaiClient:
@@ -327,7 +254,7 @@ class OaiClient:
         options = self.options
         walk = resumed(resume or {}, max_pages=options.max_pages, max_records=options.max_records)
         walk.sent = token or walk.sent
-        window = _Window(prefix, set_, from_, until, self.granularity)
+        window = OaiWindow(prefix, set_, from_, until, self.granularity)
         fallback = walk.sent is None
         while True:
             arguments = self._arguments(walk.sent, window)
@@ -467,7 +394,7 @@ class OaiClient:
         assert envelope is not None
         return envelope, records
 
-    def _arguments(self, token: str | None, window: _Window) -> dict[str, str | None]:
+    def _arguments(self, token: str | None, window: OaiWindow) -> dict[str, str | None]:
         if token is None:
             return window.arguments()
         # The token is an exclusive argument (3.5; fault B08).
@@ -484,44 +411,6 @@ class OaiClient:
         base = self._base_url.split("#", 1)[0]
         joint = "&" if "?" in base else "?"
         return base.rstrip("?&") + joint + "&".join(pairs)
-
-
-@dataclass(frozen=True, slots=True)
-class _Window:
-    """What a list is asked for, before any token."""
-
-    prefix: str
-    set_: str | None
-    from_: Instant | None
-    until: Instant | None
-    granularity: str
-
-    def arguments(self) -> dict[str, str | None]:
-        return {
-            "metadataPrefix": self.prefix,
-            "set": self.set_,
-            "from": format_instant(self.from_, self.granularity),
-            "until": format_instant(self.until, self.granularity),
-        }
-
-    def other_granularity(self) -> _Window | None:
-        """The same window in the other granularity, if it has instants at all (fault B13)."""
-        if not any(isinstance(end, date) for end in (self.from_, self.until)):
-            return None
-        return replace(self, granularity=DAY if self.granularity == SECOND else SECOND)
-
-
-def format_instant(value: Instant | None, granularity: str) -> str | None:
-    """Write a ``from`` or ``until`` (2.7.1 UTCdatetime); texts are sent as they are.
-
-    A date becomes the beginning of its day where seconds are wanted.
-    """
-    if value is None or isinstance(value, str):
-        return value or None
-    if isinstance(value, datetime):
-        value = value.astimezone(UTC)
-        return value.strftime("%Y-%m-%d" if granularity == DAY else "%Y-%m-%dT%H:%M:%SZ")
-    return value.isoformat() + ("" if granularity == DAY else "T00:00:00Z")
 
 
 def _finished(
@@ -544,13 +433,6 @@ def _finished(
         checkpoint=walk.checkpoint(token),
         notes=notes,
     )
-
-
-def in_set(sets: Sequence[str], wanted: str | None) -> bool:
-    """Whether a header belongs to the set asked for, or does not say (2.7.2; fault B09)."""
-    if not wanted or not sets:
-        return True
-    return any(spec == wanted or spec.startswith(f"{wanted}:") for spec in sets)
 
 
 def _mark(record: OaiRecord) -> tuple[str, str | None]:
