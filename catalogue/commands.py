@@ -8,13 +8,12 @@ from __future__ import annotations
 import sys
 from contextlib import nullcontext
 from datetime import UTC, datetime
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from catalogue.engine_commands import ENGINE_COMMANDS
 from pan_commons_terminal import (
     EXIT_FAILED,
     EXIT_PARTLY,
@@ -276,8 +275,7 @@ def forget(settings: Settings, name: str, kind: str | None, yes: bool) -> None:
             say(f"The {copy.kind} {copy.path} of {copy.made_at:%Y-%m-%d} still holds it.")
 
 
-if find_spec("catalogue.engine_commands") is not None:
-    for _command in import_module("catalogue.engine_commands").ENGINE_COMMANDS:
-        index.add_command(_command)
+for _command in ENGINE_COMMANDS:
+    index.add_command(_command)
 
 COMMANDS: tuple[click.Command, ...] = (index, forget)

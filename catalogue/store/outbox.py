@@ -17,6 +17,7 @@ import orjson
 
 from catalogue.store.configuration import SourceRow, source_rows
 from catalogue.store.database import as_list, instant, rows, take
+from catalogue.store.graph import children_of, classes_of, live_among, parents_of
 from catalogue.store.parts import (
     DATASET,
     DATASETS,
@@ -318,7 +319,7 @@ def _derived_give_way(connection: sqlite3.Connection, work: _Work) -> None:
     """A derived Dataset hides while a Document that has it has a real one, and returns after
     (semantics 1.3)."""
     datasets = [o for o, kind in work.came_or_went.items() if kind == DATASET]
-    work.documents |= _parents(connection, datasets, DATASETS)
+    work.documents |= parents_of(connection, datasets, DATASETS)
     candidates = set(work.derived)
     if work.documents:
         found = rows(
@@ -363,7 +364,7 @@ def _containing(connection: sqlite3.Connection, touched: Touched, work: _Work) -
     bumped: set[int] = set()
     datasets: set[int] = set()
     instruments: set[int] = set()
-    kinds = _classes(connection, changed)
+    kinds = classes_of(connection, changed)
     for ordinal, kind in kinds.items():
         if kind == DATASET:
             datasets.add(ordinal)
@@ -375,69 +376,16 @@ def _containing(connection: sqlite3.Connection, touched: Touched, work: _Work) -
             bumped.add(link.child)
         else:
             datasets.add(link.parent)
-    users = _parents(connection, instruments, INSTRUMENTS)
+    users = parents_of(connection, instruments, INSTRUMENTS)
     bumped |= users
     datasets |= users
-    bumped |= _parents(connection, datasets, DATASETS)
+    bumped |= parents_of(connection, datasets, DATASETS)
     documents = [o for o, kind in work.came_or_went.items() if kind == DOCUMENT]
-    bumped |= _children(connection, documents, DATASETS)
+    bumped |= children_of(connection, documents, DATASETS)
     # What was live and is not gets a tombstone; what came and went unseen gets nothing.
     gone = {ordinal for ordinal in changed if work.was_live.get(ordinal)}
     # A fresh entity has its number already.
-    return (_live(connection, bumped | changed) | gone) - touched.fresh.keys()
-
-
-def _classes(connection: sqlite3.Connection, ordinals: Iterable[int]) -> dict[int, int]:
-    found = sorted(ordinals)
-    if not found:
-        return {}
-    return dict(
-        rows(
-            connection,
-            "SELECT e.ordinal, e.class FROM json_each(?) j"
-            " CROSS JOIN entities e ON e.ordinal = j.value",
-            (as_list(found),),
-        )
-    )
-
-
-def _parents(connection: sqlite3.Connection, ordinals: Iterable[int], relation: int) -> set[int]:
-    found = sorted(ordinals)
-    if not found:
-        return set()
-    parents = rows(
-        connection,
-        "SELECT DISTINCT l.parent FROM json_each(?) j"
-        " CROSS JOIN links l ON l.child = j.value AND l.relation = ?",
-        (as_list(found), relation),
-    )
-    return {parent for (parent,) in parents}
-
-
-def _children(connection: sqlite3.Connection, ordinals: Iterable[int], relation: int) -> set[int]:
-    found = sorted(ordinals)
-    if not found:
-        return set()
-    children = rows(
-        connection,
-        "SELECT DISTINCT l.child FROM json_each(?) j"
-        " CROSS JOIN links l ON l.parent = j.value AND l.relation = ?",
-        (as_list(found), relation),
-    )
-    return {child for (child,) in children}
-
-
-def _live(connection: sqlite3.Connection, ordinals: Iterable[int]) -> set[int]:
-    found = sorted(ordinals)
-    if not found:
-        return set()
-    live = rows(
-        connection,
-        "SELECT e.ordinal FROM json_each(?) j CROSS JOIN entities e ON e.ordinal = j.value"
-        " WHERE e.live = 1",
-        (as_list(found),),
-    )
-    return {ordinal for (ordinal,) in live}
+    return (live_among(connection, bumped | changed) | gone) - touched.fresh.keys()
 
 
 def _number(connection: sqlite3.Connection, ordinals: set[int], now: int) -> int:

@@ -6,13 +6,12 @@ asynchronous callers use ``anyio.to_thread.run_sync``. Clocks are the caller's.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from catalogue.errors import StoreError
 from catalogue.facilities import Facility, Source
 from catalogue.records import (
     Change,
@@ -30,19 +29,14 @@ from catalogue.records import (
 )
 from catalogue.store import (
     archive,
-    compaction,
     configuration,
     entities,
-    inspection,
     leases,
     outbox,
     provenance,
     runs,
     schema,
-    transfer,
 )
-from catalogue.store.archive import BackupReport
-from catalogue.store.compaction import CompactionReport
 from catalogue.store.database import (
     BUSY_TIMEOUT_S,
     FILE_NAME,
@@ -50,31 +44,22 @@ from catalogue.store.database import (
     micros,
     translated,
 )
-from catalogue.store.forget import Eraser, ForgetReport
-from catalogue.store.forgotten import Forgotten, person_form
-from catalogue.store.inspection import CheckReport
+from catalogue.store.forgotten import Forgotten
 from catalogue.store.leases import Lease
 from catalogue.store.pages import PageWriter
 from catalogue.store.payloads import (
     SAMPLES,
     Dictionary,
-    Payloads,
-    PayloadsByThread,
     newest_dictionary,
     save_dictionary,
     train,
     wants_dictionary,
 )
-from catalogue.store.remap import Mapper, Remapper, RemapReport
-from catalogue.store.transfer import TransferReport
+from catalogue.store.upkeep import Upkeep
 
 
-class Store:
+class Store(Upkeep):
     """What every other room knows of the record store. See ``Store.open``."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._by_thread = PayloadsByThread()
 
     # -- opening --------------------------------------------------------------------------------
 
@@ -153,11 +138,6 @@ class Store:
         return self._database.path
 
     @property
-    def read_only(self) -> bool:
-        """Whether this process only looks."""
-        return self._database.read_only
-
-    @property
     def demo(self) -> bool | None:
         """Whether the folder holds demo data; ``None`` while it is undecided."""
         with self._database.read() as connection:
@@ -168,10 +148,6 @@ class Store:
         """How many migrations the file has taken."""
         with self._database.read() as connection:
             return schema.version_of(connection, self._database.path)
-
-    @property
-    def _payloads(self) -> Payloads:
-        return self._by_thread.payloads
 
     # -- configuration --------------------------------------------------------------------------
 
@@ -382,43 +358,6 @@ class Store:
         with self._database.read() as connection:
             return provenance.quarantined_payload(connection, self._payloads, source, identifier)
 
-    def remap(
-        self,
-        mapper: Mapper,
-        *,
-        now: datetime,
-        source: str | None = None,
-        dry_run: bool = False,
-        progress: Callable[[RemapReport], None] | None = None,
-    ) -> RemapReport:
-        """Map stored records anew that other versions made (semantics 1.6).
-
-        Can be interrupted at any time and started again. ``dry_run`` writes nothing and lists the
-        differences. Works beside running harvests.
-
-        Args:
-            mapper: ``mappings.crosswalk``, or one like it.
-            progress: told the report so far after each batch.
-
-        Raises:
-            NotFound: there is no such source.
-        """
-        remapper = Remapper(self._database, self._payloads, mapper, micros(now), progress)
-        return remapper.outdated(source, dry_run=dry_run)
-
-    def replay(
-        self,
-        mapper: Mapper,
-        *,
-        now: datetime,
-        source: str | None = None,
-        identifiers: Sequence[str] | None = None,
-        dry_run: bool = False,
-    ) -> RemapReport:
-        """As ``remap``, for quarantined records: all, of a source, or those named."""
-        remapper = Remapper(self._database, self._payloads, mapper, micros(now))
-        return remapper.quarantined(source, identifiers, dry_run=dry_run)
-
     def stored_records(self, key: str) -> tuple[StoredRecord, ...]:
         """The raw records that an entity is made of."""
         with self._database.read() as connection:
@@ -428,50 +367,6 @@ class Store:
         """Superseded versions of a record, newest first: for the operator only (11.1)."""
         with self._database.read() as connection:
             return provenance.history_of(connection, self._payloads, source, identifier)
-
-    # -- upkeep -----------------------------------------------------------------------------------
-
-    def forget(self, name: str, *, now: datetime, kind: str | None = None) -> ForgetReport:
-        """Erase a record or a person, now and for all harvests to come (semantics 11.1).
-
-        Args:
-            name: a key, DOI, pid, or a record's own identifier; or an ORCID or a full name.
-            kind: ``record`` or ``person``; without it an ORCID is a person, what names something
-                stored is a record, and all else is a person.
-
-        Raises:
-            NotFound: a record that is not there.
-        """
-        eraser = Eraser(self._database, self._payloads, now)
-        if kind is None:
-            known = person_form(name).startswith("name:") and eraser.knows(name)
-            kind = "record" if known else "person"
-        return eraser.record(name) if kind == "record" else eraser.person(name)
-
-    def backup(self, target: Path, now: datetime) -> BackupReport:
-        """Copy the store into one file while others go on writing; see ``archive.backup``."""
-        with translated(self._database.path):
-            return archive.backup(self._database, target, now)
-
-    def check(self) -> CheckReport:
-        """Look whether everything is sound, every payload included."""
-        return inspection.check(self._database, self._payloads)
-
-    def compact(self, now: datetime) -> CompactionReport:
-        """Train dictionaries anew, compress all payloads with them, give back free space."""
-        with translated(self._database.path):
-            return compaction.compact(self._database, self._payloads, micros(now))
-
-    def export(self, now: datetime, target: Path | None = None) -> Iterator[bytes]:
-        """The whole store as JSON Lines, at one instant; ``target`` is noted as a copy."""
-        if target is not None and not self.read_only:
-            with self._database.write() as connection:
-                archive.note_copy(connection, target.absolute(), "export", now)
-        return transfer.export(self._database, self._payloads, now)
-
-    def import_(self, lines: Iterable[bytes], now: datetime) -> TransferReport:
-        """Take an export into an empty store; raises ``StoreError`` naming a wrong line."""
-        return transfer.Importer(self._database, self._payloads, now).read(lines)
 
     # -- entities ---------------------------------------------------------------------------------
 
@@ -534,6 +429,3 @@ class Store:
                 " position = excluded.position",
                 (engine, number),
             )
-
-
-__all__ = ["Store", "StoreError"]
