@@ -85,9 +85,11 @@ def test_the_same_instrument_named_twice_is_one() -> None:
     inner = (
         "<identifier>10.5072/x</identifier><subjects>"
         "<subject subjectScheme='Instrument'>D33</subject></subjects>"
-        "<relatedItems><relatedItem relatedItemType='Instrument'><titles>"
-        "<title>d33</title></titles><relatedItemIdentifier>i-1</relatedItemIdentifier></relatedItem>"
-        "<relatedItem relatedItemType='Instrument'><titles><title>D33</title></titles></relatedItem></relatedItems>"
+        "<relatedItems><relatedItem relatedItemType='Instrument'>"
+        "<titles><title>d33</title></titles>"
+        "<relatedItemIdentifier>i-1</relatedItemIdentifier></relatedItem>"
+        "<relatedItem relatedItemType='Instrument'>"
+        "<titles><title>D33</title></titles></relatedItem></relatedItems>"
     )
     document, dataset, instrument = crosswalk("datacite", resource(inner), CONTEXT, HEADER).entities
     assert document["instrumentNames"] == ["d33"]

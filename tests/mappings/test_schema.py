@@ -152,6 +152,51 @@ def test_a_refusal_names_the_path(change: dict[str, Any], path: str) -> None:
     assert refusal.value.path == path
 
 
+class _Text(str):
+    """A string that is not exactly ``str``: only pydantic can judge it."""
+
+    __slots__ = ()
+
+
+def test_what_the_quick_check_cannot_judge_is_left_to_pydantic() -> None:
+    entity = {**ENTITIES[0], "title": _Text("x")}
+    assert not checks.compiled(MODELS["Document"])(entity)
+    assert validated(entity) is entity
+
+
+@pytest.mark.parametrize("title", ["lone \ud800", "", 5, None, ["x"]])
+def test_a_title_is_a_text_of_valid_unicode(title: Any) -> None:
+    entity = {**ENTITIES[0], "title": title}
+    assert not checks.compiled(MODELS["Document"])(entity)
+    if title is not None:  # pydantic takes null for "absent", which we never write
+        with pytest.raises(MappingError):
+            validated(entity)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("isPublic", 1), ("datasets", "x"), ("datasets", ["x"]), ("kind", "recipe"),
+     ("startSeconds", 2**60), ("startSeconds", True), ("members", [5]), ("keywords", ["\x85", ""])],
+)  # fmt: skip
+def test_wrong_values_are_refused_both_ways(field: str, value: Any) -> None:
+    entity = {**ENTITIES[0], field: value}
+    assert not checks.compiled(MODELS["Document"])(entity)
+    with pytest.raises(MappingError):
+        validated(entity)
+
+
+def test_invisible_characters_are_text_all_the_same() -> None:
+    entity = {**ENTITIES[0], "title": "a\u200bb"}
+    assert checks.compiled(MODELS["Document"])(entity)
+
+
+def test_a_field_that_nobody_compiled_is_left_to_pydantic() -> None:
+    class Odd(BaseModel):
+        when: Annotated[bytes, "anything"]
+
+    assert not checks.compiled(Odd)({"when": b"x"})
+
+
 def test_another_class_is_refused() -> None:
     with pytest.raises(MappingError, match="Document, Dataset or Instrument"):
         validated({"class": "Recipe"})

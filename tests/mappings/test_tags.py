@@ -62,7 +62,7 @@ def test_ids_that_are_no_techniques_leave_it_to_the_label(identifier: str) -> No
     assert technique_tags("water divination", identifier) == [
         {"name": "water divination", "pid": identifier}
     ]
-    assert technique_tags(None, "31-2") == []
+    assert technique_tags(None, "31-2") == technique_tags(None, "PaNET99999") == []
 
 
 def test_nothing_is_nothing() -> None:
