@@ -1,0 +1,141 @@
+"""The whole road: one command from nothing to a true answer, in real processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from pan_commons import run
+from simulator.demo import sites
+
+DOI = "10.22003/XFEL.EU-DATA-700000-00"
+STOP_TIMEOUT_S = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """The demo as it runs: where it answers, where its data are, its facilities' processes."""
+
+    url: str
+    data: Path
+    processes: dict[str, int]
+
+    def get(self, path: str, accept: str = "application/json") -> Any:
+        request = urllib.request.Request(self.url + path, headers={"Accept": accept})
+        with urllib.request.urlopen(request, timeout=20) as reply:
+            body = reply.read().decode()
+        return json.loads(body) if accept == "application/json" else body
+
+
+def free_ports(count: int) -> int:
+    """The first of ``count`` ports in a row that nobody listens on."""
+    for first in range(20_000 + os.getpid() % 10_000, 60_000, count):
+        try:
+            for port in range(first, first + count):
+                with socket.socket() as probe:
+                    probe.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+        return first
+    raise AssertionError("no free ports")
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    data = tmp_path_factory.mktemp("demo")
+    port = free_ports(4)
+    command = [sys.executable, "-m", "pan_commons", "demo", "--json", "--data", str(data)]
+    command += ["--port", str(port), "--facility-port", str(port + 1)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        lines = (json.loads(line) for line in process.stdout if line.startswith('{"url"'))
+        said = next(lines)
+        yield Demo(said["url"], data, {one["name"]: one["pid"] for one in said["facilities"]})
+        process.send_signal(signal.SIGINT)
+        assert process.wait(STOP_TIMEOUT_S) == 0
+
+
+def test_proposal_700000_is_the_first_answer(demo: Demo) -> None:
+    answer = demo.get("/api/search?q=lysozyme+SFX")
+    hit = answer["hits"][0]
+    assert (hit["type"], hit["doi"]) == ("Document", DOI)
+    assert len(hit["techniques"]) == 5
+    assert all(one["panetId"].startswith("http://purl.org/") for one in hit["techniques"])
+    assert "Lysozyme" in {sample["name"] for sample in hit["samples"]}
+    assert 0 < hit["score"] < 1
+
+
+def test_a_sentence_finds_it_too(demo: Demo) -> None:
+    sentence = quote("serial femtosecond crystallography of lysozyme")
+    answer = demo.get(f"/api/search?q={sentence}")
+    assert answer["hits"][0]["doi"] == DOI
+    assert not answer["relaxed"]
+
+
+def test_it_is_open_for_a_reason_and_nothing_claims_since_when(demo: Demo) -> None:
+    """§2.3: the embargo was to end on 2018-01-01; the record does not say when it opened."""
+    access = demo.get("/api/search?q=lysozyme+SFX")["hits"][0]["access"]
+    assert access["state"] == "open"
+    assert "lists only open proposals" in access["reason"]
+    assert "2018-01-01 (local time)" in access["reason"]
+    assert access["open_from"] is None
+    assert "open_since" not in access
+
+
+def test_the_portals_form_has_the_derived_dataset(demo: Demo) -> None:
+    wanted = quote(json.dumps({"include": [{"relation": "datasets"}]}))
+    document = demo.get(f"/api/Documents/{quote(DOI, safe='')}?filter={wanted}")
+    (dataset,) = document["datasets"]
+    assert dataset["pid"] == DOI
+    assert document["type"] == "proposal"
+
+
+def test_a_proposal_that_two_facilities_hold_is_one_hit_that_names_both(demo: Demo) -> None:
+    doi = f"10.5072/FNS-{sites.SHARED[0]:05d}"
+    answer = demo.get("/api/search?q=" + quote(f'"{doi}"'))
+    (hit,) = [hit for hit in answer["hits"] if hit["doi"] == doi]
+    assert sorted(hit["facilities"]) == ["FNS", "LRL"]
+
+
+def test_the_page_is_for_those_who_accept_html_and_the_status_object_for_others(
+    demo: Demo,
+) -> None:
+    page = demo.get("/?q=lysozyme+SFX", accept="text/html")
+    assert "Example Data" in page
+    assert "PaNET" in page
+    status = demo.get("/")
+    assert len(status["data_providers"]) == 3
+
+
+def test_the_store_refuses_real_sources(demo: Demo, capsys: pytest.CaptureFixture[str]) -> None:
+    """§10.5"""
+    code = run(["harvest", "xfel-oai", "--data", str(demo.data)])
+    assert code in (1, 2)
+    assert "demo" in capsys.readouterr().err
+
+
+def test_a_facility_that_falls_silent_is_named_and_its_records_stay(
+    demo: Demo, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = demo.get("/api/search?facility=FNS&limit=1")["total"]["value"]
+    os.kill(demo.processes["Fjordlund Neutron Source (invented)"], signal.SIGKILL)
+    config = demo.data / "demo.toml"
+    command = ["harvest", "fns-api", "--json", "--data", str(demo.data), "--config", str(config)]
+    assert run(command) in (1, 3)
+    capsys.readouterr()
+    silent = {one["name"]: one["silent_since"] for one in demo.get("/api/facilities")}
+    assert silent["FNS"] is not None
+    assert silent["LRL"] is None
+    assert demo.get("/api/search?facility=FNS&limit=1")["total"]["value"] == before > 0

@@ -1,0 +1,98 @@
+"""The documents say what is built: guarded faults, rules that exist, settings that work."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+ROOMS = ("mappings", "catalogue", "harvester", "search_api", "simulator")
+FAULT = re.compile(r"\b([A-I](?:0[1-9]|1\d|2[0-2]))\b")
+RULE = re.compile(r"(?:§|semantics )(\d{1,2}(?:\.\d{1,2})?)")
+CITED_FAULT = re.compile(r"[Ff]aults? ((?:[A-I]\d\d(?:, | and |–|-)?)+)")
+VARIABLE = re.compile(r"\b(PAN_COMMONS_[A-Z]+|ELASTICSEARCH_URL)\b")
+
+
+def python_files(*folders: str) -> Iterator[Path]:
+    for folder in folders:
+        yield from (ROOT / folder).rglob("*.py")
+
+
+def faults_in_tests() -> set[str]:
+    """Numbers that a test names in its name, its docstring or a comment."""
+    found: set[str] = set()
+    for path in python_files("tests"):
+        if path == Path(__file__):
+            continue
+        text = path.read_text(encoding="utf-8")
+        found |= {number for match in CITED_FAULT.findall(text) for number in FAULT.findall(match)}
+        found |= {name.upper() for name in re.findall(r"_([a-i]\d\d)_", text)}
+    return found
+
+
+def faults_in_docs() -> set[str]:
+    text = (ROOT / "docs" / "faults.md").read_text(encoding="utf-8")
+    return set(re.findall(r"^\| ([A-I]\d\d) \|", text, re.MULTILINE))
+
+
+def rules_in_docs() -> set[str]:
+    text = (ROOT / "docs" / "semantics.md").read_text(encoding="utf-8")
+    return set(re.findall(r"§(\d{1,2}(?:\.\d{1,2})?)", text))
+
+
+def test_every_fault_in_the_docs_is_guarded_by_a_test() -> None:
+    assert faults_in_docs() - faults_in_tests() == set()
+
+
+def test_every_fault_that_a_test_names_is_in_the_docs() -> None:
+    assert faults_in_tests() - faults_in_docs() == set()
+
+
+def test_every_rule_that_is_cited_exists() -> None:
+    cited = {
+        (rule, path.relative_to(ROOT).as_posix())
+        for path in python_files(*ROOMS, "tests", "benchmarks")
+        if path != Path(__file__)
+        for rule in RULE.findall(path.read_text(encoding="utf-8"))
+    }
+    known = rules_in_docs()
+    assert {(rule, path) for rule, path in cited if rule not in known} == set()
+
+
+def test_every_setting_is_in_the_readme_and_in_compose() -> None:
+    used: set[str] = set()
+    for path in (*python_files(*ROOMS), *ROOT.glob("pan_commons*.py")):
+        used |= set(VARIABLE.findall(path.read_text(encoding="utf-8")))
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert used - set(VARIABLE.findall(readme)) == set()
+
+
+def test_the_changelog_knows_the_version() -> None:
+    import tomllib
+
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert f"[{version}]" in changelog or "[Unreleased]" in changelog
+
+
+@pytest.mark.parametrize(
+    "name", ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/semantics.md"]
+)
+def test_links_between_documents_lead_somewhere(name: str) -> None:
+    page = ROOT / name
+    links = re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+    local = [link for link in links if "://" not in link]
+    assert [link for link in local if not (page.parent / link).exists()] == []
+
+
+def test_nothing_tracked_names_a_path_of_some_machine() -> None:
+    listed = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False
+    ).stdout.split()
+    text_files = [name for name in listed if not name.endswith((".png", ".txt", ".pem"))]
+    home = re.compile(r"/(?:home|Users)/[a-z]+/|/root/")
+    assert [n for n in text_files if home.search((ROOT / n).read_text("utf-8", "replace"))] == []
