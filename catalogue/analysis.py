@@ -170,11 +170,10 @@ def cut(term: str) -> str:
 
 
 def trigrams(texts: Iterable[str]) -> set[str]:
-    """All runs of three characters of the case-folded strings, for substring candidates."""
+    """All runs of three characters of case-folded strings, for substring candidates."""
     found: set[str] = set()
     for text in texts:
-        folded = text.casefold()
-        found.update(folded[at : at + 3] for at in range(len(folded) - 2))
+        found.update(map("".join, zip(text, text[1:], text[2:], strict=False)))
     return found
 
 

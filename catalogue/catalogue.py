@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any
 
 import anyio.to_thread
 
@@ -29,6 +30,7 @@ from catalogue.cursors import (
     moved,
     question_digest,
     read_cursor,
+    short_stamp,
     write_cursor,
 )
 from catalogue.engines.base import Engine, EngineHit, Reader, SortBy
@@ -46,7 +48,8 @@ from catalogue.search import Found, Settled
 from catalogue.store import Store
 from catalogue.suggesting import Suggestion, did_you_mean, suggestions
 
-EngineName = Literal["tantivy", "elasticsearch"]
+MAX_PINNED = 256
+"""First pages whose ranking may still be asked for; beyond it another worker's way is taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,8 @@ class Catalogue:
         self.read_only = read_only
         self._snapshots = snapshots
         self._saving: set[asyncio.Task[None]] = set()
+        self._pinned: OrderedDict[str, _Page] = OrderedDict()
+        self._pinned_stamp: str | None = None
 
     @classmethod
     def open(
@@ -191,12 +196,18 @@ class Catalogue:
 
     async def _reader(self) -> Reader:
         try:
-            return await self.engine.reader()
+            reader = await self.engine.reader()
         except EngineDamaged:
             if self.read_only:
                 raise
-        await rebuild_damaged(self)
-        return await self.engine.reader()
+            await rebuild_damaged(self)
+            reader = await self.engine.reader()
+        if reader.stamp != self._pinned_stamp:
+            # The index moved on: rankings of the former view can be had from that view only.
+            for name in list(self._pinned):
+                self._save_soon(name, self._pinned.pop(name))
+            self._pinned_stamp = reader.stamp
+        return reader
 
     async def _settled(self, search: Search, reader: Reader) -> Settled:
         return await searching.settle(search, reader, self._hydrate)
@@ -276,11 +287,20 @@ class Catalogue:
             if found.total.relation == "eq" and search.skip + search.limit >= found.total.value:
                 return None
             name = secrets.token_urlsafe(12)
-            task = asyncio.create_task(self._save_snapshot(page, name))
-            self._saving.add(task)
-            task.add_done_callback(self._saving.discard)
+            stamp = page.settled.reader.stamp
+            if stamp is None:
+                self._save_soon(name, page)
+            elif stamp == self._pinned_stamp:
+                # Most first pages have no second one: the ranking is worked out when it comes.
+                self._pinned[name] = page
+                if len(self._pinned) > MAX_PINNED:
+                    self._pinned.popitem(last=False)
             at = search.skip + search.limit
-            return write_cursor(Continuation("ranked", at=at, snapshot=name), digest)
+            expires = int((search.now + KEPT).timestamp())
+            token = Continuation(
+                "ranked", at=at, snapshot=name, stamp=short_stamp(stamp), expires=expires
+            )
+            return write_cursor(token, digest)
         last = found.hits[-1]
         if not search.sort:
             return write_cursor(Continuation("after", ordinal=last.ordinal), digest)
@@ -291,8 +311,13 @@ class Catalogue:
         value = await _sort_value(page.settled.reader, search.entity_class, by, last.ordinal)
         return write_cursor(Continuation("after", ordinal=last.ordinal, value=value), digest)
 
+    def _save_soon(self, name: str, page: _Page) -> None:
+        task = asyncio.create_task(self._save_snapshot(page, name))
+        self._saving.add(task)
+        task.add_done_callback(self._saving.discard)
+
     async def _save_snapshot(self, page: _Page, name: str) -> None:
-        """Keep the ranking behind the answer's back: most first pages have no second one."""
+        """Keep a ranking where every worker finds it."""
         try:
             ranked = await searching.ranked_ordinals(page.settled)
             snapshot = Snapshot(
@@ -306,15 +331,39 @@ class Catalogue:
             # The answer is already given; its cursor will say that it has expired.
             self.snapshot_error = error
 
+    async def _snapshot(
+        self, search: Search, reader: Reader, continuation: Continuation
+    ) -> Snapshot:
+        """The ranking that a cursor continues: kept, pinned here, or worked out again where the
+        index is still the same.
+
+        Raises:
+            CursorExpired: it is none of these.
+        """
+        if search.now.timestamp() > continuation.expires:
+            raise expired()
+        name = continuation.snapshot
+        kept = await anyio.to_thread.run_sync(self._snapshots.get, name, search.now)
+        if kept is not None:
+            return kept
+        page = self._pinned.pop(name, None)
+        if page is None and short_stamp(reader.stamp) == continuation.stamp != "":
+            first = replace(search, cursor=None, skip=0, facets=())
+            page = await self._page(first, reader, None)
+        if page is None:
+            raise expired()
+        await self._save_snapshot(page, name)
+        kept = await anyio.to_thread.run_sync(self._snapshots.get, name, search.now)
+        if kept is None:
+            raise expired()
+        return kept
+
     async def _continued(
         self, search: Search, reader: Reader, continuation: Continuation, digest: str
     ) -> Answer:
         """A further page of a snapshot."""
         await self.settle_snapshots()
-        name = continuation.snapshot
-        snapshot = await anyio.to_thread.run_sync(self._snapshots.get, name, search.now)
-        if snapshot is None:
-            raise expired()
+        snapshot = await self._snapshot(search, reader, continuation)
         end = continuation.at + search.limit
         ordinals = list(snapshot.ordinals[continuation.at : end])
         scores = dict(zip(ordinals, snapshot.scores[continuation.at : end], strict=True))

@@ -38,7 +38,8 @@ class Continuation:
 
     ``after``: behind ``ordinal`` (and the value ``value`` of ``sort``; ``None`` when the records
     without a value are being listed). ``skip``: ``at`` records on. ``ranked``: position ``at`` of
-    the snapshot ``snapshot``.
+    the snapshot ``snapshot`` of the view of the index that ``stamp`` names, until ``expires``
+    (seconds since 1970).
     """
 
     kind: Literal["after", "skip", "ranked"]
@@ -47,6 +48,8 @@ class Continuation:
     sort: SortBy | None = None
     value: int | None = None
     snapshot: str = ""
+    stamp: str = ""
+    expires: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +86,12 @@ def write_cursor(continuation: Continuation, digest: str) -> str:
         case "skip":
             fields |= {"a": continuation.at}
         case "ranked":
-            fields |= {"a": continuation.at, "s": continuation.snapshot}
+            fields |= {
+                "a": continuation.at,
+                "s": continuation.snapshot,
+                "i": continuation.stamp,
+                "e": continuation.expires,
+            }
     return base64.urlsafe_b64encode(orjson.dumps(fields)).decode().rstrip("=")
 
 
@@ -114,7 +122,13 @@ def read_cursor(text: str, digest: str, sort: SortBy | None) -> Continuation:
         if kind == "skip":
             return Continuation("skip", at=_whole(fields["a"]))
         if kind == "ranked":
-            return Continuation("ranked", at=_whole(fields["a"]), snapshot=str(fields["s"]))
+            return Continuation(
+                "ranked",
+                at=_whole(fields["a"]),
+                snapshot=str(fields["s"]),
+                stamp=str(fields["i"]),
+                expires=_whole(fields["e"]),
+            )
     except (ValueError, KeyError, TypeError, binascii.Error) as error:
         raise broken from error
     raise broken
@@ -210,6 +224,13 @@ class SnapshotFile:
         with self._guard:
             self._open.append(made)
         return made
+
+
+def short_stamp(stamp: str | None) -> str:
+    """A view's name as it stands in cursors."""
+    if stamp is None:
+        return ""
+    return hashlib.blake2b(stamp.encode(), digest_size=9).hexdigest()
 
 
 def expired() -> CursorExpired:

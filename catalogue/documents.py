@@ -49,7 +49,8 @@ class TextLines:
 class EngineDocument:
     """One entity as an engine indexes it. All terms are final: engines only split at spaces.
 
-    ``text`` and ``title`` are lines of stems; ``words`` is the set of unstemmed words; ``record``
+    ``patterned`` are the case-folded strings whose trigrams are indexed as ``grams``. ``text`` and
+    ``title`` are lines of stems; ``words`` is the set of unstemmed words; ``record``
     is the entity itself, for engines that hydrate hits without a store at hand (semantics 10.4).
     """
 
@@ -61,7 +62,7 @@ class EngineDocument:
     terms: set[str] = field(default_factory=set)
     params: set[str] = field(default_factory=set)
     all_params: set[str] = field(default_factory=set)
-    grams: set[str] = field(default_factory=set)
+    patterned: list[str] = field(default_factory=list)
     panet: frozenset[str] = frozenset()
     tags: frozenset[str] = frozenset()
     facets: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -75,21 +76,23 @@ class EngineDocument:
     record: Mapping[str, Any] = field(default_factory=dict)
 
 
+MAX_PLAIN_TERM_BYTES = 72
+
+
 def term(name: str, value: Value) -> str:
-    """The raw term of a field's value. Long values keep a head and a digest, so that equality stays
-    exact and no record is refused for a long term (fault F08)."""
+    """The raw term of a field's value. Long values become a digest of 128 bits: equality stays
+    exact, no record is refused for a long term (fault F08), and the dictionary stays small."""
     if isinstance(value, float | int):
         text = str(int(value)) if value == int_or_none(value) else repr(float(value))
     else:
         text = value
     whole = f"{name}={text}"
-    if len(whole) * 4 <= analysis.MAX_TERM_BYTES:
+    if len(whole) * 4 <= MAX_PLAIN_TERM_BYTES:
         return whole
     encoded = whole.encode(errors="replace")
-    if len(encoded) <= analysis.MAX_TERM_BYTES:
+    if len(encoded) <= MAX_PLAIN_TERM_BYTES:
         return whole
-    digest = blake2b(encoded, digest_size=16).hexdigest()
-    return encoded[:160].decode(errors="ignore") + "#" + digest
+    return f"{name}=#{blake2b(encoded, digest_size=16).hexdigest()}"
 
 
 def int_or_none(value: float) -> int | None:
@@ -157,14 +160,17 @@ def engine_document(change: Change) -> EngineDocument:
     return document
 
 
+_PATTERN_KINDS = frozenset({"text", "identifier", "any"})
+
+
 def pattern_strings(record: Mapping[str, Any], class_name: str) -> list[str]:
     """Every string of a record that a substring condition may name."""
     found: list[str] = []
-    for name, kind in FIELDS[class_name].items():
-        if kind in ("text", "identifier", "any"):
-            value = record.get(name)
+    fields = FIELDS[class_name]
+    for name, value in record.items():
+        if fields.get(name) in _PATTERN_KINDS:
             listed = value if isinstance(value, list | tuple) else [value]
-            found.extend(str(one) for one in listed if isinstance(one, str))
+            found.extend(one for one in listed if isinstance(one, str))
     for name, relation in RELATIONS.get(class_name, {}).items():
         if not relation.linked:
             for part in elements(record, name)[:MAX_PARTS]:
@@ -177,7 +183,11 @@ def _add_terms(document: EngineDocument, entity: StoredEntity) -> None:
     document.terms |= part_terms(record, entity.entity_class, "")
     facilities = record.get("facilities") or [record.get("facility", "")]
     document.terms |= {term("at", str(name).casefold()) for name in facilities}
-    document.grams = analysis.trigrams(pattern_strings(record, entity.entity_class))
+    strings = pattern_strings(record, entity.entity_class)
+    document.patterned = [string.casefold() for string in dict.fromkeys(strings)]
+
+
+_TERM_KINDS = frozenset({"text", "identifier", "any", "boolean"})
 
 
 def part_terms(
@@ -185,12 +195,16 @@ def part_terms(
 ) -> set[str]:
     """Terms of a record's fields and parts: ``title=…``, ``has:title``, ``samples.name=…``."""
     found: set[str] = set()
-    for name, kind in FIELDS[class_name].items():
-        values = values_of(record, name, kind)
-        if values or record.get(name) is not None:
-            found.add(f"has:{prefix}{name}")
-        if kind in ("text", "identifier", "any", "boolean") or (prefix and kind == "number"):
-            found.update(_field_term(prefix + name, value, kind) for value in values)
+    fields = FIELDS[class_name]
+    for name, value in record.items():
+        kind = fields.get(name)
+        if kind is None or value is None:
+            continue
+        found.add(f"has:{prefix}{name}")
+        if kind in _TERM_KINDS or (prefix and kind == "number"):
+            found.update(
+                _field_term(prefix + name, one, kind) for one in values_of(record, name, kind)
+            )
     for name, relation in RELATIONS.get(class_name, {}).items():
         if relation.linked:
             continue
@@ -277,10 +291,10 @@ def _add_techniques_and_parameters(
     )
     document.panet = technique_scoring.with_ancestors(document.tags)
     document.params = parameter_terms(elements(entity.record, "parameters"))
-    document.all_params = set(document.params)
-    for child in children:
-        document.all_params |= parameter_terms(elements(child.record, "parameters"))
     if entity.entity_class == "Document":
+        document.all_params = set(document.params)
+        for child in children:
+            document.all_params |= parameter_terms(elements(child.record, "parameters"))
         for child in children:
             carried = {name: child.record[name] for name in CARRIED if name in child.record}
             document.terms |= part_terms(carried, "Dataset", "datasets.", None)
@@ -361,9 +375,12 @@ def _suggestions(entity: StoredEntity, children: Sequence[StoredEntity]) -> set[
     return {suggestion_term(kind, text) for kind, texts in found.items() for text in texts if text}
 
 
+MAX_SUGGESTION = 60
+
+
 def suggestion_term(kind: str, text: str) -> str:
     """The raw term by which a text is completed; the original follows a unit separator."""
-    original = " ".join(text.split())[:80]
+    original = " ".join(text.split())[:MAX_SUGGESTION]
     return f"{kind}:{analysis.fold(original)}\x1f{original}"
 
 

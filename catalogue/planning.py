@@ -110,7 +110,7 @@ def _plan(node: Node, entity_class: EntityClass, now: datetime) -> Plan:
         case Join(relation, where):
             return _plan_join(relation, where, entity_class)
         case ParameterRange():
-            return range_plan("all_params", node)
+            return range_plan("all_params" if entity_class == "Document" else "params", node)
         case TechniqueIn(ids):
             return _techniques(ids)
         case OpenAt(instant):
@@ -338,7 +338,7 @@ def _gram_candidates(node: Pattern) -> Plan | None:
         raise QueryError(f"The pattern is longer than {MAX_PATTERN_LENGTH} characters.")
     compile_pattern(node.pattern, node.kind, node.ignore_case)
     literals = [node.pattern] if node.kind == "substring" else _literals(node.pattern)
-    grams = analysis.trigrams(literals)
+    grams = analysis.trigrams(literal.casefold() for literal in literals)
     if not grams:
         return None
     return both(*(Terms("grams", frozenset({gram})) for gram in sorted(grams)))

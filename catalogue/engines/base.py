@@ -78,7 +78,14 @@ class Applied:
 
 
 class Reader(Protocol):
-    """One consistent view of the index."""
+    """One consistent view of the index.
+
+    ``stamp`` names the view: two readers with the same one, in whichever process, answer the same.
+    ``None`` when the engine cannot tell.
+    """
+
+    @property
+    def stamp(self) -> str | None: ...
 
     async def page(self, request: PageRequest) -> EnginePage: ...
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any
 
-from catalogue.analysis import SENTINEL
+from catalogue.analysis import SENTINEL, trigrams
 from catalogue.documents import (
     COUNTED_FIELDS,
     RAW_FIELDS,
@@ -86,7 +86,9 @@ def to_source(document: EngineDocument) -> Mapping[str, Any]:
     if document.deleted:
         return body
     for name in (*RAW_FIELDS, "panet"):
-        body[name] = sorted(getattr(document, name))
+        if name != "grams":
+            body[name] = sorted(getattr(document, name))
+    body["grams"] = sorted(trigrams(document.patterned))
     body |= {f"f_{name}": list(values) for name, values in document.facets.items()}
     body |= document.numbers
     body["links"] = list(document.links)

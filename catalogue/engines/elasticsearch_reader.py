@@ -66,6 +66,7 @@ class ElasticsearchReader:
         self._client = client
         self._names = names
         self._frequencies = frequencies
+        self.stamp: str | None = None
 
     async def page(self, request: PageRequest) -> EnginePage:
         deep = request.skip + request.limit > RESULT_WINDOW

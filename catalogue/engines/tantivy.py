@@ -360,7 +360,9 @@ class TantivyEngine:
                     f"The search index {self._generation} was made with another mapping or "
                     f"analysis than this version's {fingerprint()}. Run: pan-commons index rebuild"
                 )
-            return TantivyReader({name: index.view() for name, index in self._indices.items()})
+            views = {name: index.view() for name, index in self._indices.items()}
+            stamps = [index.stamp for index in self._indices.values()]
+            return TantivyReader(views, f"{self._generation}:{stamps}")
 
     async def size_bytes(self) -> int | None:
         if self._generation is None:
@@ -402,8 +404,9 @@ class TantivyEngine:
 class TantivyReader:
     """One consistent view; see ``engines.base.Reader``."""
 
-    def __init__(self, views: Mapping[str, ClassView]) -> None:
+    def __init__(self, views: Mapping[str, ClassView], stamp: str) -> None:
         self._views = views
+        self.stamp: str | None = stamp
 
     async def page(self, request: PageRequest) -> EnginePage:
         return await self._run(partial(self._page, request))

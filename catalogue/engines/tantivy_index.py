@@ -81,6 +81,11 @@ def _looks_damaged(text: str) -> bool:
     return any(sign in text for sign in signs)
 
 
+_TOKENIZERS = {"words": "whitespace", "grams": "trigram"}
+"""Words come as one string and trigrams are cut by the library: a call for each term would cost
+more than indexing it. The terms are the same as ``analysis`` makes."""
+
+
 def build_schema(class_name: str) -> tantivy.Schema:
     """The schema of a class; its parts are in the fingerprint."""
     builder = tantivy.SchemaBuilder()
@@ -89,12 +94,13 @@ def build_schema(class_name: str) -> tantivy.Schema:
     builder.add_unsigned_field(CHANGE, fast=True)
     builder.add_unsigned_field("links", indexed=True, fast=True)
     for name in RAW_FIELDS:
-        builder.add_text_field(name, tokenizer_name="raw", index_option="basic")
+        tokenizer = _TOKENIZERS.get(name, "raw")
+        builder.add_text_field(name, tokenizer_name=tokenizer, index_option="basic")
     for name in COUNTED_FIELDS:
         builder.add_text_field(name, fast=True, tokenizer_name="raw", index_option="basic")
     for name in TEXT_FIELDS:
         builder.add_text_field(name, tokenizer_name="whitespace", index_option="position")
-    builder.add_text_field("wholes", tokenizer_name="raw", index_option="basic")
+    builder.add_text_field("wholes", tokenizer_name="whitespace", index_option="basic")
     for name in number_fields(class_name):
         builder.add_integer_field(name, indexed=True, fast=True)
     return builder.build()
@@ -112,8 +118,12 @@ class ClassIndex:
                 self.index = tantivy.Index(build_schema(class_name), str(folder), reuse=True)
             else:
                 self.index = tantivy.Index.open(str(folder))
-            analyzer = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.whitespace()).build()
-            self.index.register_tokenizer("whitespace", analyzer)
+            for name, tokenizer in (
+                ("whitespace", tantivy.Tokenizer.whitespace()),
+                ("trigram", tantivy.Tokenizer.ngram(3, 3)),
+            ):
+                analyzer = tantivy.TextAnalyzerBuilder(tokenizer).build()
+                self.index.register_tokenizer(name, analyzer)
             self.index.config_reader("manual", 0)
             self.schema = self.index.schema
             self.index.reload()
@@ -125,6 +135,11 @@ class ClassIndex:
         except OSError as error:
             raise EngineDamaged(f"The search index lost {self.folder}/meta.json.") from error
         return found.st_mtime_ns, found.st_size, found.st_ino
+
+    @property
+    def stamp(self) -> tuple[int, int, int]:
+        """Names the commit that the last view shows."""
+        return self._seen
 
     def view(self) -> ClassView:
         """A view of the last commit, by whichever process."""
@@ -152,10 +167,9 @@ def to_tantivy(document: EngineDocument) -> tantivy.Document:
         "terms": document.terms,
         "params": document.params,
         "all_params": document.all_params,
-        "grams": document.grams,
+        "grams": document.patterned,
         "tags": document.tags,
         "panet": document.panet,
-        "words": document.words,
         "suggestions": document.suggestions,
     }
     for name, terms in raw.items():
@@ -172,9 +186,8 @@ def to_tantivy(document: EngineDocument) -> tantivy.Document:
         made.add_text(name, SENTINEL)
         for line in lines:
             made.add_text(name, line)
-    made.add_text("wholes", SENTINEL)
-    for whole in document.wholes:
-        made.add_text("wholes", whole)
+    made.add_text("words", " ".join(document.words))
+    made.add_text("wholes", " ".join((SENTINEL, *document.wholes)))
     return made
 
 
