@@ -66,8 +66,16 @@ def find(
     return tuple(entities[key] for key in sorted(entities))
 
 
+# Entities in one answer of the outbox, children included: some 200 MB. A Document of 20,000
+# Datasets would make a page of 1,000 Documents too large for memory.
+MAX_IN_MEMORY = 20_000
+
+
 def changes_since(connection: sqlite3.Connection, number: int, limit: int) -> list[Change]:
-    """The next lines of the outbox after a change number, in order of their numbers."""
+    """The next lines of the outbox after a change number, in order of their numbers.
+
+    Fewer than ``limit`` when they contain very many others; none only when there are none.
+    """
     found = [
         _Raw(*row)
         for row in rows(
@@ -78,7 +86,7 @@ def changes_since(connection: sqlite3.Connection, number: int, limit: int) -> li
             (number, limit),
         )
     ]
-    return _changes(connection, found)
+    return _changes(connection, found, MAX_IN_MEMORY)
 
 
 def changes_of(connection: sqlite3.Connection, keys: Iterable[str]) -> dict[str, Change]:
@@ -87,11 +95,15 @@ def changes_of(connection: sqlite3.Connection, keys: Iterable[str]) -> dict[str,
     return {change.entity.key: change for change in found}
 
 
-def _changes(connection: sqlite3.Connection, found: Sequence[_Raw]) -> list[Change]:
+def _changes(
+    connection: sqlite3.Connection, found: Sequence[_Raw], most: int | None = None
+) -> list[Change]:
     documents = [row.ordinal for row in found if row.entity_class == DOCUMENT and row.live]
     children = _live_pairs(connection, documents, DATASETS, "parent")
+    if most is not None:
+        found = _as_many(found, children, most)
     have = {row.ordinal for row in found}
-    missing = {child for many in children.values() for child in many} - have
+    missing = {child for row in found for child in children.get(row.ordinal, ())} - have
     raw = [*found, *_by_ordinals(connection, missing)]
     containers = _containers(connection, found)
     keys = {row.ordinal: row.key for row in raw}
@@ -105,6 +117,18 @@ def _changes(connection: sqlite3.Connection, found: Sequence[_Raw]) -> list[Chan
         )
         for row in found
     ]
+
+
+def _as_many(
+    found: Sequence[_Raw], children: Mapping[int, Sequence[int]], most: int
+) -> Sequence[_Raw]:
+    """The first of the rows that with their children are at most so many; at least one row."""
+    total = 0
+    for place, row in enumerate(found):
+        total += 1 + len(children.get(row.ordinal, ()))
+        if total > most and place:
+            return found[:place]
+    return found
 
 
 def related(

@@ -395,7 +395,10 @@ class Store(Upkeep):
             return entities.related(connection, list(keys), relation, up=True)
 
     def changes_since(self, number: int, limit: int = 1_000) -> tuple[Change, ...]:
-        """The outbox after a change number: each entity once, as it is now, oldest change first."""
+        """The outbox after a change number: each entity once, as it is now, oldest change first.
+
+        At most ``limit``, fewer where they contain very many others; none only at the end.
+        """
         with self._database.read() as connection:
             return tuple(entities.changes_since(connection, number, limit))
 

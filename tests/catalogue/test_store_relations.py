@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from store_world import World, dataset, document, instrument, record, tombstone
 
 from catalogue.records import SourceRecord
+from catalogue.store import entities
 
 D = "document:doi:10.5072/p"
 S = "dataset:doi:10.5072/s"
@@ -133,6 +135,23 @@ def test_the_outbox_comes_in_pages_in_the_order_of_change(world: World) -> None:
     assert [change.entity.change for change in first] == [1, 2, 3, 4]
     assert [c.entity.change for c in world.store.changes_since(4, 4)] == [5, 6, 7]
     assert world.store.changes_since(7) == ()
+
+
+def test_the_outbox_gives_fewer_documents_when_they_are_large(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proposal has up to 20,000 Datasets (semantics 9.4); memory must not follow the page."""
+    monkeypatch.setattr(entities, "MAX_IN_MEMORY", 10)
+    for name, size in (("a", 3), ("b", 12), ("c", 7), ("d", 1)):
+        sets = [dataset(f"doi:10.5072/{name}{n}") for n in range(size)]
+        world.put(
+            record(name, *sets, document(f"doi:10.5072/{name}", datasets=[s["key"] for s in sets]))
+        )
+    seen: list[int] = []
+    while changes := world.store.changes_since(seen[-1] if seen else 0, 50):
+        assert len(changes) == 1 or sum(1 + len(c.children) for c in changes) <= 10
+        seen += [change.entity.change for change in changes]
+    assert len(seen) == 27
 
 
 # -- flat records (1.3) -------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from store_world import NOON, World, document, record
@@ -51,6 +52,16 @@ def test_a_dead_run_is_taken_over_with_its_checkpoint_and_can_write_no_more(worl
             write()
     assert world.store.last_change() == number
     assert world.store.run(run.number).state == "running"
+
+
+def test_the_lease_of_a_process_that_certainly_ended_is_not_waited_for(world: World) -> None:
+    """Fault H01: a restart goes on at once."""
+    dead = world.run()
+    again: dict[str, Any] = {"kind": "full", "holder": "other", "now": NOON}
+    with pytest.raises(LeaseHeld):
+        world.store.begin_run("ess-oai", **again, is_dead=lambda holder: holder != "test")
+    run = world.store.begin_run("ess-oai", **again, is_dead=lambda holder: holder == "test")
+    assert run.fence > dead.fence
 
 
 def test_a_run_that_only_slept_goes_on(world: World) -> None:
