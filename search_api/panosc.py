@@ -16,6 +16,7 @@ from catalogue.query import AtFacility, Node, Search, Sort, Text
 from catalogue.records import EntityClass, StoredEntity
 from search_api.cache import depends_on_clock, next_opening
 from search_api.conditions import all_of, read_where
+from search_api.depth import within_the_catalogue
 from search_api.errors import AmbiguousPid, BadRequest, UnknownThing
 from search_api.filter_text import read_parameter
 from search_api.includes import Hydration, without_joins
@@ -48,8 +49,9 @@ def list_of(class_name: EntityClass) -> Handler:
     async def answer(call: Call) -> Reply:
         given = await _given_filter(call)
         question = read_filter(panosc_class, given, call.reading())
-        search = _search(class_name, question, call)
-        found = await call.server.catalogue.search(search)
+        catalogue = call.server.catalogue
+        search = await within_the_catalogue(catalogue, _search(class_name, question, call))
+        found = await catalogue.search(search)
         for hit in found.hits:
             call.holds_until(next_opening(hit.entity.record, call.now))
         related = await _related(call, class_name, [hit.entity for hit in found.hits], question)

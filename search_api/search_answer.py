@@ -11,6 +11,7 @@ from typing import Any
 from catalogue.answers import Answer, FacetCount
 from catalogue.catalogue import Catalogue
 from search_api.cache import depends_on_clock
+from search_api.depth import within_the_catalogue
 from search_api.exports import export
 from search_api.facilities import FacilityStates
 from search_api.hits import hit_json, load_children
@@ -68,7 +69,7 @@ async def ask(
 ) -> Json:
     """Search, and put the answer together; ``timings`` gets milliseconds by step."""
     started = time.perf_counter()
-    answer = await catalogue.search(request.search)
+    answer = await catalogue.search(await within_the_catalogue(catalogue, request.search))
     elapsed_ms = (time.perf_counter() - started) * 1000
     timings["search"] = elapsed_ms
     children = await load_children(catalogue.store, [hit.entity for hit in answer.hits])

@@ -214,6 +214,19 @@ async def test_pages_are_full_to_the_end_and_together_hold_everything_once(
     assert len(seen) == len(set(seen)) == 132
 
 
+@pytest.mark.parametrize("skip", [132, 20_000, 2**31, 10**30])
+async def test_a_page_behind_the_last_is_empty_and_costs_nothing(
+    skip: int, server: TestClient[Any, Any]
+) -> None:
+    """fault F09; the embedded engine reserves memory for all that is skipped"""
+    given = json.dumps({"skip": skip})
+    response = await server.get("/api/Documents", params={"filter": given})
+    assert await response.json() == []
+    assert response.headers["X-Total-Count"] == "132"
+    answer = await (await server.get(f"/api/search?skip={skip}&kind=all")).json()
+    assert (answer["hits"], answer["total"]["value"]) == ([], 132)
+
+
 @pytest.mark.parametrize(
     "path",
     [
