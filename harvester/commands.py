@@ -18,6 +18,9 @@ class Instant(click.ParamType[datetime]):
 
     name = "DATE"
 
+    def __init__(self, *, end_of_day: bool = False) -> None:
+        self._end_of_day = end_of_day
+
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> datetime:
@@ -26,15 +29,19 @@ class Instant(click.ParamType[datetime]):
             return value
         for form in ("%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ"):
             try:
-                return datetime.strptime(value, form).replace(tzinfo=UTC)
+                instant = datetime.strptime(value, form).replace(tzinfo=UTC)
             except ValueError:
                 continue
+            if self._end_of_day and form == "%Y-%m-%d":
+                # "Until that day" includes it (OAI-PMH 2.0, section 2.7.1).
+                return instant.replace(hour=23, minute=59, second=59)
+            return instant
         raise click.BadParameter(
             f"{value!r} is no date; write 2024-01-31 or 2024-01-31T12:00:00Z.", ctx, param
         )
 
 
-INSTANT = Instant()
+START, END = Instant(), Instant(end_of_day=True)
 
 
 def _run(work: Callable[..., Any], *args: Any) -> Any:
@@ -46,8 +53,8 @@ def _run(work: Callable[..., Any], *args: Any) -> Any:
 @click.command("harvest")
 @click.argument("sources", nargs=-1, metavar="[SOURCE]...")
 @click.option("--set", "set_", metavar="SET", help="Only this set (OAI-PMH).")
-@click.option("--from", "start", type=INSTANT, help="Only records changed since (UTC).")
-@click.option("--until", "end", type=INSTANT, help="Only records changed until (UTC, included).")
+@click.option("--from", "start", type=START, help="Only records changed since (UTC).")
+@click.option("--until", "end", type=END, help="Only records changed until (UTC, included).")
 @click.option("--record", metavar="ID", help="Only this record; needs exactly one SOURCE.")
 @click.option("--full", is_flag=True, help="Everything again, not only what is new.")
 @click.option("--dry-run", is_flag=True, help="Fetch and map, but write nothing.")

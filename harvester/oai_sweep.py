@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import anyio
@@ -35,22 +34,23 @@ from harvester.errors import (
 from harvester.http import Fetcher, access_for
 from harvester.keys import ConfigurationError, suggest
 from harvester.ledger import Ledger
+from harvester.oai_plan import (
+    Repository,
+    decide,
+    identify,
+    next_memory,
+    recall,
+    reconcile_is_due,
+)
 from harvester.oai_pmh import OaiClient, OaiPage, in_set, read_options
 from harvester.oai_walk import COMPLETE_STOPS
 from harvester.oai_xml import OaiRecord
 from harvester.pages import Found, Journal, RawPage, RawRecord
-from harvester.place import Place, new_place, order_key, read_place, remembered_instant
+from harvester.place import Place, order_key
 from harvester.sweeps import Situation
 from harvester.windows import (
-    Granularity,
     Window,
     bisect,
-    floor,
-    next_window,
-    plausible_start,
-    read_granularity,
-    read_instant,
-    split,
     write_instant,
 )
 from mappings import FORMATS
@@ -63,10 +63,6 @@ DEAF_AFTER = 3
 """Failures in a row after which the endpoint is given up, if not even its lists can be read."""
 SINGLY = 200
 """A broken window of at most so many records is fetched record by record."""
-MOST_UNFETCHED = 1_000
-FULL_DAYS = 30.0
-RECONCILE_EVERY_RUN = 20_000
-"""Sources up to this size are compared with their list in every run, larger ones once a day."""
 
 HOPELESS = (
     Parked,
@@ -79,21 +75,6 @@ HOPELESS = (
     MissingCredential,
 )
 """No smaller window helps against these: the endpoint as a whole does not answer us."""
-
-
-@dataclass(frozen=True, slots=True)
-class Repository:
-    """What Identify said, made usable."""
-
-    granularity: Granularity
-    deleted_record: str
-    earliest: datetime
-    response_date: datetime
-
-    @property
-    def keeps_deletions(self) -> bool:
-        """Whether deletions are told for ever; else lists have to be compared (fault B21)."""
-        return self.deleted_record == "persistent"
 
 
 async def open_oai_sweep(http: Fetcher, situation: Situation, journal: Journal) -> OaiSweep:
@@ -109,7 +90,7 @@ async def open_oai_sweep(http: Fetcher, situation: Situation, journal: Journal) 
         access=access_for(source.url, internal=source.internal, options=source.options),
         options=read_options(source.options),
     )
-    sweep = OaiSweep(client, situation, journal, await _identify(client, situation))
+    sweep = OaiSweep(client, situation, journal, await identify(client, situation))
     if sweep.crosswalk not in FORMATS:
         raise ConfigurationError(
             f"source {source.name}: there is no crosswalk {sweep.crosswalk!r}"
@@ -118,18 +99,6 @@ async def open_oai_sweep(http: Fetcher, situation: Situation, journal: Journal) 
         )
     sweep.plan()
     return sweep
-
-
-async def _identify(client: OaiClient, situation: Situation) -> Repository:
-    said = await client.identify()
-    now = situation.now()
-    response = read_instant(said.response_date) or now
-    return Repository(
-        granularity=read_granularity(said.granularity),
-        deleted_record=said.deleted_record,
-        earliest=plausible_start(read_instant(said.earliest_datestamp), response),
-        response_date=response,
-    )
 
 
 class OaiSweep:
@@ -161,68 +130,20 @@ class OaiSweep:
 
     def plan(self) -> None:
         """Go on where the checkpoint says, or decide on windows."""
-        situation, order = self._situation, self._order
-        key = order_key(self._source, order)
-        place = read_place(situation.checkpoint, key, order)
-        if place is None and not order.selective:
-            stashed = situation.memory.get("interrupted")
-            place = read_place(stashed, key, order) if isinstance(stashed, Mapping) else None
+        key = order_key(self._source, self._order)
+        place = recall(self._situation, key)
         if place is not None:
             self.journal.note("resumed", True)
-        else:
-            place = self._new_place(key)
-        self.place = place
-        self.whole = place.kind == "full"
+        self._settle(place or decide(self._situation, self.repository, key, self.journal))
 
     def begin_again(self) -> None:
         """See ``pages.Sweep``."""
-        self.place = self._new_place(self.place.key)
-        self.whole = self.place.kind == "full"
         self.journal.note("begun_again", True)
+        self._settle(decide(self._situation, self.repository, self.place.key, self.journal))
 
-    def _new_place(self, key: str) -> Place:
-        order, memory = self._order, self._situation.memory
-        server_now = self.repository.response_date
-        if order.selective:
-            place = new_place(key, "selective")
-            start = None if order.start is None else floor(order.start, self._granularity)
-            place.todo = [Window(start, order.end)]
-            return place
-        last = remembered_instant(memory, "response_date")
-        if order.full or self._full_is_due(memory) or memory.get("key") != key:
-            last = None
-        place = new_place(key, "full" if last is None else "incremental")
-        overlap = timedelta(seconds=float(self._source.options.get("overlap_s", 0.0)))
-        window = next_window(
-            last, overlap=overlap, granularity=self._granularity, server_now=server_now
-        )
-        if last is not None and last > server_now:
-            self.journal.note("checkpoint_clamped", last.isoformat())
-        days = float(self._source.options.get("window_days", 0.0))
-        place.todo = [window]
-        if days:
-            place.todo = list(
-                split(
-                    window,
-                    timedelta(days=days),
-                    granularity=self._granularity,
-                    earliest=self.repository.earliest,
-                    server_now=server_now,
-                )
-            )
-        if place.kind == "incremental":
-            gaps = memory.get("gaps") or []
-            place.todo = [Window.from_json(gap) for gap in gaps] + place.todo
-            place.unfetched = [str(one) for one in memory.get("unfetched") or []]
-        return place
-
-    def _full_is_due(self, memory: Mapping[str, Any]) -> bool:
-        """Datestamps lie (fault B18), so everything is looked at again from time to time."""
-        last_full = remembered_instant(memory, "full_at")
-        if last_full is None:
-            return True
-        days = float(self._source.options.get("full_days", FULL_DAYS))
-        return self.repository.response_date - last_full >= timedelta(days=days)
+    def _settle(self, place: Place) -> None:
+        self.place = place
+        self.whole = place.kind == "full"
 
     # --- pages ------------------------------------------------------------------------------------
 
@@ -433,7 +354,7 @@ class OaiSweep:
 
     async def list_identifiers(self, ledger: Ledger) -> bool:
         """See ``pages.Sweep``: ListIdentifiers of the same prefix and set."""
-        if not self._reconcile_is_due():
+        if not reconcile_is_due(self._situation, self.repository, self.place):
             return False
         for attempt in range(RESTARTS + 1):
             await anyio.to_thread.run_sync(ledger.clear_listed)
@@ -458,17 +379,6 @@ class OaiSweep:
         own = [r for r in page.records if r.header.identifier and in_set(r.header.sets, self._set)]
         ledger.list_(r.header.identifier for r in own if not r.deleted)
         ledger.tell_deleted(r.header.identifier for r in own if r.deleted)
-
-    def _reconcile_is_due(self) -> bool:
-        situation = self._situation
-        if self.repository.keeps_deletions and self.place.kind != "full":
-            return False
-        if situation.order.approved is not None or self.place.kind == "full":
-            return True
-        last = remembered_instant(situation.memory, "reconciled_at")
-        default = 0.0 if situation.records <= RECONCILE_EVERY_RUN else 1.0
-        days = float(self._source.options.get("reconcile_days", default))
-        return last is None or self.repository.response_date - last >= timedelta(days=days)
 
     async def look_up(self, identifier: str) -> Found:
         """See ``pages.Sweep``: GetRecord, and what its header says of the set."""
@@ -512,27 +422,12 @@ class OaiSweep:
 
     def memory(self) -> Mapping[str, Any]:
         """See ``pages.Sweep``."""
-        place = self.place
-        if place.kind == "selective":
-            return {}
-        first = place.first_response or self.repository.response_date
-        if self._unsure or len(place.unfetched) > MOST_UNFETCHED:
-            # Not to its end, or too much missing to remember: the same windows are asked again.
-            return {"deleted_record": self.repository.deleted_record}
-        memory: dict[str, Any] = {
-            "response_date": first.isoformat(),
-            "key": place.key,
-            "deleted_record": self.repository.deleted_record,
-            "granularity": self.repository.granularity,
-            "unfetched": place.unfetched or None,
-            "gaps": [gap.as_json() for gap in place.gaps] or None,
-            "interrupted": None,
-        }
-        if place.kind == "full":
-            memory["full_at"] = first.isoformat()
-        if self.journal.notes.get("reconciled"):
-            memory["reconciled_at"] = first.isoformat()
-        return memory
+        return next_memory(
+            self.place,
+            self.repository,
+            sure=not self._unsure,
+            reconciled=bool(self.journal.notes.get("reconciled")),
+        )
 
     # --- small things -----------------------------------------------------------------------------
 

@@ -36,7 +36,7 @@ from harvester.place import Order
 from harvester.progress import Silent, Watcher
 from harvester.reconcile import Ground, Reconciliation, reconcile
 from harvester.sweeps import Situation, open_sweep
-from harvester.workers import PreparePage, prepare_in_threads
+from harvester.workers import MAPPING_AT_ONCE, PreparePage, prepare_in_threads
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +52,7 @@ REQUESTED = "requested"
 SHUTDOWN = "shutdown"
 """Stop of a run whose process was asked to end: the next one goes on at once."""
 CANCELLED = "cancelled"
+INTERNAL_ERROR = "internal_error"
 
 Clock = Callable[[], datetime]
 
@@ -73,6 +74,15 @@ class Tally:
         self.quarantined += report.quarantined
         self.deleted += report.deleted
         self.pages += 1
+
+
+@dataclass(slots=True, eq=False)
+class Prepared:
+    """A page on its way through mapping; ``records`` are there once ``ready`` is set."""
+
+    page: RawPage
+    records: list[ReadyRecord] = field(default_factory=list)
+    ready: anyio.Event = field(default_factory=anyio.Event)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +131,12 @@ async def harvest_source(
     harvest = SourceRun(shared, facility, source, order, run)
     try:
         await harvest.carry_out()
+    except Exception as mistake:
+        harvest.details["error"] = f"a mistake of ours: {mistake!r}"
+        await harvest.finish("failed", INTERNAL_ERROR)
+        raise
     except BaseException:
-        # Cancelled, or a mistake of ours: the run must not look as if it were still going on.
+        # Cancelled: the run must not look as if it were still going on.
         with anyio.CancelScope(shield=True):
             await harvest.finish("stopped", CANCELLED)
         raise
@@ -247,16 +261,15 @@ class SourceRun:
                 once: there is nothing that they could take away.
         """
         to_map, fetched = anyio.create_memory_object_stream[RawPage](QUEUE_PAGES)
-        to_commit, mapped = anyio.create_memory_object_stream[tuple[RawPage, list[ReadyRecord]]](
-            QUEUE_PAGES
-        )
+        to_commit, mapped = anyio.create_memory_object_stream[Prepared](QUEUE_PAGES)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._fetch, sweep, to_map)
             tasks.start_soon(self._map, fetched, to_commit)
             try:
                 async with mapped:
-                    async for raw, records in mapped:
-                        await self._commit(raw, records, ledger, before=before)
+                    async for prepared in mapped:
+                        await prepared.ready.wait()
+                        await self._commit(prepared.page, prepared.records, ledger, before=before)
             except (StoreError, HarvestError) as problem:
                 self._fail(problem)
                 tasks.cancel_scope.cancel()
@@ -275,11 +288,25 @@ class SourceRun:
     async def _map(
         self,
         pages: MemoryObjectReceiveStream[RawPage],
-        out: MemoryObjectSendStream[tuple[RawPage, list[ReadyRecord]]],
+        out: MemoryObjectSendStream[Prepared],
     ) -> None:
-        async with out, pages:
+        """Map a few pages at the same time; they leave in the order in which they came."""
+        slots = anyio.CapacityLimiter(MAPPING_AT_ONCE)
+
+        async def one(prepared: Prepared) -> None:
+            try:
+                prepared.records = await self._prepare(prepared.page.records)
+                # Not after a failure: a page without its records must never be committed.
+                prepared.ready.set()
+            finally:
+                slots.release_on_behalf_of(prepared)
+
+        async with out, pages, anyio.create_task_group() as tasks:
             async for page in pages:
-                await out.send((page, await self._prepare(page.records)))
+                prepared = Prepared(page)
+                await slots.acquire_on_behalf_of(prepared)
+                tasks.start_soon(one, prepared)
+                await out.send(prepared)
 
     async def _prepare(self, records: Sequence[RawRecord]) -> list[ReadyRecord]:
         if not records:

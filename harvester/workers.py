@@ -27,6 +27,8 @@ from mappings.errors import MappingError
 
 WARM_AFTER = 2_000
 SMALL_PAGE = 20
+MAPPING_AT_ONCE = 2
+"""Pages that are mapped at the same time, and processes that do it."""
 
 Crosswalk = Callable[[str, bytes, Context, Header], Mapped]
 
@@ -91,7 +93,7 @@ class MappingProcesses:
     this process, so that only the deadly record could do harm.
     """
 
-    def __init__(self, processes: int = 1) -> None:
+    def __init__(self, processes: int = MAPPING_AT_ONCE) -> None:
         self._processes = processes
         self._pool: ProcessPoolExecutor | None = None
         self._ready: Future[None] | None = None

@@ -1,0 +1,333 @@
+"""The whole way of ``oai_datacite`` records, to durable and searchable, beside Sickle reading them.
+
+One endpoint in another process serves pages that were rendered beforehand: RECORDS (100,000) of
+about 1.5 kB, 500 a page. In one run: Sickle reading all of them; our client reading all of them;
+and ``pan-commons harvest`` of all of them, until the last is searchable. Then what each stage costs
+a record, by itself on one core: that shows what bounds the whole.
+
+Run: ``python -m benchmarks.harvest [RECORDS] [--curve]``. ``--curve`` prints rate and resident
+memory for each tenth of the harvest.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import multiprocessing
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from benchmarks.crosswalks import datacite_record
+
+PAGE = 500
+GOAL_READING, GOAL_HARVEST, LEAST_HARVEST = 3.0, 0.7, 0.5
+_NAMESPACE = 'xmlns="http://www.openarchives.org/OAI/2.0/"'
+
+CONFIG = """
+[facilities.BENCH]
+title = "Benchmark"
+provider = "http://127.0.0.1/api"
+demo = true
+probes = ["photon"]
+[sources.bench]
+facility = "BENCH"
+protocol = "oai-pmh"
+url = "{url}"
+format = "oai_datacite"
+internal = true
+"""
+
+
+def render(records: int) -> list[bytes]:
+    """All pages of ListRecords, each a whole document with its token."""
+    chance = random.Random(7)
+    pages = []
+    for start in range(0, records, PAGE):
+        items = "".join(
+            f"<record><header><identifier>oai:bench:{number}</identifier>"
+            f"<datestamp>2024-01-01T00:00:00Z</datestamp></header>"
+            f"<metadata>{datacite_record(chance, number)}</metadata></record>"
+            for number in range(start, min(start + PAGE, records))
+        )
+        more = start + PAGE < records
+        token = f"<resumptionToken>{start + PAGE}</resumptionToken>" if more else ""
+        pages.append(envelope(f"<ListRecords>{items}{token}</ListRecords>"))
+    return pages
+
+
+def envelope(content: str) -> bytes:
+    """An OAI-PMH document."""
+    return (
+        f'<?xml version="1.0" encoding="UTF-8"?><OAI-PMH {_NAMESPACE}>'
+        f"<responseDate>2024-06-01T00:00:00Z</responseDate><request>http://127.0.0.1/</request>"
+        f"{content}</OAI-PMH>"
+    ).encode()
+
+
+IDENTIFY = envelope(
+    "<Identify><repositoryName>Bench</repositoryName><baseURL>http://127.0.0.1/</baseURL>"
+    "<protocolVersion>2.0</protocolVersion><adminEmail>a@example.org</adminEmail>"
+    "<earliestDatestamp>2024-01-01T00:00:00Z</earliestDatestamp>"
+    # Persistent, so that no list of identifiers is compared: it is harvesting that is measured.
+    "<deletedRecord>persistent</deletedRecord><granularity>YYYY-MM-DDThh:mm:ssZ</granularity>"
+    "</Identify>"
+)
+
+
+def serve(records: int, port: Any) -> None:
+    """The endpoint: answers bytes that are ready."""
+    from aiohttp import web
+
+    pages = render(records)
+
+    async def answer(request: web.Request) -> web.Response:
+        if request.query.get("verb") == "Identify":
+            return web.Response(body=IDENTIFY, content_type="text/xml")
+        if request.query.get("verb") == "ListIdentifiers":
+            number = int(request.query.get("resumptionToken", "0"))
+            return web.Response(body=headers_of(number, records), content_type="text/xml")
+        number = int(request.query.get("resumptionToken", "0")) // PAGE
+        return web.Response(body=pages[number], content_type="text/xml")
+
+    async def run() -> None:
+        application = web.Application()
+        application.router.add_get("/oai", answer)
+        runner = web.AppRunner(application, access_log=None)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        port.put((runner.addresses[0][1], sum(map(len, pages)) / records))
+        await asyncio.Event().wait()
+
+    asyncio.run(run())
+
+
+def headers_of(start: int, records: int) -> bytes:
+    """A page of ListIdentifiers, for the comparison after a first harvest."""
+    end = min(start + 10_000, records)
+    items = "".join(
+        f"<header><identifier>oai:bench:{number}</identifier>"
+        f"<datestamp>2024-01-01T00:00:00Z</datestamp></header>"
+        for number in range(start, end)
+    )
+    token = f"<resumptionToken>{end}</resumptionToken>" if end < records else ""
+    return envelope(f"<ListIdentifiers>{items}{token}</ListIdentifiers>")
+
+
+@contextmanager
+def endpoint(records: int) -> Iterator[str]:
+    """Start the endpoint; its base URL."""
+    context = multiprocessing.get_context("spawn")
+    port = context.Queue()
+    process = context.Process(target=serve, args=(records, port), daemon=True)
+    process.start()
+    number, size = port.get(timeout=600)
+    print(f"{records:,} records of {size:,.0f} bytes on the wire, {PAGE} a page")
+    try:
+        yield f"http://127.0.0.1:{number}/oai"
+    finally:
+        process.terminate()
+
+
+def read_with_sickle(url: str) -> int:
+    """What Sickle needs to read all records."""
+    from sickle import Sickle
+
+    return sum(1 for _ in Sickle(url).ListRecords(metadataPrefix="oai_datacite"))
+
+
+def read_with_ours(url: str) -> int:
+    """What our client needs to read all records."""
+    from harvester.http import Access, Fetcher
+    from harvester.oai_pmh import OaiClient
+
+    async def read() -> int:
+        count = 0
+        async with Fetcher() as http:
+            client = OaiClient(http, url, access=Access(internal=True))
+            async for page in client.pages("ListRecords", "oai_datacite"):
+                count += len(page.records)
+        return count
+
+    return asyncio.run(read())
+
+
+def harvest(url: str, folder: Path, curve: list[tuple[float, int, int]]) -> int:
+    """``pan-commons harvest`` as a person starts it; gives how many records are searchable.
+
+    ``curve`` takes (seconds, records durable, resident bytes of all its processes).
+    """
+    config = folder / "sources.toml"
+    config.write_text(CONFIG.format(url=url), encoding="utf-8")
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
+    began = time.monotonic()
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "pan_commons", "harvest", "--json"),
+            *("--data", str(folder / "data"), "--config", str(config)),
+        ],
+        stdout=subprocess.PIPE,
+        env=environment,
+    )
+    watched = psutil.Process(process.pid)
+    while process.poll() is None:
+        curve.append((time.monotonic() - began, durable(folder / "data"), resident(watched)))
+        time.sleep(0.5)
+    assert process.stdout is not None
+    report = json.loads(process.stdout.read())
+    (run,) = report["runs"]
+    assert run["state"] == "ok", run
+    assert report["index"]["lag"] == 0, report["index"]
+    return int(run["counts"]["new"])
+
+
+def durable(folder: Path) -> int:
+    """Records committed so far, by the file itself."""
+    import sqlite3
+
+    path = folder / "store.sqlite"
+    if not path.exists():
+        return 0
+    try:
+        with sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True) as connection:
+            return int(
+                connection.execute("SELECT coalesce(sum(live), 0) FROM sources").fetchone()[0]
+            )
+    except sqlite3.Error:
+        return 0
+
+
+def resident(process: psutil.Process) -> int:
+    """Bytes in memory of a process and its children."""
+    try:
+        family = [process, *process.children(recursive=True)]
+        return sum(one.memory_info().rss for one in family)
+    except psutil.Error:
+        return 0
+
+
+def timed(work: Callable[[], int]) -> tuple[int, float]:
+    """What it gives, and the seconds it took."""
+    began = time.perf_counter()
+    result = work()
+    return result, time.perf_counter() - began
+
+
+class Stages:
+    """Seconds by stage."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def of(self, name: str) -> Iterator[None]:
+        """Add the time that the block takes."""
+        began = time.perf_counter()
+        yield
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - began
+
+
+def profile(records: int, folder: Path) -> list[tuple[str, float]]:
+    """Microseconds that each stage takes a record, by itself, on one core."""
+    from catalogue.facilities import Facility, Source
+    from catalogue.records import PageCommit
+    from catalogue.store import Store, ready
+    from harvester.oai_xml import read_answer
+    from harvester.pages import RawRecord
+    from harvester.workers import map_records
+    from mappings.context import Context
+
+    context = Context("BENCH", "bench", "UTC", probes=("photon",))
+    facility = Facility("BENCH", "Bench", "http://127.0.0.1/", demo=True)
+    source = Source("bench", "BENCH", "oai-pmh", "http://127.0.0.1/", "oai_datacite", demo=True)
+    now = datetime(2024, 1, 1, tzinfo=UTC)
+    stages = Stages()
+    with Store.open(folder / "profile") as store:
+        store.put_configuration([facility], [source])
+        run = store.begin_run("bench", kind="harvest", holder="bench", now=now)
+        for page in render(records):
+            with stages.of("read OAI-PMH"):
+                read, _ = read_answer(page, "ListRecords")
+            raw = [RawRecord(one.header, "oai_datacite", one.payload) for one in read]
+            with stages.of("crosswalk"):
+                mapped = map_records(context, raw)
+            dictionary = store.dictionary("bench", "oai_datacite")
+            with stages.of("render and compress"):
+                made = ready(mapped, "BENCH", dictionary)
+            with stages.of("commit"):
+                store.commit_page(run, PageCommit(made, {}, now))
+        asyncio.run(index(store, folder / "profile", stages))
+    return [(name, seconds / records * 1e6) for name, seconds in stages.seconds.items()]
+
+
+async def index(store: Any, folder: Path, stages: Stages) -> None:
+    """What the indexer does, stage by stage."""
+    from catalogue.documents import engine_document
+    from catalogue.engines.tantivy import TantivyEngine
+
+    engine = TantivyEngine(folder)
+    await engine.open()
+    position = 0
+    while True:
+        with stages.of("read outbox"):
+            changes = store.changes_since(position, 2000)
+        if not changes:
+            break
+        with stages.of("analyse"):
+            documents = [engine_document(change) for change in changes]
+        with stages.of("add to Tantivy"):
+            await engine.apply(documents)
+        position = changes[-1].entity.change
+    with stages.of("commit Tantivy"):
+        await engine.commit(position)
+    await engine.close()
+
+
+def main() -> int:
+    """Measure; 1 when the harvest is below half of what Sickle merely reads."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("records", nargs="?", type=int, default=100_000)
+    parser.add_argument("--curve", action="store_true")
+    asked = parser.parse_args()
+    with endpoint(asked.records) as url, tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        count, sickle_s = timed(lambda: read_with_sickle(url))
+        assert count == asked.records
+        count, ours_s = timed(lambda: read_with_ours(url))
+        assert count == asked.records
+        curve: list[tuple[float, int, int]] = []
+        count, harvest_s = timed(lambda: harvest(url, folder, curve))
+        assert count == asked.records
+        print(f"Sickle, reading:            {asked.records / sickle_s:>8,.0f} records/s")
+        print(f"our client, reading:        {asked.records / ours_s:>8,.0f} records/s")
+        print(f"durable and searchable:     {asked.records / harvest_s:>8,.0f} records/s")
+        print(f"reading ÷ Sickle:           {sickle_s / ours_s:>8.2f}   goal {GOAL_READING}")
+        ratio = sickle_s / harvest_s
+        print(f"whole harvest ÷ Sickle:     {ratio:>8.2f}   goal {GOAL_HARVEST}")
+        print(f"resident memory, at most:   {max(b for _, _, b in curve) / 2**20:>8,.0f} MiB")
+        if asked.curve:
+            for number in range(10):
+                seconds, records, rss = curve[number * len(curve) // 10]
+                print(f"  {seconds:7.1f} s {records:>9,} records {rss / 2**20:7,.0f} MiB")
+        sample = min(asked.records, 10_000)
+        print(f"each stage by itself, one core, {sample:,} records:")
+        stages = profile(sample, folder)
+        for stage, microseconds in stages:
+            print(f"  {stage:<22}{microseconds:>8.1f} µs a record")
+        print(f"  {'all':<22}{sum(cost for _, cost in stages):>8.1f} µs a record")
+    return 0 if ratio >= LEAST_HARVEST else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,171 @@
+"""What an OAI-PMH harvest asks for, and what the next one has to know.
+
+Everything but ``identify`` is pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from harvester.oai_pmh import OaiClient
+from harvester.pages import Journal
+from harvester.place import Place, new_place, read_place, remembered_instant
+from harvester.sweeps import Situation
+from harvester.windows import (
+    Granularity,
+    Window,
+    floor,
+    next_window,
+    plausible_start,
+    read_granularity,
+    read_instant,
+    split,
+)
+
+MOST_UNFETCHED = 1_000
+"""Records remembered one by one because they could not be had."""
+FULL_DAYS = 30.0
+"""Datestamps lie (fault B18), so everything is looked at again from time to time."""
+RECONCILE_EVERY_RUN = 20_000
+"""Sources up to this size are compared with their list in every run, larger ones once a day."""
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """What Identify said, made usable."""
+
+    granularity: Granularity
+    deleted_record: str
+    earliest: datetime
+    response_date: datetime
+
+    @property
+    def keeps_deletions(self) -> bool:
+        """Whether deletions are told for ever; else lists have to be compared (fault B21)."""
+        return self.deleted_record == "persistent"
+
+
+async def identify(client: OaiClient, situation: Situation) -> Repository:
+    """Ask, and make what it says usable.
+
+    Raises:
+        HarvestError: Identify cannot be had.
+    """
+    said = await client.identify()
+    now = situation.now()
+    response = read_instant(said.response_date) or now
+    return Repository(
+        granularity=read_granularity(said.granularity),
+        deleted_record=said.deleted_record,
+        earliest=plausible_start(read_instant(said.earliest_datestamp), response),
+        response_date=response,
+    )
+
+
+def recall(situation: Situation, key: str) -> Place | None:
+    """Where an earlier run of the same harvest stopped, if one did."""
+    order = situation.order
+    place = read_place(situation.checkpoint, key, order)
+    stashed = situation.memory.get("interrupted")
+    if place is None and not order.selective and isinstance(stashed, Mapping):
+        place = read_place(stashed, key, order)
+    return place
+
+
+def decide(situation: Situation, repository: Repository, key: str, journal: Journal) -> Place:
+    """The windows of a new harvest: what the order selects, everything, or what is new."""
+    order, memory, options = situation.order, situation.memory, situation.source.options
+    if order.selective:
+        place = new_place(key, "selective")
+        start = None if order.start is None else floor(order.start, repository.granularity)
+        place.todo = [Window(start, order.end)]
+        return place
+    last = remembered_instant(memory, "response_date")
+    if order.full or memory.get("key") != key or full_is_due(situation, repository):
+        last = None
+    if last is not None and last > repository.response_date:
+        journal.note("checkpoint_clamped", last.isoformat())
+    window = next_window(
+        last,
+        overlap=timedelta(seconds=float(options.get("overlap_s", 0.0))),
+        granularity=repository.granularity,
+        server_now=repository.response_date,
+    )
+    place = new_place(key, "full" if last is None else "incremental")
+    place.todo = list(_cut(window, float(options.get("window_days", 0.0)), repository))
+    if place.kind == "incremental":
+        place.todo = [Window.from_json(gap) for gap in memory.get("gaps") or []] + place.todo
+        place.unfetched = [str(one) for one in memory.get("unfetched") or []]
+    return place
+
+
+def _cut(window: Window, days: float, repository: Repository) -> tuple[Window, ...]:
+    if not days:
+        return (window,)
+    return split(
+        window,
+        timedelta(days=days),
+        granularity=repository.granularity,
+        earliest=repository.earliest,
+        server_now=repository.response_date,
+    )
+
+
+def full_is_due(situation: Situation, repository: Repository) -> bool:
+    """Whether the last harvest of everything is too long ago."""
+    days = float(situation.source.options.get("full_days", FULL_DAYS))
+    return _is_past(situation.memory, "full_at", days, repository)
+
+
+def reconcile_is_due(situation: Situation, repository: Repository, place: Place) -> bool:
+    """Whether the list of identifiers is to be compared (fault B21).
+
+    After a full harvest always, also under ``persistent``: it shows what slipped between pages
+    (fault B19).
+    """
+    if situation.order.approved is not None or place.kind == "full":
+        return True
+    if repository.keeps_deletions:
+        return False
+    default = 0.0 if situation.records <= RECONCILE_EVERY_RUN else 1.0
+    days = float(situation.source.options.get("reconcile_days", default))
+    return _is_past(situation.memory, "reconciled_at", days, repository)
+
+
+def _is_past(memory: Mapping[str, Any], name: str, days: float, repository: Repository) -> bool:
+    last = remembered_instant(memory, name)
+    return last is None or repository.response_date - last >= timedelta(days=days)
+
+
+def next_memory(
+    place: Place, repository: Repository, *, sure: bool, reconciled: bool
+) -> dict[str, Any]:
+    """What the next harvest has to know, once this one is complete.
+
+    Args:
+        sure: every list was read to its end; else the same windows are asked again.
+    """
+    if place.kind == "selective":
+        return {}
+    first = place.first_response or repository.response_date
+    memory: dict[str, Any] = {
+        "deleted_record": repository.deleted_record,
+        "granularity": repository.granularity,
+        "interrupted": None,
+    }
+    if not sure or len(place.unfetched) > MOST_UNFETCHED:
+        return memory
+    memory |= {
+        "response_date": first.isoformat(),
+        "key": place.key,
+        "unfetched": place.unfetched or None,
+        "gaps": [gap.as_json() for gap in place.gaps] or None,
+    }
+    if place.kind == "full":
+        memory["full_at"] = first.isoformat()
+    if reconciled:
+        memory["reconciled_at"] = first.isoformat()
+    return memory
