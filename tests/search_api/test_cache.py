@@ -1,0 +1,91 @@
+"""Answers are kept only as long as they hold (semantics 2.5)."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from catalogue.query import (
+    AccessIs,
+    And,
+    Compare,
+    Everything,
+    Join,
+    Node,
+    Not,
+    OpenAt,
+)
+from search_api.cache import FOREVER, AnswerCache, depends_on_clock, next_opening
+from search_api.replies import Reply
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+LATER = NOW + timedelta(days=1)
+
+
+def reply(size: int = 10) -> Reply:
+    return Reply(b"x" * size)
+
+
+def test_an_answer_is_kept_for_its_longest_life_and_no_longer() -> None:
+    cache = AnswerCache(100_000, keep_s=5)
+    cache.put(("a",), reply(), NOW, FOREVER)
+    assert cache.get(("a",), NOW + timedelta(seconds=4)) == reply()
+    assert cache.get(("a",), NOW + timedelta(seconds=5)) is None
+    assert cache.get(("b",), NOW) is None
+
+
+def test_an_answer_ends_when_something_opens() -> None:
+    cache = AnswerCache(100_000, keep_s=1e6)
+    cache.put(("a",), reply(), NOW, LATER)
+    assert cache.get(("a",), LATER - timedelta(seconds=1)) is not None
+    assert cache.get(("a",), LATER) is None
+
+
+def test_an_answer_that_holds_only_now_is_not_kept() -> None:
+    cache = AnswerCache(100_000, keep_s=5)
+    cache.put(("a",), reply(), NOW, NOW)
+    assert cache.get(("a",), NOW) is None
+
+
+def test_the_least_used_goes_first_and_giants_are_not_kept() -> None:
+    cache = AnswerCache(10_000, keep_s=5)
+    for name in "abcdefghi":
+        cache.put((name,), reply(499), NOW, FOREVER)
+    cache.get(("a",), NOW)
+    cache.put(("j",), reply(499), NOW, FOREVER)
+    cache.put(("k",), reply(499), NOW, FOREVER)
+    assert cache.get(("a",), NOW) is not None
+    assert cache.get(("b",), NOW) is None
+    cache.put(("giant",), reply(9_000), NOW, FOREVER)
+    assert cache.get(("giant",), NOW) is None
+    assert not AnswerCache(0, keep_s=5).is_on
+
+
+@pytest.mark.parametrize(
+    ("access", "instant"),
+    [
+        ({}, FOREVER),
+        ({"openFrom": "2020-01-01T00:00:00Z"}, FOREVER),
+        ({"openFrom": "2026-03-02T00:00:00Z"}, LATER),
+        ({"embargoUntil": "2026-03-02T00:00:00Z", "openFrom": "2027-01-01T00:00:00Z"}, LATER),
+    ],
+)
+def test_the_next_opening_is_read_from_the_record(access: Any, instant: datetime) -> None:
+    assert next_opening({"access": access}, NOW) == instant
+
+
+@pytest.mark.parametrize(
+    ("node", "depends"),
+    [
+        (Everything(), False),
+        (Compare("title", "eq", "x"), False),
+        (Compare("isPublic", "eq", True), True),
+        (OpenAt(NOW), True),
+        (And((Everything(), Not(AccessIs(("open",), NOW)))), True),
+        (Join("datasets", Compare("isPublic", "eq", True)), True),
+    ],
+)
+def test_questions_about_openness_depend_on_the_clock(node: Node, depends: bool) -> None:
+    assert depends_on_clock(node) is depends

@@ -1,0 +1,27 @@
+"""Settings: one table, read from the environment, every row explained."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import pytest
+
+from search_api.errors import BadRequest
+from search_api.settings import PREFIX, ServerSettings, settings_from
+
+
+def test_settings_come_from_the_environment() -> None:
+    settings = settings_from({"PAN_COMMONS_MAX_LIMIT": "50", "PAN_COMMONS_DEADLINE_S": "2.5"})
+    assert (settings.max_limit, settings.deadline_s) == (50, 2.5)
+    assert settings.default_limit == ServerSettings().default_limit
+
+
+def test_a_bad_value_is_told_with_its_name() -> None:
+    with pytest.raises(BadRequest, match="PAN_COMMONS_MAX_LIMIT is 'many', expected int"):
+        settings_from({"PAN_COMMONS_MAX_LIMIT": "many"})
+
+
+def test_every_setting_is_explained() -> None:
+    for row in fields(ServerSettings):
+        assert row.metadata["help"].endswith("."), row.name
+        assert (PREFIX + row.name.upper()).isidentifier()
