@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 import anyio.to_thread
 
@@ -35,7 +35,7 @@ from catalogue.cursors import (
 )
 from catalogue.engines.base import Engine, EngineHit, Reader, SortBy
 from catalogue.engines.tantivy import TantivyEngine
-from catalogue.errors import EngineDamaged, EngineError, QueryError
+from catalogue.errors import EngineDamaged, EngineError, QueryError, StoreError
 from catalogue.explaining import explain_hits
 from catalogue.fields import kind_of
 from catalogue.indexer import Indexer
@@ -415,11 +415,21 @@ class CatalogueOpening:
         if self._catalogue is not None:
             await self._catalogue.close()
 
+    async def _records(self, open_store: Callable[[], Store]) -> Store:
+        """The store; for a node that has only Elasticsearch, the records kept there (10.4)."""
+        alone = self._engine == "elasticsearch" and self._read_only
+        if alone and self._url and await anyio.to_thread.run_sync(_is_empty, self._folder):
+            from catalogue.engines.elasticsearch import prefix_of
+            from catalogue.engines.elasticsearch_records import ElasticsearchRecords
+
+            return cast(Store, ElasticsearchRecords(self._url, prefix_of(), self._folder))
+        return await anyio.to_thread.run_sync(open_store)
+
     async def _open(self) -> Catalogue:
         def open_store() -> Store:
             return Store.open(self._folder, demo=self._demo, read_only=self._read_only)
 
-        store = await anyio.to_thread.run_sync(open_store)
+        store = await self._records(open_store)
         engine: Engine
         try:
             engine = make_engine(self._folder, self._engine, self._url, read_only=self._read_only)
@@ -438,6 +448,15 @@ class CatalogueOpening:
         return catalogue
 
 
+def _is_empty(folder: Path) -> bool:
+    """Whether a data folder holds no records at all."""
+    try:
+        with Store.open(folder, read_only=True) as store:
+            return store.last_change() == 0
+    except StoreError:
+        return True
+
+
 def make_engine(
     folder: Path, name: str, elasticsearch_url: str | None, *, read_only: bool = False
 ) -> Engine:
@@ -447,9 +466,9 @@ def make_engine(
     if name == "elasticsearch":
         if not elasticsearch_url:
             raise QueryError("The engine elasticsearch needs an address (ELASTICSEARCH_URL).")
-        from catalogue.engines.elasticsearch import ElasticsearchEngine
+        from catalogue.engines.elasticsearch import engine_from
 
-        return ElasticsearchEngine(elasticsearch_url, read_only=read_only)
+        return engine_from(elasticsearch_url, read_only=read_only)
     raise QueryError(f"There is no engine {name!r}.")
 
 

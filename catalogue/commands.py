@@ -47,6 +47,34 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
+def _index(settings: Settings, *, anew: bool = False) -> str:
+    """Bring the search index up to date with the store, or make it anew; how that went.
+
+    The store is done with already: an engine that is away is told of it when it is back.
+    """
+    import asyncio
+
+    from catalogue.catalogue import Catalogue
+    from catalogue.errors import EngineError, IndexBusy
+    from catalogue.verifying import rebuild as make_anew
+
+    async def work() -> None:
+        opening = Catalogue.open(settings.data, settings.engine, settings.elasticsearch_url)
+        async with opening as catalogue:
+            if anew:
+                await make_anew(catalogue.store, catalogue.engine, catalogue.indexer)
+            else:
+                await catalogue.indexer.index_once()
+
+    try:
+        asyncio.run(work())
+    except IndexBusy:
+        return "up to date in seconds, by the process that is writing it"
+    except EngineError as problem:
+        return f"not up to date ({problem}); run: pan-commons index rebuild"
+    return "made anew" if anew else "up to date"
+
+
 @click.group()
 def index() -> None:
     """Look after the record store and the search index."""
@@ -137,10 +165,16 @@ def export_(settings: Settings, target: Path) -> None:
     lines = 0
     with _open(settings) as store, translated(target):
         exported = store.export(_now(), None if to_stdout else target)
-        with nullcontext(sys.stdout.buffer) if to_stdout else target.open("wb") as out:
-            for line in exported:
-                out.write(line)
-                lines += 1
+        partial = target.with_name(f"{target.name}.partial")
+        try:
+            with nullcontext(sys.stdout.buffer) if to_stdout else partial.open("wb") as out:
+                for line in exported:
+                    out.write(line)
+                    lines += 1
+            if not to_stdout:
+                partial.replace(target)
+        finally:
+            partial.unlink(missing_ok=True)
     if settings.as_json and not to_stdout:
         emit_json({"path": str(target), "lines": lines})
     else:
@@ -158,12 +192,21 @@ def import_(settings: Settings, origin: Path) -> None:
         nullcontext(sys.stdin.buffer) if from_stdin else origin.open("rb") as lines,
     ):
         report = store.import_(lines, _now())
+    indexed = _index(settings)
     if settings.as_json:
         emit_json(
-            {"records": report.records, "skipped": report.skipped, "entities": report.entities}
+            {
+                "records": report.records,
+                "skipped": report.skipped,
+                "entities": report.entities,
+                "index": indexed,
+            }
         )
     else:
-        say(f"{report.records:,} records came in, {report.skipped:,} were there already.")
+        say(
+            f"{report.records:,} records came in, {report.skipped:,} were there already;"
+            f" search index: {indexed}."
+        )
 
 
 @index.command()
@@ -180,6 +223,10 @@ def remap(ctx: click.Context, settings: Settings, source: str | None, dry_run: b
 
     with _open(settings) as store:
         report = store.remap(crosswalk, now=_now(), source=source, dry_run=dry_run)
+    if report.entities:
+        indexed = _index(settings)
+        if not settings.as_json:
+            say(f"Search index: {indexed}.")
     if settings.as_json:
         emit_json(_remap_json(report))
     else:
@@ -237,12 +284,13 @@ def forget(settings: Settings, name: str, kind: str | None, yes: bool) -> None:
     """Erase a record or a person for good, from here and from all harvests to come.
 
     RECORD is a key, DOI, pid or the identifier at its source; PERSON is an ORCID or a full name.
-    The running indexer takes it out of the search index; without a daemon, run: index rebuild.
+    The search index is made anew, because an index keeps words of what was deleted for a while.
     """
     if not yes:
         click.confirm(f"Erase {name!r} for good?", abort=True, err=True)
     with _open(settings) as store:
         report = store.forget(name, now=_now(), kind=kind)
+    indexed = _index(settings, anew=True)
     if settings.as_json:
         emit_json(
             {
@@ -252,6 +300,7 @@ def forget(settings: Settings, name: str, kind: str | None, yes: bool) -> None:
                 "history": report.history,
                 "entities": report.entities,
                 "still_mentioned": report.still_mentioned,
+                "index": indexed,
                 "copies": [
                     {
                         "path": str(copy.path),
@@ -266,7 +315,8 @@ def forget(settings: Settings, name: str, kind: str | None, yes: bool) -> None:
         return
     say(
         f"Forgotten as {report.kind}: {len(report.records)} records, {report.payloads} payloads,"
-        f" {report.history} earlier versions; {len(report.entities)} entities changed."
+        f" {report.history} earlier versions; {len(report.entities)} entities changed;"
+        f" search index: {indexed}."
     )
     for key in report.still_mentioned:
         say(f"The name still stands in the text of {key}.")

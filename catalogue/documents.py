@@ -74,6 +74,7 @@ class EngineDocument:
     wholes: set[str] = field(default_factory=set)
     suggestions: set[str] = field(default_factory=set)
     record: Mapping[str, Any] = field(default_factory=dict)
+    changed_at: str | None = None
 
 
 MAX_PLAIN_TERM_BYTES = 72
@@ -145,6 +146,7 @@ def engine_document(change: Change) -> EngineDocument:
     document = EngineDocument(
         entity.key, entity.entity_class, entity.ordinal, entity.change, entity.deleted
     )
+    document.changed_at = entity.changed_at.isoformat() if entity.changed_at else None
     if entity.deleted:
         return document
     children = [child for child in change.children if not child.deleted]

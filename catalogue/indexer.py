@@ -27,6 +27,9 @@ segments behind (fault F15)."""
 
 POLL_S = 0.25
 
+PUBLISH_S = 5.0
+"""How often the states of the sources are told to nodes without a store, when nothing changes."""
+
 
 class Outbox(Protocol):
     """What the indexer needs of the record store."""
@@ -67,6 +70,7 @@ class Indexer:
         self.batch = batch
         self.progress = progress
         self.last_error: EngineError | None = None
+        self._published_at = float("-inf")
         self._lock = anyio.Lock()
 
     async def lag(self) -> int:
@@ -96,6 +100,7 @@ class Indexer:
                     break
                 documents = await anyio.to_thread.run_sync(_documents, changes)
                 applied = await self.engine.apply(documents)
+                await self._publish(changes)
                 report.changes += len(changes)
                 report.written += applied.written
                 report.deleted += applied.deleted
@@ -109,6 +114,13 @@ class Indexer:
             if report.position > committed:
                 await self.engine.commit(report.position)
             return report
+
+    async def _publish(self, changes: Sequence[Change] = ()) -> None:
+        """Tell engines that serve nodes without a store what those need besides (10.4)."""
+        publish = getattr(self.engine, "publish", None)
+        if publish is not None and hasattr(self.store, "stored_records"):
+            await publish(self.store, changes)
+            self._published_at = anyio.current_time()
 
     async def _read(self, position: int) -> Sequence[Change]:
         def read() -> Sequence[Change]:
@@ -127,6 +139,8 @@ class Indexer:
             try:
                 if await self.lag():
                     await self.index_once()
+                elif anyio.current_time() - self._published_at > PUBLISH_S:
+                    await self._publish()
                 self.last_error = None
                 pause = poll_s
             except IndexBusy as error:

@@ -8,6 +8,7 @@ next generation while writes go on, then the aliases move at once (fault F13).
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, cast
@@ -17,16 +18,49 @@ import elasticsearch
 import orjson
 
 from catalogue.documents import EngineDocument
+from catalogue.engines import shared_state
 from catalogue.engines.base import Applied
 from catalogue.engines.elasticsearch_bulk import BulkWriter, Item
 from catalogue.engines.elasticsearch_client import connect, translated
 from catalogue.engines.elasticsearch_mapping import document_id, mapping, settings, to_source
 from catalogue.engines.elasticsearch_reader import ElasticsearchReader, Frequencies
+from catalogue.engines.shared_state import StateStore
 from catalogue.errors import EngineDamaged, EngineError, EngineUnavailable, ForeignIndex
 from catalogue.fields import ENTITY_CLASSES
 from catalogue.fingerprint import fingerprint
+from catalogue.records import Change
 
-PREFIX = "pan-commons"
+PREFIX_VARIABLE = "ELASTICSEARCH_PREFIX"
+SHARDS_VARIABLE = "ELASTICSEARCH_SHARDS"
+REPLICAS_VARIABLE = "ELASTICSEARCH_REPLICAS"
+
+
+def prefix_of(environment: Mapping[str, str] = os.environ) -> str:
+    """What the names of our indices begin with."""
+    return environment.get(PREFIX_VARIABLE) or "pan-commons"
+
+
+def engine_from(
+    urls: str, *, read_only: bool = False, environment: Mapping[str, str] = os.environ
+) -> ElasticsearchEngine:
+    """An engine with prefix, shards and replicas as the environment has them.
+
+    Raises:
+        EngineError: shards or replicas are no numbers.
+    """
+    counts = []
+    for name, default in ((SHARDS_VARIABLE, "1"), (REPLICAS_VARIABLE, "0")):
+        value = environment.get(name) or default
+        if not value.isdigit():
+            raise EngineError(f"{name} is {value!r}; it must be a whole number.")
+        counts.append(int(value))
+    return ElasticsearchEngine(
+        urls,
+        prefix=prefix_of(environment),
+        shards=counts[0],
+        replicas=counts[1],
+        read_only=read_only,
+    )
 
 
 class ElasticsearchEngine:
@@ -45,7 +79,7 @@ class ElasticsearchEngine:
         self,
         urls: str,
         *,
-        prefix: str = PREFIX,
+        prefix: str = "pan-commons",
         shards: int = 1,
         replicas: int = 0,
         read_only: bool = False,
@@ -109,16 +143,17 @@ class ElasticsearchEngine:
             if aliased:
                 body["aliases"] = {self.alias(name): {}}
             await self._create_index(self.index(name, generation), body)
-        await self._create_index(
-            f"{self.prefix}-meta",
-            {
-                "settings": {"number_of_shards": 1, "number_of_replicas": self.replicas},
-                "mappings": {
-                    "dynamic": "strict",
-                    "properties": {"value": {"type": "object", "enabled": False}},
+        for part in ("meta", "raw"):
+            await self._create_index(
+                f"{self.prefix}-{part}",
+                {
+                    "settings": {"number_of_shards": 1, "number_of_replicas": self.replicas},
+                    "mappings": {
+                        "dynamic": "strict",
+                        "properties": {"value": {"type": "object", "enabled": False}},
+                    },
                 },
-            },
-        )
+            )
 
     async def _create_index(self, name: str, body: Mapping[str, Any]) -> None:
         async with translated(f"making {name}"):
@@ -229,6 +264,31 @@ class ElasticsearchEngine:
             await self._client.index(
                 index=f"{self.prefix}-meta", id=name, document={"value": value}
             )
+
+    async def publish(self, store: StateStore, changes: Sequence[Change] = ()) -> None:
+        """Put beside the records what API nodes without a store need (semantics 10.4): facilities,
+        sources and their states, and the raw records of changed entities."""
+
+        def gather() -> tuple[dict[str, Any], list[Item]]:
+            items = [
+                Item(
+                    f"{self.prefix}-raw",
+                    document_id(change.entity.key),
+                    change.entity.key,
+                    change.entity.change,
+                    orjson.dumps(
+                        {"value": shared_state.raw_json(store.stored_records(change.entity.key))}
+                    ),
+                    change.entity.deleted,
+                )
+                for change in changes
+            ]
+            return shared_state.state_of(store), items
+
+        state, items = await anyio.to_thread.run_sync(gather)
+        if items:
+            await BulkWriter(self._send, self._sleep).write(items)
+        await self.put_meta("state", state)
 
     async def clear(self) -> None:
         other = await self.beside()

@@ -7,13 +7,13 @@ user with rights on our own indices only, is enough.
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import elastic_transport
 import elasticsearch
-from elasticsearch import AsyncElasticsearch
+from elasticsearch import AsyncElasticsearch, Elasticsearch
 
 from catalogue.errors import EngineDamaged, EngineError, EngineUnavailable, QueryTooCostly
 
@@ -34,6 +34,18 @@ def connect(urls: str, environment: Mapping[str, str] = os.environ) -> AsyncElas
     Raises:
         EngineError: an address cannot be read.
     """
+    return _made(AsyncElasticsearch, urls, environment)
+
+
+def connect_blocking(urls: str, environment: Mapping[str, str] = os.environ) -> Elasticsearch:
+    """As ``connect``, for use in worker threads."""
+    return _made(Elasticsearch, urls, environment)
+
+
+Client = TypeVar("Client")
+
+
+def _made(kind: Callable[..., Client], urls: str, environment: Mapping[str, str]) -> Client:
     options: dict[str, Any] = {"request_timeout": REQUEST_TIMEOUT_S}
     if environment.get(API_KEY_VARIABLE):
         options["api_key"] = environment[API_KEY_VARIABLE]
@@ -41,7 +53,7 @@ def connect(urls: str, environment: Mapping[str, str] = os.environ) -> AsyncElas
         options["ca_certs"] = environment[CA_VARIABLE]
     hosts = [url.strip() for url in urls.split(",") if url.strip()]
     try:
-        return AsyncElasticsearch(hosts, **options)
+        return kind(hosts, **options)
     except (ValueError, TypeError) as error:
         raise EngineError(
             f"{without_password(urls)!r} is no address of Elasticsearch: {error}; "

@@ -30,6 +30,10 @@ _LISTED = ("words", "suggestions")
 """Raw fields whose terms are listed by prefix, which needs their values in columns."""
 
 
+_KEPT = ("key", "ordinal", "change", "deleted", "record", "changed_at")
+"""What comes back with a document: it is rebuilt from the store, never from its source."""
+
+
 def mapping(class_name: str) -> dict[str, Any]:
     """The mapping of a class."""
     raw = {"type": "keyword", "doc_values": False, "norms": False}
@@ -42,6 +46,7 @@ def mapping(class_name: str) -> dict[str, Any]:
         "deleted": {"type": "boolean"},
         "links": {"type": "long"},
         "record": {"type": "object", "enabled": False},
+        "changed_at": {"type": "keyword", "index": False, "doc_values": False},
         "wholes": {"type": "text", "analyzer": "whitespace", "index_options": "freqs"},
     }
     properties |= {name: counted if name in _LISTED else raw for name in RAW_FIELDS}
@@ -50,7 +55,7 @@ def mapping(class_name: str) -> dict[str, Any]:
     properties |= {name: {"type": "long"} for name in number_fields(class_name)}
     return {
         "dynamic": "strict",
-        "_source": {"includes": ["key", "ordinal", "change", "deleted", "record"]},
+        "_source": {"includes": list(_KEPT)},
         "properties": properties,
     }
 
@@ -82,6 +87,7 @@ def to_source(document: EngineDocument) -> Mapping[str, Any]:
         "ordinal": document.ordinal,
         "change": document.change,
         "deleted": document.deleted,
+        "changed_at": document.changed_at,
     }
     if document.deleted:
         return body

@@ -1,0 +1,156 @@
+"""Nodes that have only Elasticsearch, and a cluster that loses one of its own (semantics 10.4)."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import anyio
+import elasticsearch_server
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+from engine_servers import elasticsearch_url
+from generated_world import generated
+from search_world import NOW
+from store_world import World, dataset, document, instrument, record
+
+from catalogue.catalogue import Catalogue
+from catalogue.engines.elasticsearch import ElasticsearchEngine
+from catalogue.errors import EngineError, EngineUnavailable, StoreReadOnly
+from catalogue.indexer import Indexer
+from catalogue.plan import All
+from catalogue.query import Search, Text
+from catalogue.verifying import verify
+from search_api.app import create_app
+
+pytestmark = pytest.mark.elasticsearch
+
+
+@pytest.fixture
+async def url(world: World, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[str]:
+    """An Elasticsearch that was filled from a store which is elsewhere."""
+    address = elasticsearch_url()
+    monkeypatch.setenv("ELASTICSEARCH_PREFIX", f"test-{secrets.token_hex(4)}")
+    world.put(
+        record(
+            "oai:1",
+            document("doi:10.5072/p", title="Glass", datasets=["dataset:doi:10.5072/c"]),
+            dataset("doi:10.5072/c", title="run 1", instrumentKey="instrument:local:ess:id02"),
+            instrument("local:ess:id02", name="ID02"),
+        )
+    )
+    world.finish()
+    async with Catalogue.open(world.store.folder, "elasticsearch", address) as indexing:
+        assert await indexing.indexer.index_once() == 3
+        yield address
+        engine = indexing.engine
+        assert isinstance(engine, ElasticsearchEngine)
+        await engine.remove_all()
+
+
+async def test_a_node_with_an_empty_folder_serves_every_route(
+    world: World, url: str, tmp_path: Path
+) -> None:
+    empty = tmp_path / "empty"
+    async with Catalogue.open(empty, "elasticsearch", url, read_only=True) as node:
+        app = create_app(node, now=lambda: world.now + timedelta(minutes=1))
+        async with TestClient(TestServer(app)) as client:
+            for path in (
+                "/api/Documents",
+                (
+                    "/api/Documents/10.5072%2Fp?filter=%7B%22include%22%3A%5B%7B%22relation%22"
+                    "%3A%22datasets%22%7D%5D%7D"
+                ),
+                "/api/Documents/count",
+                "/api/Datasets",
+                "/api/Instruments",
+                "/api/search?q=glass&explain=true",
+                "/api/suggest?q=gl",
+                "/api/facilities",
+                "/api/records/document:doi:10.5072%2Fp",
+                "/health/live",
+                "/health/ready",
+            ):
+                answer = await client.get(path)
+                assert answer.status == 200, (path, await answer.text())
+            found = await (await client.get("/api/search?q=glass")).json()
+            assert [hit["pid"] for hit in found["hits"]] == ["10.5072/p"]
+    assert not (empty / "store.sqlite").exists()
+
+
+async def test_its_records_are_those_of_the_store(world: World, url: str, tmp_path: Path) -> None:
+    async with Catalogue.open(tmp_path / "x", "elasticsearch", url, read_only=True) as node:
+        here, there = node.store, world.store
+        keys = ["document:doi:10.5072/p", "dataset:doi:10.5072/c", "instrument:local:ess:id02"]
+        assert here.entities(keys) == there.entities(keys)
+        assert here.find("Document", "https://doi.org/10.5072/P") == there.find(
+            "Document", "10.5072/p"
+        )
+        assert here.children(keys[:1], "datasets") == there.children(keys[:1], "datasets")
+        assert here.parents(keys[1:2], "datasets") == there.parents(keys[1:2], "datasets")
+        assert here.parents(keys[2:], "instrument") == there.parents(keys[2:], "instrument")
+        assert here.facilities() == there.facilities()
+        assert [source.name for source in here.sources()] == [s.name for s in there.sources()]
+        assert here.source_status("ess-oai").records == there.source_status("ess-oai").records
+        assert here.stored_records(keys[0]) == there.stored_records(keys[0])
+        assert here.last_change() == there.last_change()
+        with pytest.raises(StoreReadOnly, match="only Elasticsearch"):
+            here.begin_run("ess-oai", kind="full", holder="x", now=NOW)
+
+
+async def test_a_cluster_that_loses_a_node_loses_nothing_and_says_what_it_cannot(
+    tmp_path: Path,
+) -> None:
+    """Three nodes, one killed while indexing and querying: nothing lost, answers honest."""
+    try:
+        cluster = elasticsearch_server.start(tmp_path, count=3, heap="384m")
+    except elasticsearch_server.Unavailable as reason:
+        pytest.skip(f"no Elasticsearch: {reason}")
+    world = generated(11, documents=60)
+    engine = ElasticsearchEngine(cluster.url, prefix="test-three", shards=3, replicas=1)
+    try:
+        await engine.open()
+        indexer = Indexer(world, engine, batch=10)
+        honest: list[int] = []
+
+        async def ask_all_the_time(stop: anyio.Event) -> None:
+            while not stop.is_set():
+                try:
+                    reader = await engine.reader()
+                    honest.append(await reader.count("Document", All()))
+                except EngineError:
+                    pass  # said to be unavailable or incomplete: that is honest, too
+                await anyio.sleep(0.05)
+
+        stop = anyio.Event()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(ask_all_the_time, stop)
+            await indexer.index_once()
+            cluster.nodes[2].kill()
+            for number in range(20):
+                world.document(f"late{number}", title="glass")
+            with anyio.fail_after(120):
+                while True:
+                    try:
+                        await indexer.index_once()
+                        break
+                    except EngineUnavailable:
+                        await anyio.sleep(0.5)
+            stop.set()
+        assert (await verify(world, engine)).sound
+        assert set(honest) <= {0, *range(1, 81)}
+        assert honest == sorted(honest), "a partial answer was taken for the whole"
+    finally:
+        await engine.close()
+        cluster.stop()
+
+
+async def test_an_unfilled_elasticsearch_is_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+                                                    ) -> None:  # fmt: skip
+    monkeypatch.setenv("ELASTICSEARCH_PREFIX", f"test-{secrets.token_hex(4)}")
+    address = elasticsearch_url()
+    async with Catalogue.open(tmp_path, "elasticsearch", address, read_only=True) as node:
+        with pytest.raises(EngineError, match="no search index"):
+            await node.search(Search("Document", NOW, text=Text("glass")))
