@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
@@ -79,11 +80,29 @@ def note_copy(connection: sqlite3.Connection, target: Path, kind: str, now: date
     )
 
 
+def _remove_leftovers(folder: Path) -> None:
+    """Copies whose process died in the middle must not fill the disk (fault H09)."""
+    for path in folder.glob("*.partial"):
+        number = path.suffixes[-2].removeprefix(".") if len(path.suffixes) > 1 else ""
+        if number.isdigit() and not _is_alive(int(number)):
+            path.unlink(missing_ok=True)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
 def _copy(database: Database, target: Path) -> None:
-    partial = target.with_name(target.name + ".partial")
+    partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
     with translated(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        partial.unlink(missing_ok=True)
+        _remove_leftovers(target.parent)
         try:
             with closing(sqlite3.connect(partial)) as copied:
                 database.connection().backup(copied)

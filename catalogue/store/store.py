@@ -6,12 +6,14 @@ asynchronous callers use ``anyio.to_thread.run_sync``. Clocks are the caller's.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from catalogue.errors import StoreFull
 from catalogue.facilities import Facility, Source
 from catalogue.records import (
     Change,
@@ -56,6 +58,9 @@ from catalogue.store.payloads import (
     wants_dictionary,
 )
 from catalogue.store.upkeep import Upkeep
+
+# A run that fills the disk hurts its neighbours, too: the index and the log (fault H09).
+MIN_FREE_BYTES = 200 * 2**20
 
 
 class Store(Upkeep):
@@ -198,7 +203,9 @@ class Store(Upkeep):
         Raises:
             LeaseHeld: another run of the source is alive.
             NotFound: there is no such source.
+            StoreFull: there is too little space to begin (fault H09).
         """
+        self._require_space()
         with self._database.write() as connection:
             row = configuration.source_row(connection, source)
             return runs.begin(
@@ -209,6 +216,14 @@ class Store(Upkeep):
                 now=now,
                 lease_s=lease_s,
                 is_dead=is_dead,
+            )
+
+    def _require_space(self) -> None:
+        free = shutil.disk_usage(self.folder).free
+        if free < MIN_FREE_BYTES:
+            raise StoreFull(
+                f"{self.folder} has {free // 2**20} MB of space left, and a harvest begins only"
+                f" with {MIN_FREE_BYTES // 2**20} MB: make room, or name another folder with --data"
             )
 
     def heartbeat(self, run: Run, now: datetime, lease_s: float = 60) -> None:

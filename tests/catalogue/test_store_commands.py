@@ -71,7 +71,13 @@ def test_export_and_import_make_another_folder(folder: Path, tmp_path: Path) -> 
     streamed = call("index", "export", "-", "--data", folder)
     assert len(streamed.stdout.splitlines()) == len(target.read_text().splitlines())
     result = call("index", "import", target, "--data", tmp_path / "new", "--json")
-    assert orjson.loads(result.stdout) == {"records": 1, "skipped": 0, "entities": 1}
+    assert orjson.loads(result.stdout) == {
+        "records": 1,
+        "skipped": 0,
+        "entities": 1,
+        "index": "up to date",
+    }
+    assert [path.name for path in tmp_path.glob("all*")] == ["all.jsonl"]
     with Store.open(tmp_path / "new") as store:
         assert store.entity("document:doi:10.5072/a") is not None
 
@@ -100,11 +106,21 @@ def test_forget_asks_first(world: World, folder: Path) -> None:
     assert world.store.count("Document") == 1
     result = call("forget", "10.5072/a", "--data", folder, "--yes", "--json")
     assert orjson.loads(result.stdout)["records"] == [["ess-oai", "oai:a"]]
+    assert orjson.loads(result.stdout)["index"] == "made anew"
     assert world.store.count("Document") == 0
     result = call("forget", "10.5072/a", "--record", "--data", folder, "--yes")
     assert isinstance(result.exception, NotFound)
     result = call("forget", "Anna Müller", "--data", folder, "--yes")
     assert "Forgotten as person: 0 records" in result.stderr
+
+
+def test_no_file_of_the_index_that_knew_a_forgotten_record_is_left(folder: Path) -> None:
+    """An index keeps the words of what was deleted until its segments are merged."""
+    assert call("index", "rebuild", "--data", folder).exit_code == 0
+    segments = set(folder.rglob("*.term"))
+    assert segments
+    assert call("forget", "10.5072/a", "--data", folder, "--yes").exit_code == 0
+    assert not [path for path in segments if path.exists()]
 
 
 @pytest.mark.parametrize("command", ["backup", "check", "compact", "remap"])

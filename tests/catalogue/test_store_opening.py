@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import sqlite3
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -240,6 +243,31 @@ def test_a_full_disk_stops_cleanly_and_harms_nothing(world: World) -> None:
     assert world.store.check().problems == ()
     world.put(*large, checkpoint={"page": 2})
     assert world.store.count("Document") == 51
+
+
+def test_no_run_begins_on_a_disk_that_is_nearly_full(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fault H09."""
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 0, 10**7))
+    with pytest.raises(StoreFull, match="9 MB of space left"):
+        world.run()
+    assert world.store.runs() == ()
+
+
+def test_copies_left_by_dead_processes_are_cleared_away(world: World, tmp_path: Path) -> None:
+    """Fault H09."""
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    (tmp_path / f"old.sqlite.{dead.pid}.partial").touch()
+    (tmp_path / f"now.sqlite.{os.getppid()}.partial").touch()
+    (tmp_path / "mine.partial").touch()
+    world.store.backup(tmp_path / "new.sqlite", NOON)
+    assert sorted(path.name for path in tmp_path.glob("*.*")) == [
+        "mine.partial",
+        "new.sqlite",
+        f"now.sqlite.{os.getppid()}.partial",
+    ]
 
 
 def test_a_store_opened_for_reading_reads_beside_a_writer_and_refuses_to_write(
