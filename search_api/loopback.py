@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from catalogue.query import MAX_DEPTH, Everything, Join, Node, Sort
-from search_api.conditions import Reading, all_of, expect_list, expect_object, number_of, read_where
+from search_api.conditions import Reading, all_of, expect_list, expect_object, read_where
 from search_api.errors import BadRequest
 from search_api.filter_text import untangle
 from search_api.model import MODEL, PanoscClass, Relation
 from search_api.parameter_conditions import AskedUnit, read_parameter_where
 from search_api.technique_conditions import read_technique_where
+from search_api.values import number_of
 
 FILTER_KEYS = ("where", "include", "limit", "skip", "offset", "order", "fields", "query")
 _ORDER = re.compile(r"^\s*(\w{1,60})(?:\s+(asc|desc))?\s*$", re.IGNORECASE)

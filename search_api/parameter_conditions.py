@@ -22,12 +22,12 @@ from search_api.conditions import (
     any_of,
     expect_list,
     expect_object,
-    number_of,
     plain_node,
     read_leaves,
 )
 from search_api.errors import BadRequest
 from search_api.model import PARAMETER
+from search_api.values import number_of
 
 UNITS = {
     "length": ("nm", "pm", "angstrom", "um", "mm", "m"),

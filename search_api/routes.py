@@ -307,6 +307,11 @@ def _service_routes() -> list[Route]:
             media_types=("text/css", "text/javascript", "image/svg+xml"),
             operation="getStaticFile",
         ),
+    ]
+
+
+def _health_routes() -> list[Route]:
+    return [
         Route(
             "/health/live",
             health.live,
@@ -344,4 +349,5 @@ ROUTES: tuple[Route, ...] = (
     *_technique_routes(),
     *_own_routes(),
     *_service_routes(),
+    *_health_routes(),
 )

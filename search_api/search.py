@@ -34,10 +34,11 @@ from catalogue.query import (
 from catalogue.records import EntityClass
 from mappings.quantities import interval_for_query
 from mappings.rights import STATES
-from search_api.conditions import Reading, any_of, instant_of, number_of, within_bounds
+from search_api.conditions import Reading, any_of
 from search_api.errors import BadRequest
 from search_api.loopback import read_count
 from search_api.technique_conditions import technique_ids
+from search_api.values import instant_of, number_of, within_bounds
 
 CLASSES: Mapping[str, EntityClass] = {"documents": "Document", "datasets": "Dataset"}
 FACETS = ("facility", "technique", "instrument", "year", "access", "kind", "sample")

@@ -6,6 +6,7 @@ from dataclasses import fields
 
 import pytest
 
+import search_api
 from search_api.errors import BadRequest
 from search_api.settings import PREFIX, ServerSettings, settings_from
 
@@ -25,3 +26,10 @@ def test_every_setting_is_explained() -> None:
     for row in fields(ServerSettings):
         assert row.metadata["help"].endswith("."), row.name
         assert (PREFIX + row.name.upper()).isidentifier()
+
+
+def test_the_public_names_are_what_is_exported() -> None:
+    for name in search_api.__all__:
+        assert getattr(search_api, name).__name__ == name
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        search_api.nothing  # noqa: B018 (asking is the test)
