@@ -34,7 +34,7 @@ from harvester.waiting import HostGate, Patience, Retrying, Sleep
 
 Answer = TypeVar("Answer")
 
-SOFTWARE = "pan-commons/0.1 (+https://www.panosc.eu)"
+SOFTWARE = "pan-commons/0.1"
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _PERMANENT = frozenset({301, 308})
 # Enough of a body to name what it is when it is not what was asked for.
@@ -168,7 +168,7 @@ class Fetcher:
         self.redactor = Redactor()
         self.now = now
         self.certificates: dict[str, datetime] = {}
-        self._user_agent = f"{SOFTWARE} {contact}" if contact else SOFTWARE
+        self._user_agent = f"{SOFTWARE} (mailto:{contact})" if contact else SOFTWARE
         self._at_once = at_once
         self._pace_s = pace_s
         self._sleep = sleep

@@ -55,7 +55,7 @@ async def test_the_answer_comes_with_our_name_and_contact() -> None:
     handle, log = answers(web.Response(text="OK"))
     async with serving(handle) as url, fetcher() as http:
         assert await http.fetch(f"{url}/a?b=c%2Fd", read_text, access=INTERNAL) == "OK"
-    assert "tests@example.org" in log[0].headers["User-Agent"]
+    assert log[0].headers["User-Agent"] == "pan-commons/0.1 (mailto:tests@example.org)"
     assert log[0].raw_path == "/a?b=c%2Fd"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import tracemalloc
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from urllib.parse import unquote
@@ -624,6 +626,36 @@ async def test_a_large_answer_comes_in_parts_that_begin_again_at_its_start() -> 
         ]
     assert len(Walked(pages).identifiers) == 3000
     assert Walked(again).identifiers == Walked(pages).identifiers
+
+
+async def test_an_answer_of_twenty_megabytes_passes_through_little_memory() -> None:
+    """What is held is a chunk, a record, and the names of this answer's records."""
+    filling = "text " * 800
+
+    async def stream(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/xml"})
+        await response.prepare(request)
+        head, tail = _list("").split("</ListRecords>")
+        await response.write(head.encode())
+        for number in range(5_000):
+            one = _list(f"a{number}").split("<ListRecords>")[1].split("</ListRecords>")[0]
+            await response.write(one.replace("<x/>", f"<x>{filling}</x>").encode())
+        await response.write(f"</ListRecords>{tail}".encode())
+        return response
+
+    async with serving(stream) as url, fetcher() as http:
+        one = OaiClient(http, url, access=INTERNAL)
+        gc.collect()
+        tracemalloc.start()
+        try:
+            count, size = 0, 0
+            async for found in one.list_records("oai_dc"):
+                count, size = count + 1, size + len(found.payload or b"")
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+    assert (count, size > 20_000_000) == (5_000, True)
+    assert peak < 10 << 20
 
 
 async def test_a_page_that_breaks_while_records_flow_gives_none_twice() -> None:
