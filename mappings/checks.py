@@ -25,7 +25,7 @@ Check = Callable[[Any], bool]
 def compiled(model: type[BaseModel]) -> Check:
     """A function that is true only of dictionaries which ``model`` takes in strict mode."""
     table: dict[str, Check] = {}
-    required = set()
+    required: list[str] = []
     for name, field in model.model_fields.items():
         alias = field.alias or name
         annotation: Any = field.annotation
@@ -33,12 +33,15 @@ def compiled(model: type[BaseModel]) -> Check:
             annotation = Annotated[(annotation, *field.metadata)]
         table[alias] = _check_of(annotation)
         if field.is_required():
-            required.add(alias)
-    look_up, needed = table.get, frozenset(required)
+            required.append(alias)
+    look_up, needed = table.get, tuple(required)
 
     def fits(value: Any) -> bool:
-        if type(value) is not dict or not needed <= value.keys():
+        if type(value) is not dict:
             return False
+        for name in needed:
+            if name not in value:
+                return False
         for name, item in value.items():
             check = look_up(name)
             if check is _is_filled:  # the commonest, without a call

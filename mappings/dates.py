@@ -8,10 +8,9 @@ What cannot be read is ``None``, never today (faults D01, D02).
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 Precision = Literal["instant", "day", "month", "year"]
@@ -19,8 +18,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST_YEAR, _LAST_YEAR = 1000, 9998
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(NamedTuple):
     """A date of a record.
 
     ``text`` is ISO 8601 at the precision sent; instants are UTC (``2017-11-07T23:00:00Z``, with
@@ -50,8 +48,7 @@ class Moment:
         return self.text if self.precision == "instant" else instant_text(self.first_second)
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """A range of two moments, either of which may be open."""
 
     start: Moment | None
@@ -123,6 +120,10 @@ def _instant_moment(text: str, time_zone: str) -> Moment | None:
     when = datetime.fromisoformat(text)
     if not _FIRST_YEAR <= when.year <= _LAST_YEAR:
         return None
+    if len(text) == 20 and text[19] == "Z" and text[10] == "T" and not _near_new_year(when):
+        # The commonest writing is already ours.
+        seconds = int(when.timestamp())
+        return Moment(text, "instant", seconds, seconds, when.year)
     here = zone(time_zone)
     offset = when.utcoffset()
     if offset is None:
@@ -130,8 +131,6 @@ def _instant_moment(text: str, time_zone: str) -> Moment | None:
         year = when.year
     elif offset:
         year = when.year  # written with an offset: the facility's own calendar
-    elif not (when.day in (1, 31) and when.month in (1, 12)):
-        year = when.year
     else:
         year = when.astimezone(here).year
     utc = when.astimezone(UTC)
@@ -140,6 +139,11 @@ def _instant_moment(text: str, time_zone: str) -> Moment | None:
     if "." in text[19:21]:
         shown = f"{shown}.{utc.microsecond // 1000:03d}"
     return Moment(f"{shown}Z", "instant", seconds, seconds, year)
+
+
+def _near_new_year(when: datetime) -> bool:
+    """Whether another time zone may have another year."""
+    return when.day in (1, 31) and when.month in (1, 12)
 
 
 _SECOND = timedelta(seconds=1)
@@ -164,9 +168,7 @@ def _year_moment(year: int, time_zone: str, *, certain: bool) -> Moment | None:
     if not _FIRST_YEAR <= year <= _LAST_YEAR:
         return None
     found = _calendar_moment(str(year), "year", date(year, 1, 1), date(year + 1, 1, 1), time_zone)
-    if found is None or certain:
-        return found
-    return Moment(found.text, "year", found.first_second, found.last_second, year, certain=False)
+    return found if found is None or certain else found._replace(certain=False)
 
 
 def span(text: str, time_zone: str = "UTC") -> Span | None:
@@ -183,8 +185,7 @@ def span(text: str, time_zone: str = "UTC") -> Span | None:
     return Span(start, end) if start or end else None
 
 
-@dataclass(frozen=True, slots=True)
-class Experiment:
+class Experiment(NamedTuple):
     """When the experiment took place: seconds of UTC and years on the facility's calendar."""
 
     start_seconds: int

@@ -14,7 +14,7 @@ from typing import Any
 from mappings.context import Context, Entity, Header, Mapped, Problem, Unmapped
 from mappings.dates import Moment, experiment, moment
 from mappings.errors import MappingError
-from mappings.identifiers import GLOBAL_SCHEMES, entity_key, identify
+from mappings.identifiers import GLOBAL_SCHEMES, doi_key, entity_key, identify
 from mappings.people import without_repeats as people_without_repeats
 from mappings.rights import Evidence, decide, evidence
 from mappings.schema import validated
@@ -199,7 +199,7 @@ def entities(draft: Draft) -> Mapped:
             draft.doi = pid
     document: Entity = {
         "class": "Document",
-        "key": entity_key("Document", pid, context.facility),
+        "key": _key_of("Document", pid, draft),
         "pid": pid,
         "kind": draft.kind,
         "facility": context.facility,
@@ -220,6 +220,12 @@ def entities(draft: Draft) -> Mapped:
         document["instrumentNames"] = _once([found["name"] for found in instruments])
         made += _instrument_entities(instruments, context)
     return draft.notes.mapped(made)
+
+
+def _key_of(entity_class: str, pid: str, draft: Draft) -> str:
+    if draft.doi is not None:
+        return doi_key(entity_class, draft.doi)
+    return entity_key(entity_class, pid, draft.context.facility)
 
 
 def _describe(document: Entity, draft: Draft) -> None:
@@ -278,7 +284,7 @@ def _derived_dataset(
     pid = document["pid"]
     dataset: Entity = {
         "class": "Dataset",
-        "key": entity_key("Dataset", pid, context.facility),
+        "key": _key_of("Dataset", pid, draft),
         "pid": pid,
         "kind": draft.kind,
         "facility": context.facility,

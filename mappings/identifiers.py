@@ -8,9 +8,8 @@ sources become one entity (semantics 1.2); the display form is what the facility
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, NamedTuple
 from urllib.parse import unquote
 
 Scheme = Literal["doi", "hdl", "igsn", "orcid", "ror", "url", "local"]
@@ -18,8 +17,7 @@ GLOBAL_SCHEMES = frozenset({"doi", "hdl", "igsn"})
 """Schemes that name a record the same for everybody; all others are scoped by facility."""
 
 
-@dataclass(frozen=True, slots=True)
-class Identifier:
+class Identifier(NamedTuple):
     """An identifier read from a record.
 
     ``canonical`` is without scheme (``10.22003/xfel.eu-data-700000-00``), ``display`` without
@@ -199,6 +197,11 @@ def entity_key(entity_class: str, identifier: str, facility: str) -> str:
     return f"{entity_class.lower()}:local:{facility}:{_local(identifier.strip())}"
 
 
+def doi_key(entity_class: str, found: str) -> str:
+    """``entity_key`` of what is already known to be a DOI."""
+    return f"{entity_class.lower()}:doi:{found.lower()}"
+
+
 def _local(text: str) -> str:
     # ICAT's DataGateway writes pid:1000001 where it has no pid, others the bare number.
     number = text[4:].strip() if text[:4].lower() == "pid:" else ""
@@ -208,6 +211,8 @@ def _local(text: str) -> str:
 def _without_prefix(text: str, prefixes: tuple[str, ...]) -> str | None:
     """``text`` after the first of ``prefixes`` it begins with, trimmed; ``None`` without one."""
     start = text[:32].lower()
+    if not start.startswith(prefixes):
+        return None
     for prefix in prefixes:
         if start.startswith(prefix):
             return text[len(prefix) :].strip()

@@ -59,7 +59,8 @@ def person_name(text: str) -> Name | None:
         if not name.strip(_NO_LETTERS):
             return None
     if "," in name:
-        last, _, first = (part.strip() for part in name.partition(","))
+        last, _, first = name.partition(",")
+        last, first = last.strip(), first.strip()
         if last and first and "," not in first:
             return Name(f"{first} {last}", first, last)
         if not first:

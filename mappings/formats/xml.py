@@ -57,7 +57,8 @@ def parse(payload: bytes) -> Element:
         root = etree.fromstring(payload, parser)
     except (etree.XMLSyntaxError, ValueError) as error:
         raise MappingError("payload", payload[:80], f"well-formed XML ({error})") from error
-    if root is None or root.getroottree().docinfo.doctype:
+    info: Any = root.getroottree().docinfo if root is not None else None
+    if info is None or info.doctype:
         raise MappingError("payload", "<!DOCTYPE", "XML without a document type declaration")
     return root
 

@@ -112,6 +112,14 @@ def test_a_mere_reference_to_a_document_is_a_relation_and_no_entity() -> None:
     assert dataset["documents"] == ["document:doi:10.5072/d"]
 
 
+def test_a_licence_and_a_public_flag_on_an_embargoed_record_do_not_open_it() -> None:
+    """§2.2: the contradiction is answered on the cautious side until the release."""
+    record = {"pid": "1", "isPublic": True, "license": "CC-BY-4.0", "releaseDate": "2030-01-01"}
+    access = only(_map("document", record))["access"]
+    assert access_at(access, NOW).state == "embargoed"
+    assert access_at(access, datetime(2030, 1, 2, tzinfo=UTC)).state == "open"
+
+
 def test_numeric_pids_and_pid_n_are_the_same_local_thing() -> None:
     number = only(_map("document", {"pid": 1000001}))
     text = only(_map("document", {"pid": "pid:1000001"}))
