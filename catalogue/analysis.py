@@ -128,14 +128,19 @@ def wholes(text: str) -> set[str]:
 
 def wholes_of_chunk(chunk: str) -> set[str]:
     """The wholes of one piece of text without white space."""
-    folded = fold(chunk)
+    folded = _folded_chunk(chunk)
     pieces = {folded, *_PIECES.split(folded)}
     return {whole for piece in pieces for whole in _compound(piece)}
 
 
 def whole_forms(chunk: str) -> set[str]:
     """The wholes of the entire piece and of none of its parts: what a query for it looks up."""
-    return _compound(fold(chunk))
+    return _compound(_folded_chunk(chunk))
+
+
+def _folded_chunk(chunk: str) -> str:
+    # NFKC makes spaces of some signs (¯ is a space with a macron); a whole has none.
+    return "".join(fold(chunk).split())
 
 
 def _compound(piece: str) -> set[str]:

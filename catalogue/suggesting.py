@@ -95,4 +95,4 @@ def edit_distance(first: str, second: str, most: int) -> int:
         if min(current) > most:
             return most + 1
         before, previous = previous, current
-    return previous[-1]
+    return min(previous[-1], most + 1)

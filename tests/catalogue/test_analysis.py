@@ -1,0 +1,104 @@
+"""Words, stems, wholes (semantics 6.1; fault F08)."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from catalogue import analysis
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("X-ray Diffraction", ["x", "ray", "diffraction"]),
+        ("10²¹ photons", ["10", "21", "photons"]),
+        ("Fe₂O₃", ["fe2o3"]),
+        ("Müller, Müller", ["muller", "muller"]),
+        ("STRASSE Straße", ["strasse", "strasse"]),
+        ("β-lactoglobulin", ["beta", "lactoglobulin"]),
+        ("ﬁeld ½", ["field", "1", "2"]),
+        ("", []),
+        ("— … §", []),
+    ],
+)
+def test_words_are_folded(text: str, words: list[str]) -> None:
+    assert analysis.words(text) == words
+
+
+def test_stems_join_the_forms_of_a_word() -> None:
+    assert analysis.stems("crystals crystal") == ["crystal", "crystal"]
+    assert analysis.stems("6HAF fe2o3") == ["6haf", "fe2o3"]
+
+
+@pytest.mark.parametrize(
+    ("text", "wholes"),
+    [
+        ("x-ray", {"x-ray", "xray"}),
+        ("X rays", {"xray"}),
+        ("(SAXS)", set()),
+        ("small-angle", {"small-angle", "smallangl"}),
+        ("10.5072/A-b.", {"10.5072/a-b", "10.5072", "a-b", "ab"}),
+        ("plain words", set()),
+    ],
+)
+def test_compounds_and_identifiers_are_kept_whole(text: str, wholes: set[str]) -> None:
+    assert analysis.wholes(text) == wholes
+
+
+def test_an_identifier_is_found_by_its_parts() -> None:
+    assert "700000" in analysis.identifier_wholes("10.22003/XFEL.EU-DATA-700000-00")
+
+
+def test_terms_are_cut_at_200_bytes_between_characters() -> None:
+    """Fault F08."""
+    assert analysis.words("ü" * 300 + "ж" * 300)[0].encode()[:3] == b"uuu"
+    for text in ("a" * 1000, "ж" * 1000, "分" * 1000):
+        assert all(len(word.encode()) <= 200 for word in analysis.words(text))
+
+
+@given(st.text())
+def test_any_text_gives_terms_that_engines_split_nowhere_else(text: str) -> None:
+    terms = [*analysis.words(text), *analysis.stems(text), *analysis.wholes(text)]
+    for term in terms:
+        assert term == term.strip()
+        assert term.split() == [term]
+        assert len(term.encode(errors="replace")) <= 200
+        assert term != analysis.SENTINEL
+
+
+@given(st.text())
+def test_the_quick_way_for_ascii_is_the_same_way(text: str) -> None:
+    assert analysis.words(text) == [token.text for token in analysis.tokenize(text)]
+
+
+@given(st.text())
+def test_tokens_stand_where_they_say(text: str) -> None:
+    for token in analysis.tokenize(text):
+        assert 0 <= token.start < token.end <= len(text)
+
+
+def test_threads_do_not_share_a_stemmer() -> None:
+    """A PyStemmer object is not safe to share."""
+    found: list[list[str]] = []
+    words = [f"crystal{ending}" for ending in ("s", "", "line", "lization")]
+    analysis.stem.cache_clear()
+    threads = [
+        threading.Thread(target=lambda: found.append([analysis.stem(word) for word in words]))
+        for _ in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [found[0]] * 8
+
+
+@given(st.text(min_size=3))
+def test_trigrams_of_a_part_are_trigrams_of_the_whole(text: str) -> None:
+    folded = text.casefold()
+    part = folded[len(folded) // 3 :]
+    assert analysis.trigrams([part]) <= analysis.trigrams([folded])
