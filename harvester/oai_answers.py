@@ -36,7 +36,11 @@ class OaiOptions:
 
 
 def read_options(options: Mapping[str, Any]) -> OaiOptions:
-    """Read a source's options: ``repair`` (true, or a list of names), ``token_encoding`` …"""
+    """Read a source's options: ``repair`` (true, or a list of names), ``token_encoding`` …
+
+    For a source ``check_payloads`` is off unless asked for or repairs are allowed: its crosswalk
+    parses every payload, and one that is not well-formed goes to quarantine from there.
+    """
     repair = options.get("repair", False)
     names = REPAIRS if repair is True else (repair or ())
     standard = OaiOptions()
@@ -44,7 +48,7 @@ def read_options(options: Mapping[str, Any]) -> OaiOptions:
         repairs=frozenset(names),
         token_encoding=str(options.get("token_encoding", standard.token_encoding)),
         send_prefix_with_token=bool(options.get("send_prefix_with_token", False)),
-        check_payloads=bool(options.get("check_payloads", True)),
+        check_payloads=bool(options.get("check_payloads", bool(repair))),
         max_pages=int(options.get("max_pages", standard.max_pages)),
         max_records=int(options.get("max_records", standard.max_records)),
     )

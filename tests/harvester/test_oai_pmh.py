@@ -688,7 +688,8 @@ async def test_another_document_is_not_taken_for_an_empty_list() -> None:
 
 
 def test_a_sources_options_are_read() -> None:
-    assert read_options({}) == OaiOptions()
+    assert read_options({}) == OaiOptions(check_payloads=False)
+    assert read_options({"repair": True}).check_payloads
     assert read_options({"repair": True}).repairs == frozenset(REPAIRS)
     assert read_options({"repair": ["encoding"]}).repairs == {"encoding"}
     options = read_options({"token_encoding": "raw", "max_pages": 7, "check_payloads": False})
