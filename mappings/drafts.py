@@ -15,6 +15,7 @@ from mappings.context import Context, Entity, Header, Mapped, Problem, Unmapped
 from mappings.dates import Moment, experiment, moment
 from mappings.errors import MappingError
 from mappings.identifiers import GLOBAL_SCHEMES, doi_key, entity_key, identify
+from mappings.people import without_emails
 from mappings.people import without_repeats as people_without_repeats
 from mappings.rights import Evidence, decide, evidence
 from mappings.schema import validated
@@ -29,7 +30,10 @@ MOST_NOTES = 1000
 
 @dataclass(slots=True)
 class Notes:
-    """What was not used and what could not be read, while a record is being mapped."""
+    """What was not used and what could not be read, while a record is being mapped.
+
+    Operators read these: e-mail addresses of people are not kept in them (semantics 11.1).
+    """
 
     unmapped: list[Unmapped] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
@@ -37,12 +41,12 @@ class Notes:
     def unused(self, path: str, value: object) -> None:
         """Keep as evidence something that no field takes."""
         if len(self.unmapped) < MOST_NOTES:
-            self.unmapped.append(Unmapped(path, clip(value)))
+            self.unmapped.append(Unmapped(path, without_emails(clip(value))))
 
     def dropped(self, path: str, value: object, reason: str) -> None:
         """Note a value that could not be read; the record stays."""
         if len(self.problems) < MOST_NOTES:
-            self.problems.append(Problem(path, clip(value), reason))
+            self.problems.append(Problem(path, without_emails(clip(value)), reason))
 
     def parameters(
         self, raw: Sequence[RawParameter], tags: Sequence[Tag], probes: Sequence[str]

@@ -82,6 +82,11 @@ def person_name(text: str) -> Name | None:
     return Name(name)
 
 
+def without_emails(text: str) -> str:
+    """The text with ``(e-mail)`` in place of every e-mail address."""
+    return _EMAIL.sub("(e-mail)", text) if "@" in text else text
+
+
 def is_institute(text: str) -> bool:
     """Whether a "person" is an institute or collaboration (HZB lists its institute in the team)."""
     for word in text.lower().split():  # noqa: SIM110 - quicker than any() here

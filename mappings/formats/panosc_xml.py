@@ -240,5 +240,6 @@ def _value_and_unit(element: Element) -> tuple[str | None, str | None]:
 
 @RULES.reads("contactemail", ("contactEmail", "—", "an address of a person, not kept"))
 def _email(element: Element, draft: Draft) -> None:
-    if raw_text(element):
-        draft.notes.unused("panosc/contactEmail", "(an e-mail address, not kept)")
+    text = raw_text(element)
+    if text:
+        draft.notes.unused("panosc/contactEmail", text)

@@ -176,6 +176,14 @@ def test_odd_values_are_dropped_and_noted() -> None:
     assert not {"title", "summary", "startDate", "isPublic"} & document.keys()
 
 
+def test_evidence_holds_no_email_address() -> None:
+    """§11.1: whatever field it came in."""
+    member = {"person": {"fullName": "jane@example.org"}}
+    result = _map("document", {"pid": "1", "contact": {"mail": "a@b.org"}, "members": [member]})
+    assert unused(result) == {"$.contact.mail": "(e-mail)"}
+    assert result.problems[0].value == "(e-mail)"
+
+
 def test_odd_values_of_a_dataset() -> None:
     result = _map(
         "dataset",

@@ -118,7 +118,7 @@ def test_size_and_wavelength_may_have_children_for_value_and_units() -> None:
     assert wavelength["quantity"]["low"] == 5.5e-10
     assert wavelength["quantity"]["also"][0]["dimension"] == "energy"
     assert unused(result) == {
-        "panosc/contactEmail": "(an e-mail address, not kept)",
+        "panosc/contactEmail": "(e-mail)",
         "panosc/beamtime": "morning shift",
     }
 

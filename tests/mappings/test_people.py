@@ -13,6 +13,7 @@ from mappings.people import (
     member,
     person_name,
     role,
+    without_emails,
     without_repeats,
 )
 
@@ -102,3 +103,11 @@ def test_any_text_is_a_name_or_none(text: str) -> None:
     if name is not None:
         assert name.full == " ".join(name.full.split())
         assert name.full
+
+
+def test_no_address_stays_in_what_operators_read() -> None:
+    """§11.1."""
+    assert without_emails("write to <jane@example.org>, or j.d@x.org") == (
+        "write to (e-mail), or (e-mail)"
+    )
+    assert without_emails("10 @ 5 K") == "10 @ 5 K"
