@@ -6,7 +6,7 @@ harvesting) and 3.5 (flow control).
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime
 from typing import Any
@@ -147,7 +147,7 @@ class OaiSweep:
 
     # --- pages ------------------------------------------------------------------------------------
 
-    async def pages(self) -> AsyncIterator[RawPage]:
+    async def pages(self) -> AsyncGenerator[RawPage, None]:
         """See ``pages.Sweep``.
 
         Raises:
@@ -178,7 +178,7 @@ class OaiSweep:
             await self._check_set()
         self.complete = True
 
-    async def _read_window(self, window: Window) -> AsyncIterator[RawPage]:
+    async def _read_window(self, window: Window) -> AsyncGenerator[RawPage, None]:
         place = self.place
         self._pages_of_window = 0
         resume, place.client = place.client, None
@@ -256,7 +256,9 @@ class OaiSweep:
 
     # --- round a broken window (fault A08) --------------------------------------------------------
 
-    async def _go_round(self, window: Window, problem: HarvestError) -> AsyncIterator[RawPage]:
+    async def _go_round(
+        self, window: Window, problem: HarvestError
+    ) -> AsyncGenerator[RawPage, None]:
         self._fruitless += 1
         self.place.client = None
         if self._fruitless > FRUITLESS or self._order.record is not None:
@@ -295,7 +297,7 @@ class OaiSweep:
             return None
         return headers
 
-    async def _fetch_singly(self, headers: Sequence[OaiRecord]) -> AsyncIterator[RawPage]:
+    async def _fetch_singly(self, headers: Sequence[OaiRecord]) -> AsyncGenerator[RawPage, None]:
         """GetRecord for each; one that fails goes to quarantine while the others come in."""
         records: list[RawRecord] = []
         for header in headers:
@@ -328,7 +330,7 @@ class OaiSweep:
         self._seen_any = True
         return self._raw_record(record)
 
-    async def _fetch_again(self) -> AsyncIterator[RawPage]:
+    async def _fetch_again(self) -> AsyncGenerator[RawPage, None]:
         """Records that an earlier run could not have."""
         wanted, self.place.unfetched = self.place.unfetched, []
         records = []

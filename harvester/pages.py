@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -84,7 +84,7 @@ class Sweep(Protocol):
     def begin_again(self) -> None:
         """Forget the place of an earlier run: this harvest starts from its beginning."""
 
-    def pages(self) -> AsyncIterator[RawPage]:
+    def pages(self) -> AsyncGenerator[RawPage, None]:
         """The records, page by page, each with the checkpoint that follows it."""
 
     def memory(self) -> Mapping[str, Any]:

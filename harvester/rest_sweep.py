@@ -6,7 +6,7 @@ identifiers that a complete sweep did not meet, each asked for by itself (semant
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Any
 
@@ -85,7 +85,7 @@ class RestSweep:
         self._unsure = False
         self.journal.note("begun_again", True)
 
-    async def pages(self) -> AsyncIterator[RawPage]:
+    async def pages(self) -> AsyncGenerator[RawPage, None]:
         """See ``pages.Sweep``.
 
         Raises:

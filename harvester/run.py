@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
@@ -264,31 +265,34 @@ class SourceRun:
         to_commit, mapped = anyio.create_memory_object_stream[Prepared](QUEUE_PAGES)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._fetch, sweep, to_map)
-            tasks.start_soon(self._map, fetched, to_commit)
-            try:
-                async with mapped:
+            tasks.start_soon(self._map, fetched, to_commit, tasks.cancel_scope)
+            async with mapped:
+                try:
                     async for prepared in mapped:
                         await prepared.ready.wait()
                         await self._commit(prepared.page, prepared.records, ledger, before=before)
-            except (StoreError, HarvestError) as problem:
-                self._fail(problem)
-                tasks.cancel_scope.cancel()
+                except (StoreError, HarvestError) as problem:
+                    self._fail(problem)
+                    tasks.cancel_scope.cancel()
 
     async def _fetch(self, sweep: Sweep, out: MemoryObjectSendStream[RawPage]) -> None:
-        async with out:
+        async with out, aclosing(sweep.pages()) as pages:
             try:
-                async for page in sweep.pages():
+                async for page in pages:
                     await out.send(page)
                     if self._should_stop():
                         return
             except HarvestError as problem:
                 # What was fetched before is still mapped and committed.
                 self._fail(problem)
+            except anyio.BrokenResourceError:
+                return  # Nobody takes pages any more: whoever committed them has failed.
 
     async def _map(
         self,
         pages: MemoryObjectReceiveStream[RawPage],
         out: MemoryObjectSendStream[Prepared],
+        carrying: anyio.CancelScope,
     ) -> None:
         """Map a few pages at the same time; they leave in the order in which they came."""
         slots = anyio.CapacityLimiter(MAPPING_AT_ONCE)
@@ -298,6 +302,9 @@ class SourceRun:
                 prepared.records = await self._prepare(prepared.page.records)
                 # Not after a failure: a page without its records must never be committed.
                 prepared.ready.set()
+            except (StoreError, HarvestError) as problem:
+                self._fail(problem)
+                carrying.cancel()
             finally:
                 slots.release_on_behalf_of(prepared)
 
@@ -306,7 +313,10 @@ class SourceRun:
                 prepared = Prepared(page)
                 await slots.acquire_on_behalf_of(prepared)
                 tasks.start_soon(one, prepared)
-                await out.send(prepared)
+                try:
+                    await out.send(prepared)
+                except anyio.BrokenResourceError:
+                    return
 
     async def _prepare(self, records: Sequence[RawRecord]) -> list[ReadyRecord]:
         if not records:

@@ -175,6 +175,7 @@ async def test_ten_kills_lose_nothing_and_double_nothing(tmp_path: Path) -> None
 
 
 @pytest.mark.soak
+@pytest.mark.skipif("'soak' not in config.getoption('markexpr')", reason="only with make soak")
 @pytest.mark.parametrize("seed", range(2, 22))
 async def test_two_hundred_kills(tmp_path: Path, seed: int) -> None:
     await kill_again_and_again(tmp_path, seed, kills=10)
