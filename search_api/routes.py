@@ -170,6 +170,7 @@ def _technique_routes() -> list[Route]:
             also=(*listed[1], *(base + "/" for base in bases)),
             body="TechniqueFilter",
             operation="findTechniques",
+            cached=True,
         ),
         Route(
             counted[0],
@@ -190,6 +191,7 @@ def _technique_routes() -> list[Route]:
             queries=(where_of("Technique"),),
             also=ontology[1],
             operation="panOntology",
+            cached=True,
         ),
         Route(
             one[0],
