@@ -213,10 +213,8 @@ def _without_prefix(text: str, prefixes: tuple[str, ...]) -> str | None:
     start = text[:32].lower()
     if not start.startswith(prefixes):
         return None
-    for prefix in prefixes:
-        if start.startswith(prefix):
-            return text[len(prefix) :].strip()
-    return None
+    length = next(len(prefix) for prefix in prefixes if start.startswith(prefix))
+    return text[length:].strip()
 
 
 def _without_trailing(text: str) -> str:

@@ -72,6 +72,7 @@ def test_a_date_begins_at_local_midnight() -> None:
         "updatedAt",
         "0000",
         "0000-00-00",
+        "0500-01-01",
         "2017-00",
         "",
         "soon",

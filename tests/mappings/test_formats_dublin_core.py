@@ -195,6 +195,11 @@ def test_institutes_and_nobody_are_no_persons() -> None:
     assert reasons(result) == {"dc/creator": "no name of a person"}
 
 
+def test_notes_of_one_record_are_bounded() -> None:
+    result = _dc("<dc:coverage>C</dc:coverage><dc:creator>al.</dc:creator>" * 1500)
+    assert (len(result.unmapped), len(result.problems)) == (1000, 1000)
+
+
 def test_several_titles_and_descriptions() -> None:
     result = _dc(
         "<dc:title>One</dc:title><dc:title>Two</dc:title><dc:title>One</dc:title>"
