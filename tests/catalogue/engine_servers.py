@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from functools import lru_cache
 from pathlib import Path
+from typing import NoReturn
 
 import elasticsearch_server
 import pytest
@@ -39,9 +40,21 @@ def elasticsearch_url() -> str:
     try:
         return _started()
     except elasticsearch_server.Unavailable as error:
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"no Elasticsearch, and CI demands it: {error}")
-        pytest.skip(f"no Elasticsearch: {error}")
+        _cannot(error)
+
+
+def started_cluster(folder: Path, count: int) -> elasticsearch_server.Cluster:
+    """Several nodes of our own, one of which may be killed."""
+    try:
+        return elasticsearch_server.start(folder, count=count, heap="384m")
+    except elasticsearch_server.Unavailable as error:
+        _cannot(error)
+
+
+def _cannot(error: Exception) -> NoReturn:
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"no Elasticsearch, and CI demands it: {error}")
+    pytest.skip(f"no Elasticsearch: {error}")
 
 
 @lru_cache(maxsize=1)

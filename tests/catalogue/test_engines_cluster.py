@@ -8,10 +8,9 @@ from datetime import timedelta
 from pathlib import Path
 
 import anyio
-import elasticsearch_server
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
-from engine_servers import elasticsearch_url
+from engine_servers import elasticsearch_url, started_cluster
 from generated_world import generated
 from search_world import NOW
 from store_world import World, dataset, document, instrument, record
@@ -104,10 +103,7 @@ async def test_a_cluster_that_loses_a_node_loses_nothing_and_says_what_it_cannot
     tmp_path: Path,
 ) -> None:
     """Three nodes, one killed while indexing and querying: nothing lost, answers honest."""
-    try:
-        cluster = elasticsearch_server.start(tmp_path, count=3, heap="384m")
-    except elasticsearch_server.Unavailable as reason:
-        pytest.skip(f"no Elasticsearch: {reason}")
+    cluster = started_cluster(tmp_path, 3)
     world = generated(11, documents=60)
     engine = ElasticsearchEngine(cluster.url, prefix="test-three", shards=3, replicas=1)
     try:

@@ -23,7 +23,7 @@ HERE = Path(__file__).parent
 CACHE = HERE.parents[2] / ".elasticsearch"
 JARS = CACHE / "jars"
 PLUGIN_FILES = "META-INF/es-plugins/transport-netty4/"
-START_S = 90
+START_S = 240
 
 
 class Unavailable(Exception):
@@ -48,6 +48,18 @@ def fetch_jars() -> None:
     if done.returncode:
         raise Unavailable(f"Maven could not fetch Elasticsearch: {done.stdout[-300:]}")
     (CACHE / "fetched").touch()
+
+
+def compiled() -> Path:
+    """The folder of the compiled main class; compiled once."""
+    folder = CACHE / "classes"
+    if not (folder / "TestNode.class").exists():
+        jars = os.pathsep.join(str(jar) for jar in JARS.glob("*.jar"))
+        command = ["javac", "-cp", jars, "-d", str(folder), str(HERE / "TestNode.java")]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        if done.returncode:
+            raise Unavailable(f"TestNode.java does not compile: {done.stderr[-300:]}")
+    return folder
 
 
 def free_port() -> int:
@@ -143,7 +155,7 @@ def _start_node(home: Path, settings: Sequence[str], heap: str) -> Node:
         "appender.out.layout.pattern = [%d] %p %c: %m%n\n"
         "rootLogger.level = warn\nrootLogger.appenderRef.out.ref = out\n"
     )
-    classpath = []
+    classpath = [str(compiled())]
     for jar in sorted(JARS.glob("*.jar")):
         if jar.name.startswith(("transport-netty4", "netty-")):
             shutil.copy(jar, module)
@@ -161,7 +173,7 @@ def _start_node(home: Path, settings: Sequence[str], heap: str) -> Node:
     log = home / "logs" / "out.log"
     command = [
         "java", f"-Xms{heap}", f"-Xmx{heap}", f"-Des.path.home={home}", "-XX:+UseSerialGC",
-        "-XX:TieredStopAtLevel=4", "-cp", os.pathsep.join(classpath), str(HERE / "TestNode.java"),
+        "-XX:TieredStopAtLevel=1", "-cp", os.pathsep.join(classpath), "TestNode",
         "network.host=127.0.0.1", f"http.port={port}", "cluster.name=pan-commons-test",
         *settings,
     ]  # fmt: skip
