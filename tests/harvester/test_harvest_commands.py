@@ -178,3 +178,69 @@ async def test_removing_a_source_leaves_tombstones_and_is_idempotent(
         assert [one["source"] for one in status["sources"]] == ["ONE-oai"]
         with pytest.raises(ConfigurationError, match="no source 'TWO-oai'"):
             await carry_out(settings, Wanted(("TWO-oai",), Order()))
+
+
+def run_command(settings: Settings, *arguments: str) -> tuple[int, str]:
+    """A command through the front door, as a person types it."""
+    from click.testing import CliRunner
+
+    from pan_commons import front_door
+
+    common = ["--data", str(settings.data), "--config", str(settings.config), "--json"]
+    result = CliRunner().invoke(front_door, [*arguments, *common])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.stdout
+
+
+async def test_sources_are_added_checked_and_shown(tmp_path: Path) -> None:
+    """The endpoint's answers tell what is wrong with a source before it is harvested."""
+    import anyio
+
+    async with running(oai_spec(25)) as endpoint:
+        settings = settings_for(tmp_path, FACILITY.format(name="ONE"))
+
+        async def command(*arguments: str) -> tuple[int, Any]:
+            code, out = await anyio.to_thread.run_sync(lambda: run_command(settings, *arguments))
+            return code, json.loads(out) if out.startswith("{") else out
+
+        added = ("--url", endpoint.oai_url, "--facility", "ONE", "--protocol", "oai-pmh")
+        assert settings.config is not None
+        before = settings.config.read_bytes()
+        code, answered = await command(
+            "sources", "add", "new", *added, "--format", "oai_dc", "--internal"
+        )
+        assert (code, answered["added"]) == (0, True)
+        assert settings.config.read_bytes() == before
+        code, checked = await command("sources", "check", "new")
+        assert (code, checked["problems"]) == (0, [])
+        assert checked["findings"]["records"] == 25
+        await command("sources", "add", "bad", *added, "--format", "oai_datacit", "--internal")
+        code, checked = await command("sources", "check", "bad")
+        assert code == 1
+        assert "did you mean 'oai_datacite'" in checked["problems"][0]
+        code, shown = await command("sources", "show", "new")
+        assert (code, shown["memory"]["check"]["deletions"]) == (0, "no")
+        code, listed = await command("sources", "list")
+        assert [one["source"] for one in listed["sources"]] == ["new", "bad"]
+
+
+async def test_quarantine_is_listed_shown_and_replayed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with two_facilities(tmp_path) as (settings, one, _):
+        one.faults.set("missing-metadata:5@ListRecords")
+        assert await carry_out(settings, Wanted(("ONE-oai",), Order())) == 3
+        capsys.readouterr()
+        listings.list_quarantine(settings, "ONE-oai", 100)
+        refused = answer(capsys)["quarantine"]
+        assert refused
+        listings.show_quarantined(settings, "ONE-oai", refused[0]["identifier"])
+        assert answer(capsys)["identifier"] == refused[0]["identifier"]
+        code = listings.replay_quarantine(settings, None, dry_run=False)
+        assert (code, answer(capsys)["kept"]) == (1, len(refused)), "nothing there to map"
+        one.faults.clear()
+        assert await carry_out(settings, Wanted(("ONE-oai",), Order(full=True))) == 0
+        capsys.readouterr()
+        listings.list_quarantine(settings, None, 100)
+        assert answer(capsys) == {"quarantine": []}
