@@ -7,6 +7,7 @@ conditions depend on the clock are not kept at all.
 
 from __future__ import annotations
 
+import functools
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -114,9 +115,15 @@ def next_opening(record: Mapping[str, Any], now: datetime) -> datetime:
     found = FOREVER
     for name in ("openFrom", "embargoUntil"):
         text = access.get(name)
-        if isinstance(text, str) and text > now.strftime("%Y-%m-%dT%H:%M:%S"):
+        # ISO UTC texts sort as instants do.
+        if isinstance(text, str) and text > _text_of(now):
             found = min(found, datetime.fromisoformat(text))
     return found
+
+
+@functools.lru_cache(maxsize=64)
+def _text_of(now: datetime) -> str:
+    return now.strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def depends_on_clock(node: Node) -> bool:

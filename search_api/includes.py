@@ -99,7 +99,7 @@ class Hydration:
         single row to show."""
         if not include.inner:
             return True
-        if include.relation.target in ("Technique", "Parameter"):
+        if include.relation.target == "Technique":
             return holds(class_name, include.join, record, self.now)
         return bool(rows)
 

@@ -13,18 +13,23 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import anyio
+import anyio.to_thread
 from aiohttp import web
 
 from catalogue.catalogue import Catalogue
 from catalogue.errors import StoreReadOnly
+from mappings.linking import recognise
+from mappings.quantities import interval_for_query
 from pan_commons_terminal import Settings, say
 from search_api.app import create_app, runner_options, utc_now
 from search_api.conditions import Reading
 from search_api.errors import NothingToServe, PortInUse
 from search_api.facilities import FacilityStates
+from search_api.pages.site import environment
 from search_api.search import read_search
 from search_api.search_answer import ask
 from search_api.settings import ServerSettings, settings_from
+from search_api.technique_conditions import technique_ids
 
 RESTART_PAUSE_S = 1.0
 BACKLOG = 1_024
@@ -105,6 +110,7 @@ async def serve_one(
 ) -> None:
     """Serve in this process until SIGINT or SIGTERM."""
     async with open_catalogue(settings, index=index) as catalogue:
+        await anyio.to_thread.run_sync(warm_up)
         app = create_app(catalogue, settings=options)
         runner = web.AppRunner(app, **runner_options(options))
         await runner.setup()
@@ -120,6 +126,15 @@ async def serve_one(
             await _until_interrupted(catalogue, index=index)
         finally:
             await runner.cleanup()
+
+
+def warm_up() -> None:
+    """Load what the first request would otherwise wait for: PaNET, its names, the unit table (0.7 s
+    of reading unit definitions, measured)."""
+    recognise("SAXS")
+    technique_ids("SAXS")
+    interval_for_query("temperature", "eq", 1, "K")
+    environment().get_template("search.html")
 
 
 async def _until_interrupted(catalogue: Catalogue, *, index: bool) -> None:
