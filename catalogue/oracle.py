@@ -32,6 +32,7 @@ from catalogue.plan import (
     Plan,
     Prefix,
     Score,
+    TermRange,
     Terms,
 )
 from catalogue.query import (
@@ -101,6 +102,11 @@ class Entity:
     @cached_property
     def wholes(self) -> set[str]:
         return engine_document(self.change).wholes
+
+    @cached_property
+    def parameter_terms(self) -> dict[str, set[str]]:
+        document = engine_document(self.change)
+        return {"params": document.params, "all_params": document.all_params}
 
     @cached_property
     def tags(self) -> frozenset[str]:
@@ -300,6 +306,10 @@ def meets(plan: Plan, entity: Entity) -> bool:
             return bool(entity.tags & terms)
         case Terms("wholes", terms):
             return bool(entity.wholes & terms)
+        case Terms("params" | "all_params" as field, terms):
+            return bool(entity.parameter_terms[field] & terms)
+        case TermRange(field, low, high):
+            return any(low <= term <= high for term in entity.parameter_terms[field])
         case Terms(field, terms):
             return any(word in terms for line in entity.lines[field] for word in line)
         case Phrase(field, words):

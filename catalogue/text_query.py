@@ -12,6 +12,7 @@ from catalogue import analysis, technique_scoring
 from catalogue.answers import Recognised
 from catalogue.errors import QueryTooCostly
 from catalogue.fields import canonical_identifier
+from catalogue.parameter_terms import range_plan
 from catalogue.plan import (
     All,
     Clause,
@@ -26,9 +27,10 @@ from catalogue.plan import (
     either,
     negation,
 )
-from catalogue.query import Text
+from catalogue.query import ParameterRange, Text
 from catalogue.query_language import Unit, parse_words
 from catalogue.scoring import BOOSTS, PREFIX_SCORE, TECHNIQUE_WEIGHT
+from mappings.quantities import recognise_quantities
 
 MIN_PREFIX = 2
 
@@ -80,7 +82,7 @@ def plan_text(text: Text, filter_techniques: Iterable[str] = ()) -> TextPlan:
     parts = _without_small_words(parts)
     wanted = [part for part in parts if part.unit.sign != "-"]
     excluded = [negation(part.met) for part in parts if part.unit.sign == "-"]
-    found = technique_scoring.recognised_techniques(text.words) if text.recognise else ()
+    found = _recognised(text.words) if text.recognise else []
     groups, recognised = _grouped(wanted, found)
     required = [plan for plan, signed in groups if signed]
     all_plan = both(*(plan for plan, _ in groups), *excluded)
@@ -89,20 +91,18 @@ def plan_text(text: Text, filter_techniques: Iterable[str] = ()) -> TextPlan:
     else:
         any_plan = both(either(*(plan for plan, _ in groups)) if groups else All(), *excluded)
     named = [*text.techniques, *filter_techniques]
-    asked = [one.ids for one in recognised]
+    tagged = [one for one in recognised if one.techniques]
+    asked = [one.techniques for one in tagged]
     asked += [(known,) for one in named if (known := technique_scoring.known(one))]
     return TextPlan(
         all_of=all_plan,
         any_of=any_plan,
         scores=tuple(_scores(wanted, asked)),
-        recognised=tuple(
-            Recognised(one.text, "technique", one.ids[0], technique_scoring.label(one.ids[0]))
-            for one in recognised
-        ),
+        recognised=tuple(one.shown for one in recognised),
         stems=frozenset(analysis.stem(word) for part in wanted for word in part.words),
         plain=tuple(word for part in wanted if part.unit.shape == "word" for word in part.words),
         techniques=tuple(dict.fromkeys(one for ids in asked for one in ids)),
-        without_techniques=both(*(plan for plan, _ in groups[len(recognised) :]), *excluded),
+        without_techniques=both(*(plan for plan, _ in groups[len(tagged) :]), *excluded),
     )
 
 
@@ -156,29 +156,73 @@ def _without_small_words(parts: Sequence[Part]) -> list[Part]:
     return kept if any(part.unit.sign != "-" for part in kept) else list(parts)
 
 
+@dataclass(frozen=True, slots=True)
+class _Find:
+    """Something recognised in the sentence, and the lookup that meets it besides its words."""
+
+    start: int
+    end: int
+    met: Plan
+    shown: Recognised
+    techniques: tuple[str, ...] = ()
+
+
+def _recognised(sentence: str) -> list[_Find]:
+    """Techniques first, then quantities in words that no technique took (semantics 5.3, 7.1)."""
+    found = [
+        _Find(
+            one.start,
+            one.end,
+            Terms("panet", frozenset(one.ids)),
+            Recognised(one.text, "technique", one.ids[0], technique_scoring.label(one.ids[0])),
+            one.ids,
+        )
+        for one in technique_scoring.recognised_techniques(sentence)
+    ]
+    for mention in recognise_quantities(sentence):
+        if any(mention.start < one.end and one.start < mention.end for one in found):
+            continue
+        condition = mention.condition
+        wanted = ParameterRange(
+            condition.names,
+            condition.dimension,
+            condition.low,
+            condition.high,
+            condition.open_low,
+            condition.open_high,
+        )
+        # A Document's own and its Datasets' parameters are in one field, a Dataset's in the other.
+        met = either(range_plan("all_params", wanted), range_plan("params", wanted))
+        shown = Recognised(
+            mention.text, "quantity", condition.dimension, ", ".join(condition.names)
+        )
+        found.append(_Find(mention.start, mention.end, met, shown))
+    return found
+
+
 def _grouped(
-    wanted: Sequence[Part], found: Sequence[technique_scoring.RecognisedTechnique]
-) -> tuple[list[tuple[Plan, bool]], list[technique_scoring.RecognisedTechnique]]:
-    """(plan, required?) for each thing asked; words of a recognised technique are one thing, met by
-    the words or by a tag at or below it."""
+    wanted: Sequence[Part], found: Sequence[_Find]
+) -> tuple[list[tuple[Plan, bool]], list[_Find]]:
+    """(plan, required?) for each thing asked; the words of something recognised are one thing, met
+    by the words, or by a tag at or below the technique, or by a parameter in the range."""
     groups: list[tuple[Plan, bool]] = []
-    used: list[technique_scoring.RecognisedTechnique] = []
+    used: list[_Find] = []
     taken: set[int] = set()
     for one in found:
         inside = [
             place
             for place, part in enumerate(wanted)
-            if part.unit.start >= one.start - 1 and part.unit.end <= one.end + 1
+            if part.unit.start >= one.start - 1
+            and part.unit.end <= one.end + 1
             and place not in taken
             and part.unit.shape != "prefix"
-        ]  # fmt: skip
+        ]
         if not inside:
             continue
         taken.update(inside)
         used.append(one)
         words = both(*(wanted[place].met for place in inside))
-        tagged = Terms("panet", frozenset(one.ids))
-        groups.append((either(words, tagged), any(wanted[p].unit.sign == "+" for p in inside)))
+        groups.append((either(words, one.met), any(wanted[p].unit.sign == "+" for p in inside)))
     for place, part in enumerate(wanted):
         if place not in taken:
             groups.append((part.met, part.unit.sign == "+"))

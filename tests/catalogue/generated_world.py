@@ -325,7 +325,19 @@ _unit = st.one_of(
     st.sampled_from([w[:4] for w in WORDS if w[:4].isalnum()]).map(lambda start: f"{start}*"),
     st.lists(_word, min_size=2, max_size=3).map(lambda words: '"' + " ".join(words) + '"'),
     st.sampled_from(
-        ("SAXS", "SFX", "10.5072/doc3", "doc7", "(lysozyme)", "ID02", "zzzz", "/", '"')
+        (
+            "SAXS",
+            "SFX",
+            "10.5072/doc3",
+            "doc7",
+            "(lysozyme)",
+            "ID02",
+            "zzzz",
+            "/",
+            '"',
+            "300 K",
+            "below 77.15 K",
+        )
     ),
 )
 texts = st.builds(

@@ -10,7 +10,7 @@ from datetime import timedelta
 import pytest
 from engine_bench import Bench
 from engine_servers import ENGINES, open_engine
-from search_world import NOW, SANS, SAXS, SFX, SSX, Entities, person, technique
+from search_world import NOW, SANS, SAXS, SFX, SSX, Entities, parameter, person, technique
 
 from catalogue.errors import CursorExpired, QueryError, QueryTooCostly
 from catalogue.query import (
@@ -40,8 +40,12 @@ def small_world() -> Entities:
     sfx = world.dataset("d-sfx", techniques=[technique(SFX, "SFX")], samples=[{"name": "lysozyme"}],
                         instrument={"name": "SPB/SFX"})  # fmt: skip
     ssx = world.dataset("d-ssx", techniques=[technique(SSX)], samples=[{"name": "insulin"}])
+    # fmt: off
     saxs = world.dataset("d-saxs", techniques=[technique(SAXS)], instrumentKey=id02,
-                         instrument={"name": "ID02"}, samples=[{"name": "silica"}])  # fmt: skip
+                         instrument={"name": "ID02"}, samples=[{"name": "silica"}],
+                        parameters=[parameter("temperature", -196, "°C", dimension="temperature",
+                                              low=77.15, canonical="sample_temperature")])
+    # fmt: on
     both = world.dataset("d-both", techniques=[technique(SANS)], samples=[{"name": "lysozyme"}])
     world.document("sfx", title="Serial femtosecond crystallography of lysozyme", datasets=[sfx],
                    years={"first": 2017, "last": 2017}, startDate="2017-11-07T23:00:00Z",
@@ -164,6 +168,16 @@ def test_the_parts_of_a_score_add_up(bench: Bench) -> None:
         assert parts == pytest.approx(hit.explanation.text + hit.explanation.technique, rel=1e-4)
         assert hit.score == pytest.approx(parts / hit.explanation.best_possible, rel=1e-3)
         assert 0 < hit.score < 1
+
+
+def test_a_quantity_in_the_sentence_is_met_by_a_parameter(bench: Bench) -> None:
+    """Semantics 5.3: it applies to listed names of its dimension, and the answer says which."""
+    answer = bench.ask(text=Text("silica at 77.15 K"))
+    assert [hit.entity.record["pid"] for hit in answer.hits] == ["10.5072/saxs"]
+    assert not answer.relaxed
+    (found,) = answer.recognised
+    assert (found.kind, found.text) == ("quantity", "77.15 K")
+    assert "sample_temperature" in found.label
 
 
 def test_highlights_are_offsets_of_the_original(bench: Bench) -> None:

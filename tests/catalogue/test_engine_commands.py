@@ -1,0 +1,104 @@
+"""``pan-commons index status|rebuild|verify``: what an operator sees, with exit codes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+from click.testing import CliRunner, Result
+from store_world import World, document, record
+
+from catalogue.catalogue import Catalogue
+from catalogue.commands import COMMANDS
+from catalogue.errors import NotFound
+
+INDEX = next(command for command in COMMANDS if command.name == "index")
+
+
+def run(world: World | Path, *arguments: str) -> Result:
+    folder = world if isinstance(world, Path) else world.store.folder
+    return CliRunner().invoke(INDEX, [*arguments, "--data", str(folder), "--engine", "tantivy"])
+
+
+def fill(world: World, count: int = 3) -> None:
+    for number in range(count):
+        world.put(record(f"oai:{number}", document(f"doi:10.5072/{number}", title="glass")))
+
+
+async def index(world: World) -> None:
+    async with Catalogue.open(world.store.folder) as catalogue:
+        await catalogue.indexer.index_once()
+
+
+def test_status_tells_how_far_the_index_is(world: World) -> None:
+    fill(world)
+    asyncio.run(index(world))
+    fill(world, 4)
+    found = json.loads(run(world, "status", "--json").stdout)
+    assert found["engine"] == "tantivy"
+    assert found["records"]["Document"] == {"store": 4, "engine": 3}
+    assert found["lag"] == found["last_change"] - found["position"] > 0
+    assert found["size_bytes"] > 0
+
+
+def test_status_for_people_names_classes_and_lag(world: World) -> None:
+    fill(world)
+    result = run(world, "status")
+    assert result.exit_code == 0
+    assert "Document" in result.output
+    assert "behind" in result.output
+
+
+def test_verify_finds_an_index_of_nothing_outstanding(world: World) -> None:
+    fill(world)
+    result = run(world, "verify", "--json")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["outstanding"] == 3
+
+
+def test_verify_fails_until_repaired(world: World) -> None:
+    fill(world)
+    asyncio.run(index(world))
+
+    async def lose_one() -> None:
+        from dataclasses import replace
+
+        from catalogue.documents import engine_document
+
+        async with Catalogue.open(world.store.folder) as catalogue:
+            position = await catalogue.engine.position()
+            key = "document:doi:10.5072/1"
+            change = world.store.changes_of([key])[key]
+            gone = replace(change, entity=replace(change.entity, deleted=True, change=position + 1))
+            await catalogue.engine.apply([engine_document(gone)])
+            await catalogue.engine.commit(position)
+
+    asyncio.run(lose_one())
+    result = run(world, "verify", "--json")
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["missing"] == ["document:doi:10.5072/1"]
+    result = run(world, "verify", "--repair", "--json")
+    assert (result.exit_code, json.loads(result.stdout)["repaired"]) == (0, True)
+    assert run(world, "verify").exit_code == 0
+
+
+def test_rebuild_makes_the_index_anew_while_another_has_it(world: World) -> None:
+    fill(world)
+
+    async def beside_an_indexer() -> Result:
+        async with Catalogue.open(world.store.folder) as daemon:
+            await daemon.indexer.index_once()
+            result = await asyncio.to_thread(run, world, "rebuild", "--json")
+            assert await daemon.indexer.lag() == 0
+            return result
+
+    result = asyncio.run(beside_an_indexer())
+    assert json.loads(result.stdout)["changes"] == 3
+    assert run(world, "verify").exit_code == 0
+
+
+def test_a_folder_without_a_store_is_said_so(tmp_path: Path) -> None:
+    result = run(tmp_path, "status")
+    assert isinstance(result.exception, NotFound)
+    assert "harvest first" in str(result.exception)
