@@ -155,7 +155,7 @@ class Catalogue:
             cursor,
             page.relaxed,
             await searching.unknown_access(settled),
-            await searching.not_data(settled),
+            found.not_data,
             suggestion,
         )
 

@@ -49,8 +49,9 @@ class TextLines:
 class EngineDocument:
     """One entity as an engine indexes it. All terms are final: engines only split at spaces.
 
-    ``patterned`` are the case-folded strings whose trigrams are indexed as ``grams``. ``text`` and
-    ``title`` are lines of stems; ``words`` is the set of unstemmed words; ``record``
+    ``patterned`` are the case-folded strings whose trigrams are indexed as ``grams``, those of the
+    title again as ``title_grams``: few candidates for the conditions that people use most.
+    ``text`` and ``title`` are lines of stems; ``words`` is the set of unstemmed words; ``record``
     is the entity itself, for engines that hydrate hits without a store at hand (semantics 10.4).
     """
 
@@ -63,6 +64,7 @@ class EngineDocument:
     params: set[str] = field(default_factory=set)
     all_params: set[str] = field(default_factory=set)
     patterned: list[str] = field(default_factory=list)
+    patterned_title: list[str] = field(default_factory=list)
     panet: frozenset[str] = frozenset()
     tags: frozenset[str] = frozenset()
     facets: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -187,6 +189,7 @@ def _add_terms(document: EngineDocument, entity: StoredEntity) -> None:
     document.terms |= {term("at", str(name).casefold()) for name in facilities}
     strings = pattern_strings(record, entity.entity_class)
     document.patterned = [string.casefold() for string in dict.fromkeys(strings)]
+    document.patterned_title = [s.casefold() for s in _strings(record, *TITLE_FIELDS)]
 
 
 _TERM_KINDS = frozenset({"text", "identifier", "any", "boolean"})
@@ -410,7 +413,19 @@ def number_fields(class_name: str) -> tuple[str, ...]:
     return (*own, "first_year", "last_year", *spans)
 
 
-RAW_FIELDS = ("terms", "params", "all_params", "grams", "tags", "words", "suggestions")
+TITLE_FIELDS = ("title", "name")
+"""Fields whose trigrams are indexed apart."""
+
+RAW_FIELDS = (
+    "terms",
+    "params",
+    "all_params",
+    "grams",
+    "title_grams",
+    "tags",
+    "words",
+    "suggestions",
+)
 """Fields of exact terms that are only looked up."""
 
 COUNTED_FIELDS = ("panet", *(f"f_{name}" for name in FACET_FIELDS))

@@ -13,6 +13,7 @@ from datetime import datetime
 from catalogue import analysis, technique_scoring
 from catalogue.documents import (
     CARRIED,
+    TITLE_FIELDS,
     equality_term,
     number_name,
     term,
@@ -324,14 +325,17 @@ def pattern_plan(node: Pattern) -> Plan:
     Raises:
         QueryError: the pattern is too long or no regular expression that RE2 reads.
     """
-    candidates = _gram_candidates(node)
+    candidates = _gram_candidates(node, own=True)
     if candidates is None:
         return Undecided(node, All(), MAX_SCAN)
     return Undecided(node, candidates)
 
 
-def _gram_candidates(node: Pattern) -> Plan | None:
-    """Records that have all trigrams of the literal parts; ``None`` without three in a row."""
+def _gram_candidates(node: Pattern, *, own: bool = False) -> Plan | None:
+    """Records that have all trigrams of the literal parts; ``None`` without three in a row.
+
+    ``own``: the fields are the record's own, not those of a part of it.
+    """
     from catalogue.patterns import compile_pattern
 
     if len(node.pattern) > MAX_PATTERN_LENGTH:
@@ -341,7 +345,8 @@ def _gram_candidates(node: Pattern) -> Plan | None:
     grams = analysis.trigrams(literal.casefold() for literal in literals)
     if not grams:
         return None
-    return both(*(Terms("grams", frozenset({gram})) for gram in sorted(grams)))
+    field = "title_grams" if own and set(node.fields) <= set(TITLE_FIELDS) else "grams"
+    return both(*(Terms(field, frozenset({gram})) for gram in sorted(grams)))
 
 
 def _literals(pattern: str) -> list[str]:

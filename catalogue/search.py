@@ -90,6 +90,7 @@ class Found:
     total: Total
     facets: Mapping[str, Sequence[FacetCount]]
     best_possible: float
+    not_data: Mapping[str, int]
 
 
 async def settle(search: Search, reader: Reader, hydrate: Hydrate) -> Settled:
@@ -135,6 +136,7 @@ async def find_page(
         )
     sort = tuple(_sort_by(search, one.field, one.descending) for one in search.sort)
     requests, listed = _facet_requests(settled)
+    kinds = _kinds_request(settled)
     request = PageRequest(
         search.entity_class,
         both(settled.plan(), after_plan(continuation)),
@@ -144,7 +146,7 @@ async def find_page(
         wanted + TIE_ROOM if scores and search.limit else search.limit,
         # A cursor narrows the plan, so the whole is counted apart.
         search.count and continuation is None,
-        requests,
+        (*requests, *kinds),
     )
     if None in sort and search.limit:
         hits = await _sorted_by_text(settled, hydrate)
@@ -158,13 +160,20 @@ async def find_page(
     if total is None and search.count:
         total = await settled.reader.count(search.entity_class, settled.plan())
     facets = {
-        name: _facet_counts(name, counts) for name, counts in zip(listed, page.facets, strict=True)
+        name: _facet_counts(name, counts)
+        for name, counts in zip(listed, page.facets[: len(listed)], strict=True)
+    }
+    left_out = {
+        kind: count
+        for counts in page.facets[len(listed) :]
+        for kind, count in counts
+        if kind in NOT_DATA
     }
     for facet in search.facets:
         if facet.field == "access":
             facets["access"] = await _access_counts(settled, facet)
     known = Total(total) if total is not None else Total(search.skip + len(hits), "gte")
-    return Found(hits, known, facets, page.best_possible)
+    return Found(hits, known, facets, page.best_possible, left_out)
 
 
 async def _ranked(
@@ -280,16 +289,11 @@ async def unknown_access(settled: Settled) -> int | None:
     return await settled.reader.count(settled.search.entity_class, plan)
 
 
-async def not_data(settled: Settled) -> dict[str, int]:
-    """How many publications, posters, software would match too (semantics 1.7)."""
+def _kinds_request(settled: Settled) -> tuple[FacetRequest, ...]:
+    """Counts of all kinds, where the filter chooses some (semantics 1.7)."""
     if not any(condition.facet == "kind" for condition in settled.conditions):
-        return {}
-    facet = FacetRequest(FIELD_OF_FACET["kind"], 20, settled.plan(without="kind"))
-    request = PageRequest(
-        settled.search.entity_class, facet.plan, limit=0, count=False, facets=(facet,)
-    )
-    page = await settled.reader.page(request)
-    return {kind: count for kind, count in page.facets[0] if kind in NOT_DATA}
+        return ()
+    return (FacetRequest(FIELD_OF_FACET["kind"], 20, settled.plan(without="kind")),)
 
 
 async def related_techniques(settled: Settled) -> list[FacetCount]:

@@ -92,9 +92,10 @@ def to_source(document: EngineDocument) -> Mapping[str, Any]:
     if document.deleted:
         return body
     for name in (*RAW_FIELDS, "panet"):
-        if name != "grams":
+        if name not in ("grams", "title_grams"):
             body[name] = sorted(getattr(document, name))
     body["grams"] = sorted(trigrams(document.patterned))
+    body["title_grams"] = sorted(trigrams(document.patterned_title))
     body |= {f"f_{name}": list(values) for name, values in document.facets.items()}
     body |= document.numbers
     body["links"] = list(document.links)

@@ -81,7 +81,7 @@ def _looks_damaged(text: str) -> bool:
     return any(sign in text for sign in signs)
 
 
-_TOKENIZERS = {"words": "whitespace", "grams": "trigram"}
+_TOKENIZERS = {"words": "whitespace", "grams": "trigram", "title_grams": "trigram"}
 """Words come as one string and trigrams are cut by the library: a call for each term would cost
 more than indexing it. The terms are the same as ``analysis`` makes."""
 
@@ -168,6 +168,7 @@ def to_tantivy(document: EngineDocument) -> tantivy.Document:
         "params": document.params,
         "all_params": document.all_params,
         "grams": document.patterned,
+        "title_grams": document.patterned_title,
         "tags": document.tags,
         "panet": document.panet,
         "suggestions": document.suggestions,
