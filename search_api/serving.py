@@ -43,10 +43,12 @@ async def open_catalogue(settings: Settings, *, index: bool) -> AsyncIterator[Ca
         async with Catalogue.open(*named) as catalogue:
             yield catalogue
         return
-    with contextlib.suppress(StoreReadOnly):
-        # Make store and index where they are missing, so that a server may start first.
-        async with Catalogue.open(*named):
-            pass
+    if settings.engine == "tantivy":
+        # Make store and index where they are missing, so that a server may start first. A node
+        # with Elasticsearch and an empty folder reads everything from there (semantics 10.4).
+        with contextlib.suppress(StoreReadOnly):
+            async with Catalogue.open(*named):
+                pass
     async with Catalogue.open(*named, read_only=True) as catalogue:
         yield catalogue
 
@@ -184,7 +186,7 @@ async def ask_folder(settings: Settings, pairs: Sequence[tuple[str, str]]) -> An
         NothingToServe: there is no data folder.
         BadRequest: see ``read_search``.
     """
-    if not settings.data.is_dir():
+    if settings.engine == "tantivy" and not settings.data.is_dir():
         raise NothingToServe(
             f"There is no data folder {settings.data}; harvest first, or name one with --data."
         )

@@ -25,8 +25,11 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from catalogue.catalogue import Catalogue
+from catalogue.cursors import SnapshotFile
+from catalogue.engines.base import Engine
 from catalogue.facilities import Facility, Source, mapping_context
 from catalogue.records import PageCommit, SourceRecord
+from catalogue.store import Store
 from mappings import crosswalk
 from mappings.context import Header
 from search_api.app import create_app
@@ -112,7 +115,13 @@ async def serve() -> AsyncIterator[Serve]:
 class Background:
     """A real server in a thread of its own, for tests that draw many requests synchronously."""
 
-    def __init__(self, folder: Path, sources: Iterable[tuple[Facility, Source, Payloads]]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        sources: Iterable[tuple[Facility, Source, Payloads]],
+        engine: Engine | None = None,
+    ) -> None:
+        self._engine = engine
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
@@ -125,7 +134,11 @@ class Background:
     async def _start(
         self, folder: Path, sources: list[tuple[Facility, Source, Payloads]]
     ) -> int | None:
-        self._catalogue = await Catalogue.open(folder)
+        if self._engine is None:
+            self._catalogue = await Catalogue.open(folder)
+        else:
+            await self._engine.open()
+            self._catalogue = Catalogue(Store.open(folder), self._engine, SnapshotFile(folder))
         for facility, source, payloads in sources:
             await keep_payloads(self._catalogue, facility, source, payloads)
         app = create_app(self._catalogue, now=lambda: NOW, settings=ServerSettings())
@@ -176,8 +189,10 @@ def background(
     """Starts ``Background`` servers over payloads, and stops them after the module."""
     started: list[Background] = []
 
-    def start(*sources: tuple[Facility, Source, Payloads]) -> Background:
-        started.append(Background(tmp_path_factory.mktemp("data"), sources))
+    def start(
+        *sources: tuple[Facility, Source, Payloads], engine: Engine | None = None
+    ) -> Background:
+        started.append(Background(tmp_path_factory.mktemp("data"), sources, engine))
         return started[-1]
 
     yield start

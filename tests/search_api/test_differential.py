@@ -9,8 +9,11 @@ from __future__ import annotations
 import json
 import random
 import re
+import secrets
+import sys
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -88,11 +91,26 @@ def world(seed: int) -> list[dict[str, Any]]:
 WORLD = world(7)
 
 
-@pytest.fixture(scope="module")
-def server(background: Callable[..., Any]) -> Any:
+def elasticsearch_engine() -> Any:
+    """The real Elasticsearch, as the catalogue's tests have it; skipped with the reason."""
+    sys.path.insert(0, str(Path(__file__).parents[1] / "catalogue"))
+    from engine_servers import elasticsearch_url
+
+    from catalogue.engines.elasticsearch import ElasticsearchEngine
+
+    return ElasticsearchEngine(elasticsearch_url(), prefix=f"test-{secrets.token_hex(4)}")
+
+
+@pytest.fixture(
+    scope="module",
+    params=["tantivy", pytest.param("elasticsearch", marks=pytest.mark.elasticsearch)],
+)
+def server(background: Callable[..., Any], request: pytest.FixtureRequest) -> Any:
+    engine = elasticsearch_engine() if request.param == "elasticsearch" else None
     facility = Facility("A", "Facility A", "https://a.example/api")
     source = Source("a", "A", "panosc", "https://a.example/api", "panosc-json")
-    return background((facility, source, [("panosc-document", document) for document in WORLD]))
+    payloads = [("panosc-document", document) for document in WORLD]
+    return background((facility, source, payloads), engine=engine)
 
 
 # --- the plain reading ------------------------------------------------------------------------
