@@ -60,7 +60,7 @@ class Access:
 
     ``internal``: the operator says that private addresses are meant. ``ca_file``: certificates to
     trust in addition; switching verification off is not offered (fault A12). ``pace_s``: least
-    seconds between the starts of two requests.
+    seconds between the starts of two requests. ``on_retry`` is told why a request is tried again.
     """
 
     internal: bool = False
@@ -69,6 +69,7 @@ class Access:
     pace_s: float | None = None
     limits: Limits | None = None
     patience: Patience | None = None
+    on_retry: Callable[[HarvestError], None] | None = None
 
 
 def access_for(
@@ -237,6 +238,7 @@ class Fetcher:
             sleep=self._sleep,
             random=self._random,
             now=self.now,
+            on_retry=access.on_retry,
         )
 
     @asynccontextmanager

@@ -88,7 +88,10 @@ async def open_oai_sweep(http: Fetcher, situation: Situation, journal: Journal) 
     client = OaiClient(
         http,
         source.url,
-        access=access_for(source.url, internal=source.internal, options=source.options),
+        access=replace(
+            access_for(source.url, internal=source.internal, options=source.options),
+            on_retry=journal.retried,
+        ),
         # The crosswalk parses each payload anyway, in another process, and says what is wrong.
         options=replace(read_options(source.options), check_payloads=False),
     )

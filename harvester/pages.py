@@ -49,6 +49,7 @@ class Journal:
     incomplete: bool = False
     retries: int = 0
     on_event: Callable[[str], None] | None = None
+    on_retry: Callable[[str], None] | None = None
 
     def problem(self, reason: str, *identifiers: str, incomplete: bool = True) -> None:
         """Note a problem with the records (or windows) it befell."""
@@ -56,6 +57,12 @@ class Journal:
         self.incomplete = self.incomplete or incomplete
         if self.on_event is not None:
             self.on_event(reason)
+
+    def retried(self, error: Exception) -> None:
+        """A request is tried again."""
+        self.retries += 1
+        if self.on_retry is not None:
+            self.on_retry(type(error).__name__)
 
     def note(self, name: str, value: Any) -> None:
         """Note something worth knowing that is no problem."""

@@ -28,6 +28,9 @@ class Watcher(Protocol):
     def event(self, source: str, text: str) -> None:
         """A problem, a pause, a new phase: a few words."""
 
+    def retry(self, source: str, reason: str) -> None:
+        """A request is tried again."""
+
     def ended(self, source: str, record: RunRecord) -> None:
         """The run is over."""
 
@@ -44,6 +47,9 @@ class Silent:
     def event(self, source: str, text: str) -> None:
         """Says nothing."""
 
+    def retry(self, source: str, reason: str) -> None:
+        """Says nothing."""
+
     def ended(self, source: str, record: RunRecord) -> None:
         """Says nothing."""
 
@@ -57,6 +63,7 @@ class Row:
     over: float | None = None
     pages: int = 0
     counts: dict[str, int] = field(default_factory=dict)
+    retries: int = 0
     problems: int = 0
     last: str = ""
 
@@ -113,7 +120,7 @@ class Progress:
         table = Table(header_style="bold", expand=False)
         table.add_column("Source")
         table.add_column("State")
-        for name in ("Records", "New", "Changed", "Gone", "Rate/s", "Pages", "Problems"):
+        for name in ("Records", "New", "Changed", "Gone", "Rate/s", "Pages", "Retries", "Problems"):
             table.add_column(name, justify="right")
         table.add_column("Last", overflow="ellipsis", max_width=40, no_wrap=True)
         now = self._monotonic()
@@ -129,6 +136,7 @@ class Progress:
                 f"{counts.get('deleted', 0):,}",
                 f"{row.rate(now):,.0f}",
                 f"{row.pages:,}",
+                f"{row.retries:,}",
                 f"{row.problems + counts.get('quarantined', 0):,}",
                 Text(row.last),
             )
@@ -154,6 +162,12 @@ class Progress:
         row = self._row(source)
         row.last = text
         row.problems += 1
+
+    def retry(self, source: str, reason: str) -> None:
+        """See ``Watcher``."""
+        row = self._row(source)
+        row.last = f"trying again: {reason}"
+        row.retries += 1
 
     def ended(self, source: str, record: RunRecord) -> None:
         """See ``Watcher``."""

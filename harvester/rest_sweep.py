@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 from catalogue.facilities import Source
@@ -43,7 +44,10 @@ async def open_rest_sweep(http: Fetcher, situation: Situation, journal: Journal)
     client = PanoscClient(
         http,
         source.url,
-        access=access_for(source.url, internal=source.internal, options=source.options),
+        access=replace(
+            access_for(source.url, internal=source.internal, options=source.options),
+            on_retry=journal.retried,
+        ),
         options=read_rest_options(source.options),
     )
     sweep = RestSweep(client, situation, journal)

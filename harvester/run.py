@@ -158,7 +158,10 @@ class SourceRun:
         self.order = order
         self.run = run
         self.context = mapping_context(facility, source)
-        self.journal = Journal(on_event=partial(shared.watcher.event, source.name))
+        self.journal = Journal(
+            on_event=partial(shared.watcher.event, source.name),
+            on_retry=partial(shared.watcher.retry, source.name),
+        )
         self.tally = Tally()
         self.stop_requested = False
         self.lease_lost = False
@@ -452,6 +455,8 @@ class SourceRun:
         """Write the end of the run; a store that cannot take it leaves it to the lease."""
         store = self.shared.store
         self.details |= self.journal.notes
+        if self.journal.retries:
+            self.details["retries"] = self.journal.retries
         over = state == "held" or (state == "partial" and self.failure is None)
         if state in ("ok", "partial") and self.failure is None:
             self.memory.setdefault("not_before", None)

@@ -83,6 +83,7 @@ class Retrying:
         sleep: Sleep,
         random: Callable[[], float],
         now: Callable[[], datetime],
+        on_retry: Callable[[HarvestError], None] | None = None,
     ) -> None:
         self._patience = patience
         self._url = url
@@ -90,6 +91,7 @@ class Retrying:
         self._sleep = sleep
         self._random = random
         self._now = now
+        self._on_retry = on_retry
         self.attempt = 1
 
     async def pause(self, error: HarvestError) -> None:
@@ -120,6 +122,8 @@ class Retrying:
             pause = wanted + pause * 0.5
             self._gate.hold(wanted)
         self.attempt += 1
+        if self._on_retry is not None:
+            self._on_retry(error)
         await self._sleep(pause)
 
 

@@ -83,8 +83,10 @@ async def test_a_terminal_shows_a_row_for_each_source(tmp_path: Path) -> None:
         seconds = iter(range(1000))
         screen = Console(file=io.StringIO(), force_terminal=True, width=160)
         progress = Progress(("test", "idle"), console=screen, monotonic=lambda: next(seconds))
+        world.endpoint.faults.set("error:503@page2x2")
         with progress:
-            await world.harvest(watcher=progress)
+            run = await world.harvest(watcher=progress)
+        assert progress.rows["test"].retries == run.details["retries"] == 2
         assert progress.rows["test"].counts["received"] == 25
         assert progress.rows["test"].pages == 3
         screen.print(progress.table())
