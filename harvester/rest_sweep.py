@@ -1,4 +1,4 @@
-"""A harvest over a PaNOSC Search API: always the whole of it, since it tells no changes.
+"""A harvest over a Search API or a SciCat: always the whole of it, since it tells no changes.
 
 What did not change costs no more than reading it (semantics 1.6); what is gone is found by the
 identifiers that a complete sweep did not meet, each asked for by itself (semantics 1.4).
@@ -25,6 +25,7 @@ from harvester.panosc_client import read_rest_options
 from harvester.panosc_rest import COMPLETE_STOPS, PanoscClient, RestPage
 from harvester.place import OrderError, Place, new_place, order_key, read_place
 from harvester.rest_json import RestRecord
+from harvester.scicat import ScicatClient
 from harvester.sweeps import Situation
 from harvester.windows import Window
 
@@ -41,7 +42,8 @@ async def open_rest_sweep(http: Fetcher, situation: Situation, journal: Journal)
             f"{source.name} is a Search API, which knows no sets and no dates of change; "
             "--full and --record work."
         )
-    client = PanoscClient(
+    kind = ScicatClient if source.protocol == "scicat" else PanoscClient
+    client = kind(
         http,
         source.url,
         access=replace(
@@ -58,7 +60,9 @@ async def open_rest_sweep(http: Fetcher, situation: Situation, journal: Journal)
 class RestSweep:
     """See ``pages.Sweep``."""
 
-    def __init__(self, client: PanoscClient, situation: Situation, journal: Journal) -> None:
+    def __init__(
+        self, client: PanoscClient | ScicatClient, situation: Situation, journal: Journal
+    ) -> None:
         self.client = client
         self.journal = journal
         self.complete = False

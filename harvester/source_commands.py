@@ -113,7 +113,7 @@ def check_source(ctx: click.Context, settings: Settings, name: str) -> None:
 @click.argument("name")
 @click.option("--url", help="Base URL; without it a listed source of that name is enabled.")
 @click.option("--facility", help="Short name of its facility.")
-@click.option("--protocol", type=click.Choice(("oai-pmh", "panosc")))
+@click.option("--protocol", type=click.Choice(("oai-pmh", "panosc", "scicat")))
 @click.option("--format", "format_", metavar="PREFIX", help="OAI-PMH metadataPrefix.")
 @click.option("--set", "set_", metavar="SET", help="OAI-PMH set.")
 @click.option("--mode", type=click.Choice(("indexed", "live", "both")))

@@ -9,7 +9,6 @@ from typing import Any
 
 from catalogue.facilities import Source
 from harvester.http import Fetcher
-from harvester.keys import ConfigurationError
 from harvester.pages import Journal, Sweep
 from harvester.place import Order
 
@@ -36,11 +35,6 @@ async def open_sweep(http: Fetcher, situation: Situation, journal: Journal) -> S
         from harvester.oai_sweep import open_oai_sweep
 
         return await open_oai_sweep(http, situation, journal)
-    if situation.source.protocol != "panosc":
-        raise ConfigurationError(
-            f"{situation.source.name}: nobody here speaks {situation.source.protocol}; SciCat's "
-            "PaNOSC Search API (protocol = 'panosc') or its OAI-PMH gives the same records."
-        )
     from harvester.rest_sweep import open_rest_sweep
 
     return await open_rest_sweep(http, situation, journal)

@@ -144,7 +144,7 @@ async def a_world(
     clock, naps = clock or Clock(), Naps()
     async with running(spec or oai_spec(), clock=server_clock or clock, sleep=naps) as endpoint:
         facility = Facility("TST", "Test facility", "http://127.0.0.1/api", demo=True)
-        url = endpoint.oai_url if protocol == "oai-pmh" else endpoint.api_url
+        url = endpoint.api_url if protocol == "panosc" else endpoint.oai_url
         made = {
             "name": "test",
             "facility": "TST",

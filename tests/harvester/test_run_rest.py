@@ -86,3 +86,20 @@ async def test_one_object_can_be_asked_for(tmp_path: Path) -> None:
         assert run.state == "ok", run
         assert run.counts["received"] == 1
         assert held(world, "Dataset") == 1
+
+
+async def test_a_scicat_is_swept_with_the_datasets_of_what_it_published(tmp_path: Path) -> None:
+    from tests.harvester.test_scicat import scicat
+
+    async with (
+        scicat() as url,
+        a_world(tmp_path, protocol="scicat", url=url, format="scicat") as world,
+    ):
+        run = await world.harvest()
+        assert run.state in ("ok", "partial"), run
+        assert held(world, "Document") == 23
+        assert held(world, "Dataset") > 23
+        before = world.store.last_change()
+        again = await world.harvest()
+        assert again.counts["new"] == 0
+        assert world.store.last_change() == before
