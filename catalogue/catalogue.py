@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, cast
+from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
@@ -24,7 +24,6 @@ from catalogue.cursors import (
     KEPT,
     Continuation,
     Snapshot,
-    SnapshotFile,
     Snapshots,
     expired,
     moved,
@@ -34,19 +33,21 @@ from catalogue.cursors import (
     write_cursor,
 )
 from catalogue.engines.base import Engine, EngineHit, Reader, SortBy
-from catalogue.engines.tantivy import TantivyEngine
-from catalogue.errors import EngineDamaged, EngineError, QueryError, StoreError
+from catalogue.errors import EngineDamaged, EngineError, QueryError
 from catalogue.explaining import explain_hits
 from catalogue.fields import kind_of
 from catalogue.indexer import Indexer
 from catalogue.oracle import Entity, Evaluator, meets
 from catalogue.plan import Numbers, Plan
 from catalogue.planning import number_field
-from catalogue.query import Node, Search, Text
+from catalogue.query import Node, Search
 from catalogue.records import EntityClass, StoredEntity
 from catalogue.search import Found, Settled
 from catalogue.store import Store
 from catalogue.suggesting import Suggestion, did_you_mean, suggestions
+
+if TYPE_CHECKING:
+    from catalogue.opening import CatalogueOpening
 
 MAX_PINNED = 256
 """First pages whose ranking may still be asked for; beyond it another worker's way is taken."""
@@ -92,6 +93,8 @@ class Catalogue:
         Raises:
             StoreError, EngineError: see ``catalogue.errors``.
         """
+        from catalogue.opening import CatalogueOpening
+
         return CatalogueOpening(folder, engine, elasticsearch_url, read_only, demo)
 
     async def settle_snapshots(self) -> None:
@@ -386,92 +389,6 @@ class Catalogue:
         )
 
 
-class CatalogueOpening:
-    """Either awaited or entered; see ``Catalogue.open``."""
-
-    def __init__(
-        self,
-        folder: Path,
-        engine: str,
-        elasticsearch_url: str | None,
-        read_only: bool,
-        demo: bool | None,
-    ) -> None:
-        self._folder = folder
-        self._engine = engine
-        self._url = elasticsearch_url
-        self._read_only = read_only
-        self._demo = demo
-        self._catalogue: Catalogue | None = None
-
-    def __await__(self) -> Any:
-        return self._open().__await__()
-
-    async def __aenter__(self) -> Catalogue:
-        self._catalogue = await self._open()
-        return self._catalogue
-
-    async def __aexit__(self, *error: object) -> None:
-        if self._catalogue is not None:
-            await self._catalogue.close()
-
-    async def _records(self, open_store: Callable[[], Store]) -> Store:
-        """The store; for a node that has only Elasticsearch, the records kept there (10.4)."""
-        alone = self._engine == "elasticsearch" and self._read_only
-        if alone and self._url and await anyio.to_thread.run_sync(_is_empty, self._folder):
-            from catalogue.engines.elasticsearch import prefix_of
-            from catalogue.engines.elasticsearch_records import ElasticsearchRecords
-
-            return cast(Store, ElasticsearchRecords(self._url, prefix_of(), self._folder))
-        return await anyio.to_thread.run_sync(open_store)
-
-    async def _open(self) -> Catalogue:
-        def open_store() -> Store:
-            return Store.open(self._folder, demo=self._demo, read_only=self._read_only)
-
-        store = await self._records(open_store)
-        engine: Engine
-        try:
-            engine = make_engine(self._folder, self._engine, self._url, read_only=self._read_only)
-            catalogue = Catalogue(
-                store, engine, SnapshotFile(self._folder), read_only=self._read_only
-            )
-            try:
-                await engine.open()
-            except EngineDamaged:
-                if self._read_only:
-                    raise
-                await rebuild_damaged(catalogue)
-        except BaseException:
-            await anyio.to_thread.run_sync(store.close)
-            raise
-        return catalogue
-
-
-def _is_empty(folder: Path) -> bool:
-    """Whether a data folder holds no records at all."""
-    try:
-        with Store.open(folder, read_only=True) as store:
-            return store.last_change() == 0
-    except StoreError:
-        return True
-
-
-def make_engine(
-    folder: Path, name: str, elasticsearch_url: str | None, *, read_only: bool = False
-) -> Engine:
-    """The engine that a name and an address mean."""
-    if name == "tantivy":
-        return TantivyEngine(folder, read_only=read_only)
-    if name == "elasticsearch":
-        if not elasticsearch_url:
-            raise QueryError("The engine elasticsearch needs an address (ELASTICSEARCH_URL).")
-        from catalogue.engines.elasticsearch import engine_from
-
-        return engine_from(elasticsearch_url, read_only=read_only)
-    raise QueryError(f"There is no engine {name!r}.")
-
-
 async def rebuild_damaged(catalogue: Catalogue) -> None:
     """Make a damaged index anew from the store (issue: recovery), if nobody else is at it."""
     engine = catalogue.engine
@@ -514,4 +431,4 @@ def _highlights(settled: Settled, entity: StoredEntity) -> Mapping[str, Sequence
     return found
 
 
-__all__ = ["Catalogue", "Text", "make_engine", "rebuild_damaged"]
+__all__ = ["Catalogue", "rebuild_damaged"]
