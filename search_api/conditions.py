@@ -33,6 +33,7 @@ from catalogue.query import (
     Scalar,
 )
 from search_api.errors import BadRequest
+from search_api.filter_text import is_index
 from search_api.model import FieldType, PanoscClass
 from search_api.settings import ServerSettings
 from search_api.values import number_of, typed_value
@@ -357,7 +358,7 @@ def expect_object(value: object, path: str) -> Mapping[str, Any]:
 
 def expect_list(value: object, path: str) -> list[Any]:
     """A JSON array; the bracket form's arrays come as objects with numbers as names (fault E11)."""
-    if isinstance(value, Mapping) and value and all(name.isdigit() for name in value):
+    if isinstance(value, Mapping) and value and all(is_index(name) for name in value):
         return [value[name] for name in sorted(value, key=int)]
     if not isinstance(value, list):
         raise BadRequest(f"{path} must be a JSON array.", field=path)

@@ -73,7 +73,7 @@ def _insert(tree: dict[str, Any], path: list[str], value: str, key: str) -> None
     here = tree
     for position, part in enumerate(path):
         name = str(len(here)) if part == "" else part
-        if name.isdigit() and len(name) > len(str(MAX_INDEX)):
+        if name.isascii() and name.isdigit() and not is_index(name):
             raise BadRequest("The number in the brackets is too large.", field=key[:200])
         if position == len(path) - 1:
             if name in here:
@@ -87,15 +87,21 @@ def _insert(tree: dict[str, Any], path: list[str], value: str, key: str) -> None
 
 
 def _append(here: dict[str, Any], name: str) -> str:
-    if not name.isdigit():
+    if not is_index(name):
         raise BadRequest("The parameter is given more than once.", field=name[:200])
-    return str(max(int(other) for other in here if other.isdigit()) + 1)
+    return str(max(int(other) for other in here if is_index(other)) + 1)
+
+
+def is_index(name: str) -> bool:
+    """Whether a name in brackets is a place in a list: a few ASCII digits (``²`` is a digit to
+    Python, and no number)."""
+    return name.isascii() and name.isdigit() and len(name) <= len(str(MAX_INDEX))
 
 
 def untangle(value: Any) -> Any:
     """Objects whose names are 0, 1, 2 … as lists: what the bracket form means by them."""
     if isinstance(value, dict):
-        if value and all(name.isdigit() for name in value):
+        if value and all(is_index(name) for name in value):
             return [untangle(value[name]) for name in sorted(value, key=int)]
         return {name: untangle(below) for name, below in value.items()}
     return value

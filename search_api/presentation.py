@@ -62,8 +62,9 @@ def row_json(
         for name in panosc_class.fields
         if projection.shows(name) and row.get(name) is not None
     }
-    if panosc_class.name in NUMBERED and str(shown.get("id", "")).isdecimal():
-        shown["id"] = int(shown["id"])
+    identifier = str(shown.get("id", ""))
+    if panosc_class.name in NUMBERED and identifier.isascii() and identifier.isdigit():
+        shown["id"] = int(identifier) if len(identifier) < 16 else identifier
     return shown
 
 

@@ -31,6 +31,12 @@ def test_empty_brackets_append() -> None:
     assert untangle(read_parameter("filter", pairs)) == {"fields": ["pid", "title"]}
 
 
+def test_only_ascii_digits_are_places_in_a_list() -> None:
+    """found by drawn bodies: ``²`` is a digit to Python, and no number"""
+    for name in ("²", "٣", "9" * 5000):
+        assert untangle({name: "x"}) == {name: "x"}
+
+
 def test_an_absent_or_empty_parameter_is_none() -> None:
     assert read_parameter("filter", []) is None
     assert read_parameter("filter", [("filter", " ")]) is None
