@@ -51,13 +51,21 @@ def parse_words(sentence: str) -> tuple[Unit, ...]:
         if bare is not None:
             units.extend(_bare(bare, match.start()))
         elif quoted.strip():
-            units.append(Unit(quoted, "phrase", _sign(sign), match.start(), match.end()))
+            units.append(
+                Unit(quoted, _quoted_shape(quoted), _sign(sign), match.start(), match.end())
+            )
     if len(units) > MAX_UNITS:
         raise QueryTooCostly(
             f"The text asks for {len(units)} things; at most {MAX_UNITS} are looked for.",
             field="query",
         )
     return tuple(units)
+
+
+def _quoted_shape(quoted: str) -> Shape:
+    """A phrase, unless it is one compound such as a DOI, which is kept whole like a word's."""
+    compound = len(quoted.split()) == 1 and not quoted.strip().isalnum()
+    return "word" if compound else "phrase"
 
 
 def _bare(chunk: str, start: int) -> list[Unit]:

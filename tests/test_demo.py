@@ -119,11 +119,15 @@ def test_the_page_is_for_those_who_accept_html_and_the_status_object_for_others(
     assert len(status["data_providers"]) == 3
 
 
-def test_the_store_refuses_real_sources(demo: Demo, capsys: pytest.CaptureFixture[str]) -> None:
-    """§10.5"""
-    code = run(["harvest", "xfel-oai", "--data", str(demo.data)])
-    assert code in (1, 2)
-    assert "demo" in capsys.readouterr().err
+def test_the_store_refuses_real_sources(
+    demo: Demo, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """§10.5: whether or not an address to write to is configured, before anybody is asked."""
+    assert run(["harvest", "xfel-oai", "--data", str(demo.data)]) == 2
+    assert "PAN_COMMONS_CONTACT" in capsys.readouterr().err
+    monkeypatch.setenv("PAN_COMMONS_CONTACT", "someone@example.org")
+    assert run(["harvest", "xfel-oai", "--data", str(demo.data)]) == 1
+    assert "demo data" in capsys.readouterr().err
 
 
 def test_a_facility_that_falls_silent_is_named_and_its_records_stay(

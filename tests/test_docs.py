@@ -95,4 +95,5 @@ def test_nothing_tracked_names_a_path_of_some_machine() -> None:
     ).stdout.split()
     text_files = [name for name in listed if not name.endswith((".png", ".txt", ".pem"))]
     home = re.compile(r"/(?:home|Users)/[a-z]+/|/root/")
+    text_files.remove("tests/test_docs.py")
     assert [n for n in text_files if home.search((ROOT / n).read_text("utf-8", "replace"))] == []

@@ -48,6 +48,13 @@ def test_words_phrases_signs_and_prefixes() -> None:
     ]
 
 
+def test_a_quoted_identifier_is_looked_for_whole() -> None:
+    """A DOI in quotes is no run of words: only the field of wholes has it in one piece."""
+    (unit,) = parse_words('"10.5072/FNS-00020"')
+    assert (unit.shape, unit.text) == ("word", "10.5072/FNS-00020")
+    assert parse_words('"small angle"')[0].shape == "phrase"
+
+
 @pytest.mark.parametrize(
     ("sentence", "units"),
     [
