@@ -101,6 +101,7 @@ class Parameter(Strict):
 
     name: Text
     value: Number | Finite | str
+    id: Text | None = None
     unit: Text | None = None
     quantity: Quantity | None = None
 

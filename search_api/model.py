@@ -149,7 +149,9 @@ AFFILIATION = PanoscClass(
     {},
     ("name", "address", "city", "country"),
 )
-PARAMETER = PanoscClass("Parameter", {"name": "text", "value": "scalar", "unit": "text"}, {})
+PARAMETER = PanoscClass(
+    "Parameter", {"id": "text", "name": "text", "value": "scalar", "unit": "text"}, {}
+)
 SAMPLE = PanoscClass(
     "Sample",
     {"pid": "text", "name": "text", "description": "text"},

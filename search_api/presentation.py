@@ -62,10 +62,16 @@ def row_json(
         for name in panosc_class.fields
         if projection.shows(name) and row.get(name) is not None
     }
-    identifier = str(shown.get("id", ""))
-    if panosc_class.name in NUMBERED and identifier.isascii() and identifier.isdigit():
-        shown["id"] = int(identifier) if len(identifier) < 16 else identifier
+    if panosc_class.name in NUMBERED and "id" in shown:
+        shown["id"] = number_of(str(shown["id"]))
     return shown
+
+
+def number_of(identifier: str) -> int | str:
+    """An id of digits as the number that it was on the wire, where JSON keeps it exactly."""
+    if identifier.isascii() and identifier.isdigit() and len(identifier) < 16:
+        return int(identifier)
+    return identifier
 
 
 def parameter_json(
@@ -85,6 +91,8 @@ def parameter_json(
             value, unit = converted, wanted.unit
             break
     shown = {"name": row.get("name"), "value": value, "unit": unit}
+    if "id" in row:
+        shown = {"id": number_of(str(row["id"])), **shown}
     return {name: shown[name] for name in shown if projection.shows(name)}
 
 

@@ -75,7 +75,8 @@ def base(record: Mapping[str, Any], name: str, reading: Reading, path: str) -> E
         "pid": identify(pid).display,
         "facility": reading.context.facility,
     }
-    if found is not None:
+    # A provider that sends no DOI at all gets none: portals are answered as they were told.
+    if own is not None or (found is not None and "doi" in record):
         entity["doi"] = found
     return entity
 
@@ -164,7 +165,8 @@ def read_keywords(value: Any, entity: Entity, reading: Reading, path: str) -> No
 
 
 def read_parameters(value: Any, entity: Entity, reading: Reading, path: str) -> None:
-    raw: list[RawParameter] = []
+    """Leaves pairs of (parameter as sent, its id) for ``settle_parameters``."""
+    raw: list[tuple[RawParameter, str | None]] = []
     for item in objects_in({"parameters": value}, "parameters"):
         name = text_in(item, "name")
         read = measured(
@@ -174,6 +176,19 @@ def read_parameters(value: Any, entity: Entity, reading: Reading, path: str) -> 
         if name is None or read is None or sent is None:
             reading.notes.dropped(path, item.get("name"), "a parameter without name or value")
         else:
-            raw.append((name, sent, read[1]))
+            raw.append(((name, sent, read[1]), text_in(item, "id")))
     if raw:
         entity["parameters"] = raw
+
+
+def settle_parameters(entity: Entity, reading: Reading) -> None:
+    """Parameters in JSON form once the techniques are known, which tell the particle."""
+    raw = entity.get("parameters")
+    if raw:
+        made = reading.notes.parameters(
+            [sent for sent, _ in raw], entity.get("techniques", ()), reading.context.probes
+        )
+        for one, (_, identifier) in zip(made, raw, strict=True):
+            if identifier is not None:
+                one["id"] = identifier
+        entity["parameters"] = made

@@ -31,6 +31,7 @@ from mappings.formats.panosc_fields import (
     read_keywords,
     read_license,
     read_parameters,
+    settle_parameters,
     text_field,
 )
 from mappings.formats.rules import Rules
@@ -128,8 +129,7 @@ def _read_document(record: Mapping[str, Any], reading: Reading, path: str = "$")
     entity["kind"] = "data" if kind in ("publication", "other") else kind
     _settle_dates(entity)
     entity["access"] = decide(entity.get("access", []) + policies(context))
-    if "parameters" in entity:
-        entity["parameters"] = reading.notes.parameters(entity["parameters"], (), context.probes)
+    settle_parameters(entity, reading)
     included = list(objects_in(record, "datasets"))
     reading.add(entity)
     keys = []
@@ -171,7 +171,7 @@ def _settle_dates(entity: Entity) -> None:
 
 
 DOCUMENT.settles("pid id", "Document.pid, key", "pid, else id, else doi; `pid:7` is local 7")
-DOCUMENT.settles("doi", "Document.doi, key", "else the pid when it is a DOI; blanks are absent")
+DOCUMENT.settles("doi", "Document.doi, key", "a blank one is the pid when that is a DOI")
 DOCUMENT.ignores(NOISE, "numbers of the provider's own database, its score and name")
 DOCUMENT.settles("datasets", "Document.datasets; Datasets", "tied both ways")
 for _rules in (DOCUMENT, DATASET):
@@ -181,7 +181,11 @@ for _rules in (DOCUMENT, DATASET):
     _rules.reads("license", ("license", "license", "SPDX identifier"))(read_license)
     _rules.reads(
         "parameters",
-        ("parameters[].name, value, unit", "parameters", "with a quantity in SI where it is one"),
+        (
+            "parameters[].id, name, value, unit",
+            "parameters",
+            "with a quantity in SI where it is one",
+        ),
     )(read_parameters)
 DOCUMENT.reads("type", ("type", "type", "as sent; the facility's configured one first"))(
     text_field("type")
@@ -283,10 +287,7 @@ def _read_dataset(
     # An embargo of the Document holds for the Datasets in it.
     said = [*entity.get("access", ()), *embargoes, *policies(reading.context)]
     entity["access"] = decide(said)
-    if "parameters" in entity:
-        entity["parameters"] = reading.notes.parameters(
-            entity["parameters"], entity.get("techniques", ()), reading.context.probes
-        )
+    settle_parameters(entity, reading)
     formats = [name for file in entity.get("files", ()) for name in format_of_name(file["name"])]
     if formats:
         entity["formats"] = list(dict.fromkeys(formats))

@@ -54,7 +54,8 @@ def test_a_document_with_all_its_relations() -> None:
     result = mapped("panosc-document", "rest_document_with_everything.json", context)
     document, dataset, instrument = result.entities
     assert [e["class"] for e in result.entities] == ["Document", "Dataset", "Instrument"]
-    assert document["doi"] == document["pid"] == "10.5072/NEUTRON/7"
+    assert document["pid"] == "10.5072/NEUTRON/7"
+    assert "doi" not in document, "none was sent; the pid is the key all the same"
     assert document["datasets"] == [dataset["key"]]
     assert dataset["documents"] == [document["key"]]
     assert dataset["instrumentKey"] == instrument["key"] == "instrument:local:ILL:12"

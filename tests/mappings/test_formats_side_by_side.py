@@ -82,7 +82,7 @@ def _datacite(facts: Facts) -> bytes:
 def _rest(facts: Facts) -> bytes:
     technique = [{"name": facts.technique}] if facts.technique else []
     record = {
-        "pid": facts.pid, "title": facts.title, "summary": facts.summary,
+        "pid": facts.pid, "doi": facts.pid, "title": facts.title, "summary": facts.summary,
         "members": [{"person": {"fullName": facts.person}, "role": "creator"}],
         "startDate": facts.start, "endDate": facts.end, "releaseDate": facts.release,
         "license": facts.license,
