@@ -55,9 +55,17 @@ def list_sources(settings: Settings) -> None:
 
 @sources.command("show")
 @click.argument("name")
+@click.option("--unmapped", is_flag=True, help="What it sends that no field of ours takes.")
 @common_options
-def show_source(settings: Settings, name: str) -> None:
-    """One source: configuration, facility, what the last runs left behind."""
+def show_source(settings: Settings, name: str, unmapped: bool) -> None:
+    """One source: configuration, facility, what the last runs left behind.
+
+    --unmapped reads every stored record with the present crosswalks, and counts what they could
+    not place or not read, with an example each.
+    """
+    if unmapped:
+        show_unmapped(settings, name)
+        return
     from dataclasses import asdict
 
     from catalogue.errors import NotFound
@@ -87,6 +95,26 @@ def show_source(settings: Settings, name: str) -> None:
         emit_json(found)
         return
     emit_table(name, ("Name", "Value"), ((key, value) for key, value in found.items()))
+
+
+def show_unmapped(settings: Settings, name: str) -> None:
+    """Print what of a source's stored records is not used, most frequent first."""
+    from dataclasses import asdict
+
+    from harvester.listings import existing_store, read_configuration
+    from harvester.unused import count_unused
+
+    read_configuration(settings).source(name)
+    with existing_store(settings) as store:
+        unused = () if store is None else count_unused(store, name)
+    if settings.as_json:
+        emit_json({"source": name, "unused": [asdict(one) for one in unused]})
+        return
+    emit_table(
+        f"{name}: sent, and not used",
+        ("Path", "Records", "Why", "Example"),
+        ((one.path, f"{one.records:,}", one.reason, one.example) for one in unused),
+    )
 
 
 @sources.command("check")

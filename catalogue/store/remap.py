@@ -106,6 +106,15 @@ class Remapper:
             self._all(row, _QUARANTINED, wanted, dry_run=dry_run)
         return self.report
 
+    def current(self, source: str) -> Iterator[Mapped | MappingError]:
+        """What the mapper makes of every payload that is kept of a source; nothing is written."""
+        (row,) = self._sources(source)
+        for batch, context in self._batches(row, _KEPT, None):
+            for _, record in batch:
+                mapped = self._mapped(record, context).mapped
+                assert mapped is not None
+                yield mapped
+
     def _sources(self, source: str | None) -> list[SourceRow]:
         with self._database.read() as connection:
             if source is not None:
@@ -113,20 +122,10 @@ class Remapper:
             return list(source_rows(connection).values())
 
     def _all(self, source: SourceRow, select: str, value: object, *, dry_run: bool) -> None:
-        with self._database.read() as connection:
-            context = context_of(connection, source.name)
-        after = 0
-        while True:
-            with self._database.read() as connection:
-                batch = [
-                    _Raw(*row) for row in rows(connection, select, (source.id, value, after, BATCH))
-                ]
-                records = [self._source_record(connection, raw) for raw in batch]
-            if not batch:
-                return
-            after = batch[-1].id
+        for pairs, context in self._batches(source, select, value):
+            batch = [raw for raw, _ in pairs]
             made = [
-                ready_record(self._mapped(record, context), source.facility) for record in records
+                ready_record(self._mapped(record, context), source.facility) for _, record in pairs
             ]
             self.report.examined += len(made)
             if dry_run:
@@ -135,6 +134,25 @@ class Remapper:
                 self._write(source, batch, made)
             if self._progress is not None:
                 self._progress(self.report)
+
+    def _batches(
+        self, source: SourceRow, select: str, value: object
+    ) -> Iterator[tuple[list[tuple[_Raw, SourceRecord]], Context]]:
+        """Records with their payloads, a batch at a time, each read in a transaction of its own."""
+        with self._database.read() as connection:
+            context = context_of(connection, source.name)
+        after = 0
+        while True:
+            with self._database.read() as connection:
+                found = rows(connection, select, (source.id, value, after, BATCH))
+                batch = [
+                    (raw, self._source_record(connection, raw))
+                    for raw in (_Raw(*row) for row in found)
+                ]
+            if not batch:
+                return
+            after = batch[-1][0].id
+            yield batch, context
 
     def _source_record(self, connection: sqlite3.Connection, raw: _Raw) -> SourceRecord:
         header = Header(raw.identifier, raw.datestamp, tuple(orjson.loads(raw.sets or "[]")))
@@ -242,6 +260,7 @@ _COLUMNS = """
     FROM records r JOIN payloads p ON p.record = r.id
 """
 _OUTDATED = _COLUMNS + " WHERE r.source = ? AND r.versions != ? AND r.id > ? ORDER BY r.id LIMIT ?"
+_KEPT = _COLUMNS + " WHERE r.source = ?1 AND ?2 IS NULL AND r.id > ?3 ORDER BY r.id LIMIT ?4"
 _QUARANTINED = (
     _COLUMNS  # noqa: S608 - constants
     + " WHERE r.source = ?1 AND r.quarantined = 1"

@@ -16,6 +16,8 @@ from catalogue.store.inspection import CheckReport
 from catalogue.store.payloads import Payloads, PayloadsByThread
 from catalogue.store.remap import Mapper, Remapper, RemapReport
 from catalogue.store.transfer import TransferReport
+from mappings.context import Mapped
+from mappings.errors import MappingError
 
 
 class Upkeep:
@@ -70,6 +72,14 @@ class Upkeep:
         """As ``remap``, for quarantined records: all, of a source, or those named."""
         remapper = Remapper(self._database, self._payloads, mapper, micros(now))
         return remapper.quarantined(source, identifiers, dry_run=dry_run)
+
+    def mapped_now(self, mapper: Mapper, source: str) -> Iterator[Mapped | MappingError]:
+        """What a mapper makes of every payload that is kept of a source; nothing is written.
+
+        Raises:
+            NotFound: there is no such source.
+        """
+        return Remapper(self._database, self._payloads, mapper, 0).current(source)
 
     def forget(self, name: str, *, now: datetime, kind: str | None = None) -> ForgetReport:
         """Erase a record or a person, now and for all harvests to come (semantics 11.1).
