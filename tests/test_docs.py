@@ -5,16 +5,19 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
+
+from search_api.settings import ServerSettings
 
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("mappings", "catalogue", "harvester", "search_api", "simulator")
 FAULT = re.compile(r"\b([A-I](?:0[1-9]|1\d|2[0-2]))\b")
 RULE = re.compile(r"(?:§|semantics )(\d{1,2}(?:\.\d{1,2})?)")
 CITED_FAULT = re.compile(r"[Ff]aults? ((?:[A-I]\d\d(?:, | and |–|-)?)+)")
-VARIABLE = re.compile(r"\b(PAN_COMMONS_[A-Z]+|ELASTICSEARCH_URL)\b")
+VARIABLE = re.compile(r"\b(PAN_COMMONS_[A-Z_]+[A-Z]|ELASTICSEARCH_[A-Z_]+[A-Z])\b")
 
 
 def python_files(*folders: str) -> Iterator[Path]:
@@ -63,12 +66,33 @@ def test_every_rule_that_is_cited_exists() -> None:
     assert {(rule, path) for rule, path in cited if rule not in known} == set()
 
 
-def test_every_setting_is_in_the_readme_and_in_compose() -> None:
-    used: set[str] = set()
+def settings_in_code() -> set[str]:
+    used = {f"PAN_COMMONS_{row.name.upper()}" for row in fields(ServerSettings)}
     for path in (*python_files(*ROOMS), *ROOT.glob("pan_commons*.py")):
         used |= set(VARIABLE.findall(path.read_text(encoding="utf-8")))
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert used - set(VARIABLE.findall(readme)) == set()
+    return used
+
+
+def test_every_setting_is_documented_and_nothing_else() -> None:
+    page = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+    assert set(VARIABLE.findall(page)) == settings_in_code()
+
+
+def test_the_servers_settings_are_documented_with_their_defaults() -> None:
+    page = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+    for row in fields(ServerSettings):
+        default = f"`{row.default}`" if row.default != "" else "(empty)"
+        line = f"| `PAN_COMMONS_{row.name.upper()}` | {default} | {row.metadata['help']} |"
+        assert line in page
+
+
+def test_the_deployment_sets_nothing_that_nobody_reads() -> None:
+    own = {"PAN_COMMONS_VERSION", "PAN_COMMONS_BIND", "PAN_COMMONS_PORT", "PAN_COMMONS_DEMO_PORT",
+           "PAN_COMMONS_CONFIG_FOLDER"}  # fmt: skip
+    for path in (ROOT / "compose").rglob("*"):
+        if path.is_file():
+            named = set(VARIABLE.findall(path.read_text(encoding="utf-8")))
+            assert named - own - settings_in_code() == set(), path.name
 
 
 def test_the_changelog_knows_the_version() -> None:
@@ -80,7 +104,16 @@ def test_the_changelog_knows_the_version() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/semantics.md"]
+    "name",
+    [
+        "README.md",
+        "ARCHITECTURE.md",
+        "CONTRIBUTING.md",
+        "CHANGELOG.md",
+        "docs/semantics.md",
+        "docs/settings.md",
+        "docs/settings.md",
+    ],
 )
 def test_links_between_documents_lead_somewhere(name: str) -> None:
     page = ROOT / name
