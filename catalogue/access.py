@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from catalogue.fields import microseconds, stored_value
@@ -34,8 +35,10 @@ def is_open_at(record: Mapping[str, Any], instant: datetime) -> bool:
 def public_at(record: Mapping[str, Any], instant: datetime) -> bool:
     """``isPublic`` as answers show it: as sent, but false while an embargo or a restriction is
     known; when not sent, true only for ``open``."""
-    state = state_at(record, instant)
-    sent = record.get("isPublic")
+    return _is_public(record.get("isPublic"), state_at(record, instant))
+
+
+def _is_public(sent: object, state: str) -> bool:
     if sent is None:
         return state == "open"
     return bool(sent) and state not in _CLOSED
@@ -48,6 +51,24 @@ def access_spans(record: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
     left out. Each state holds during one span: openness once gained is not lost by mere time.
     """
     access = record.get("access") or {}
+    sent = record.get("isPublic")
+    return dict(
+        _spans(
+            access.get("restriction"),
+            access.get("openFrom"),
+            access.get("embargoUntil"),
+            None if sent is None else bool(sent),
+        )
+    )
+
+
+@lru_cache(maxsize=16_384)
+def _spans(
+    restriction: str | None, open_from: str | None, embargo_until: str | None, sent: bool | None
+) -> dict[str, tuple[int, int]]:
+    """The spans by all that states depend on; the evidence only gives the reason its words."""
+    given = {"restriction": restriction, "openFrom": open_from, "embargoUntil": embargo_until}
+    access = {name: value for name, value in given.items() if value is not None}
     moments = [_BEGINNING]
     for name in ("openFrom", "embargoUntil"):
         if stored_value("instant", access.get(name)) is not None:
@@ -59,9 +80,8 @@ def access_spans(record: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
         start = -FOREVER if place == 0 else microseconds(moment, "access")
         last = place + 1 == len(moments)
         end = FOREVER if last else microseconds(moments[place + 1], "access")
-        names = [state_at(record, moment)]
-        if public_at(record, moment):
-            names.append("public")
+        state = access_at(access, moment).state
+        names = [state, "public"] if _is_public(sent, state) else [state]
         for name in names:
             spans[name] = (spans[name][0] if name in spans else start, end)
     return spans

@@ -11,7 +11,7 @@ import itertools
 import re
 import threading
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -19,6 +19,7 @@ import Stemmer
 
 ANALYSIS_VERSION = 1
 MAX_TERM_BYTES = 200
+_SURELY_SHORT = MAX_TERM_BYTES // 4
 SENTINEL = "§"
 """First term of every text field, so that both engines count every record (semantics 8.2). It is
 no letter and no digit: no text and no query yields it."""
@@ -26,7 +27,6 @@ no letter and no digit: no text and no query yields it."""
 _SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹"
 _WORD = re.compile(rf"(?:[^\W_{_SUPERSCRIPTS}][\u0300-\u036f]*)+|[{_SUPERSCRIPTS}]+", re.UNICODE)
 _ALPHANUMERIC = re.compile(r"[^\W_]+", re.UNICODE)
-_CHUNK = re.compile(r"\S+")
 _PIECES = re.compile(r"[/,;|]")
 _JOINERS = re.compile(r"[-‐‑‒–—'’·]")
 _ONLY_JOINED = re.compile(r"[^\W_]+(?:[-‐‑‒–—'’·][^\W_]+)+", re.UNICODE)
@@ -57,11 +57,13 @@ class Token:
     end: int
 
 
-@lru_cache(maxsize=100_000)
 def fold(text: str) -> str:
     """NFKC, case folded, accents removed: ``Müller`` and ``MULLER`` become ``muller``."""
-    if text.isascii():
-        return text.lower()
+    return text.lower() if text.isascii() else _fold_foreign(text)
+
+
+@lru_cache(maxsize=50_000)
+def _fold_foreign(text: str) -> str:
     folded = unicodedata.normalize("NFKC", text).casefold()
     plain = "".join(
         letter
@@ -78,15 +80,27 @@ def tokenize(text: str) -> Iterator[Token]:
         if raw.isascii():
             yield Token(cut(raw.lower()), match.start(), match.end())
             continue
-        for part in _ALPHANUMERIC.findall(fold(raw)):
-            yield Token(cut(_GREEK.get(part, part)), match.start(), match.end())
+        for part in _foreign_words(raw):
+            yield Token(cut(part), match.start(), match.end())
 
 
 def words(text: str) -> list[str]:
     """The folded, unstemmed words of a text, in order."""
     if text.isascii():
-        return [cut(word) for word in _ALPHANUMERIC.findall(text.lower())]
-    return [token.text for token in tokenize(text)]
+        found = _ALPHANUMERIC.findall(text.lower())
+    else:
+        found = []
+        for raw in _WORD.findall(text):
+            if raw.isascii():
+                found.append(raw.lower())
+            else:
+                found.extend(_foreign_words(raw))
+    return [word if len(word) <= _SURELY_SHORT else cut(word) for word in found]
+
+
+@lru_cache(maxsize=20_000)
+def _foreign_words(raw: str) -> tuple[str, ...]:
+    return tuple(_GREEK.get(part, part) for part in _ALPHANUMERIC.findall(fold(raw)))
 
 
 @lru_cache(maxsize=200_000)
@@ -106,20 +120,22 @@ def stems(text: str) -> list[str]:
     return [stem(word) for word in words(text)]
 
 
-def wholes(text: str) -> set[str]:
+def wholes(text: str, listed: Sequence[str] | None = None) -> set[str]:
     """Compounds, identifiers and formulas kept whole, without positions.
 
     ``x-ray`` gives ``x-ray`` and ``xray``; ``10.5072/a-b`` gives itself and ``a-b``, ``ab``. The
     words ``x ray`` side by side give ``xray``, too. Plain words give nothing.
+
+    Args:
+        listed: ``words(text)``, where the caller has them.
     """
     found: set[str] = set()
-    for match in _CHUNK.finditer(text):
-        chunk = match.group()
-        if chunk.isalnum():
-            continue
-        found.update(wholes_of_chunk(chunk))
+    for chunk in text.split():
+        if not chunk.isalnum():
+            found.update(_wholes_again(chunk) if len(chunk) <= 40 else wholes_of_chunk(chunk))
     if "ray" in text or "RAY" in text or "Ray" in text:
-        listed = words(text)
+        if listed is None:
+            listed = words(text)
         for first, second in itertools.pairwise(listed):
             if first == "x" and second in ("ray", "rays"):
                 found.add("xray")
@@ -129,8 +145,19 @@ def wholes(text: str) -> set[str]:
 def wholes_of_chunk(chunk: str) -> set[str]:
     """The wholes of one piece of text without white space."""
     folded = _folded_chunk(chunk)
-    pieces = {folded, *_PIECES.split(folded)}
-    return {whole for piece in pieces for whole in _compound(piece)}
+    found = _compound(folded)
+    if not folded[:-1].isalnum():
+        pieces = _PIECES.split(folded)
+        if len(pieces) > 1:
+            for piece in pieces:
+                found |= _compound(piece)
+    return found
+
+
+@lru_cache(maxsize=50_000)
+def _wholes_again(chunk: str) -> frozenset[str]:
+    # Most are words with a comma or a full stop, which have no wholes.
+    return frozenset(wholes_of_chunk(chunk))
 
 
 def whole_forms(chunk: str) -> set[str]:
@@ -148,12 +175,15 @@ def _compound(piece: str) -> set[str]:
     if not trimmed or trimmed.isalnum():
         return set()
     found = {cut(trimmed)}
+    if trimmed.isascii() and "-" not in trimmed and "'" not in trimmed:
+        return found
     if _ONLY_JOINED.fullmatch(trimmed):
         found.add(cut(stem(_JOINERS.sub("", trimmed))))
     return found
 
 
-def identifier_wholes(identifier: str) -> set[str]:
+@lru_cache(maxsize=20_000)
+def identifier_wholes(identifier: str) -> frozenset[str]:
     """The wholes of an identifier: itself, and each of its parts, so that a proposal number finds
     the DOI that holds it."""
     folded = fold(identifier.strip())
@@ -161,7 +191,7 @@ def identifier_wholes(identifier: str) -> set[str]:
     found = {cut(part) for part in parts if len(part) > 2}
     if folded and not any(letter.isspace() for letter in folded):
         found.add(cut(folded))
-    return found | wholes(identifier)
+    return frozenset(found | wholes(identifier))
 
 
 def cut(term: str) -> str:
@@ -190,6 +220,8 @@ def highlights(text: str, wanted_stems: frozenset[str]) -> list[tuple[int, int]]
 
 
 def _trim(piece: str) -> str:
+    if piece and piece[0].isalnum() and piece[-1].isalnum():
+        return piece
     start, end = 0, len(piece)
     while start < end and not piece[start].isalnum():
         start += 1

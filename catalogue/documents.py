@@ -9,19 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
-from hashlib import blake2b
-from typing import Any
+from functools import cache, lru_cache
+from typing import Any, NamedTuple
 
 from catalogue import analysis, technique_scoring
 from catalogue.access import FOREVER, STATES, access_spans
-from catalogue.fields import FIELDS, RELATIONS, Kind, Value, elements, values_of
+from catalogue.fields import FIELDS, Kind, elements, stored_value
 from catalogue.parameter_terms import parameter_terms
+from catalogue.record_terms import add_terms, class_plan, int_or_none, term
 from catalogue.records import Change, EntityClass, StoredEntity
-
-MAX_PARTS = 2_000
-"""Parts of one kind (files, members …) whose terms are indexed; beyond it the record is marked
-``many:files`` and looked at when asked (semantics 9.4, fault F06)."""
 
 MAX_YEARS = 200
 """An experiment that claims more years than this is indexed for facets under the first ones."""
@@ -79,34 +75,6 @@ class EngineDocument:
     changed_at: str | None = None
 
 
-MAX_PLAIN_TERM_BYTES = 72
-
-
-def term(name: str, value: Value) -> str:
-    """The raw term of a field's value. Long values become a digest of 128 bits: equality stays
-    exact, no record is refused for a long term (fault F08), and the dictionary stays small."""
-    if isinstance(value, float | int):
-        text = str(int(value)) if value == int_or_none(value) else repr(float(value))
-    else:
-        text = value
-    whole = f"{name}={text}"
-    if len(whole) * 4 <= MAX_PLAIN_TERM_BYTES:
-        return whole
-    encoded = whole.encode(errors="replace")
-    if len(encoded) <= MAX_PLAIN_TERM_BYTES:
-        return whole
-    return f"{name}=#{blake2b(encoded, digest_size=16).hexdigest()}"
-
-
-def int_or_none(value: float) -> int | None:
-    """The integer that a number is, if it is one."""
-    try:
-        whole = int(value)
-    except (OverflowError, ValueError):
-        return None
-    return whole if whole == value else None
-
-
 def number_name(name: str) -> str:
     """The engine's number field for a field of the class."""
     return f"n_{name}"
@@ -156,92 +124,46 @@ def engine_document(change: Change) -> EngineDocument:
     _add_numbers(document, entity.record)
     _add_text(document, text_lines(change))
     _add_techniques_and_parameters(document, entity, children)
-    _add_facets(document, entity, children)
+    facets = facet_values(entity, children)
+    _add_facets(document, facets)
     if entity.entity_class == "Document":
         document.links = tuple(sorted(child.ordinal for child in children))
-    document.suggestions = _suggestions(entity, children)
+    document.suggestions = _suggestions(entity.record, facets)
     document.record = entity.record
     return document
 
 
-_PATTERN_KINDS = frozenset({"text", "identifier", "any"})
-
-
-def pattern_strings(record: Mapping[str, Any], class_name: str) -> list[str]:
-    """Every string of a record that a substring condition may name."""
-    found: list[str] = []
-    fields = FIELDS[class_name]
-    for name, value in record.items():
-        if fields.get(name) in _PATTERN_KINDS:
-            listed = value if isinstance(value, list | tuple) else [value]
-            found.extend(one for one in listed if isinstance(one, str))
-    for name, relation in RELATIONS.get(class_name, {}).items():
-        if not relation.linked:
-            for part in elements(record, name)[:MAX_PARTS]:
-                found.extend(pattern_strings(part, relation.target))
-    return found
-
-
 def _add_terms(document: EngineDocument, entity: StoredEntity) -> None:
     record = entity.record
-    document.terms |= part_terms(record, entity.entity_class, "")
-    facilities = record.get("facilities") or [record.get("facility", "")]
-    document.terms |= {term("at", str(name).casefold()) for name in facilities}
-    strings = pattern_strings(record, entity.entity_class)
+    strings: list[str] = []
+    add_terms(record, class_plan(entity.entity_class), document.terms, strings)
+    for name in record.get("facilities") or [record.get("facility", "")]:
+        document.terms.add(term("at", str(name).casefold()))
     document.patterned = [string.casefold() for string in dict.fromkeys(strings)]
     document.patterned_title = [s.casefold() for s in _strings(record, *TITLE_FIELDS)]
 
 
-_TERM_KINDS = frozenset({"text", "identifier", "any", "boolean"})
-
-
-def part_terms(
-    record: Mapping[str, Any], class_name: str, prefix: str, most: int | None = MAX_PARTS
-) -> set[str]:
-    """Terms of a record's fields and parts: ``title=…``, ``has:title``, ``samples.name=…``."""
-    found: set[str] = set()
-    fields = FIELDS[class_name]
-    for name, value in record.items():
-        kind = fields.get(name)
-        if kind is None or value is None:
-            continue
-        found.add(f"has:{prefix}{name}")
-        if kind in _TERM_KINDS or (prefix and kind == "number"):
-            found.update(
-                _field_term(prefix + name, one, kind) for one in values_of(record, name, kind)
-            )
-    for name, relation in RELATIONS.get(class_name, {}).items():
-        if relation.linked:
-            continue
-        parts = elements(record, name)
-        if not parts:
-            continue
-        found.add(f"has:{prefix}{name}")
-        if most is not None and len(parts) > most:
-            found.add(f"many:{prefix}{name}")
-            continue
-        for part in parts:
-            found |= part_terms(part, relation.target, f"{prefix}{name}.", most)
-    return found
-
-
-def _field_term(name: str, value: Value, kind: Kind) -> str:
-    # A parameter's text "5 mm" and number 5 must not meet: numbers are marked.
-    return term(f"{name}#" if kind == "any" and not isinstance(value, str) else name, value)
-
-
-def equality_term(name: str, value: Value, kind: Kind) -> str:
-    """The term that a record with this value has."""
-    return _field_term(name, value, kind)
+@cache
+def _numbers_of(class_name: str) -> tuple[tuple[str, Kind, str], ...]:
+    """Field, kind and the engine's number field."""
+    return tuple(
+        (name, kind, number_name(name))
+        for name, kind in FIELDS[class_name].items()
+        if kind in ("instant", "number")
+    )
 
 
 def _add_numbers(document: EngineDocument, record: Mapping[str, Any]) -> None:
-    for name, kind in FIELDS[document.entity_class].items():
-        if kind in ("instant", "number"):
-            for value in values_of(record, name, kind):
-                whole = int_or_none(value) if not isinstance(value, str) else None
-                if whole is not None and abs(whole) < FOREVER:
-                    document.numbers[number_name(name)] = whole
+    for name, kind, engine_name in _numbers_of(document.entity_class):
+        value = record.get(name)
+        if value is None:
+            continue
+        listed = value if isinstance(value, list | tuple) else (value,)
+        for one in listed:
+            number = stored_value(kind, one)
+            whole = int_or_none(number) if isinstance(number, int | float) else None
+            if whole is not None and abs(whole) < FOREVER:
+                document.numbers[engine_name] = whole
     years = record.get("years")
     if years:
         document.numbers["first_year"] = int(years["first"])
@@ -255,17 +177,16 @@ def _add_numbers(document: EngineDocument, record: Mapping[str, Any]) -> None:
 def _add_text(document: EngineDocument, lines: TextLines) -> None:
     document.title = [analysed.stems for line in lines.title if (analysed := _analysed(line)).stems]
     for line in (*lines.title, *lines.others):
-        analysed = _analysed(line)
-        if analysed.stems:
-            document.text.append(analysed.stems)
-            document.words |= analysed.words
-            document.wholes |= analysed.wholes
+        stems, words, wholes = _analysed(line)
+        if stems:
+            document.text.append(stems)
+            document.words.update(words)
+            document.wholes.update(wholes)
     for identifier in lines.identifiers:
-        document.wholes |= analysis.identifier_wholes(identifier)
+        document.wholes.update(analysis.identifier_wholes(identifier))
 
 
-@dataclass(frozen=True, slots=True)
-class _Analysed:
+class _Analysed(NamedTuple):
     stems: str
     words: frozenset[str]
     wholes: frozenset[str]
@@ -279,7 +200,7 @@ def _analysed(line: str) -> _Analysed:
 def _analysed_once(line: str) -> _Analysed:
     words = analysis.words(line)
     stems = " ".join(map(analysis.stem, words))
-    return _Analysed(stems, frozenset(words), frozenset(analysis.wholes(line)))
+    return _Analysed(stems, frozenset(words), frozenset(analysis.wholes(line, words)))
 
 
 _analysed_again = lru_cache(maxsize=50_000)(_analysed_once)
@@ -298,11 +219,11 @@ def _add_techniques_and_parameters(
     document.params = parameter_terms(elements(entity.record, "parameters"))
     if entity.entity_class == "Document":
         document.all_params = set(document.params)
+        plan = class_plan("Dataset", "datasets.")
         for child in children:
             document.all_params |= parameter_terms(elements(child.record, "parameters"))
-        for child in children:
             carried = {name: child.record[name] for name in CARRIED if name in child.record}
-            document.terms |= part_terms(carried, "Dataset", "datasets.", None)
+            add_terms(carried, plan, document.terms, [], None)
         if children:
             document.terms.add("has:datasets")
 
@@ -343,16 +264,15 @@ def facet_values(
     }
 
 
-def _add_facets(
-    document: EngineDocument, entity: StoredEntity, children: Sequence[StoredEntity]
-) -> None:
+def _add_facets(document: EngineDocument, facets: Mapping[str, tuple[str, ...]]) -> None:
     document.facets = {
-        name: tuple(dict.fromkeys(_short(value) for value in values))
-        for name, values in facet_values(entity, children).items()
+        name: tuple(dict.fromkeys(map(_short, values))) for name, values in facets.items()
     }
 
 
 def _short(value: str) -> str:
+    if len(value) * 4 <= FACET_TERM_BYTES:
+        return value
     encoded = value.encode(errors="replace")
     if len(encoded) <= FACET_TERM_BYTES:
         return value
@@ -365,37 +285,38 @@ def _datasets(entity: StoredEntity, children: Sequence[StoredEntity]) -> list[Ma
     return [entity.record] if entity.entity_class == "Dataset" else []
 
 
-def _suggestions(entity: StoredEntity, children: Sequence[StoredEntity]) -> set[str]:
+def _suggestions(record: Mapping[str, Any], facets: Mapping[str, tuple[str, ...]]) -> set[str]:
     """``kind:folded␟original`` strings for prefix completion."""
-    found: dict[str, Iterable[str]] = {"title": _strings(entity.record, "title")}
-    values = facet_values(entity, children)
-    found["sample"] = values["sample"]
-    found["instrument"] = values["instrument"]
-    found["person"] = [
-        name
-        for member in elements(entity.record, "members")
-        for person in elements(member, "person")
-        for name in _strings(person, "fullName")
-    ]
-    return {suggestion_term(kind, text) for kind, texts in found.items() for text in texts if text}
+    found = {suggestion_term("title", title) for title in _strings(record, "title")}
+    for kind in ("sample", "instrument"):
+        found.update(suggestion_term(kind, text) for text in facets[kind])
+    for member in elements(record, "members"):
+        for person in elements(member, "person"):
+            found.update(suggestion_term("person", name) for name in _strings(person, "fullName"))
+    return found
 
 
 MAX_SUGGESTION = 60
 
 
+@lru_cache(maxsize=20_000)
 def suggestion_term(kind: str, text: str) -> str:
     """The raw term by which a text is completed; the original follows a unit separator."""
     original = " ".join(text.split())[:MAX_SUGGESTION]
     return f"{kind}:{analysis.fold(original)}\x1f{original}"
 
 
-def _strings(record: Mapping[str, Any], *names: str) -> tuple[str, ...]:
+def _strings(record: Mapping[str, Any], *names: str) -> list[str]:
     found: list[str] = []
     for name in names:
         value = record.get(name)
-        listed = value if isinstance(value, list | tuple) else [value]
-        found.extend(str(one) for one in listed if one not in (None, ""))
-    return tuple(found)
+        if type(value) is str:
+            if value:
+                found.append(value)
+        elif value is not None:
+            listed = value if isinstance(value, list | tuple) else (value,)
+            found.extend(str(one) for one in listed if one not in (None, ""))
+    return found
 
 
 def _once(lines: Iterable[str]) -> tuple[str, ...]:

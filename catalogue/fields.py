@@ -118,6 +118,13 @@ def relation_of(class_name: str, name: str) -> Relation:
 def elements(record: Mapping[str, Any], relation: str) -> list[Mapping[str, Any]]:
     """The parts of a record under a relation's name, be it one or a list."""
     value = record.get(relation)
+    if value is None:
+        return []
+    if isinstance(value, dict):
+        return [value]
+    if isinstance(value, list):
+        # Asking whether something is a dict costs a tenth of asking whether it is a Mapping.
+        return [part for part in value if isinstance(part, (dict, Mapping))]
     if isinstance(value, Mapping):
         return [value]
     if isinstance(value, Sequence) and not isinstance(value, str):
@@ -162,16 +169,20 @@ def comparable(kind: Kind, value: object, field: str) -> Value:
     return _anything(value)
 
 
+_DOI = re.compile(r"10\.\d{4,9}/")
+_DOI_PREFIXES = (
+    "https://doi.org/", "http://doi.org/", "https://dx.doi.org/", "http://dx.doi.org/", "doi:",
+)  # fmt: skip
+
+
 @lru_cache(maxsize=65_536)
 def canonical_identifier(text: str) -> str:
     """DOIs compare without case, resolver or ``doi:``; everything else as it stands."""
     lowered = text.strip().lower()
-    for prefix in ("https://doi.org/", "http://doi.org/", "https://dx.doi.org/",
-                   "http://dx.doi.org/", "doi:"):  # fmt: skip
-        if lowered.startswith(prefix):
-            lowered = lowered[len(prefix) :]
-            break
-    return lowered if re.match(r"10\.\d{4,9}/", lowered) else text
+    if lowered.startswith(_DOI_PREFIXES):
+        prefix = next(prefix for prefix in _DOI_PREFIXES if lowered.startswith(prefix))
+        lowered = lowered[len(prefix) :]
+    return lowered if _DOI.match(lowered) else text
 
 
 def microseconds(value: object, field: str) -> int:
@@ -205,10 +216,14 @@ def _parse_microseconds(text: str, field: str) -> int:
     return _since_1970(moment)
 
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
 def _since_1970(moment: datetime) -> int:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    return (moment - _EPOCH) // _MICROSECOND
 
 
 def _text(value: object) -> str:

@@ -25,11 +25,13 @@ and 20 bits of the mantissa: values that share them differ by a millionth."""
 
 _ALL_BITS = (1 << 64) - 1
 _TOP = 1 << 63
+_UNSIGNED = struct.Struct(">Q")
+_DOUBLE = struct.Struct(">d")
 
 
 def number_code(value: float) -> int:
     """A 64-bit number whose order is the order of the doubles; −0 is 0."""
-    bits: int = struct.unpack(">Q", struct.pack(">d", value + 0.0))[0]
+    bits: int = _UNSIGNED.unpack(_DOUBLE.pack(value + 0.0))[0]
     return bits ^ _ALL_BITS if bits & _TOP else bits | _TOP
 
 
@@ -63,16 +65,32 @@ def intervals(parameters: Iterable[Mapping[str, Any]]) -> list[tuple[str, str, f
 def parameter_terms(parameters: Iterable[Mapping[str, Any]]) -> set[str]:
     """All index terms of a record's parameters."""
     terms: set[str] = set()
-    for name, dimension, low, high in intervals(parameters):
-        head = name_code(name, dimension)
-        ends = {number_code(low), number_code(high)}
-        for code in ends:
-            digits = f"{code:016x}"
-            terms.add(f"{head}p{digits}")
-            terms.update(f"{head}c{kept}{digits[:kept]}" for kept in COARSE_DIGITS)
-        if len(ends) > 1:
-            terms.update(_cover(head, min(ends), max(ends)))
+    for interval in intervals(parameters):
+        terms.update(_interval_terms(*interval))
     return terms
+
+
+@lru_cache(maxsize=8_192)
+def _interval_terms(name: str, dimension: str, low: float, high: float) -> tuple[str, ...]:
+    # Remembered because a Document's engine document has the terms of its Datasets, too, and
+    # because the same few wavelengths and temperatures come again and again.
+    point, coarse = _heads(name, dimension)
+    first, last = number_code(low), number_code(high)
+    terms: list[str] = []
+    for code in (first,) if first == last else (first, last):
+        digits = f"{code:016x}"
+        terms.append(point + digits)
+        terms.extend([head + digits[:kept] for kept, head in coarse])
+    if first != last:
+        terms.extend(_cover(name_code(name, dimension), min(first, last), max(first, last)))
+    return tuple(terms)
+
+
+@lru_cache(maxsize=8_192)
+def _heads(name: str, dimension: str) -> tuple[str, tuple[tuple[int, str], ...]]:
+    """What stands before the digits of a value, and of each coarser form with its digits."""
+    head = name_code(name, dimension)
+    return f"{head}p", tuple((kept, f"{head}c{kept}") for kept in COARSE_DIGITS)
 
 
 def range_plan(field: str, wanted: ParameterRange) -> Plan:

@@ -11,13 +11,7 @@ import re
 from datetime import datetime
 
 from catalogue import analysis, technique_scoring
-from catalogue.documents import (
-    CARRIED,
-    TITLE_FIELDS,
-    equality_term,
-    number_name,
-    term,
-)
+from catalogue.documents import CARRIED, TITLE_FIELDS, number_name
 from catalogue.errors import QueryError
 from catalogue.fields import (
     FIELDS,
@@ -64,6 +58,7 @@ from catalogue.query import (
     TechniqueIn,
     check_bounds,
 )
+from catalogue.record_terms import equality_term, term
 from catalogue.records import EntityClass
 from catalogue.text_query import filter_plan
 

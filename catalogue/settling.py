@@ -13,7 +13,6 @@ from typing import Protocol
 
 import anyio.to_thread
 
-from catalogue.documents import equality_term
 from catalogue.engines.base import Reader
 from catalogue.errors import QueryTooCostly
 from catalogue.oracle import Evaluator, Thing
@@ -31,6 +30,7 @@ from catalogue.plan import (
 )
 from catalogue.planning import plan_filter
 from catalogue.query import Node
+from catalogue.record_terms import equality_term
 from catalogue.records import EntityClass, StoredEntity
 
 MAX_LOOKED_AT = 300_000

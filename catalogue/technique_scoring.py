@@ -34,6 +34,7 @@ def recognised_techniques(sentence: str) -> tuple[RecognisedTechnique, ...]:
     return tuple(found)
 
 
+@lru_cache(maxsize=4_096)
 def known(panet_id: str) -> str | None:
     """The short id of a PaNET term that exists, from any spelling of it."""
     found = find_id(panet_id)

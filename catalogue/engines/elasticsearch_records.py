@@ -16,13 +16,13 @@ from typing import Any, NoReturn
 import elastic_transport
 from elasticsearch import Elasticsearch, NotFoundError
 
-from catalogue.documents import equality_term
 from catalogue.engines import shared_state
 from catalogue.engines.elasticsearch_client import connect_blocking
 from catalogue.engines.elasticsearch_mapping import document_id
 from catalogue.errors import EngineUnavailable, StoreReadOnly
 from catalogue.facilities import Facility, Source
 from catalogue.fields import ENTITY_CLASSES, canonical_identifier
+from catalogue.record_terms import equality_term
 from catalogue.records import Change, EntityClass, SourceStatus, StoredEntity, StoredRecord
 
 STATE_KEPT_S = 2.0
