@@ -39,7 +39,8 @@ PREFIXES = ("ultra", "micro", "nano", "quasi", "photo", "spectro", "non", "multi
 """Written joined or apart ("nano-tomography"); joined where a known word results."""
 
 _GENERIC = """
-    technique techniques method methods methodology based experiment experiments experimental
+    computed computerized computer assisted technique techniques method methods methodology
+    based experiment experiments experimental
     measurement measurements measuring analysis analyses study studies beamline beamlines
     instrument instruments instrumentation station endstation end data dataset setup mode
     using by with the a an of for on at in from via de des investigation investigations
