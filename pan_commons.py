@@ -6,6 +6,7 @@ that ``pan-commons technique`` does not wait for a web server to load.
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import logging
 import os
@@ -57,6 +58,15 @@ class FrontDoor(click.Group):
         room = importlib.import_module(COMMANDS[cmd_name])
         found: dict[str | None, click.Command] = {one.name: one for one in room.COMMANDS}
         return found[cmd_name]
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            meant = f" Did you mean {near[0]}?" if near else f" There are: {', '.join(COMMANDS)}."
+            raise click.UsageError(f"There is no command {args[0]!r}.{meant}", ctx)
+        return super().resolve_command(ctx, args)
 
 
 def version() -> str:

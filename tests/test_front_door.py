@@ -1,0 +1,86 @@
+"""The command line's front door: promised names, one sentence for what goes wrong, exit codes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+import pan_commons
+from pan_commons import COMMANDS, front_door, run
+
+PROMISED = (
+    "demo simulate sources harvest runs quarantine index map technique search serve daemon status "
+    "forget"
+)
+
+
+def every_command(group: click.Group, context: click.Context) -> list[tuple[str, click.Command]]:
+    found = []
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        if isinstance(command, click.Group):
+            found += [(f"{name} {inner}", one) for inner, one in every_command(command, context)]
+        else:
+            found.append((name, command))
+    return found
+
+
+def test_the_promised_commands_are_there() -> None:
+    assert set(PROMISED.split()) == set(COMMANDS)
+
+
+def test_every_command_takes_json_and_teaches_in_its_help() -> None:
+    context = click.Context(front_door)
+    for name, command in every_command(front_door, context):
+        options = {option for one in command.params for option in one.opts}
+        assert "--json" in options, name
+        assert command.help, name
+
+
+def test_a_mistyped_command_is_answered_with_the_nearest(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run(["serach"]) == 2
+    assert "Did you mean search?" in capsys.readouterr().err
+
+
+def test_what_is_foreseen_is_one_sentence_and_never_a_trace(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["search", "x", "--data", str(tmp_path / "nothing")]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("pan-commons: ")
+    assert error.count("\n") == 1
+
+
+def test_with_json_errors_are_json_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["search", "x", "--json", "--data", str(tmp_path / "nothing")]) == 1
+    assert set(json.loads(capsys.readouterr().out)["error"]) == {"name", "message"}
+
+
+def test_an_error_of_ours_inside_a_group_is_found() -> None:
+    from catalogue.errors import NotFound
+
+    mine = NotFound("gone")
+    group = ExceptionGroup("tasks", [ValueError("no"), ExceptionGroup("inner", [mine])])
+    assert pan_commons.first_of_ours(group) is mine
+    assert pan_commons.first_of_ours(ValueError("no")) is None
+
+
+def test_the_light_path_loads_no_server() -> None:
+    code = (
+        "import sys; from pan_commons import run; run(['technique', 'show', 'SAXS', '--json']);"
+        "sys.exit('aiohttp' in sys.modules or 'tantivy' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
+
+
+def test_the_version_is_the_distributions(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("pan-commons ")
