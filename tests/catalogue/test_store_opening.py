@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -232,7 +233,8 @@ def test_every_store_error_has_a_status() -> None:
 def test_a_full_disk_stops_cleanly_and_harms_nothing(world: World) -> None:
     """Fault H09, with SQLite's own limit in place of the disk's."""
     world.put(record("1", document("doi:10.5072/1")), checkpoint={"page": 1})
-    connection = world.store._database.connection()
+    with world.store._database.write() as connection:
+        pass
     pages = connection.execute("PRAGMA page_count").fetchone()[0]
     connection.execute(f"PRAGMA max_page_count = {pages + 4}")
     large = [record(f"x{n}", document(f"doi:10.5072/x{n}", summary="y" * 9000)) for n in range(50)]
@@ -346,6 +348,16 @@ def test_a_neighbour_that_keeps_the_lock_is_said_so(world: World) -> None:
         assert impatient.count("Document") == 0
         neighbour.execute("ROLLBACK")
         neighbour.close()
+        impatient.remember("ess-oai", {"a": 1})
+
+
+def test_a_thread_that_keeps_the_turn_is_said_so(world: World) -> None:
+    """Threads of one process take turns, with the patience that they have for other processes."""
+    with Store.open(world.store.folder, busy_timeout_s=0.05) as impatient:
+        with impatient._database.write(), ThreadPoolExecutor(1) as others:
+            waiting = others.submit(impatient.remember, "ess-oai", {"a": 1})
+            with pytest.raises(StoreBusy, match="by ourselves"):
+                waiting.result()
         impatient.remember("ess-oai", {"a": 1})
 
 

@@ -68,6 +68,8 @@ def harvest(folder: Path, source: str, attempt: int, die_at: int | None) -> None
                     os.kill(os.getpid(), signal.SIGKILL)
 
             store._database.connection().set_trace_callback(count)
+            with store._database.write() as writing:
+                writing.set_trace_callback(count)
         run = store.begin_run(source, kind="full", holder=f"{os.getpid()}", now=now)
         first = run.checkpoint["page"] if run.checkpoint else 0
         for number in range(first, PAGES):
