@@ -18,7 +18,7 @@ from catalogue.engines.base import Engine
 from catalogue.errors import EngineError, IndexBusy
 from catalogue.records import Change
 
-BATCH = 2_000
+BATCH = 500
 """Changes read from the outbox at once; bounds the memory of a catch-up."""
 
 COMMIT_EVERY = 50_000
@@ -26,6 +26,21 @@ COMMIT_EVERY = 50_000
 segments behind (fault F15)."""
 
 POLL_S = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """When ``follow`` takes a step: once ``changes`` wait, or ``longest_s`` after the step before.
+
+    A child that arrives numbers its parents again, so that what is indexed
+    the moment it is committed is indexed several times in one harvest.
+    """
+
+    changes: int
+    longest_s: float
+
+
+AT_ONCE = Pace(changes=0, longest_s=0.0)
 
 PUBLISH_S = 5.0
 """How often the states of the sources are told to nodes without a store, when nothing changes."""
@@ -88,13 +103,17 @@ class Indexer:
         return (await self.catch_up()).changes
 
     async def catch_up(self) -> Indexed:
-        """As ``index_once``, with the whole report."""
+        """As ``index_once``, with the whole report.
+
+        What is committed meanwhile waits for the next pass: it may be changed again before.
+        """
         async with self._lock:
             if not self.engine.try_lock():
                 raise IndexBusy("Another process is writing the search index.")
             report = Indexed(position=await self.engine.position())
             committed = report.position
-            while True:
+            newest = await anyio.to_thread.run_sync(self.store.last_change)
+            while report.position < newest:
                 changes = await self._read(report.position)
                 if not changes:
                     break
@@ -128,17 +147,23 @@ class Indexer:
 
         return await anyio.to_thread.run_sync(read)
 
-    async def follow(self, stop: anyio.Event, *, poll_s: float = POLL_S) -> None:
+    async def follow(
+        self, stop: anyio.Event, *, poll_s: float = POLL_S, pace: Pace = AT_ONCE
+    ) -> None:
         """Index whatever is committed, by whichever process, until ``stop`` is set.
 
         An engine that cannot be written keeps the changes waiting in the outbox; ``last_error``
         tells why, and the pause grows to half a minute.
         """
         pause = poll_s
+        last_step = anyio.current_time()
         while not stop.is_set():
             try:
-                if await self.lag():
+                waiting = await self.lag()
+                rested = anyio.current_time() - last_step
+                if waiting and (waiting >= pace.changes or rested >= pace.longest_s):
                     await self.index_once()
+                    last_step = anyio.current_time()
                 elif anyio.current_time() - self._published_at > PUBLISH_S:
                     await self._publish()
                 self.last_error = None

@@ -14,7 +14,7 @@ from catalogue.records import RunRecord
 from harvester.dry_run import Forecast, forecast
 from harvester.errors import HarvestError
 from harvester.fleet import exit_code, harvest_many
-from harvester.indexing import EngineSettings, IndexFollower, Indexing
+from harvester.indexing import IN_STEPS, EngineSettings, IndexFollower, Indexing
 from harvester.keys import ConfigurationError
 from harvester.listings import existing_store, nothing_yet, read_configuration
 from harvester.place import Order
@@ -79,7 +79,7 @@ async def _harvest(
     indexing: Indexing | None = None
     async with anyio.create_task_group() as tasks:
         follower = IndexFollower(
-            EngineSettings(settings.data, settings.engine, settings.elasticsearch_url)
+            EngineSettings(settings.data, settings.engine, settings.elasticsearch_url), IN_STEPS
         )
         if wanted.index:
             tasks.start_soon(follower.follow)

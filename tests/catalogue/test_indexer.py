@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from random import Random
 
@@ -17,9 +17,11 @@ from search_world import NOW, Entities
 from store_world import World, dataset, document, record, tombstone
 
 from catalogue.catalogue import Catalogue
+from catalogue.documents import EngineDocument
+from catalogue.engines.base import Applied
 from catalogue.engines.tantivy import TantivyEngine
 from catalogue.errors import EngineDamaged, EngineError, ForeignIndex, IndexBusy
-from catalogue.indexer import Indexer
+from catalogue.indexer import Indexer, Pace
 from catalogue.plan import All
 from catalogue.query import Search, Text
 from catalogue.verifying import rebuild, repair, verify
@@ -267,6 +269,43 @@ async def test_following_brings_in_what_others_commit(world: World, catalogue: C
         stop.set()
 
 
+async def test_a_paced_follower_waits_for_enough_changes(
+    world: World, catalogue: Catalogue
+) -> None:
+    """So that a parent that children arrive for is indexed once, and not with each of them."""
+    stop = anyio.Event()
+    engine = catalogue.engine
+    applied: list[int] = []
+    apply = engine.apply
+
+    async def counted(documents: Sequence[EngineDocument]) -> Applied:
+        applied.append(len(documents))
+        return await apply(documents)
+
+    engine.apply = counted  # type: ignore[method-assign]
+    asked = anyio.Event()
+    lag = catalogue.indexer.lag
+
+    async def asking() -> int:
+        found = await lag()
+        asked.set()
+        return found
+
+    catalogue.indexer.lag = asking  # type: ignore[method-assign]
+    put_document(world, "a", "glass")
+    pace = Pace(changes=2, longest_s=1_000.0)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(lambda: catalogue.indexer.follow(stop, poll_s=0.01, pace=pace))
+        with anyio.fail_after(10):
+            await asked.wait()
+            assert applied == []
+            put_document(world, "b", "glass, too")
+            while not applied:  # noqa: ASYNC110
+                await anyio.sleep(0.01)
+        stop.set()
+    assert applied == [2]
+
+
 async def test_an_outage_of_the_engine_loses_nothing(world: World, catalogue: Catalogue) -> None:
     """The outbox waits; the position only moves with the engine's own commit."""
     put_document(world, "a", "glass")
@@ -307,6 +346,8 @@ import asyncio, sys
 sys.path[:0] = {paths!r}
 from pathlib import Path
 from catalogue.catalogue import Catalogue
+from catalogue.documents import EngineDocument
+from catalogue.engines.base import Applied
 from store_world import World, document, dataset, record, tombstone
 
 async def work():
