@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import signal
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -83,6 +84,17 @@ def choose_sources(
     return [(configuration.facility(source.facility), source) for source in chosen]
 
 
+_M_ARENA_MAX = -8  # malloc.h of the GNU C library
+HEAPS = 2
+
+
+def share_heaps() -> None:
+    """Let all threads allocate from two heaps. By default each has its own, and what one of them
+    freed no other can use: 60 MB after 10,000 records. Nothing happens with other C libraries."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, HEAPS)
+
+
 @asynccontextmanager
 async def open_store(folder: Path, configuration: Configuration) -> AsyncIterator[Store]:
     """The data folder's store, knowing the configuration as it is now."""
@@ -114,6 +126,7 @@ async def open_station(
     folder: Path, configuration: Configuration, watcher: Watcher | None = None
 ) -> AsyncIterator[Station]:
     """Open what a harvest needs."""
+    share_heaps()
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_store(folder, configuration))
         http = await stack.enter_async_context(Fetcher(configuration.contact))

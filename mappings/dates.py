@@ -80,7 +80,7 @@ _INSTANT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}", re.ASC
 _YEAR_IN_WORDS = re.compile(r"(?<![0-9.,-])c?(1[6-9][0-9]{2}|20[0-9]{2})(?![0-9.,-])", re.ASCII)
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=16384)
 def moment(text: str, time_zone: str = "UTC") -> Moment | None:
     """Read one date; ``None`` when it is none.
 

@@ -56,7 +56,7 @@ _TRAILING = ".,;:'\"<>|\\"
 _BRACKETS = (("(", ")"), ("[", "]"), ("{", "}"))
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=16384)
 def doi(text: str) -> str | None:
     """The DOI in ``text`` in display case, or ``None`` when it is none (faults D04, D05).
 
@@ -169,7 +169,7 @@ def identify(text: str) -> Identifier:
     return _identify(text)
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=16384)
 def _identify(text: str) -> Identifier:
     trimmed = text.strip()
     if (found := doi(trimmed)) is not None:

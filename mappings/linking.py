@@ -81,7 +81,7 @@ def link(text: str, probes: tuple[str, ...] = ()) -> tuple[Link, ...]:
     return _link(text[:MAX_TEXT_LENGTH], tuple(probes))
 
 
-@functools.lru_cache(maxsize=65536)
+@functools.lru_cache(maxsize=16384)
 def _link(text: str, probes: tuple[str, ...]) -> tuple[Link, ...]:
     names = load_names()
     if _ID_ALONE.match(text):

@@ -95,7 +95,7 @@ def is_institute(text: str) -> bool:
     return False
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=16384)
 def agent_name(text: str) -> Name | None:
     """``person_name`` of a name that may be an institute's; ``None`` for one of these too."""
     return None if is_institute(text) else person_name(text)
@@ -173,7 +173,7 @@ def without_repeats(members: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return list(kept.values())
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=16384)
 def _same_name(name: str) -> str:
     """The same for both orders of a name's words."""
     return " ".join(sorted(name.casefold().replace(",", " ").split()))

@@ -21,7 +21,7 @@ _LABEL_AGAINST_ID = 0.6
 """Confidence where label and id name unrelated techniques and the label is followed."""
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=16384)
 def _tags(label: str | None, identifier: str | None, probes: tuple[str, ...]) -> tuple[Tag, ...]:
     panet = load_panet()
     short = find_id(identifier) if identifier else None
@@ -120,7 +120,7 @@ def techniques_in_list(text: str, probes: Sequence[str] = ()) -> list[Tag]:
 _SURE = 0.9
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=16384)
 def keyword_tags(keyword: str, probes: tuple[str, ...]) -> tuple[Tag, ...]:
     """Techniques that a keyword certainly names; a keyword need not be a technique at all.
 

@@ -41,8 +41,9 @@ from catalogue.plan import (
 )
 from catalogue.scoring import TIE_BREAKER
 
-WRITER_BYTES = 96_000_000
-"""Memory that a writer may use before it flushes a segment (fault F15: no upper bound)."""
+WRITER_BYTES = 32_000_000
+"""Memory that the writer of one class may use before it flushes a segment (fault F15: no upper
+bound); there are three classes."""
 
 ORDINAL = "ordinal"
 CHANGE = "change"

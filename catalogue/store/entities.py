@@ -66,9 +66,9 @@ def find(
     return tuple(entities[key] for key in sorted(entities))
 
 
-# Entities in one answer of the outbox, children included: some 200 MB. A Document of 20,000
+# Entities in one answer of the outbox, children included: some 50 MB. A Document of 20,000
 # Datasets would make a page of 1,000 Documents too large for memory.
-MAX_IN_MEMORY = 20_000
+MAX_IN_MEMORY = 5_000
 
 
 def changes_since(connection: sqlite3.Connection, number: int, limit: int) -> list[Change]:
