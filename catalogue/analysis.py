@@ -131,8 +131,9 @@ def wholes(text: str, listed: Sequence[str] | None = None) -> set[str]:
     """
     found: set[str] = set()
     for chunk in text.split():
-        if not chunk.isalnum():
-            found.update(_wholes_again(chunk) if len(chunk) <= 40 else wholes_of_chunk(chunk))
+        if chunk.isalnum() or (chunk[:-1].isalnum() and chunk.isascii()):
+            continue  # a word, or a word and one sign after it
+        found.update(_wholes_again(chunk) if len(chunk) <= 40 else wholes_of_chunk(chunk))
     if "ray" in text or "RAY" in text or "Ray" in text:
         if listed is None:
             listed = words(text)
@@ -156,7 +157,6 @@ def wholes_of_chunk(chunk: str) -> set[str]:
 
 @lru_cache(maxsize=50_000)
 def _wholes_again(chunk: str) -> frozenset[str]:
-    # Most are words with a comma or a full stop, which have no wholes.
     return frozenset(wholes_of_chunk(chunk))
 
 
@@ -189,7 +189,7 @@ def identifier_wholes(identifier: str) -> frozenset[str]:
     folded = fold(identifier.strip())
     parts = _ALPHANUMERIC.findall(folded)
     found = {cut(part) for part in parts if len(part) > 2}
-    if folded and not any(letter.isspace() for letter in folded):
+    if folded.split() == [folded]:
         found.add(cut(folded))
     return frozenset(found | wholes(identifier))
 

@@ -16,7 +16,14 @@ from catalogue import analysis, technique_scoring
 from catalogue.access import FOREVER, STATES, access_spans
 from catalogue.fields import FIELDS, Kind, elements, stored_value
 from catalogue.parameter_terms import parameter_terms
-from catalogue.record_terms import add_terms, class_plan, int_or_none, term
+from catalogue.record_terms import (
+    PartsPlan,
+    add_parts,
+    add_terms,
+    class_plan,
+    int_or_none,
+    term,
+)
 from catalogue.records import Change, EntityClass, StoredEntity
 
 MAX_YEARS = 200
@@ -139,7 +146,7 @@ def _add_terms(document: EngineDocument, entity: StoredEntity) -> None:
     add_terms(record, class_plan(entity.entity_class), document.terms, strings)
     for name in record.get("facilities") or [record.get("facility", "")]:
         document.terms.add(term("at", str(name).casefold()))
-    document.patterned = [string.casefold() for string in dict.fromkeys(strings)]
+    document.patterned = list(dict.fromkeys(map(str.casefold, strings)))
     document.patterned_title = [s.casefold() for s in _strings(record, *TITLE_FIELDS)]
 
 
@@ -158,10 +165,9 @@ def _add_numbers(document: EngineDocument, record: Mapping[str, Any]) -> None:
         value = record.get(name)
         if value is None:
             continue
-        listed = value if isinstance(value, list | tuple) else (value,)
-        for one in listed:
+        for one in value if isinstance(value, (list, tuple)) else (value,):
             number = stored_value(kind, one)
-            whole = int_or_none(number) if isinstance(number, int | float) else None
+            whole = int_or_none(number) if isinstance(number, (int, float)) else None
             if whole is not None and abs(whole) < FOREVER:
                 document.numbers[engine_name] = whole
     years = record.get("years")
@@ -219,13 +225,18 @@ def _add_techniques_and_parameters(
     document.params = parameter_terms(elements(entity.record, "parameters"))
     if entity.entity_class == "Document":
         document.all_params = set(document.params)
-        plan = class_plan("Dataset", "datasets.")
+        unwanted: list[str] = []
         for child in children:
             document.all_params |= parameter_terms(elements(child.record, "parameters"))
-            carried = {name: child.record[name] for name in CARRIED if name in child.record}
-            add_terms(carried, plan, document.terms, [], None)
+            add_parts(child.record, _carried(), document.terms, unwanted, None)
         if children:
             document.terms.add("has:datasets")
+
+
+@cache
+def _carried() -> tuple[PartsPlan, ...]:
+    plan = class_plan("Dataset", "datasets.")
+    return tuple(relation for relation in plan.relations if relation.name in CARRIED)
 
 
 def facet_values(
@@ -314,7 +325,7 @@ def _strings(record: Mapping[str, Any], *names: str) -> list[str]:
             if value:
                 found.append(value)
         elif value is not None:
-            listed = value if isinstance(value, list | tuple) else (value,)
+            listed = value if isinstance(value, (list, tuple)) else (value,)
             found.extend(str(one) for one in listed if one not in (None, ""))
     return found
 

@@ -137,7 +137,7 @@ def values_of(record: Mapping[str, Any], field: str, kind: Kind) -> list[Value]:
     value = record.get(field)
     if value is None:
         return []
-    listed = value if isinstance(value, list | tuple) else [value]
+    listed = value if isinstance(value, (list, tuple)) else [value]
     found = [stored_value(kind, one) for one in listed]
     return [one for one in found if one is not None]
 
@@ -241,7 +241,7 @@ def _boolean(value: object, field: str) -> int:
 
 
 def _number(value: object, field: str) -> int | float:
-    if isinstance(value, int | float) and value == value:
+    if isinstance(value, (int, float)) and value == value:
         return int(value) if isinstance(value, bool) else value
     try:
         number = float(str(value))
@@ -256,7 +256,7 @@ def _anything(value: object) -> Value:
     """A parameter's value: a number where it can be read as one, text otherwise."""
     if isinstance(value, bool):
         return _text(value)
-    if isinstance(value, int | float):
+    if isinstance(value, (int, float)):
         return value
     text = str(value)
     try:

@@ -6,7 +6,7 @@ prefix is prepared once (``ClassPlan``): an indexer passes here for every field 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from hashlib import blake2b
@@ -121,7 +121,21 @@ def add_terms(
             strings.append(value)
         elif field.termed:
             _add_values(value, field, terms, strings)
-    for relation in plan.relations:
+    if plan.relations:
+        add_parts(record, plan.relations, terms, strings, most)
+
+
+def add_parts(
+    record: Mapping[str, Any],
+    relations: Iterable[PartsPlan],
+    terms: set[str],
+    strings: list[str],
+    most: int | None = MAX_PARTS,
+) -> None:
+    """As ``add_terms``, of the parts under some relations alone."""
+    for relation in relations:
+        if relation.name not in record:
+            continue
         parts = elements(record, relation.name)
         if not parts:
             continue
@@ -136,7 +150,7 @@ def add_terms(
 
 def _add_values(value: object, field: FieldPlan, terms: set[str], strings: list[str]) -> None:
     """The rarer values: lists, numbers, what can be a number or a text."""
-    for one in value if isinstance(value, list | tuple) else (value,):
+    for one in value if isinstance(value, (list, tuple)) else (value,):
         comparable = stored_value(field.kind, one)
         if comparable is not None:
             terms.add(equality_term(field.full_name, comparable, field.kind))

@@ -6,8 +6,9 @@ library cannot do may panic, and ``PanicException`` is no ``Exception``; ``guard
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -158,39 +159,35 @@ class ClassIndex:
             return self.index.writer(WRITER_BYTES, 1)
 
 
+_schema = cache(build_schema)
+
+
 def to_tantivy(document: EngineDocument) -> tantivy.Document:
     """The document in Tantivy's own form."""
-    made = tantivy.Document()
-    made.add_text("key", document.key)
-    made.add_unsigned(ORDINAL, document.ordinal)
-    made.add_unsigned(CHANGE, document.change)
-    raw: Mapping[str, Any] = {
-        "terms": document.terms,
-        "params": document.params,
-        "all_params": document.all_params,
+    fields: dict[str, Any] = {
+        "key": document.key,
+        ORDINAL: document.ordinal,
+        CHANGE: document.change,
+        "links": list(document.links),
+        "terms": list(document.terms),
+        "params": list(document.params),
+        "all_params": list(document.all_params),
         "grams": document.patterned,
         "title_grams": document.patterned_title,
-        "tags": document.tags,
-        "panet": document.panet,
-        "suggestions": document.suggestions,
+        "tags": list(document.tags),
+        "panet": list(document.panet),
+        "suggestions": list(document.suggestions),
+        "text": [SENTINEL, *document.text],
+        "title": [SENTINEL, *document.title],
+        "words": " ".join(document.words),
+        "wholes": " ".join((SENTINEL, *document.wholes)),
+        **document.numbers,
     }
-    for name, terms in raw.items():
-        for term in terms:
-            made.add_text(name, term)
     for name, values in document.facets.items():
-        for value in values:
-            made.add_text(f"f_{name}", value)
-    for number in document.links:
-        made.add_unsigned("links", number)
-    for name, number in document.numbers.items():
-        made.add_integer(name, number)
-    for name, lines in (("text", document.text), ("title", document.title)):
-        made.add_text(name, SENTINEL)
-        for line in lines:
-            made.add_text(name, line)
-    made.add_text("words", " ".join(document.words))
-    made.add_text("wholes", " ".join((SENTINEL, *document.wholes)))
-    return made
+        fields[f"f_{name}"] = list(values)
+    # At once: a call for each value takes half as long again. Without the schema, numbers without
+    # sign would become signed ones (seen with tantivy 0.27).
+    return tantivy.Document.from_dict(fields, _schema(document.entity_class))
 
 
 class ClassView:
