@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from generated_world import WORDS, generated
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from plain_documents import (
     plain_points,
@@ -143,6 +143,7 @@ _TEXTS = st.lists(
 
 @settings(max_examples=100, deadline=None)
 @given(_TEXTS)
+@example("20℃ 1½, at 5㎏.  x…")
 def test_words_and_wholes_of_any_text_are_those_made_piece_by_piece(text: str) -> None:
     """§6.1, whatever was remembered of other texts."""
     assert analysis.words(text) == plain_words(text)
