@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import math
 import re
+import threading
 import unicodedata
 from dataclasses import dataclass
 from typing import Any
@@ -349,8 +350,17 @@ def _name_dimension(exponents: tuple[int, ...]) -> str:
     )
 
 
-@functools.cache
+_making_registry = threading.Lock()
+
+
 def _registry() -> Any:
+    # Two threads that both find none would each take their half second.
+    with _making_registry:
+        return _only_registry()
+
+
+@functools.cache
+def _only_registry() -> Any:
     # Imported late: pint costs half a second that `--help` should not pay.
     import pint
 
