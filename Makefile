@@ -5,7 +5,8 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 # uv installs the locked set some ten times faster than pip; where it cannot work, pip does.
-INSTALL = install() { $(BIN)/uv pip install --quiet --python $(BIN)/python "$$@" || $(PIP) "$$@"; }; install
+INSTALL = install() { $(BIN)/uv pip install --quiet --python $(BIN)/python "$$@" \
+  || { $(BIN)/python -m ensurepip --default-pip >/dev/null && $(PIP) "$$@"; }; }; install
 DEMO_DATA ?= .demo
 HOST ?= 127.0.0.1
 PORT ?= 8080
@@ -18,9 +19,13 @@ help: ## this list
 $(VENV)/run.stamp: requirements/run.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "PaN Commons needs Python 3.11 or newer; name one with make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing into $(VENV) ..."
-	@$(PIP) --require-hashes -r requirements/installer.txt
+	@# A pip of its own takes the environment longer to get than everything else together.
+	@test -x $(BIN)/python || $(PYTHON) -m venv --without-pip $(VENV)
+	@$(PYTHON) -m pip --python $(BIN)/python install --quiet --disable-pip-version-check --no-compile \
+	  --require-hashes -r requirements/installer.txt 2>/dev/null \
+	  || { $(BIN)/python -m ensurepip --default-pip >/dev/null \
+	       && $(PIP) --require-hashes -r requirements/installer.txt; }
 	@$(INSTALL) --require-hashes -r requirements/run.txt
 	@$(INSTALL) --no-deps --no-build-isolation -e .
 	@touch $@
