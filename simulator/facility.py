@@ -18,7 +18,6 @@ from simulator import oai_faults, rest_faults, transport_faults
 from simulator.database import Database
 from simulator.errors import PortInUse
 from simulator.faults import Fault, Faults
-from simulator.models import MODELS
 from simulator.oai_pmh import OaiEndpoint, OaiOptions, page_of
 from simulator.pages import landing_page, status_of
 from simulator.panosc_rest import RestEndpoint, RestOptions, read_filter
@@ -294,7 +293,3 @@ async def running(
         yield facility
     finally:
         await runner.cleanup()
-
-
-def known_classes() -> tuple[str, ...]:
-    return tuple(MODELS)

@@ -6,7 +6,7 @@ Specification: http://www.openarchives.org/OAI/openarchivesprotocol.html (sectio
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Literal
@@ -427,7 +427,3 @@ def page_of(params: Mapping[str, str]) -> int:
         return Token.decode(text.split(" ")[0]).page
     except OaiError:
         return 1
-
-
-def known_verbs() -> Sequence[str]:
-    return tuple(ARGUMENTS)

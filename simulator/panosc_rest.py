@@ -216,6 +216,8 @@ class RestEndpoint:
             elif name in constants and model.name == "Document":
                 continue  # SciCat removes these conditions silently (crosswalks 2.3)
             elif isinstance(condition, dict):
+                if dialect.numbers_are_text and name == "value":
+                    condition = {operator: as_text(each) for operator, each in condition.items()}
                 kept = self._operators(condition, understood)
                 if kept:
                     understood[name] = kept
@@ -380,6 +382,13 @@ class RestEndpoint:
             share = sum(word in text for word in words) / (len(words) + 1)
             scores[row[model.id]] = round(share, 6) if share else self._dialect.unmatched_score
         return scores
+
+
+def as_text(operand: Any) -> Any:
+    """Numbers as the text that a column of text compares them by."""
+    if isinstance(operand, list):
+        return [as_text(each) for each in operand]
+    return operand if operand is None else str(operand)
 
 
 def page_of(rows: Sequence[Any], skip: int, limit: int | None) -> list[Any]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -80,3 +82,10 @@ def test_durations_have_units() -> None:
     ]
     with pytest.raises(UnknownFault):
         parse_duration_s("soon", 1.0)
+
+
+def test_every_kind_is_shown_at_work() -> None:
+    """A fault that no test switches on may not work."""
+    tests = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*faults.py"))
+    untried = {name for name in KINDS if not re.search(rf'[",]{re.escape(name)}[":@x,]', tests)}
+    assert untried == set()

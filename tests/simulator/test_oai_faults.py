@@ -337,3 +337,48 @@ async def test_faults_can_be_changed_while_the_facility_runs(
     facility.faults.add("error:502x1", "error:504x1")
     assert [(await ask(session, facility))[0] for _ in range(3)] == [502, 504, 200]
     assert facility.faults.hits == {"error": 3}
+
+
+async def test_fault_b16_records_come_in_no_order_of_date(
+    session: aiohttp.ClientSession, facility: Facility
+) -> None:
+    facility.faults.set("unordered")
+    root = etree.fromstring((await ask(session, facility))[2])
+    stamps = [element.text or "" for element in root.iter(f"{OAI}datestamp")]
+    assert len(stamps) == 10
+    assert stamps != sorted(stamps)
+    other = await walk(session, facility)
+    assert [sorted(page) for page in other] == [FIRST, SECOND, THIRD]
+
+
+async def test_fault_b11_nothing_matches_whatever_there_is(
+    session: aiohttp.ClientSession, facility: Facility
+) -> None:
+    facility.faults.set("no-records-match")
+    assert b'code="noRecordsMatch"' in (await ask(session, facility))[2]
+    facility.faults.set("oai-error:badResumptionToken")
+    assert b'code="badResumptionToken"' in (await ask(session, facility))[2]
+
+
+async def test_headers_that_lie(session: aiohttp.ClientSession, facility: Facility) -> None:
+    for fault, header, value in (
+        ("content-type", "Content-Type", "text/html"),
+        ("content-type:application/json", "Content-Type", "application/json"),
+        ("wrong-charset", "Content-Type", "text/xml; charset=ISO-8859-1"),
+        ("set-cookie", "Set-Cookie", "session=planted; Path=/"),
+    ):
+        facility.faults.set(fault)
+        status, headers, body = await ask(session, facility)
+        assert (status, headers[header]) == (200, value)
+        etree.fromstring(body)
+    facility.faults.set("status:404")
+    status, _, body = await ask(session, facility)
+    assert (status, b"<ListRecords>" in body) == (404, True)
+
+
+async def test_a_document_without_its_request_element(
+    session: aiohttp.ClientSession, facility: Facility
+) -> None:
+    facility.faults.set("odd-request")
+    root = etree.fromstring((await ask(session, facility))[2])
+    assert root.find(f"{OAI}request") is None
