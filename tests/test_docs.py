@@ -29,7 +29,7 @@ def faults_in_tests() -> set[str]:
     """Numbers that a test names in its name, its docstring or a comment."""
     found: set[str] = set()
     for path in python_files("tests"):
-        if path == Path(__file__):
+        if path == Path(__file__) or "simulator" in path.parts:  # imitating is not guarding
             continue
         text = path.read_text(encoding="utf-8")
         found |= {number for match in CITED_FAULT.findall(text) for number in FAULT.findall(match)}
