@@ -16,7 +16,10 @@ from dataclasses import dataclass, replace
 
 from mappings.technique_names import AMBIGUOUS, CONFIDENCE, ENGLISH, Name, Names, fold, load_names
 from mappings.technique_words import (
+    FLIGHT_WORDS,
     MODIFIERS,
+    NEGATIONS,
+    PAIRS,
     PROBE_WORDS,
     SAME_WORD,
     Word,
@@ -25,6 +28,7 @@ from mappings.technique_words import (
 from mappings.techniques import PROBES, find_id, is_technique_id, load_panet
 
 MAX_TEXT_LENGTH = 1000
+TIME_OF_FLIGHT = frozenset({"PaNET01000", "PaNET01001"})
 LEFTOVER_PENALTY = 0.05
 PROBE_ADDED_CONFIDENCE = 0.85
 SPELLING_CONFIDENCE = 0.85
@@ -33,7 +37,8 @@ SHORTEST_MISSPELT = 8
 
 _ID_ALONE = re.compile(r"\s*[<(]?(?:https?://\S*/|panet:)?PaNET[\s_:-]?\d{5,7}\b", re.IGNORECASE)
 _PATH = re.compile(r"\s*(?:>|→|::|»)\s*|(?<=[a-z])\.(?=[A-Za-z])")
-_SEPARATOR = re.compile(r"[,;/|\n+&]|\band\b|\bwith\b", re.IGNORECASE)
+_SEPARATOR = re.compile(r"[,;/|\n+&]|\band\b|\bor\b|\bwith\b", re.IGNORECASE)
+_LIST = re.compile(r"[,;|\n]")
 _BRACKET = re.compile(r"[(\[{]([^()\[\]{}]*)[)\]}]")
 
 
@@ -89,7 +94,12 @@ def _link(text: str, probes: tuple[str, ...]) -> tuple[Link, ...]:
     exact = names.exact.get(fold(text))
     if exact is not None and not (exact.is_acronym and _is_refused(names, text)):
         return _with_probe(_links(exact, text.strip(), exact.origin), text, probes)
-    found = _by_path(names, text) or _in_whole(names, text) or _in_segments(names, text)
+    found = (
+        _by_path(names, text)
+        or _in_whole(names, text)
+        or _in_pair(names, text)
+        or _in_segments(names, text)
+    )
     return _with_probe(found, text, probes)
 
 
@@ -102,8 +112,10 @@ def recognise(sentence: str) -> tuple[Recognition, ...]:
 def _recognise(sentence: str) -> tuple[Recognition, ...]:
     names = load_names()
     words = names.read(sentence)
+    matches = _matches(names, words, in_sentence=True)
+    words, matches = _without_flight(names, words, matches, in_sentence=True)
     found = []
-    for match in _matches(names, words, in_sentence=True):
+    for match in matches:
         taken = words[match.first : match.last]
         start, end = taken[0].start, taken[-1].end
         text = sentence[start:end]
@@ -153,11 +165,33 @@ def _in_whole(names: Names, text: str) -> tuple[Link, ...]:
     if name is not None and _may_stand(name, words, 0, len(words)):
         rule = name.origin if name.words == key else "word order"
         return _links(name, text.strip(), rule)
+    written_out = names.written_out(key)
+    name = names.whole(written_out) if written_out != key else None
+    if name is not None:
+        return _links(name, text.strip(), "acronym written out")
     corrected = _correct(names, words)
     if corrected is not None:
         name = names.whole(corrected)
         if name is not None and not name.is_acronym:
             return _links(name, text.strip(), "spelling error", SPELLING_CONFIDENCE)
+    return ()
+
+
+def _in_pair(names: Names, text: str) -> tuple[Link, ...]:
+    """Two words that share the rest: "small-angle X-ray and neutron scattering"."""
+    if _LIST.search(text):
+        return ()
+    for pair in PAIRS:
+        found = pair.search(text)
+        if found is None or found[1].casefold() == found[2].casefold():
+            continue
+        links: dict[str, Link] = {}
+        for one in (found[1], found[2]):
+            single = f"{text[: found.start()]}{one} {text[found.end() :]}"
+            for taken in _in_whole(names, single) or _in_segments(names, single):
+                rule = f"one of a pair, {taken.rule}"
+                links.setdefault(taken.id, replace(taken, matched=text.strip(), rule=rule))
+        return tuple(links.values())
     return ()
 
 
@@ -197,13 +231,15 @@ def _near(names: Names, text: str) -> str | None:
 def _in_segments(names: Names, text: str) -> tuple[Link, ...]:
     """Links of every segment. What stands in brackets repeats, as a rule, what stands outside
     ("micro X-ray fluorescence (µXRF)"): it counts where it is more exact, or alone."""
-    outside = _links_of(names, _BRACKET.sub(",", text))
+    outside = _links_of(names, _BRACKET.sub(" ", text))
     inside = _links_of(names, ",".join(found.group(1) for found in _BRACKET.finditer(text)))
     if outside:
         panet = load_panet()
         inside = [one for one in inside if any(it.id in panet.ancestors(one.id) for it in outside)]
-    found = {one.id: one for one in reversed((*outside, *inside))}
-    return _without_broader(tuple(reversed(found.values())), text)
+    found: dict[str, Link] = {}
+    for one in (*outside, *inside):
+        found.setdefault(one.id, one)
+    return _without_broader(tuple(found.values()), text)
 
 
 def _links_of(names: Names, text: str) -> list[Link]:
@@ -219,10 +255,12 @@ def _in_part(names: Names, segment: str) -> tuple[Link, ...]:
     corrected = _correct(names, words)
     if corrected is not None:
         words = [replace(w, text=t) for w, t in zip(words, corrected, strict=True)]
-    matches = _matches(names, words)
+    words, matches = _without_flight(names, words, _matches(names, words))
     if all(match.name.is_head for match in matches):
         core = tuple(word.text for word in words if word.text not in MODIFIERS)
         name = names.whole(core) if 1 < len(core) < len(words) else None
+        if _holds_refused(names, words):
+            name = None
         if name is not None:  # "infrared reflection absorption spectroscopy"
             sure = CONFIDENCE[name.origin] - LEFTOVER_PENALTY
             return _links(name, segment.strip(), f"{name.origin} within", sure)
@@ -242,15 +280,41 @@ def _in_part(names: Names, segment: str) -> tuple[Link, ...]:
     return tuple(links)
 
 
+def _without_flight(
+    names: Names, words: list[Word], matches: list[Match], *, in_sentence: bool = False
+) -> tuple[list[Word], list[Match]]:
+    """Time of flight says how neutrons are sorted: it counts only where nothing else is named."""
+    if not any(TIME_OF_FLIGHT.issuperset(match.name.ids) for match in matches):
+        return words, matches
+    rest = [word for word in words if word.text not in FLIGHT_WORDS]
+    others = _matches(names, rest, in_sentence=in_sentence)
+    if others:
+        return rest, others
+    alone = all(_is_harmless(word) or word.text in FLIGHT_WORDS for word in words)
+    return words, matches if alone or in_sentence else []
+
+
 def _with_probe_word(names: Names, words: Sequence[Word], match: Match) -> Name | None:
     """A probe named elsewhere in the segment belongs to a neutral name ("X-ray pump-probe
     spectroscopy"), if PaNET has the two together."""
+    if len(match.name.ids) != 1:
+        return None
     texts = {word.text for word in (*words[: match.first], *words[match.last :])}
     for probe in texts & PROBE_WORDS.keys():
         name = names.in_any_order.get(frozenset((*match.name.words, probe)))
+        name = name or names.with_probe(match.name.ids[0], probe)
         if name is not None:
             return name
     return None
+
+
+def _holds_refused(names: Names, words: Sequence[Word]) -> bool:
+    texts = tuple(word.text for word in words)
+    return any(
+        texts[first:last] in names.refused
+        for first in range(len(texts))
+        for last in range(first + 1, min(len(texts), first + names.longest) + 1)
+    )
 
 
 def _matches(names: Names, words: Sequence[Word], *, in_sentence: bool = False) -> list[Match]:
@@ -266,14 +330,29 @@ def _matches(names: Names, words: Sequence[Word], *, in_sentence: bool = False) 
                 step = last - place
                 break
             name = names.by_words.get(key) or (names.whole(key) if last - place > 1 else None)
-            if name is not None and _may_stand(name, words, place, last, in_sentence=in_sentence):
+            if name is None:
+                continue
+            if _is_made_of(taken, words, key, place) or _may_stand(
+                name, words, place, last, in_sentence=in_sentence
+            ):
                 taken.append(Match(name, place, last))
                 step = last - place
                 break
         place += step
     if any(not match.name.is_head for match in taken):
-        return [match for match in taken if not match.name.is_head]
+        return [
+            match
+            for match in taken
+            if not match.name.is_head or match.name.words == ("tomography",)
+        ]
     return taken
+
+
+def _is_made_of(taken: Sequence[Match], words: Sequence[Word], key: Sequence[str], at: int) -> bool:
+    """Tomography made with another technique ("XANES tomography", "SAXS-CT") is both."""
+    if tuple(key) not in (("tomography",), ("ct",)) or not taken or taken[-1].name.is_head:
+        return False
+    return all(_is_harmless(word) for word in words[taken[-1].last : at])
 
 
 def _may_stand(
@@ -281,6 +360,8 @@ def _may_stand(
 ) -> bool:
     """Whether a name found in ``words[first:last]`` is meant as such, judging by its neighbours."""
     others = (*words[:first], *words[last:])
+    if first and words[first - 1].text in NEGATIONS:
+        return False
     if name.is_head:
         beside = words[max(first - 1, 0) : first] if in_sentence else others
         return all(_is_harmless(word) for word in beside)
@@ -328,16 +409,13 @@ def _probed(names: Names, one: Link, word: str, probe: str) -> Link:
     panet = load_panet()
     if panet.probe(one.id) is not None or one.rule == "id":
         return one
-    term = panet.term(one.id)
-    for spelling in (term.label, *term.synonyms):
-        name = names.in_any_order.get(frozenset((*names.key(names.read(spelling)), word)))
-        exact = name.ids[0] if name is not None and len(name.ids) == 1 else one.id
-        if exact != one.id and one.id in panet.ancestors(exact):
-            return replace(
-                one,
-                id=exact,
-                label=panet.term(exact).label,
-                confidence=min(one.confidence, PROBE_ADDED_CONFIDENCE),
-                rule=f"{one.rule}; the facility's only probe is {probe}",
-            )
-    return one
+    name = names.with_probe(one.id, word)
+    if name is None:
+        return one
+    return replace(
+        one,
+        id=name.ids[0],
+        label=panet.term(name.ids[0]).label,
+        confidence=min(one.confidence, PROBE_ADDED_CONFIDENCE),
+        rule=f"{one.rule}; the facility's only probe is {probe}",
+    )

@@ -15,8 +15,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mappings.technique_words import (
+    ABBREVIATIONS,
     GENERIC,
     MODIFIERS,
+    OTHER_WORD,
     PROBE_WORDS,
     SAME_WORD,
     Word,
@@ -93,6 +95,7 @@ class Names:
             if known is not name and known is not None and known.ids != name.ids:
                 self.in_any_order[bag] = None
         self.longest = max(map(len, (*self.by_words, *self.refused)))
+        self.acronyms = self._collect_acronyms()
 
     def _enter(self, spelling: str, key: Key, identifier: str, origin: Origin) -> None:
         known = self.exact.get(fold(spelling))
@@ -107,6 +110,36 @@ class Names:
         elif origin == "spelling" and earlier.origin == "spelling":
             both = tuple(dict.fromkeys((*earlier.ids, identifier)))
             self.by_words[key] = Name(key, both, origin)
+
+    def _collect_acronyms(self) -> dict[str, Key]:
+        """The label's words for each acronym of one term; those with other meanings are left."""
+        labels = {name.ids: key for key, name in self.by_words.items() if name.origin == "label"}
+        return {
+            key[0]: labels[name.ids]
+            for key, name in self.by_words.items()
+            if name.is_acronym and name.ids in labels and key[0] not in AMBIGUOUS
+        }
+
+    def written_out(self, key: Key) -> Key:
+        """A key with its acronyms as words, each word once: "surface XRD", "ED-XRD", "TR-SFX"."""
+        if len(key) < 2 or sum(word in self.acronyms for word in key) != 1:
+            return key
+        words: list[str] = []
+        for word in key:
+            words += ABBREVIATIONS.get(word) or self.acronyms.get(word) or (word,)
+        return tuple(dict.fromkeys(words))
+
+    def with_probe(self, identifier: str, probe: str) -> Name | None:
+        """The name of the term below ``identifier`` that adds a probe's word and nothing else."""
+        panet = load_panet()
+        term = panet.term(identifier)
+        for spelling in (term.label, *term.synonyms):
+            name = self.in_any_order.get(frozenset((*self.key(self.read(spelling)), probe)))
+            if name is None or len(name.ids) != 1 or name.ids[0] == identifier:
+                continue
+            if identifier in panet.ancestors(name.ids[0]):
+                return name
+        return None
 
     def key(self, words: Sequence[Word]) -> Key:
         """The canonical texts of the words that say something."""
@@ -125,6 +158,8 @@ class Names:
             found = self.in_any_order.get(frozenset(key))
             if found is not None and len(found.words) != len(key):
                 return None
+            if found is None and OTHER_WORD.keys() & set(key):
+                return self.by_words.get(tuple(OTHER_WORD.get(word, word) for word in key))
         return found
 
 

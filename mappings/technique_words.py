@@ -12,6 +12,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 _PIECE = re.compile(r"[^\W_]+", re.UNICODE)
+_PREFIXED_ACRONYM = re.compile(r"([A-Za-z][a-z]{0,4})([A-Z]{3,6})")
+_LETTER_BEFORE_ACRONYM = {"s": "soft", "q": "quick"}
 _MICRO_SIGN = re.compile(r"[µμ]")
 
 SAME_WORD = {
@@ -31,6 +33,17 @@ SAME_WORD = {
     "scatter": "scattering", "spectrometer": "spectrometry",
     "spectrometers": "spectrometry", "photoemissive": "photoemission", "vis": "visible",
     "infra": "infrared", "femto": "femtosecond", "polycrystalline": "powder",
+    "ellipsometer": "ellipsometry", "polarimeter": "polarimetry",
+    "interferometer": "interferometry", "ellipsometric": "ellipsometry",
+    "spektroskopie": "spectroscopy", "spectroscopie": "spectroscopy",
+    "tomographie": "tomography", "tomografie": "tomography", "mikroskopie": "microscopy",
+    "microscopie": "microscopy", "streuung": "scattering", "beugung": "diffraction",
+    "diffraktion": "diffraction", "diffraktometrie": "diffraction",
+    "reflektometrie": "reflectivity", "réflectométrie": "reflectivity",
+    "kristallographie": "crystallography", "kristallografie": "crystallography",
+    "cristallographie": "crystallography", "neutronen": "neutron", "poudre": "powder",
+    "photoelektronen": "photoelectron", "elektronen": "electron",
+    "protéines": "protein", "bildgebung": "imaging",
     "moessbauer": "mössbauer", "mossbauer": "mössbauer", "tunnelling": "tunneling",
 }  # fmt: skip
 """One spelling for words that mean the same in a technique's name."""
@@ -43,7 +56,8 @@ _GENERIC = """
     based experiment experiments experimental
     measurement measurements measuring analysis analyses study studies beamline beamlines
     instrument instruments instrumentation station endstation end data dataset setup mode
-    using by with the a an of for on at in from via de des investigation investigations
+    sur aux du der mit mittels par using by with the a an of for on at in from via de des
+    investigation investigations
     application applications facility type technology approach characterisation
     characterization performed probe probes investigate collected collection session
     sessions run
@@ -65,10 +79,43 @@ _MODIFIERS = """
     real reciprocal static dynamic kinetic non ambient near elastic macromolecular protein
     crystal powder and or propagation absorption phase contrast fluorescence transmission
     reflection bragg laue rietveld larmor diamond anvil cell spherical core level resonant
-    edge subtraction dark bright k l depolarization deep confocal table top focused focusing
+    valence band fixed target two tensor edge subtraction dark bright k l depolarization deep
+    confocal table top focused focusing
 """
 MODIFIERS = frozenset(_MODIFIERS.split())
 """Words that qualify a technique and leave it what it is."""
+
+ABBREVIATIONS: dict[str, tuple[str, ...]] = {
+    "ed": ("energy", "dispersive"), "gi": ("grazing", "incidence"), "tof": ("time", "flight"),
+    "tr": ("time", "resolved"), "hr": ("high", "resolution"), "sc": ("single", "crystal"),
+}  # fmt: skip
+"""Put before an acronym: "ED-XRD", "TR-SFX"."""
+
+NEGATIONS = frozenset({"no", "not", "without", "non", "except"})
+
+FLIGHT_WORDS = frozenset({"time", "flight", "tof"})
+
+OTHER_WORD = {"spectrometry": "spectroscopy", "spectroscopy": "spectrometry"}
+"""Often confused, but not always the same: tried only when the word itself gives nothing."""
+
+_SHARERS = (
+    r"x[\s-]?rays?|neutrons?|muons?",
+    r"ultra[\s-]?small|very[\s-]small|small|wide",
+    r"micro|nano",
+    r"inelastic|quasi[\s-]?elastic|elastic",
+    r"linear|circular",
+    r"powder|single[\s-]crystal",
+    r"absorption|emission|fluorescence",
+    r"photoemission|photoelectron",
+)
+PAIRS = tuple(
+    re.compile(
+        rf"\b({words})[\s-]*(?:\b(?:and|or)\b|/|&)\s*({words})(?:\b|(?<=micro)|(?<=nano))-?\s*",
+        re.IGNORECASE,
+    )
+    for words in _SHARERS
+)
+"""Words of one kind that share the rest of a name when joined by "and"."""
 
 PROBE_WORDS = {"xray": "photon", "photon": "photon", "neutron": "neutron", "muon": "muon"}
 
@@ -100,6 +147,10 @@ def split_words(text: str) -> list[Word]:
             if not raw:
                 continue
         folded = unicodedata.normalize("NFKC", raw).casefold()
+        if folded == "x" and words and words[-1].raw.casefold() == "rayons":
+            first = words.pop()
+            words.append(Word("xray", text[first.start : end], first.start, end))
+            continue
         if folded in ("ray", "rays") and words and words[-1].text == "x":
             first = words.pop()
             words.append(Word("xray", text[first.start : end], first.start, end))
@@ -132,11 +183,21 @@ def _known_forms(word: Word, vocabulary: frozenset[str]) -> Iterable[Word]:
     text = word.text
     if text in vocabulary or text in GENERIC or text in MODIFIERS or len(text) < 4:
         return (word,)
+    prefixed = _PREFIXED_ACRONYM.fullmatch(word.raw)
+    if prefixed is not None and prefixed[2].casefold() in vocabulary:
+        first = prefixed[1].casefold()
+        first = _LETTER_BEFORE_ACRONYM.get(first, first)
+        if first in MODIFIERS or first in ABBREVIATIONS:
+            middle = word.start + len(prefixed[1])
+            return (
+                Word(first, prefixed[1], word.start, middle),
+                Word(prefixed[2].casefold(), prefixed[2], middle, word.end),
+            )
     singular = text[:-1] if text.endswith("s") else ""
     if len(singular) > 3 and singular in vocabulary:
         return (Word(singular, word.raw, word.start, word.end),)
     for cut in range(4, len(text) - 3):
-        first, second = text[:cut], text[cut:]
+        first, second = (SAME_WORD.get(part, part) for part in (text[:cut], text[cut:]))
         if first in vocabulary and second in vocabulary:
             middle = word.start + min(cut, word.end - word.start)
             return (

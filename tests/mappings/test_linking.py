@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -59,10 +60,84 @@ def test_tuned_strings_are_linked_with_the_precision_and_recall_aimed_at() -> No
     assert recall >= 0.85
 
 
-def test_strings_never_looked_at_while_tuning_stay_near_the_aim() -> None:
-    precision, recall = precision_and_recall("held_out.tsv")
-    assert precision >= 0.96  # seen 2026-11: 0.966; the aim is 0.97
+def test_strings_of_the_second_round_too() -> None:
+    precision, recall = precision_and_recall("second_round.tsv")
+    assert precision >= 0.97
     assert recall >= 0.85
+
+
+def test_strings_never_looked_at_while_tuning_reach_the_aim_as_well() -> None:
+    """Seen 2026-11: precision 0.980, recall 0.959."""
+    precision, recall = precision_and_recall("held_out.tsv")
+    assert precision >= 0.97
+    assert recall >= 0.85
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("small-angle X-ray and neutron scattering", ["PaNET01188", "PaNET01189"]),
+        ("X-ray or neutron diffraction", ["PaNET01216", "PaNET01217"]),
+        ("Micro- and nanotomography", ["PaNET01206", "PaNET01154"]),
+        ("Neutron powder and single crystal diffraction", ["PaNET01100", "PaNET01236"]),
+    ],
+)
+def test_two_words_may_share_the_rest_of_a_name(text: str, expected: list[str]) -> None:
+    assert ids(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("surface XRD", "PaNET01172"),
+        ("ED-XRD", "PaNET01160"),
+        ("fixed-target SSX", "PaNET01310"),
+        ("trARPES", "PaNET01089"),
+        ("neutron Laue diffraction", "PaNET01236"),
+        ("X-ray fluorescence spectrometry", "PaNET01095"),
+        ("mass spectroscopy", "PaNET01268"),
+    ],
+)
+def test_acronyms_inside_a_name_are_read_as_its_words(text: str, expected: str) -> None:
+    assert ids(text) == [expected]
+
+
+def test_two_acronyms_side_by_side_are_two_techniques() -> None:
+    assert ids("SANS/USANS") == ["PaNET01189", "PaNET01240"]
+    assert ids("XRF, XRD and XAS") == ["PaNET01177", "PaNET01216", "PaNET01196"]
+
+
+def test_tomography_made_with_another_technique_is_both() -> None:
+    assert ids("XANES tomography") == ["PaNET01199", "PaNET01129"]
+
+
+def test_time_of_flight_gives_way_to_the_technique_it_serves() -> None:
+    assert ids("Time-of-flight neutron reflectometry") == ["PaNET01239"]
+    assert ids("time of flight") == ["PaNET01000"]
+    assert ids("ion time-of-flight") == []
+    (found,) = recognise("time-of-flight neutron reflectometry of lipids")
+    assert found.text == "neutron reflectometry"
+
+
+@pytest.mark.parametrize("text", ["no SAXS", "without SAXS", "non-SAXS"])
+def test_what_is_denied_is_not_linked(text: str) -> None:
+    assert ids(text) == []
+
+
+def test_brackets_inside_a_phrase_do_not_break_it() -> None:
+    assert ids("Nuclear magnetic resonance (NMR) spectroscopy") == []
+    assert ids("X-ray absorption near-edge structure (XANES) spectroscopy") == ["PaNET01199"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["(" * 1000, "a," * 500, "SAXS/" * 200, "x-ray and neutron " * 60, ".a" * 500, "µ" * 1000],
+)
+def test_awkward_texts_take_milliseconds(text: str) -> None:
+    started = time.perf_counter()
+    link(text)
+    recognise(text)
+    assert time.perf_counter() - started < 0.5
 
 
 @pytest.mark.parametrize(
