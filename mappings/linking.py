@@ -25,17 +25,20 @@ from mappings.technique_words import (
     Word,
     within_one_edit,
 )
-from mappings.techniques import PROBES, find_id, is_technique_id, load_panet
+from mappings.techniques import PROBES, find_id, find_ids, load_panet
 
 MAX_TEXT_LENGTH = 1000
+WORDS_FIRST = ENGLISH - {"sans"}
+"""Never an acronym in small letters; alone, facilities do write "sans"."""
 TIME_OF_FLIGHT = frozenset({"PaNET01000", "PaNET01001"})
 LEFTOVER_PENALTY = 0.05
 PROBE_ADDED_CONFIDENCE = 0.85
 SPELLING_CONFIDENCE = 0.85
 SHORTEST_MISSPELT = 8
-"""Typing tolerance begins at words of eight letters (semantics 4.3)."""
+"""Typing tolerance begins at words of eight letters (semantics 4.3); within a longer name that is
+otherwise complete, at seven ("inelastic neutorn scattering")."""
 
-_ID_ALONE = re.compile(r"\s*[<(]?(?:https?://\S*/|panet:)?PaNET[\s_:-]?\d{5,7}\b", re.IGNORECASE)
+_HUMPS = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _PATH = re.compile(r"\s*(?:>|→|::|»)\s*|(?<=[a-z])\.(?=[A-Za-z])")
 _SEPARATOR = re.compile(r"[,;/|\n+&]|\band\b|\bor\b|\bwith\b", re.IGNORECASE)
 _LIST = re.compile(r"[,;|\n]")
@@ -89,16 +92,17 @@ def link(text: str, probes: tuple[str, ...] = ()) -> tuple[Link, ...]:
 @functools.lru_cache(maxsize=16384)
 def _link(text: str, probes: tuple[str, ...]) -> tuple[Link, ...]:
     names = load_names()
-    if _ID_ALONE.match(text):
+    if find_id(text) is not None:
         return _by_id(text)
     exact = names.exact.get(fold(text))
-    if exact is not None and not (exact.is_acronym and _is_refused(names, text)):
+    if exact is not None and not (exact.is_acronym and _is_other_word(names, text)):
         return _with_probe(_links(exact, text.strip(), exact.origin), text, probes)
     found = (
         _by_path(names, text)
         or _in_whole(names, text)
         or _in_pair(names, text)
         or _in_segments(names, text)
+        or _in_humps(names, text)
     )
     return _with_probe(found, text, probes)
 
@@ -124,11 +128,13 @@ def _recognise(sentence: str) -> tuple[Recognition, ...]:
 
 
 def _by_id(text: str) -> tuple[Link, ...]:
-    identifier = find_id(text)
-    term = load_panet().find(identifier) if identifier else None
-    if identifier is None or term is None or not is_technique_id(identifier):
-        return ()
-    return (Link(identifier, term.label, 1.0, "id", text.strip()),)
+    """The terms of the ids in a text. An id is stronger than any label beside it: IRIs are stable
+    and labels are not. Ids of specifiers and unknown ids give nothing."""
+    panet = load_panet()
+    terms = [panet.terms[one] for one in find_ids(text) if one in panet.terms]
+    return tuple(
+        Link(term.id, term.label, 1.0, "id", text.strip()) for term in terms if term.is_technique
+    )
 
 
 def _links(
@@ -139,8 +145,13 @@ def _links(
     return tuple(Link(one, panet.term(one).label, sure, rule, matched) for one in name.ids)
 
 
-def _is_refused(names: Names, text: str) -> bool:
-    return names.key(names.read(text)) in names.refused
+def _is_other_word(names: Names, text: str) -> bool:
+    """Whether an acronym standing alone is something else as well: "PhD", or "mad" in small
+    letters (but not "sans", which facilities write so)."""
+    words = names.read(text)
+    if names.key(words) in names.refused:
+        return True
+    return all(word.text in WORDS_FIRST and not word.shouts for word in words)
 
 
 def _by_path(names: Names, text: str) -> tuple[Link, ...]:
@@ -169,12 +180,18 @@ def _in_whole(names: Names, text: str) -> tuple[Link, ...]:
     name = names.whole(written_out) if written_out != key else None
     if name is not None:
         return _links(name, text.strip(), "acronym written out")
-    corrected = _correct(names, words)
-    if corrected is not None:
-        name = names.whole(corrected)
+    for shortest in (SHORTEST_MISSPELT, SHORTEST_MISSPELT - 1)[: len(words)]:
+        corrected = _correct(names, words, shortest)
+        name = names.whole(corrected) if corrected is not None else None
         if name is not None and not name.is_acronym:
             return _links(name, text.strip(), "spelling error", SPELLING_CONFIDENCE)
     return ()
+
+
+def _in_humps(names: Names, text: str) -> tuple[Link, ...]:
+    """Words joined as in programs: "smallAngleXrayScattering"."""
+    parted = _HUMPS.sub(" ", text)
+    return _in_whole(names, parted) if len(parted.split()) > 2 else ()
 
 
 def _in_pair(names: Names, text: str) -> tuple[Link, ...]:
@@ -195,37 +212,39 @@ def _in_pair(names: Names, text: str) -> tuple[Link, ...]:
     return ()
 
 
-def _correct(names: Names, words: Sequence[Word]) -> tuple[str, ...] | None:
+def _correct(
+    names: Names, words: Sequence[Word], shortest: int = SHORTEST_MISSPELT
+) -> tuple[str, ...] | None:
     """The words with one typing error each mended, where that is certain; None without any."""
     mended = False
     texts = []
     for word in words:
         text = word.text
         if (
-            len(text) >= SHORTEST_MISSPELT
+            len(text) >= shortest
             and text not in names.vocabulary
             and text not in MODIFIERS
             and text.isalpha()
             and not word.shouts
         ):
-            near = _near(names, text)
+            near = _near(names, text, shortest)
             if near is not None:
                 text, mended = near, True
         texts.append(text)
     return tuple(texts) if mended else None
 
 
+def _near(names: Names, text: str, shortest: int) -> str | None:
+    return _near_in(names.correct_words, text, shortest)
+
+
 @functools.lru_cache(maxsize=4096)
-def _near_in(vocabulary: frozenset[str], text: str) -> str | None:
+def _near_in(vocabulary: frozenset[str], text: str, shortest: int) -> str | None:
     near = [
         one for one in vocabulary if abs(len(one) - len(text)) < 2 and within_one_edit(one, text)
     ]
-    meant = {SAME_WORD.get(one, one) for one in near if len(one) >= SHORTEST_MISSPELT}
+    meant = {SAME_WORD.get(one, one) for one in near if len(one) >= shortest}
     return meant.pop() if len(meant) == 1 else None
-
-
-def _near(names: Names, text: str) -> str | None:
-    return _near_in(names.correct_words, text)
 
 
 def _in_segments(names: Names, text: str) -> tuple[Link, ...]:
@@ -235,7 +254,8 @@ def _in_segments(names: Names, text: str) -> tuple[Link, ...]:
     inside = _links_of(names, ",".join(found.group(1) for found in _BRACKET.finditer(text)))
     if outside:
         panet = load_panet()
-        inside = [one for one in inside if any(it.id in panet.ancestors(one.id) for it in outside)]
+        if not any(it.id in panet.ancestors(one.id) for one in inside for it in outside):
+            inside = []
     found: dict[str, Link] = {}
     for one in (*outside, *inside):
         found.setdefault(one.id, one)
@@ -368,6 +388,8 @@ def _may_stand(
     if not name.is_acronym:
         return True
     word = words[first]
+    if word.text in WORDS_FIRST and not word.shouts:
+        return False
     if word.text in AMBIGUOUS:
         alone = all(_is_harmless(other) for other in others)
         return word.shouts and (alone or in_sentence) if others else word.shouts or not in_sentence

@@ -84,6 +84,11 @@ def find_id(text: str) -> str | None:
     return f"PaNET{found.group(1)}" if found else None
 
 
+def find_ids(text: str) -> tuple[str, ...]:
+    """All PaNET ids in ``text`` as ``find_id`` reads them, each once, in order."""
+    return tuple(dict.fromkeys(f"PaNET{number}" for number in _ID.findall(text)))
+
+
 def canonical_iri(identifier: str) -> str:
     """``PaNET01188`` to ``http://purl.org/pan-science/PaNET/PaNET01188``."""
     return IRI_PREFIX + identifier

@@ -254,3 +254,40 @@ def test_every_label_of_a_technique_is_found(identifier: str) -> None:
     found = ids(term.label)
     assert found == ([identifier] if term.is_technique else found)
     assert all(len(one) == len("PaNET01188") for one in found)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "http%3A%2F%2Fpurl.org%2Fpan-science%2FPaNET%2FPaNET01188",
+        "purl.org/pan-science/PaNET/PaNET01188",
+        "SAXS (PaNET01188)",
+        "PaNET01188 X-Ray Reflectivity (XRR)",
+    ],
+)
+def test_an_id_is_stronger_than_the_words_beside_it(text: str) -> None:
+    (found,) = link(text)
+    assert (found.id, found.rule) == ("PaNET01188", "id")
+
+
+def test_several_ids_are_several_techniques() -> None:
+    assert ids("PaNET01188, PaNET01189, PaNET2020072") == ["PaNET01188", "PaNET01189"]
+
+
+def test_words_joined_as_in_programs_are_read() -> None:
+    assert ids("smallAngleXrayScattering") == ["PaNET01188"]
+    assert ids("small_angle_xray_scattering") == ["PaNET01188"]
+
+
+@pytest.mark.parametrize("text", ["typography", "macroscopy", "omission", "mad", "sad", "em"])
+def test_ordinary_words_near_a_technique_are_no_technique(text: str) -> None:
+    assert ids(text) == []
+
+
+def test_a_shorter_word_is_mended_inside_an_otherwise_complete_name() -> None:
+    assert ids("inelastic neutorn scattering") == ["PaNET01245"]
+    assert ids("neutorn") == []
+
+
+def test_all_of_a_list_in_brackets_counts() -> None:
+    assert ids("Dichroism (XMCD, XMLD)") == ["PaNET01137", "PaNET01259"]
