@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 import math
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -140,43 +140,34 @@ def _points(field: str, head: str, low: int, high: int) -> Plan:
     if (high + 1) & ((1 << shift) - 1):
         parts.append(TermRange(field, f"{head}p{last << shift:016x}", f"{head}p{high:016x}"))
         last -= 1
-    terms: set[str] = set()
-    kept = COARSE_DIGITS[0]
-    # Climb the trie: at each level take the ragged ends, and hand the even middle upwards.
-    while first <= last:
-        if kept == 1:
-            terms.update(f"{head}c1{digit:x}" for digit in range(first, last + 1))
-            break
-        while first <= last and first & 15:
-            terms.add(f"{head}c{kept}{first:0{kept}x}")
-            first += 1
-        while first <= last and last & 15 != 15:
-            terms.add(f"{head}c{kept}{last:0{kept}x}")
-            last -= 1
-        if first > last:
-            break
-        first, last, kept = first >> 4, last >> 4, kept - 1
-    return either(*parts, Terms(field, frozenset(terms)))
+    climbed = _climb(first, last, COARSE_DIGITS[0])
+    terms = frozenset(f"{head}c{kept}{digits:0{kept}x}" for kept, digits in climbed)
+    return either(*parts, Terms(field, terms))
 
 
 def _cover(head: str, low: int, high: int) -> set[str]:
     """Terms that together cover an indexed interval, so that a point inside finds it."""
-    terms: set[str] = set()
-    kept = 16
-    while low <= high:
+    return {f"{head}i{kept}x{digits:0{kept}x}" for kept, digits in _climb(low, high, 16)}
+
+
+def _climb(first: int, last: int, kept: int) -> Iterator[tuple[int, int]]:
+    """Nodes of the trie that together are ``first`` to ``last``: (digits kept, their value).
+
+    At each level the ragged ends are taken, and the even middle is handed upwards.
+    """
+    while first <= last:
         if kept == 1:
-            terms.update(f"{head}i1x{digit:x}" for digit in range(low, high + 1))
-            break
-        while low <= high and low & 15:
-            terms.add(f"{head}i{kept}x{low:0{kept}x}")
-            low += 1
-        while low <= high and high & 15 != 15:
-            terms.add(f"{head}i{kept}x{high:0{kept}x}")
-            high -= 1
-        if low > high:
-            break
-        low, high, kept = low >> 4, high >> 4, kept - 1
-    return terms
+            yield from ((kept, digit) for digit in range(first, last + 1))
+            return
+        while first <= last and first & 15:
+            yield kept, first
+            first += 1
+        while first <= last and last & 15 != 15:
+            yield kept, last
+            last -= 1
+        if first > last:  # ends that crossed within one node would meet again once shifted
+            return
+        first, last, kept = first >> 4, last >> 4, kept - 1
 
 
 def _covering(head: str, code: int) -> list[str]:
