@@ -15,6 +15,7 @@ from mappings.context import Context, Entity, Header, Mapped, Problem, Unmapped
 from mappings.dates import Moment, experiment, moment
 from mappings.errors import MappingError
 from mappings.identifiers import GLOBAL_SCHEMES, doi_key, entity_key, identify
+from mappings.kinds import file_formats
 from mappings.people import without_emails
 from mappings.people import without_repeats as people_without_repeats
 from mappings.rights import Evidence, decide, evidence
@@ -124,6 +125,13 @@ class Draft:
     def embargo(self, path: str, text: str, found: Moment) -> None:
         """Note an end of embargo as evidence (semantics 2.5: a bare date opens at its end)."""
         self.evidence.append(evidence("embargo_until", path, text, found.opens))
+
+    def file_formats(self, path: str, text: str) -> None:
+        """Take the formats that a statement names; one that names none is kept as unused."""
+        found = file_formats(text)
+        self.formats += found
+        if not found:
+            self.notes.unused(path, text)
 
     def identifier(self, text: str) -> None:
         """Take an identifier of the record: as pid, as DOI where it is one, else as alternate."""

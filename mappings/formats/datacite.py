@@ -26,7 +26,7 @@ from mappings.formats.xml import (
     text_of,
 )
 from mappings.identifiers import identify, web_link
-from mappings.kinds import data_level, document_type, file_formats, kind_of
+from mappings.kinds import data_level, document_type, kind_of
 from mappings.rights import access_statement, evidence, is_licence_like, licence
 from mappings.tags import technique_tags
 from mappings.techniques import find_id
@@ -423,10 +423,7 @@ def read_formats(element: Element, draft: Draft) -> None:
     for child in element:
         if NAMES[child.tag] != "format" or (text := text_of(child)) is None:
             continue
-        found = file_formats(text)
-        draft.formats += found
-        if not found:
-            draft.notes.unused("resource/formats/format", text)
+        draft.file_formats("resource/formats/format", text)
 
 
 @RULES.reads(

@@ -19,7 +19,7 @@ from mappings.formats.xml import (
     text_of,
 )
 from mappings.identifiers import doi_inside, identify, web_link
-from mappings.kinds import document_type, file_formats, kind_of
+from mappings.kinds import document_type, kind_of
 from mappings.people import agent_name, is_institute, member
 from mappings.rights import access_statement, evidence, is_licence_like, licence
 from mappings.text import is_only_url
@@ -207,10 +207,7 @@ RULES.settles("type", "Document.kind, type", "the type by the facility's rule fi
 
 @RULES.reads("format", ("format", "Dataset.formats", "HDF5, NeXus …; others are unused"))
 def _format(text: str, draft: Draft) -> None:
-    found = file_formats(text)
-    draft.formats += found
-    if not found:
-        draft.notes.unused("dc/format", text)
+    draft.file_formats("dc/format", text)
 
 
 @RULES.reads(
