@@ -13,7 +13,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from catalogue import analysis, technique_scoring
+from catalogue import analysis, statistics, technique_scoring
 from catalogue.access import STATES, public_at, state_at
 from catalogue.answers import FacetCount
 from catalogue.documents import engine_document, facet_values, text_lines
@@ -26,7 +26,6 @@ from catalogue.plan import (
     AllOf,
     AnyOf,
     Empty,
-    LevelScore,
     NoneOf,
     Phrase,
     Plan,
@@ -57,12 +56,7 @@ from catalogue.query import (
     Text,
 )
 from catalogue.records import Change, StoredEntity
-from catalogue.scoring import (
-    best_of_fields,
-    bm25,
-    highest_for_levels,
-    highest_for_term,
-)
+from catalogue.statistics import CollectionStatistics
 from catalogue.text_query import TextPlan, filter_plan, plan_text
 
 
@@ -326,14 +320,6 @@ def _in_line(words: Sequence[str], line: Sequence[str]) -> bool:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Statistics:
-    """What BM25 needs of a class: how many records, how long each field is on average."""
-
-    documents: int
-    average_lengths: Mapping[str, float]
-
-
 class Oracle:
     """All entities in memory; answers with sets, counts, facets and scores."""
 
@@ -346,6 +332,7 @@ class Oracle:
         self.entities = {
             key: Entity(change) for key, change in newest.items() if not change.entity.deleted
         }
+        self._statistics: dict[str, CollectionStatistics] = {}
 
     def of_class(self, entity_class: str) -> list[Entity]:
         """The entities of a class in the order of their ordinals."""
@@ -369,68 +356,20 @@ class Oracle:
         membership = plan.all_of if text.match == "all" else plan.any_of
         return [entity for entity in found if meets(membership, entity)]
 
-    def statistics(self, entity_class: str) -> Statistics:
-        held = self.of_class(entity_class)
-        fields = ("text", "title", "wholes")
-        total = {name: sum(length(entity, name) for entity in held) for name in fields}
-        count = max(1, len(held))
-        return Statistics(len(held), {name: total[name] / count for name in fields})
+    def statistics(self, entity_class: str) -> CollectionStatistics:
+        """What BM25 needs of a class, counted once: the entities stay as they are."""
+        if entity_class not in self._statistics:
+            held = self.of_class(entity_class)
+            self._statistics[entity_class] = statistics.statistics_of(held)
+        return self._statistics[entity_class]
 
     def raw_score(self, scores: Sequence[Score], entity: Entity, entity_class: str) -> float:
         """The sum of §8.1 and §8.3 before it is normalised."""
-        statistics = self.statistics(entity_class)
-        total = 0.0
-        for score in scores:
-            if isinstance(score, LevelScore):
-                total += next((worth for worth, plan in score.levels if meets(plan, entity)), 0.0)
-                continue
-            total += best_of_fields(
-                [
-                    clause.boost
-                    * bm25(
-                        occurrences(entity, clause.field, clause.term),
-                        length(entity, clause.field),
-                        statistics.average_lengths[clause.field],
-                        statistics.documents,
-                        self.frequency(entity_class, clause.field, clause.term),
-                    )
-                    for clause in score.clauses
-                ]
-            )
-        return total
+        return statistics.raw_score(scores, entity, self.statistics(entity_class), meets)
 
     def best_possible(self, scores: Sequence[Score], entity_class: str) -> float:
         """More than any entity can score, by which raw scores are divided."""
-        total = 0.0
-        documents = len(self.of_class(entity_class))
-        for score in scores:
-            if isinstance(score, LevelScore):
-                total += highest_for_levels([worth for worth, _ in score.levels])
-                continue
-            frequencies = [
-                (clause.boost, self.frequency(entity_class, clause.field, clause.term))
-                for clause in score.clauses
-            ]
-            total += highest_for_term(documents, frequencies)
-        return total
-
-    def frequency(self, entity_class: str, field: str, term: str) -> int:
-        """How many entities have the term."""
-        return sum(occurrences(e, field, term) > 0 for e in self.of_class(entity_class))
-
-
-def occurrences(entity: Entity, field: str, term: str) -> int:
-    """How often a term stands in a field; wholes are counted once."""
-    if field == "wholes":
-        return int(term in entity.wholes)
-    return sum(line.count(term) for line in entity.lines[field])
-
-
-def length(entity: Entity, field: str) -> int:
-    """Terms in a field, the sentinel included."""
-    if field == "wholes":
-        return 1 + len(entity.wholes)
-    return 1 + sum(len(line) for line in entity.lines[field])
+        return statistics.best_possible(scores, self.statistics(entity_class))
 
 
 def facet_counts(entities: Iterable[Entity], facet: str, now: datetime) -> list[FacetCount]:

@@ -55,13 +55,17 @@ def coded_length(length: int) -> int:
     return NORMS[low]
 
 
-def idf(documents: int, frequency: int) -> float:
+def idf(documents: float, frequency: float) -> float:
     """Rarity of a term that ``frequency`` of ``documents`` records have."""
-    return math.log(1 + (documents - frequency + 0.5) / (frequency + 0.5))
+    return math.log(1 + max(0.0, documents - frequency + 0.5) / (frequency + 0.5))
 
 
 def bm25(
-    frequency_in_field: int, length: int, average_length: float, documents: int, frequency: int
+    frequency_in_field: int,
+    length: int,
+    average_length: float,
+    documents: float,
+    frequency: float,
 ) -> float:
     """Score of one term in one field; ``length`` in terms, sentinel included."""
     if frequency_in_field == 0:
@@ -79,7 +83,7 @@ def best_of_fields(scores: Sequence[float]) -> float:
     return best + TIE_BREAKER * (sum(scores) - best)
 
 
-def highest_for_term(documents: int, clauses: Sequence[tuple[float, int]]) -> float:
+def highest_for_term(documents: float, clauses: Sequence[tuple[float, float]]) -> float:
     """More than any record can get for a term; ``clauses`` are (boost, records with the term)."""
     return best_of_fields(
         [boost * idf(documents, frequency) * (K1 + 1) for boost, frequency in clauses if frequency]

@@ -1,0 +1,196 @@
+"""What BM25 needs to know of a collection, and the score of one record by it (semantics 8.1).
+
+The engines count on their own index. Records that are in no index (a live facility's) are scored
+by the same formula with the numbers given here, which may be put together from several
+collections: what an index holds, and a sample of each facility that is asked live.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from catalogue.plan import LevelScore, Plan, Score, WordScore
+from catalogue.scoring import best_of_fields, bm25, highest_for_levels, highest_for_term
+
+if TYPE_CHECKING:
+    from catalogue.oracle import Entity
+
+SCORED_FIELDS = ("text", "title", "wholes")
+
+FieldTerm = tuple[str, str]
+"""A scored field, and a term in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionStatistics:
+    """A collection of one class: how many records, how long, how many have each term.
+
+    ``documents`` and the counts may be fractions: a sample stands for all. ``lengths`` are the
+    terms of all records together, by field, sentinels included.
+    """
+
+    documents: float = 0.0
+    lengths: Mapping[str, float] = field(default_factory=dict)
+    frequencies: Mapping[FieldTerm, float] = field(default_factory=dict)
+
+    def average_length(self, name: str) -> float:
+        """Terms that a record has in a field; at least the sentinel."""
+        if not self.documents:
+            return 1.0
+        return max(1.0, self.lengths.get(name, 0.0) / self.documents)
+
+    def frequency(self, name: str, term: str) -> float:
+        """How many records have the term in the field, never more than there are."""
+        return min(self.frequencies.get((name, term), 0.0), self.documents)
+
+
+def statistics_of(entities: Iterable[Entity]) -> CollectionStatistics:
+    """Count a collection that is at hand, each record with all its terms."""
+    documents = 0
+    lengths: Counter[str] = Counter()
+    frequencies: Counter[FieldTerm] = Counter()
+    for entity in entities:
+        documents += 1
+        for name in SCORED_FIELDS:
+            lengths[name] += length(entity, name)
+            frequencies.update({(name, term) for term in terms_of(entity, name)})
+    return CollectionStatistics(float(documents), dict(lengths), dict(frequencies))
+
+
+def scaled(statistics: CollectionStatistics, documents: float) -> CollectionStatistics:
+    """A sample's statistics as those of all ``documents`` that it was taken from."""
+    if not statistics.documents or documents == statistics.documents:
+        return statistics
+    factor = documents / statistics.documents
+    return CollectionStatistics(
+        documents,
+        {name: total * factor for name, total in statistics.lengths.items()},
+        {term: count * factor for term, count in statistics.frequencies.items()},
+    )
+
+
+def together(
+    parts: Sequence[CollectionStatistics], terms: Iterable[FieldTerm]
+) -> CollectionStatistics:
+    """Several collections as one, for the terms of one question."""
+    return CollectionStatistics(
+        sum(part.documents for part in parts),
+        {name: sum(part.lengths.get(name, 0.0) for part in parts) for name in SCORED_FIELDS},
+        {term: sum(part.frequency(*term) for part in parts) for term in set(terms)},
+    )
+
+
+def terms_asked(scores: Sequence[Score]) -> tuple[FieldTerm, ...]:
+    """The (field, term) pairs whose rarity a question's score depends on."""
+    return tuple(
+        dict.fromkeys(
+            (clause.field, clause.term)
+            for score in scores
+            if isinstance(score, WordScore)
+            for clause in score.clauses
+        )
+    )
+
+
+def to_json(statistics: CollectionStatistics) -> dict[str, Any]:
+    """For a capability profile: terms by field, in the form that ``from_json`` reads."""
+    terms: dict[str, dict[str, float]] = {name: {} for name in SCORED_FIELDS}
+    for (name, term), count in statistics.frequencies.items():
+        terms[name][term] = count
+    return {
+        "records": statistics.documents,
+        "lengths": dict(statistics.lengths),
+        "records_with": terms,
+    }
+
+
+def from_json(value: Mapping[str, Any]) -> CollectionStatistics:
+    """Read what ``to_json`` wrote; anything else counts as an empty collection."""
+    try:
+        return CollectionStatistics(
+            float(value["records"]),
+            {str(name): float(total) for name, total in value["lengths"].items()},
+            {
+                (name, str(term)): float(count)
+                for name in SCORED_FIELDS
+                for term, count in value["records_with"].get(name, {}).items()
+            },
+        )
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return CollectionStatistics()
+
+
+def raw_score(
+    scores: Sequence[Score],
+    entity: Entity,
+    statistics: CollectionStatistics,
+    meets: Callable[[Plan, Entity], bool],
+) -> float:
+    """The sum of semantics 8.1 and 8.3 before it is normalised."""
+    return sum(points(score, entity, statistics, meets) for score in scores)
+
+
+def points(
+    score: Score,
+    entity: Entity,
+    statistics: CollectionStatistics,
+    meets: Callable[[Plan, Entity], bool],
+) -> float:
+    """What one part of the question gives to the record."""
+    if isinstance(score, LevelScore):
+        return next((worth for worth, plan in score.levels if meets(plan, entity)), 0.0)
+    return best_of_fields(
+        [
+            clause.boost
+            * bm25(
+                occurs,
+                length(entity, clause.field),
+                statistics.average_length(clause.field),
+                statistics.documents,
+                # A record that is at hand is one that has the term.
+                max(1.0, statistics.frequency(clause.field, clause.term)),
+            )
+            if (occurs := occurrences(entity, clause.field, clause.term))
+            else 0.0
+            for clause in score.clauses
+        ]
+    )
+
+
+def best_possible(scores: Sequence[Score], statistics: CollectionStatistics) -> float:
+    """More than any record can score, by which raw scores are divided."""
+    total = 0.0
+    for score in scores:
+        if isinstance(score, LevelScore):
+            total += highest_for_levels([worth for worth, _ in score.levels])
+            continue
+        frequencies = [
+            (clause.boost, statistics.frequency(clause.field, clause.term))
+            for clause in score.clauses
+        ]
+        total += highest_for_term(statistics.documents, frequencies)
+    return total
+
+
+def occurrences(entity: Entity, name: str, term: str) -> int:
+    """How often a term stands in a field; wholes are counted once."""
+    if name == "wholes":
+        return int(term in entity.wholes)
+    return sum(line.count(term) for line in entity.lines[name])
+
+
+def length(entity: Entity, name: str) -> int:
+    """Terms in a field, the sentinel included."""
+    if name == "wholes":
+        return 1 + len(entity.wholes)
+    return 1 + sum(len(line) for line in entity.lines[name])
+
+
+def terms_of(entity: Entity, name: str) -> set[str]:
+    """The distinct terms of a field."""
+    if name == "wholes":
+        return set(entity.wholes)
+    return {term for line in entity.lines[name] for term in line}
