@@ -39,7 +39,7 @@ COMMANDS = {
 ERROR_TREES = (
     ("mappings.errors", "MappingsError"),
     ("catalogue.errors", "CatalogueError"),
-    ("harvester.errors", "HarvestError"),
+    ("facility_http.errors", "FacilityHttpError"),
     ("search_api.errors", "SearchApiError"),
     ("simulator.errors", "SimulatorError"),
     ("pan_commons_demo", "DemoError"),

@@ -151,7 +151,7 @@ def read_with_sickle(url: str) -> int:
 
 def read_with_ours(url: str) -> int:
     """What our client needs to read all records."""
-    from harvester.http import Access, Fetcher
+    from facility_http.http import Access, Fetcher
     from harvester.oai_pmh import OaiClient
 
     async def read() -> int:

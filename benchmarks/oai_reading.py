@@ -21,7 +21,7 @@ import aiohttp
 import psutil
 
 from benchmarks.harvest import PAGE, endpoint
-from harvester.http import Access, Fetcher
+from facility_http.http import Access, Fetcher
 from harvester.oai_pmh import OaiClient, OaiOptions
 
 ROUNDS = 3

@@ -12,13 +12,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from facility_http.errors import AccessRefused, FacilityHttpError, NotAccepted, NotOffered, TimedOut
+
 from catalogue.analysis import stems
 from catalogue.facilities import Source
+from facility_http.http import Fetcher, access_for
+from facility_http.panosc_client import RELATIONS, RestOptions, SearchApi, read_rest_options
+from facility_http.rest_json import Objects, count_in, identifier_of, parse_json
 from harvester.capability_probes import NO_SUCH, OPERATORS, PROBES, Sample
-from harvester.errors import AccessRefused, HarvestError, NotAccepted, NotOffered, TimedOut
-from harvester.http import Fetcher, access_for
-from harvester.panosc_client import RELATIONS, RestOptions, SearchApi, read_rest_options
-from harvester.rest_json import Objects, count_in, identifier_of, parse_json
 
 PROFILE_VERSION = 1
 
@@ -40,7 +41,7 @@ async def check_service(http: Fetcher, source: Source, report: dict[str, Any]) -
     """Check a Search API; fills ``findings``, ``problems`` and ``profile`` of ``report``.
 
     Raises:
-        HarvestError: it does not answer.
+        FacilityHttpError: it does not answer.
     """
     access = access_for(source.url, internal=source.internal, options=source.options)
     options = read_rest_options(source.options)
@@ -86,7 +87,7 @@ async def probe_service(api: SearchApi, options: RestOptions | None = None) -> d
         ``statistics`` for scoring.
 
     Raises:
-        HarvestError: the service does not answer at all.
+        FacilityHttpError: the service does not answer at all.
     """
     options = options or RestOptions()
     classes: dict[str, Any] = {}
@@ -158,7 +159,7 @@ class ClassProbe:
         path = f"{self.api.able(self.entity_class).path}/count"
         try:
             value = await self.api.ask(path, trying=True, read=read)
-        except HarvestError:
+        except FacilityHttpError:
             return "none", None
         number = count_in(value)
         if number is None:

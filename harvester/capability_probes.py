@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harvester.rest_json import identifier_of
+from facility_http.rest_json import identifier_of
 
 Items = Sequence[Mapping[str, Any]]
 

@@ -6,10 +6,11 @@ from typing import Any
 
 import anyio
 import anyio.to_thread
+from facility_http.errors import FacilityHttpError
 
 from catalogue.facilities import Source
-from harvester.errors import HarvestError, NoSetHierarchy
-from harvester.http import Fetcher, access_for
+from facility_http.http import Fetcher, access_for
+from harvester.errors import NoSetHierarchy
 from harvester.keys import suggest
 from harvester.listings import read_configuration
 from harvester.oai_pmh import OaiClient, read_options
@@ -39,7 +40,7 @@ async def check(settings: Settings, name: str) -> dict[str, Any]:
                 from harvester.capabilities import check_service
 
                 await check_service(http, source, report)
-        except HarvestError as problem:
+        except FacilityHttpError as problem:
             report["problems"].append(str(problem))
         ends = http.certificates
         if ends:

@@ -18,12 +18,12 @@ import anyio
 import anyio.abc
 import anyio.to_thread
 import click
+from facility_http.errors import FacilityHttpError
 
 from catalogue.errors import LeaseHeld, NotFound, StoreError
 from catalogue.facilities import Facility, Source
 from catalogue.records import RunRecord
 from catalogue.store.runs import INTERRUPTED
-from harvester.errors import HarvestError
 from harvester.indexing import EngineSettings, IndexFollower
 from harvester.keys import ConfigurationError
 from harvester.listings import read_configuration
@@ -117,7 +117,7 @@ class Daemon:
         except LeaseHeld as held:
             self._wait(source)
             self.say("source_busy", {"source": source.name, "holder": held.holder})
-        except (StoreError, HarvestError) as problem:
+        except (StoreError, FacilityHttpError) as problem:
             self._wait(source)
             self.say("run_failed", {"source": source.name, "error": str(problem)})
         except Exception as problem:

@@ -42,7 +42,7 @@ async def forecast(
     """Read and map what a run would, up to a stop request.
 
     Raises:
-        HarvestError: the endpoint cannot be read.
+        FacilityHttpError: the endpoint cannot be read.
     """
     shared.watcher.started(source.name, None)
     status = await anyio.to_thread.run_sync(shared.store.source_status, source.name)

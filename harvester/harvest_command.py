@@ -8,31 +8,19 @@ from typing import Any
 
 import anyio
 import anyio.to_thread
+from facility_http.errors import FacilityHttpError
 
 from catalogue.facilities import Facility, Source
 from catalogue.records import RunRecord
 from harvester.dry_run import Forecast, forecast
-from harvester.errors import HarvestError
 from harvester.fleet import exit_code, harvest_many
 from harvester.indexing import IN_STEPS, EngineSettings, IndexFollower, Indexing
 from harvester.keys import ConfigurationError
 from harvester.listings import existing_store, nothing_yet, read_configuration
 from harvester.place import Order
 from harvester.progress import Progress
-from harvester.reports import (
-    RUN_COLUMNS,
-    flat_problems,
-    problem_rows,
-    run_as_json,
-    run_row,
-)
-from harvester.station import (
-    Station,
-    choose_sources,
-    heed_signals,
-    open_station,
-    require_contact,
-)
+from harvester.reports import RUN_COLUMNS, flat_problems, problem_rows, run_as_json, run_row
+from harvester.station import Station, choose_sources, heed_signals, open_station, require_contact
 from pan_commons_terminal import (
     EXIT_DONE,
     EXIT_FAILED,
@@ -128,19 +116,19 @@ def _report(settings: Settings, results: Results, indexing: Indexing | None) -> 
 async def _foresee(
     settings: Settings, station: Station, pairs: Pairs, order: Order, progress: Progress
 ) -> int:
-    results: dict[str, Forecast | HarvestError] = {}
+    results: dict[str, Forecast | FacilityHttpError] = {}
 
     async def one(facility: Facility, source: Source) -> None:
         try:
             results[source.name] = await forecast(station.shared, facility, source, order)
-        except HarvestError as problem:
+        except FacilityHttpError as problem:
             results[source.name] = problem
 
     with progress:
         async with anyio.create_task_group() as tasks:
             for facility, source in pairs:
                 tasks.start_soon(one, facility, source)
-    failed = sum(isinstance(result, HarvestError) for result in results.values())
+    failed = sum(isinstance(result, FacilityHttpError) for result in results.values())
     code = EXIT_DONE if not failed else EXIT_FAILED if failed == len(results) else EXIT_PARTLY
     if settings.as_json:
         emit_json({"dry_run": [_foreseen(name, one) for name, one in results.items()]})
@@ -150,7 +138,7 @@ async def _foresee(
         ("Source", "Kind", "Records", "Deleted", "Mapped", "Would go to quarantine", "Problem"),
         (
             (name, "", "", "", "", "", str(one))
-            if isinstance(one, HarvestError)
+            if isinstance(one, FacilityHttpError)
             else (
                 name,
                 one.kind,
@@ -166,8 +154,8 @@ async def _foresee(
     return code
 
 
-def _foreseen(name: str, one: Forecast | HarvestError) -> dict[str, Any]:
-    if isinstance(one, HarvestError):
+def _foreseen(name: str, one: Forecast | FacilityHttpError) -> dict[str, Any]:
+    if isinstance(one, FacilityHttpError):
         return {"source": name, "error": str(one)}
     return {
         **asdict(one),

@@ -52,7 +52,7 @@ async def identify(client: OaiClient, situation: Situation) -> Repository:
     """Ask, and make what it says usable.
 
     Raises:
-        HarvestError: Identify cannot be had.
+        FacilityHttpError: Identify cannot be had.
     """
     said = await client.identify()
     now = situation.now()

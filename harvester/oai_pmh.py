@@ -19,10 +19,11 @@ from contextlib import aclosing
 from typing import Any
 from urllib.parse import quote
 
+from facility_http.errors import FacilityHttpError
 from lxml import etree
 
-from harvester.errors import BadArgument, HarvestError, protocol_error
-from harvester.http import Access, Fetcher
+from facility_http.http import Access, Fetcher
+from harvester.errors import BadArgument, protocol_error
 from harvester.oai_answers import (
     DAY,
     SECOND,
@@ -90,7 +91,7 @@ class OaiClient:
         """Ask what the repository says of itself (4.2) and take on its granularity (fault B13).
 
         Raises:
-            HarvestError: see ``harvester.errors``.
+            FacilityHttpError: see ``facility_http.errors``.
         """
         envelope, _ = await self._ask("Identify", {})
 
@@ -249,7 +250,7 @@ class OaiClient:
         Raises:
             BadResumptionToken: restart the window (fault B01).
             BadArgument, CannotDisseminateFormat, NoSetHierarchy: as the protocol says.
-            HarvestError: see ``harvester.errors``.
+            FacilityHttpError: see ``facility_http.errors``.
         """
         options = self.options
         walk = resumed(resume or {}, max_pages=options.max_pages, max_records=options.max_records)
@@ -274,7 +275,7 @@ class OaiClient:
                 fallback, window = False, other
                 walk.note("granularity_fallback")
                 continue
-            except HarvestError as error:
+            except FacilityHttpError as error:
                 stop = walk.ended_by_error(getattr(error, "code", ""))
                 if stop is None:
                     raise
@@ -373,7 +374,7 @@ class OaiClient:
                         )
                 yield envelope
                 return
-            except HarvestError as error:
+            except FacilityHttpError as error:
                 await retrying.pause(error)
                 yield None
 

@@ -14,46 +14,37 @@ from typing import Any
 
 import anyio
 import anyio.to_thread
-
-from catalogue.facilities import Source
-from harvester.errors import (
+from facility_http.errors import (
     AccessRefused,
-    BadArgument,
     BadRedirect,
-    BadResumptionToken,
-    CannotDisseminateFormat,
     CertificateTrouble,
     ChallengePage,
     ConnectionFailed,
+    FacilityHttpError,
     ForbiddenAddress,
-    HarvestError,
-    IdDoesNotExist,
     MissingCredential,
-    NoSetHierarchy,
     Parked,
 )
-from harvester.http import Fetcher, access_for
+
+from catalogue.facilities import Source
+from facility_http.http import Fetcher, access_for
+from harvester.errors import (
+    BadArgument,
+    BadResumptionToken,
+    CannotDisseminateFormat,
+    IdDoesNotExist,
+    NoSetHierarchy,
+)
 from harvester.keys import ConfigurationError, suggest
 from harvester.ledger import Ledger
-from harvester.oai_plan import (
-    Repository,
-    decide,
-    identify,
-    next_memory,
-    recall,
-    reconcile_is_due,
-)
+from harvester.oai_plan import Repository, decide, identify, next_memory, recall, reconcile_is_due
 from harvester.oai_pmh import OaiClient, OaiPage, in_set, read_options
 from harvester.oai_walk import COMPLETE_STOPS
 from harvester.oai_xml import OaiRecord
 from harvester.pages import Found, Journal, RawPage, RawRecord
 from harvester.place import Place, order_key
 from harvester.sweeps import Situation
-from harvester.windows import (
-    Window,
-    bisect,
-    write_instant,
-)
+from harvester.windows import Window, bisect, write_instant
 from mappings import FORMATS
 
 RESTARTS = 3
@@ -82,7 +73,7 @@ async def open_oai_sweep(http: Fetcher, situation: Situation, journal: Journal) 
     """Ask Identify and plan the windows.
 
     Raises:
-        HarvestError: Identify cannot be had.
+        FacilityHttpError: Identify cannot be had.
     """
     source = situation.source
     client = OaiClient(
@@ -156,7 +147,7 @@ class OaiSweep:
         """See ``pages.Sweep``.
 
         Raises:
-            HarvestError: the endpoint does not answer any more; what came before stands.
+            FacilityHttpError: the endpoint does not answer any more; what came before stands.
         """
         if self.place.first_response is None:
             self.place.first_response = self.repository.response_date
@@ -176,7 +167,7 @@ class OaiSweep:
                 self._restart_window(problem)
             except (*HOPELESS, BadArgument, CannotDisseminateFormat, NoSetHierarchy):
                 raise
-            except HarvestError as problem:
+            except FacilityHttpError as problem:
                 async for page in self._go_round(window, problem):
                     yield page
         if not self._seen_any and self._set is not None:
@@ -205,7 +196,7 @@ class OaiSweep:
                     yield RawPage(self._raw(page.records), place.as_json())
         except BadResumptionToken:
             raise
-        except HarvestError:
+        except FacilityHttpError:
             if resume is not None and not self._pages_of_window:
                 # A token from an earlier run may fail in any way at all (fault B02).
                 place.client = None
@@ -239,7 +230,7 @@ class OaiSweep:
         self.place.client = None
         self._restarts = self._furthest = 0
 
-    def _restart_window(self, problem: HarvestError) -> None:
+    def _restart_window(self, problem: FacilityHttpError) -> None:
         """Begin the window again; what was seen is only unchanged the second time (fault B01)."""
         place = self.place
         place.client = None
@@ -262,7 +253,7 @@ class OaiSweep:
     # --- round a broken window (fault A08) --------------------------------------------------------
 
     async def _go_round(
-        self, window: Window, problem: HarvestError
+        self, window: Window, problem: FacilityHttpError
     ) -> AsyncGenerator[RawPage, None]:
         self._fruitless += 1
         self.place.client = None
@@ -285,7 +276,9 @@ class OaiSweep:
         self.place.gaps.append(window)
         self._finish_window()
 
-    async def _few_headers(self, window: Window, problem: HarvestError) -> list[OaiRecord] | None:
+    async def _few_headers(
+        self, window: Window, problem: FacilityHttpError
+    ) -> list[OaiRecord] | None:
         """The window's identifiers, if they are few or the window cannot be cut; else ``None``."""
         divisible = self._halves(window) is not None
         headers: list[OaiRecord] = []
@@ -296,7 +289,7 @@ class OaiSweep:
                     return None
         except HOPELESS:
             raise
-        except HarvestError:
+        except FacilityHttpError:
             if self._fruitless >= DEAF_AFTER and not self._seen_any:
                 raise problem from None
             return None
@@ -326,7 +319,7 @@ class OaiSweep:
             raise
         except (IdDoesNotExist, CannotDisseminateFormat) as problem:
             return RawRecord(wanted.header, self.crosswalk, None, fault=str(problem))
-        except HarvestError as problem:
+        except FacilityHttpError as problem:
             self.journal.problem(f"not to be had: {type(problem).__name__}", identifier)
             if identifier not in self.place.unfetched:
                 self.place.unfetched.append(identifier)
@@ -397,7 +390,7 @@ class OaiSweep:
             return Found("left_set")
         except HOPELESS:
             raise
-        except HarvestError as problem:
+        except FacilityHttpError as problem:
             return Found("unclear", reason=f"not to be had: {type(problem).__name__}")
         if record.deleted:
             return Found("deleted")
@@ -420,7 +413,7 @@ class OaiSweep:
             known = [one.spec async for one in self.client.list_sets()]
         except NoSetHierarchy:
             known = []
-        except HarvestError:
+        except FacilityHttpError:
             return
         if self._set not in known:
             self.journal.problem(f"the set {self._set} does not exist there", self._source.name)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from harvester.rest_json import Objects, identifier_of
+from facility_http.rest_json import Objects, identifier_of
 
 # Pages in a row that bring nothing new before a pass is given up: the server ignores skip, or
 # repeats its last page beyond a ceiling (fault E04).

@@ -17,20 +17,21 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
-from harvester.errors import (
+from facility_http.errors import (
     AccessRefused,
     BadStatus,
     BodyRefused,
-    HarvestError,
+    FacilityHttpError,
     MalformedResponse,
     NotAccepted,
     NotOffered,
     TimedOut,
 )
-from harvester.http import Access, Fetcher
-from harvester.panosc_client import MEMBERS_IN_FULL, RestOptions, SearchApi
+
+from facility_http.http import Access, Fetcher
+from facility_http.panosc_client import MEMBERS_IN_FULL, RestOptions, SearchApi
+from facility_http.rest_json import Objects, RestRecord, identifier_of, record_of
 from harvester.panosc_places import Place, Reading
-from harvester.rest_json import Objects, RestRecord, identifier_of, record_of
 
 COMPLETE_STOPS = frozenset({"end_of_class", "not_offered"})
 """Class stops that mean: everything there is was read. The others: ``count_disagrees`` (passes
@@ -90,7 +91,7 @@ class PanoscClient:
         """One object with its relations, or ``None`` when the service says there is none.
 
         Raises:
-            AccessRefused: it exists and is not shown. HarvestError: no answer.
+            AccessRefused: it exists and is not shown. FacilityHttpError: no answer.
         """
         await self.api.learn_relations(entity_class)
         include = self._include(entity_class, nested=True)
@@ -104,10 +105,10 @@ class PanoscClient:
 
         Raises:
             NotOffered: the service has none of the classes.
-            HarvestError: it does not answer any more; what came before stands.
+            FacilityHttpError: it does not answer any more; what came before stands.
         """
         done = list((resume or {}).get("done", ()))
-        failure: HarvestError | None = None
+        failure: FacilityHttpError | None = None
         offered = bool(done)
         for entity_class in self.options.classes:
             if entity_class in done:
@@ -257,12 +258,12 @@ class PanoscClient:
         entity_class: str,
         window: Mapping[str, Any],
         reading: Reading,
-        error: HarvestError,
+        error: FacilityHttpError,
     ) -> tuple[Objects, str] | None:
         """A single object that fails with its relations: asked for without, and marked (A08).
 
         Raises:
-            HarvestError: ``error``, when this happens again and again: it is not the object.
+            FacilityHttpError: ``error``, when this happens again and again: it is not the object.
         """
         reading.note({"unreadable": 1})
         reading.unreadable += 1

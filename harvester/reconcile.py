@@ -77,7 +77,7 @@ async def reconcile(sweep: Sweep, ledger: Ledger, ground: Ground) -> Reconciliat
     """Take away what is gone, fetch what was missed, or say why an operator has to look.
 
     Raises:
-        HarvestError: the list cannot be had; nothing was deleted.
+        FacilityHttpError: the list cannot be had; nothing was deleted.
         StoreError: the store cannot be written.
     """
     result = Reconciliation(live=ground.live)

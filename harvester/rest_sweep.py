@@ -11,20 +11,16 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
+from facility_http.errors import AccessRefused, FacilityHttpError, NotOffered, Parked
+
 from catalogue.facilities import Source
-from harvester.errors import (
-    AccessRefused,
-    HarvestError,
-    NotOffered,
-    Parked,
-)
-from harvester.http import Fetcher, access_for
+from facility_http.http import Fetcher, access_for
+from facility_http.panosc_client import read_rest_options
+from facility_http.rest_json import RestRecord
 from harvester.ledger import Ledger
 from harvester.pages import Found, Journal, RawPage, RawRecord
-from harvester.panosc_client import read_rest_options
 from harvester.panosc_rest import COMPLETE_STOPS, PanoscClient, RestPage
 from harvester.place import OrderError, Place, new_place, order_key, read_place
-from harvester.rest_json import RestRecord
 from harvester.scicat import ScicatClient
 from harvester.sweeps import Situation
 from harvester.windows import Window
@@ -97,7 +93,7 @@ class RestSweep:
         """See ``pages.Sweep``.
 
         Raises:
-            HarvestError: the service does not answer any more; what came before stands.
+            FacilityHttpError: the service does not answer any more; what came before stands.
         """
         if self.place.first_response is None:
             self.place.first_response = self._situation.now()
@@ -188,7 +184,7 @@ class RestSweep:
         except AccessRefused:
             # Not public any more: as good as gone for us (semantics 2.2, cautious side).
             return Found("deleted")
-        except HarvestError as problem:
+        except FacilityHttpError as problem:
             return Found("unclear", reason=f"not to be had: {type(problem).__name__}")
         if record is None:
             return Found("deleted")

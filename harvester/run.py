@@ -21,16 +21,16 @@ from typing import Any
 import anyio
 import anyio.to_thread
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+from facility_http.errors import FacilityHttpError, Parked
 
 from catalogue.errors import LeaseLost, StoreBusy, StoreError, StoreFull
 from catalogue.facilities import Facility, Source, mapping_context
 from catalogue.records import PageCommit, PageReport, ReadyRecord, Run, RunRecord, RunState
 from catalogue.store import Store
 from catalogue.store.payloads import Dictionary
-from harvester.errors import HarvestError, Parked
+from facility_http.http import Fetcher
 from harvester.guard import Guard
 from harvester.holders import is_dead, this_process
-from harvester.http import Fetcher
 from harvester.ledger import Ledger, LedgerFault, ledger_path
 from harvester.pages import Journal, RawPage, RawRecord, Sweep
 from harvester.place import Order
@@ -180,7 +180,7 @@ class SourceRun:
             tasks.start_soon(self._keep_alive, tasks.cancel_scope)
             try:
                 await self._harvest()
-            except (HarvestError, StoreError) as problem:
+            except (FacilityHttpError, StoreError) as problem:
                 self._fail(problem)
             tasks.cancel_scope.cancel()
         if self.lease_lost:
@@ -274,7 +274,7 @@ class SourceRun:
                     async for prepared in mapped:
                         await prepared.ready.wait()
                         await self._commit(prepared.page, prepared.records, ledger, before=before)
-                except (StoreError, HarvestError) as problem:
+                except (StoreError, FacilityHttpError) as problem:
                     self._fail(problem)
                     tasks.cancel_scope.cancel()
 
@@ -285,7 +285,7 @@ class SourceRun:
                     await out.send(page)
                     if self._should_stop():
                         return
-            except HarvestError as problem:
+            except FacilityHttpError as problem:
                 # What was fetched before is still mapped and committed.
                 self._fail(problem)
             except anyio.BrokenResourceError:
@@ -305,7 +305,7 @@ class SourceRun:
                 prepared.records = await self._prepare(prepared.page.records)
                 # Not after a failure: a page without its records must never be committed.
                 prepared.ready.set()
-            except (StoreError, HarvestError) as problem:
+            except (StoreError, FacilityHttpError) as problem:
                 self._fail(problem)
                 carrying.cancel()
             finally:

@@ -14,8 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 import orjson
-
-from harvester.errors import (
+from facility_http.errors import (
     AccessRefused,
     BadStatus,
     BodyRefused,
@@ -24,11 +23,12 @@ from harvester.errors import (
     NotOffered,
     TimedOut,
 )
-from harvester.http import Access, Fetcher
-from harvester.panosc_client import RestOptions, SearchApi
+
+from facility_http.http import Access, Fetcher
+from facility_http.panosc_client import RestOptions, SearchApi
+from facility_http.rest_json import RestRecord, count_in, identifier_of, is_ghost, read_json
 from harvester.panosc_places import Place, Reading
 from harvester.panosc_rest import RestPage
-from harvester.rest_json import RestRecord, count_in, identifier_of, is_ghost, read_json
 from mappings.context import Header
 
 FORMATS = {"Document": "scicat-publisheddata", "Dataset": "scicat-dataset"}
@@ -65,7 +65,7 @@ class ScicatClient:
         """Published records, each followed by its datasets, page by page.
 
         Raises:
-            NotOffered: there is no list of published data. HarvestError: no answer.
+            NotOffered: there is no list of published data. FacilityHttpError: no answer.
         """
         place = Place.read(resume, "Document")
         place.strategy = "offset"
@@ -110,7 +110,7 @@ class ScicatClient:
         """One published record or dataset; ``None`` when there is none.
 
         Raises:
-            AccessRefused: it exists and is not shown. HarvestError: no answer.
+            AccessRefused: it exists and is not shown. FacilityHttpError: no answer.
         """
         if entity_class == "Dataset":
             item = await self._dataset(pid)

@@ -16,7 +16,7 @@ import anyio.to_thread
 
 from catalogue.facilities import Facility, Source
 from catalogue.store import Store
-from harvester.http import Fetcher
+from facility_http.http import Fetcher
 from harvester.keys import ConfigurationError
 from harvester.progress import Silent, Watcher
 from harvester.run import Harvesting

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from catalogue.facilities import Source
-from harvester.http import Fetcher
+from facility_http.http import Fetcher
 from harvester.pages import Journal, Sweep
 from harvester.place import Order
 
@@ -29,7 +29,7 @@ async def open_sweep(http: Fetcher, situation: Situation, journal: Journal) -> S
     """The sweep for the source's protocol, ready to yield pages.
 
     Raises:
-        HarvestError: the endpoint does not even say what it is.
+        FacilityHttpError: the endpoint does not even say what it is.
     """
     if situation.source.protocol == "oai-pmh":
         from harvester.oai_sweep import open_oai_sweep

@@ -13,7 +13,7 @@ import pytest
 from search_api.settings import ServerSettings
 
 ROOT = Path(__file__).resolve().parents[1]
-ROOMS = ("mappings", "catalogue", "harvester", "search_api", "simulator")
+ROOMS = ("mappings", "catalogue", "facility_http", "harvester", "search_api", "simulator")
 FAULT = re.compile(r"\b([A-I](?:0[1-9]|1\d|2[0-2]))\b")
 RULE = re.compile(r"(?:§|semantics )(\d{1,2}(?:\.\d{1,2})?)")
 CITED_FAULT = re.compile(r"[Ff]aults? ((?:[A-I]\d\d(?:, | and |–|-)?)+)")

@@ -13,8 +13,9 @@ ROOT = Path(__file__).resolve().parents[1]
 MAY_IMPORT = {
     "mappings": set(),
     "catalogue": {"mappings"},
-    "harvester": {"mappings", "catalogue"},
-    "search_api": {"mappings", "catalogue"},
+    "facility_http": {"mappings", "catalogue"},
+    "harvester": {"mappings", "catalogue", "facility_http"},
+    "search_api": {"mappings", "catalogue", "facility_http"},
     "simulator": {"mappings"},
 }
 OURS = {*MAY_IMPORT, "pan_commons", "pan_commons_demo", "tests", "benchmarks"}
@@ -46,6 +47,16 @@ def test_a_room_imports_only_the_rooms_below_it(room: str) -> None:
         if name in forbidden
     ]
     assert wrong == []
+
+
+def test_asking_facilities_knows_of_the_catalogue_only_what_a_facility_is() -> None:
+    named = {
+        node.module
+        for module in (ROOT / "facility_http").rglob("*.py")
+        for node in ast.walk(ast.parse(module.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and node.module
+    }
+    assert {name for name in named if name.startswith("catalogue")} <= {"catalogue.facilities"}
 
 
 def test_the_terminal_helpers_import_nothing_of_ours() -> None:

@@ -14,7 +14,7 @@ import anyio
 from catalogue.facilities import Facility, Source
 from catalogue.records import RunRecord
 from catalogue.store import Store
-from harvester.http import Fetcher
+from facility_http.http import Fetcher
 from harvester.place import Order
 from harvester.progress import Silent
 from harvester.run import Harvesting, harvest_source

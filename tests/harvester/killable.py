@@ -23,9 +23,9 @@ import harvester.oai_sweep
 import harvester.rest_sweep
 import harvester.station
 import mappings.crosswalks  # noqa: F401
-from harvester.http import Fetcher
+from facility_http.http import Fetcher
+from facility_http.waiting import Patience
 from harvester.place import Order
-from harvester.waiting import Patience
 from pan_commons_terminal import Settings
 
 # Retries without the pauses that real servers are given.

@@ -6,15 +6,15 @@ from typing import Any
 
 import orjson
 import pytest
+from facility_http.errors import FacilityHttpError
 
 from catalogue.facilities import Source
+from facility_http.panosc_client import RestOptions, SearchApi
 from harvester.capabilities import check_service, probe_service
 from harvester.capability_probes import OPERATORS
-from harvester.errors import HarvestError
-from harvester.panosc_client import RestOptions, SearchApi
 from simulator import DIALECTS, Facility, FacilitySpec, running
 from simulator import RestOptions as Endpoint
-from tests.harvester.client_world import INTERNAL, fetcher
+from tests.facility_http.http_world import INTERNAL, fetcher
 
 NAMES = ("lysozyme in water", "serial crystallography", "magnetic order of iron")
 
@@ -173,5 +173,5 @@ async def test_a_wrong_address_is_said_to_be_one() -> None:
 
 
 async def test_a_service_that_does_not_answer_is_an_error() -> None:
-    with pytest.raises(HarvestError):
+    with pytest.raises(FacilityHttpError):
         await profile(faults="error:503")

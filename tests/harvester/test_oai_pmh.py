@@ -10,25 +10,27 @@ from urllib.parse import unquote
 
 import pytest
 from aiohttp import web
+from facility_http.errors import (
+    BadStatus,
+    ChallengePage,
+    FacilityHttpError,
+    MalformedResponse,
+    NotTheProtocol,
+    Parked,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from yarl import URL
 
+from facility_http.http import Fetcher
 from harvester.errors import (
     BadArgument,
     BadResumptionToken,
-    BadStatus,
     CannotDisseminateFormat,
-    ChallengePage,
-    HarvestError,
     IdDoesNotExist,
-    MalformedResponse,
     NoMetadataFormats,
     NoSetHierarchy,
-    NotTheProtocol,
-    Parked,
 )
-from harvester.http import Fetcher
 from harvester.oai_pmh import (
     DAY,
     SECOND,
@@ -41,19 +43,8 @@ from harvester.oai_pmh import (
 from harvester.oai_repairs import REPAIRS
 from harvester.oai_walk import COMPLETE_STOPS
 from simulator import Facility, FacilitySpec, running
-from tests.harvester.client_world import (
-    INTERNAL,
-    NOW,
-    START,
-    Walked,
-    answers,
-    fetcher,
-    identifiers,
-    oai_spec,
-    record,
-    serving,
-    walk,
-)
+from tests.facility_http.http_world import INTERNAL, NOW, answers, fetcher, serving
+from tests.harvester.client_world import START, Walked, identifiers, oai_spec, record, walk
 
 ALL = identifiers(*range(25))
 
@@ -67,14 +58,14 @@ async def walked(spec: FacilitySpec, **own: object) -> Walked:
         return await walk(facility.oai_url, **own)  # type: ignore[arg-type]
 
 
-async def until_it_fails(spec: FacilitySpec) -> tuple[list[OaiPage], HarvestError]:
+async def until_it_fails(spec: FacilitySpec) -> tuple[list[OaiPage], FacilityHttpError]:
     """The pages that came, and the failure that ended the walk."""
     given: list[OaiPage] = []
     async with running(spec, clock=lambda: NOW) as facility, fetcher() as http:
         try:
             async for page in client(http, facility).pages("ListRecords", "oai_dc"):
                 given.append(page)  # noqa: PERF401, what came before the failure counts
-        except HarvestError as failure:
+        except FacilityHttpError as failure:
             return given, failure
     pytest.fail("it did not fail")
 
@@ -669,7 +660,7 @@ async def test_a_page_that_breaks_while_records_flow_gives_none_twice() -> None:
 
 async def test_every_error_code_comes_out_as_its_class() -> None:
     """The body's code is read before the status is judged."""
-    codes: Mapping[str, type[HarvestError]] = {
+    codes: Mapping[str, type[FacilityHttpError]] = {
         "badResumptionToken": BadResumptionToken,
         "noMetadataFormats": NoMetadataFormats,
         "cannotDisseminateFormat": CannotDisseminateFormat,

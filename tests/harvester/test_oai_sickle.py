@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
+from facility_http.errors import FacilityHttpError, MalformedResponse
 from lxml import etree
 
-from harvester.errors import HarvestError, MalformedResponse, ProtocolError
+from harvester.errors import ProtocolError
 from harvester.oai_pmh import OaiClient
 from harvester.oai_xml import OaiRecord
-from tests.harvester.client_world import INTERNAL, fetcher, serving
+from tests.facility_http.http_world import INTERNAL, fetcher, serving
 
 with warnings.catch_warnings():
     # Its source has escapes that Python warns of when it compiles them.
@@ -161,4 +162,4 @@ def test_every_fixture_is_used(shared_data: Path) -> None:
     used |= {f"ListRecords{n}.xml" for n in (2, 3, 4, "Broken")}
     used |= {"ListIdentifiers2.xml", "GetRecord_utf8test.xml"}
     assert {path.name for path in (shared_data / "oai").glob("*.xml")} == used
-    assert issubclass(ProtocolError, HarvestError)
+    assert issubclass(ProtocolError, FacilityHttpError)

@@ -11,22 +11,22 @@ from typing import Any
 import orjson
 import pytest
 
-from harvester.errors import (
+from facility_http.errors import (
     AccessRefused,
     BadStatus,
     ChallengePage,
-    HarvestError,
+    FacilityHttpError,
     MalformedResponse,
     NotOffered,
 )
-from harvester.http import Limits
-from harvester.panosc_client import RestOptions, SearchApi, read_rest_options
+from facility_http.http import Limits
+from facility_http.panosc_client import RestOptions, SearchApi, read_rest_options
+from facility_http.rest_json import Objects
 from harvester.panosc_places import Place, Reading
 from harvester.panosc_rest import COMPLETE_STOPS, PanoscClient, RestPage
-from harvester.rest_json import Objects
 from simulator import DIALECTS, Facility, FacilitySpec, running
 from simulator import RestOptions as Endpoint
-from tests.harvester.client_world import INTERNAL, fetcher
+from tests.facility_http.http_world import INTERNAL, fetcher
 
 COUNT = 27
 CLASSES = ("Document", "Dataset", "Instrument")
@@ -391,7 +391,7 @@ async def test_one_class_behind_a_login_does_not_keep_the_others_back() -> None:
     ],
 )
 async def test_a_service_that_answers_something_else_is_an_error(
-    fault: str, error: type[HarvestError]
+    fault: str, error: type[FacilityHttpError]
 ) -> None:
     """Faults A01, A11, E09: never an empty sweep."""
     async with running(spec(fault)) as facility:
@@ -490,7 +490,7 @@ async def test_the_endpoint_is_found_in_lower_case() -> None:
 
     from aiohttp import web
 
-    from tests.harvester.client_world import serving
+    from tests.facility_http.http_world import serving
 
     async def handle(request: web.Request) -> web.StreamResponse:
         if request.path == "/api/documents":

@@ -9,13 +9,13 @@ from typing import Any
 import orjson
 import pytest
 from aiohttp import web
+from facility_http.errors import AccessRefused, NotOffered
 
-from harvester.errors import AccessRefused, NotOffered
-from harvester.panosc_client import RestOptions
+from facility_http.panosc_client import RestOptions
 from harvester.panosc_rest import RestPage
 from harvester.scicat import ScicatClient
 from mappings import FORMATS, Context, crosswalk
-from tests.harvester.client_world import INTERNAL, fetcher, serving
+from tests.facility_http.http_world import INTERNAL, fetcher, serving
 
 FORBIDDEN = {"statusCode": 403, "message": "Unauthorized access", "error": "Forbidden"}
 

@@ -18,7 +18,7 @@ from yarl import URL
 
 from catalogue.catalogue import Catalogue
 from catalogue.facilities import Facility, Source
-from harvester.http import Fetcher
+from facility_http.http import Fetcher
 from harvester.run import Harvesting, harvest_source
 from simulator import FacilitySpec, RestOptions, running
 

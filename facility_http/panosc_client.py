@@ -14,15 +14,22 @@ from urllib.parse import quote
 
 import orjson
 
-from harvester.errors import (
+from facility_http.errors import (
     MalformedResponse,
     NotAccepted,
     NotOffered,
     NotTheProtocol,
     TimedOut,
 )
-from harvester.http import Access, Fetcher, Response
-from harvester.rest_json import Objects, count_in, identifier_of, is_ghost, objects_in, read_json
+from facility_http.http import Access, Fetcher, Response
+from facility_http.rest_json import (
+    Objects,
+    count_in,
+    identifier_of,
+    is_ghost,
+    objects_in,
+    read_json,
+)
 
 Answer = TypeVar("Answer")
 Filter = Mapping[str, Any]
@@ -137,7 +144,8 @@ class SearchApi:
         """Ask for a path below the base URL; ``trying`` is for requests that may well be refused.
 
         Raises:
-            HarvestError: see ``harvester.errors``; ``NotAccepted`` also for a 500 while trying.
+            FacilityHttpError: see ``facility_http.errors``; ``NotAccepted`` also for a 500 while
+                trying.
         """
         pairs = [f"{name}={quote(value, safe='')}" for name, value in (arguments or {}).items()]
         url = f"{self._base_url}/{path}" + ("?" + "&".join(pairs) if pairs else "")
@@ -201,7 +209,7 @@ class SearchApi:
             ``None`` when the service answered both ways that there is none.
 
         Raises:
-            AccessRefused: there is one and it is not shown. HarvestError: no answer.
+            AccessRefused: there is one and it is not shown. FacilityHttpError: no answer.
         """
         value = await self.by_path(entity_class, pid, filter_)
         if value is not None:

@@ -9,9 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 import aiohttp
-
-from harvester.addresses import RefusedAddress
-from harvester.errors import (
+from facility_http.errors import (
     AccessRefused,
     BadRedirect,
     BadStatus,
@@ -20,17 +18,19 @@ from harvester.errors import (
     ChallengePage,
     ConnectionFailed,
     CutOff,
+    FacilityHttpError,
     ForbiddenAddress,
-    HarvestError,
     MalformedResponse,
     NotTheProtocol,
     TimedOut,
     TransportError,
 )
-from harvester.waiting import read_retry_after
+
+from facility_http.addresses import RefusedAddress
+from facility_http.waiting import read_retry_after
 
 if TYPE_CHECKING:
-    from harvester.http import Response
+    from facility_http.http import Response
 
 # Words that bot walls put into their pages and headers (fault A11): Cloudflare, Anubis, Imperva,
 # AWS WAF, DDoS-Guard, generic captcha pages.
@@ -56,7 +56,7 @@ _VERIFY_CODES = {
 
 def translate(
     error: BaseException, url: str, clean: Callable[[str], str] = lambda text: text
-) -> HarvestError:
+) -> FacilityHttpError:
     """Make our exception of one raised by aiohttp, asyncio, ssl or the operating system.
 
     Args:
@@ -116,8 +116,8 @@ def _certificate_trouble(error: BaseException, url: str) -> CertificateTrouble:
 
 
 def judge_status(
-    response: Response, error: HarvestError, now: datetime, clean: Callable[[str], str]
-) -> HarvestError:
+    response: Response, error: FacilityHttpError, now: datetime, clean: Callable[[str], str]
+) -> FacilityHttpError:
     """Say what is wrong when a body held no answer of the protocol.
 
     An error of the protocol stands whatever the status (fault A09). Anything malformed under a
@@ -142,7 +142,7 @@ def judge_status(
     return _status_error(response, now, url)
 
 
-def _status_error(response: Response, now: datetime, url: str) -> HarvestError:
+def _status_error(response: Response, now: datetime, url: str) -> FacilityHttpError:
     status = response.status
     if status in (401, 403, 407):
         lost = response.credential_lost_at
@@ -157,7 +157,7 @@ def _status_error(response: Response, now: datetime, url: str) -> HarvestError:
     )
 
 
-def _describe(response: Response, error: MalformedResponse, url: str) -> HarvestError:
+def _describe(response: Response, error: MalformedResponse, url: str) -> FacilityHttpError:
     """Complete a reader's complaint by what was received."""
     error.url = error.url or url
     error.excerpt = error.excerpt or response.excerpt[:300].decode("utf-8", "replace")

@@ -25,12 +25,12 @@ import aiohttp
 import anyio
 from yarl import URL
 
-from harvester.addresses import CheckedSockets, reason_to_refuse
-from harvester.bodies import ACCEPTED_ENCODINGS, Caps, decoder_for
-from harvester.credentials import Credential, Redactor, read_credential
-from harvester.errors import BadRedirect, ForbiddenAddress, HarvestError, TimedOut
-from harvester.failures import judge_status, translate
-from harvester.waiting import HostGate, Patience, Retrying, Sleep
+from facility_http.addresses import CheckedSockets, reason_to_refuse
+from facility_http.bodies import ACCEPTED_ENCODINGS, Caps, decoder_for
+from facility_http.credentials import Credential, Redactor, read_credential
+from facility_http.errors import BadRedirect, FacilityHttpError, ForbiddenAddress, TimedOut
+from facility_http.failures import judge_status, translate
+from facility_http.waiting import HostGate, Patience, Retrying, Sleep
 
 Answer = TypeVar("Answer")
 
@@ -39,6 +39,8 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _PERMANENT = frozenset({301, 308})
 # Enough of a body to name what it is when it is not what was asked for.
 _EXCERPT_BYTES = 4096
+# Whoever asks facilities logs below one of these.
+_OUR_LOGGERS = ("facility_http", "harvester", "pan_commons.search_api")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ class Access:
     pace_s: float | None = None
     limits: Limits | None = None
     patience: Patience | None = None
-    on_retry: Callable[[HarvestError], None] | None = None
+    on_retry: Callable[[FacilityHttpError], None] | None = None
 
 
 def access_for(
@@ -218,7 +220,7 @@ class Fetcher:
                 body is something else, and then the status decides what is wrong.
 
         Raises:
-            HarvestError: see ``harvester.errors``.
+            FacilityHttpError: see ``facility_http.errors``.
         """
         access = access or Access()
         retrying = self.retrying(url, access)
@@ -226,7 +228,7 @@ class Fetcher:
             try:
                 async with self.open(url, access=access, accept=accept) as response:
                     return await read(response)
-            except HarvestError as error:
+            except FacilityHttpError as error:
                 await retrying.pause(error)
 
     def retrying(self, url: str, access: Access) -> Retrying:
@@ -250,7 +252,7 @@ class Fetcher:
         ``NotTheProtocol`` raised inside the block is turned into what the status says.
 
         Raises:
-            HarvestError: see ``harvester.errors``.
+            FacilityHttpError: see ``facility_http.errors``.
         """
         access = access or Access()
         self.redactor.learn(access.credential)
@@ -266,7 +268,7 @@ class Fetcher:
             except (aiohttp.ClientError, OSError, TimeoutError) as error:
                 asked = self.redactor.clean(str(raw.url) if raw is not None else url)
                 raise translate(error, asked, self.redactor.clean) from error
-            except HarvestError as error:
+            except FacilityHttpError as error:
                 if answer is None:
                     raise
                 judged = judge_status(answer, error, self.now(), self.redactor.clean)
@@ -421,10 +423,10 @@ class Fetcher:
 
 
 def _everybody_who_hears() -> list[logging.Filterer]:
-    """Our logger and every handler there is: a logger's filter does not see its children's
+    """Our loggers and every handler there is: a logger's filter does not see its children's
     records, a handler's does (fault H12)."""
-    ours = logging.getLogger("harvester")
-    listeners: list[logging.Filterer] = [ours, *ours.handlers, *logging.getLogger().handlers]
+    ours = [logging.getLogger(name) for name in _OUR_LOGGERS]
+    listeners: list[logging.Filterer] = [*ours, *logging.getLogger().handlers]
     for logger in logging.Logger.manager.loggerDict.values():
         if isinstance(logger, logging.Logger):
             listeners += logger.handlers

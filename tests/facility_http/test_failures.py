@@ -8,20 +8,18 @@ from collections.abc import Iterator
 import aiohttp
 import pytest
 from aiohttp.client_reqrep import ConnectionKey
+from facility_http.errors import FacilityHttpError, ForbiddenAddress, TransportError
 from yarl import URL
 
-from harvester.addresses import RefusedAddress
+from facility_http.addresses import RefusedAddress
+from facility_http.failures import translate
 from harvester.errors import (
     PROTOCOL_ERRORS,
-    ForbiddenAddress,
-    HarvestError,
     NoMetadataFormats,
     NoRecordsMatch,
-    TransportError,
     UnknownProtocolError,
     protocol_error,
 )
-from harvester.failures import translate
 
 KEY = ConnectionKey("example.org", 443, True, True, None, None, None)
 REQUEST = aiohttp.RequestInfo(URL("https://example.org/"), "GET", {}, URL("https://example.org/"))  # type: ignore[arg-type]
@@ -56,7 +54,7 @@ def _made(kind: type[BaseException]) -> BaseException:
 def test_every_client_exception_is_translated(kind: type[BaseException]) -> None:
     """A new version of the library with a new exception fails here when it is not mapped."""
     translated = translate(_made(kind), "https://example.org/")
-    assert isinstance(translated, HarvestError)
+    assert isinstance(translated, FacilityHttpError)
     assert type(translated) is not TransportError, f"{kind.__name__} has no name of ours"
     assert "https://example.org/" in str(translated)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, quote_plus
 
-from harvester.errors import MissingCredential
+from facility_http.errors import MissingCredential
 
 MASK = "[redacted]"
 

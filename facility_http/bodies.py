@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Iterator
 from typing import Protocol
 
-from harvester.errors import BodyRefused, BrokenBody
+from facility_http.errors import BodyRefused, BrokenBody
 
 # One step of inflating; the most that a hostile body can make us hold beyond the caps.
 _STEP_BYTES = 256 * 1024

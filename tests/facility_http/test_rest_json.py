@@ -8,19 +8,19 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
-from harvester.errors import (
+from facility_http.errors import (
     AccessRefused,
     CutOff,
-    HarvestError,
+    FacilityHttpError,
     MalformedResponse,
     NotAccepted,
     NotOffered,
     NotTheProtocol,
 )
-from harvester.rest_json import (
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from facility_http.rest_json import (
     count_in,
     error_in,
     identifier_of,
@@ -46,7 +46,7 @@ from harvester.rest_json import (
     ],
 )
 def test_an_error_is_an_error_whatever_its_status(
-    answer: Any, http_status: int, kind: type[HarvestError]
+    answer: Any, http_status: int, kind: type[FacilityHttpError]
 ) -> None:
     """Fault A09, crosswalks 2.3: LoopBack's, DataGateway's and NestJS's objects."""
     assert type(error_in(answer, http_status)) is kind
@@ -70,7 +70,7 @@ def test_what_is_no_error_is_none(answer: Any) -> None:
         (b'[{"pid": "a" "b"}]', MalformedResponse),
     ],
 )
-def test_bodies_that_are_no_json_are_told_apart(body: bytes, kind: type[HarvestError]) -> None:
+def test_bodies_that_are_no_json_are_told_apart(body: bytes, kind: type[FacilityHttpError]) -> None:
     """Faults C08, E09: cut off, empty, something else."""
     with pytest.raises(kind):
         parse_json(body)
@@ -179,7 +179,7 @@ def test_any_json_is_read_and_any_cut_of_a_list_is_noticed(value: Any, length: i
 def test_any_bytes_give_a_value_or_an_error_of_ours(body: bytes) -> None:
     try:
         value, _ = parse_json(body)
-    except HarvestError:
+    except FacilityHttpError:
         return
     error_in(value, 200)
     orjson.dumps(value)

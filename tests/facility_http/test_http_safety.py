@@ -13,24 +13,18 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
+from facility_http.errors import BodyRefused, FacilityHttpError, ForbiddenAddress, MissingCredential
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harvester.addresses import reason_to_refuse
-from harvester.credentials import Credential, Redactor, read_credential
-from harvester.errors import BodyRefused, ForbiddenAddress, HarvestError, MissingCredential
-from harvester.http import Access, Limits, access_for
+from facility_http.addresses import reason_to_refuse
+from facility_http.credentials import Credential, Redactor, read_credential
+from facility_http.http import Access, Limits, access_for
+from facility_http.waiting import Patience
 from harvester.oai_pmh import OaiClient
-from harvester.waiting import Patience
 from simulator import running
-from tests.harvester.client_world import (
-    INTERNAL,
-    answers,
-    fetcher,
-    oai_spec,
-    read_text,
-    serving,
-)
+from tests.facility_http.http_world import INTERNAL, answers, fetcher, read_text, serving
+from tests.harvester.client_world import oai_spec
 
 KEY = "planted/key+with=odd&signs-0123456789"
 
@@ -222,7 +216,7 @@ async def test_a_refusal_says_which_hop_lost_the_key() -> None:
                 environment={"FACILITY_KEY": KEY},
             )
             client = OaiClient(http, here, access=access)
-            with pytest.raises(HarvestError, match=f"not sent to {there}"):
+            with pytest.raises(FacilityHttpError, match=f"not sent to {there}"):
                 await client.identify()
 
 
@@ -275,7 +269,7 @@ async def test_a_planted_key_is_found_in_no_message_and_no_log() -> None:
             )
             for path in ("/oai", "/loop", f"/oai?token={KEY}", "/oai?apikey=short-one-99"):
                 client = OaiClient(http, url + path, access=access)
-                with pytest.raises(HarvestError) as failure:
+                with pytest.raises(FacilityHttpError) as failure:
                     await client.identify()
                 said += [str(failure.value), repr(failure.value), repr(access)]
                 cause = failure.value.__cause__

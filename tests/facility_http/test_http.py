@@ -13,8 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 from aiohttp import web
-
-from harvester.errors import (
+from facility_http.errors import (
     AccessRefused,
     BadRedirect,
     BadStatus,
@@ -27,9 +26,10 @@ from harvester.errors import (
     Parked,
     TimedOut,
 )
-from harvester.http import Access, Limits, Response
-from harvester.waiting import Patience
-from tests.harvester.client_world import (
+
+from facility_http.http import Access, Limits, Response
+from facility_http.waiting import Patience
+from tests.facility_http.http_world import (
     INTERNAL,
     NOW,
     Waits,

@@ -10,8 +10,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 import anyio
-
-from harvester.errors import BadStatus, HarvestError, Parked
+from facility_http.errors import BadStatus, FacilityHttpError, Parked
 
 Sleep = Callable[[float], Awaitable[None]]
 
@@ -83,7 +82,7 @@ class Retrying:
         sleep: Sleep,
         random: Callable[[], float],
         now: Callable[[], datetime],
-        on_retry: Callable[[HarvestError], None] | None = None,
+        on_retry: Callable[[FacilityHttpError], None] | None = None,
     ) -> None:
         self._patience = patience
         self._url = url
@@ -94,12 +93,12 @@ class Retrying:
         self._on_retry = on_retry
         self.attempt = 1
 
-    async def pause(self, error: HarvestError) -> None:
+    async def pause(self, error: FacilityHttpError) -> None:
         """Wait as long as ``error`` and the limits say, or raise.
 
         Raises:
             Parked: the server asks for more than ``longest_wait_s``.
-            HarvestError: ``error`` itself, when another try is not worth it.
+            FacilityHttpError: ``error`` itself, when another try is not worth it.
         """
         wanted = error.retry_after_s
         if wanted is not None and wanted > self._patience.longest_wait_s:

@@ -1,4 +1,4 @@
-"""Which addresses a harvest may connect to (faults I01, I02).
+"""Which addresses may be connected to (faults I01, I02).
 
 The check sits where sockets are made, so the address tested is the address used, whatever a name
 resolved to a moment before and whatever spelling (``127.1``, ``0x7f000001``) it had.

@@ -13,17 +13,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
-
-from harvester.errors import (
+from facility_http.errors import (
     AccessRefused,
     CutOff,
-    HarvestError,
+    FacilityHttpError,
     MalformedResponse,
     NotAccepted,
     NotOffered,
     NotTheProtocol,
 )
-from harvester.http import Response
+
+from facility_http.http import Response
 from mappings.context import Header
 
 FORMATS = {
@@ -131,7 +131,7 @@ def _writable(value: Any, mended: Counter[str]) -> Any:
     return value
 
 
-def error_in(value: Any, http_status: int) -> HarvestError | None:
+def error_in(value: Any, http_status: int) -> FacilityHttpError | None:
     """The error that an answer is: LoopBack's, DataGateway's or NestJS's object, or a bare status.
 
     500 and its like give ``NotTheProtocol``, so that the HTTP status decides about trying again.
