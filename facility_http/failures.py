@@ -9,6 +9,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 import aiohttp
+
+from facility_http.addresses import RefusedAddress
 from facility_http.errors import (
     AccessRefused,
     BadRedirect,
@@ -25,8 +27,6 @@ from facility_http.errors import (
     TimedOut,
     TransportError,
 )
-
-from facility_http.addresses import RefusedAddress
 from facility_http.waiting import read_retry_after
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
+
 from facility_http.errors import (
     AccessRefused,
     CutOff,
@@ -22,7 +23,6 @@ from facility_http.errors import (
     NotOffered,
     NotTheProtocol,
 )
-
 from facility_http.http import Response
 from mappings.context import Header
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 import anyio
+
 from facility_http.errors import BadStatus, FacilityHttpError, Parked
 
 Sleep = Callable[[float], Awaitable[None]]

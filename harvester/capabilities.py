@@ -12,10 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from facility_http.errors import AccessRefused, FacilityHttpError, NotAccepted, NotOffered, TimedOut
-
 from catalogue.analysis import stems
 from catalogue.facilities import Source
+from facility_http.errors import AccessRefused, FacilityHttpError, NotAccepted, NotOffered, TimedOut
 from facility_http.http import Fetcher, access_for
 from facility_http.panosc_client import RELATIONS, RestOptions, SearchApi, read_rest_options
 from facility_http.rest_json import Objects, count_in, identifier_of, parse_json

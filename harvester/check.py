@@ -6,9 +6,9 @@ from typing import Any
 
 import anyio
 import anyio.to_thread
-from facility_http.errors import FacilityHttpError
 
 from catalogue.facilities import Source
+from facility_http.errors import FacilityHttpError
 from facility_http.http import Fetcher, access_for
 from harvester.errors import NoSetHierarchy
 from harvester.keys import suggest

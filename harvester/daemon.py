@@ -18,12 +18,12 @@ import anyio
 import anyio.abc
 import anyio.to_thread
 import click
-from facility_http.errors import FacilityHttpError
 
 from catalogue.errors import LeaseHeld, NotFound, StoreError
 from catalogue.facilities import Facility, Source
 from catalogue.records import RunRecord
 from catalogue.store.runs import INTERRUPTED
+from facility_http.errors import FacilityHttpError
 from harvester.indexing import EngineSettings, IndexFollower
 from harvester.keys import ConfigurationError
 from harvester.listings import read_configuration

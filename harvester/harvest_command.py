@@ -8,10 +8,10 @@ from typing import Any
 
 import anyio
 import anyio.to_thread
-from facility_http.errors import FacilityHttpError
 
 from catalogue.facilities import Facility, Source
 from catalogue.records import RunRecord
+from facility_http.errors import FacilityHttpError
 from harvester.dry_run import Forecast, forecast
 from harvester.fleet import exit_code, harvest_many
 from harvester.indexing import IN_STEPS, EngineSettings, IndexFollower, Indexing

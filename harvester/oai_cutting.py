@@ -12,9 +12,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from facility_http.errors import MalformedResponse
 from lxml import etree
 
+from facility_http.errors import MalformedResponse
 from harvester.oai_prolog import REST_OF_TAG, SPECIALS
 from harvester.oai_records import OaiRecord
 from mappings.context import Header

@@ -19,9 +19,9 @@ from contextlib import aclosing
 from typing import Any
 from urllib.parse import quote
 
-from facility_http.errors import FacilityHttpError
 from lxml import etree
 
+from facility_http.errors import FacilityHttpError
 from facility_http.http import Access, Fetcher
 from harvester.errors import BadArgument, protocol_error
 from harvester.oai_answers import (

@@ -8,9 +8,9 @@ from __future__ import annotations
 import codecs
 import re
 
-from facility_http.errors import CutOff, MalformedResponse, NotTheProtocol
 from lxml import etree
 
+from facility_http.errors import CutOff, MalformedResponse, NotTheProtocol
 from harvester.oai_repairs import Mender
 
 OAI = "http://www.openarchives.org/OAI/2.0/"

@@ -14,6 +14,8 @@ from typing import Any
 
 import anyio
 import anyio.to_thread
+
+from catalogue.facilities import Source
 from facility_http.errors import (
     AccessRefused,
     BadRedirect,
@@ -25,8 +27,6 @@ from facility_http.errors import (
     MissingCredential,
     Parked,
 )
-
-from catalogue.facilities import Source
 from facility_http.http import Fetcher, access_for
 from harvester.errors import (
     BadArgument,

@@ -17,9 +17,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from facility_http.errors import CutOff, MalformedResponse
 from lxml import etree
 
+from facility_http.errors import CutOff, MalformedResponse
 from harvester.oai_cutting import Cutter
 from harvester.oai_prolog import OAI, Prolog
 from harvester.oai_records import OaiRecord

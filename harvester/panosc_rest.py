@@ -27,7 +27,6 @@ from facility_http.errors import (
     NotOffered,
     TimedOut,
 )
-
 from facility_http.http import Access, Fetcher
 from facility_http.panosc_client import MEMBERS_IN_FULL, RestOptions, SearchApi
 from facility_http.rest_json import Objects, RestRecord, identifier_of, record_of

@@ -11,9 +11,8 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
-from facility_http.errors import AccessRefused, FacilityHttpError, NotOffered, Parked
-
 from catalogue.facilities import Source
+from facility_http.errors import AccessRefused, FacilityHttpError, NotOffered, Parked
 from facility_http.http import Fetcher, access_for
 from facility_http.panosc_client import read_rest_options
 from facility_http.rest_json import RestRecord

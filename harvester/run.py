@@ -21,13 +21,13 @@ from typing import Any
 import anyio
 import anyio.to_thread
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
-from facility_http.errors import FacilityHttpError, Parked
 
 from catalogue.errors import LeaseLost, StoreBusy, StoreError, StoreFull
 from catalogue.facilities import Facility, Source, mapping_context
 from catalogue.records import PageCommit, PageReport, ReadyRecord, Run, RunRecord, RunState
 from catalogue.store import Store
 from catalogue.store.payloads import Dictionary
+from facility_http.errors import FacilityHttpError, Parked
 from facility_http.http import Fetcher
 from harvester.guard import Guard
 from harvester.holders import is_dead, this_process

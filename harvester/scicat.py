@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 import orjson
+
 from facility_http.errors import (
     AccessRefused,
     BadStatus,
@@ -23,7 +24,6 @@ from facility_http.errors import (
     NotOffered,
     TimedOut,
 )
-
 from facility_http.http import Access, Fetcher
 from facility_http.panosc_client import RestOptions, SearchApi
 from facility_http.rest_json import RestRecord, count_in, identifier_of, is_ghost, read_json

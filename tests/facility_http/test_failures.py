@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import aiohttp
 import pytest
 from aiohttp.client_reqrep import ConnectionKey
-from facility_http.errors import FacilityHttpError, ForbiddenAddress, TransportError
 from yarl import URL
 
 from facility_http.addresses import RefusedAddress
+from facility_http.errors import FacilityHttpError, ForbiddenAddress, TransportError
 from facility_http.failures import translate
 from harvester.errors import (
     PROTOCOL_ERRORS,

@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 from aiohttp import web
+
 from facility_http.errors import (
     AccessRefused,
     BadRedirect,
@@ -26,7 +27,6 @@ from facility_http.errors import (
     Parked,
     TimedOut,
 )
-
 from facility_http.http import Access, Limits, Response
 from facility_http.waiting import Patience
 from tests.facility_http.http_world import (

@@ -8,6 +8,9 @@ from typing import Any
 
 import orjson
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from facility_http.errors import (
     AccessRefused,
     CutOff,
@@ -17,9 +20,6 @@ from facility_http.errors import (
     NotOffered,
     NotTheProtocol,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from facility_http.rest_json import (
     count_in,
     error_in,

@@ -6,9 +6,9 @@ from typing import Any
 
 import orjson
 import pytest
-from facility_http.errors import FacilityHttpError
 
 from catalogue.facilities import Source
+from facility_http.errors import FacilityHttpError
 from facility_http.panosc_client import RestOptions, SearchApi
 from harvester.capabilities import check_service, probe_service
 from harvester.capability_probes import OPERATORS

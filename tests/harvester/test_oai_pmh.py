@@ -10,6 +10,10 @@ from urllib.parse import unquote
 
 import pytest
 from aiohttp import web
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from yarl import URL
+
 from facility_http.errors import (
     BadStatus,
     ChallengePage,
@@ -18,10 +22,6 @@ from facility_http.errors import (
     NotTheProtocol,
     Parked,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from yarl import URL
-
 from facility_http.http import Fetcher
 from harvester.errors import (
     BadArgument,

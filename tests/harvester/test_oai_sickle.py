@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
-from facility_http.errors import FacilityHttpError, MalformedResponse
 from lxml import etree
 
+from facility_http.errors import FacilityHttpError, MalformedResponse
 from harvester.errors import ProtocolError
 from harvester.oai_pmh import OaiClient
 from harvester.oai_xml import OaiRecord

@@ -8,11 +8,11 @@ import tracemalloc
 from collections.abc import Iterator
 
 import pytest
-from facility_http.errors import CutOff, MalformedResponse, NotTheProtocol
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
+from facility_http.errors import CutOff, MalformedResponse, NotTheProtocol
 from harvester.oai_xml import AnswerReader, Bounds, Envelope, OaiRecord, read_answer
 
 OAI = "http://www.openarchives.org/OAI/2.0/"

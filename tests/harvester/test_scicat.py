@@ -9,8 +9,8 @@ from typing import Any
 import orjson
 import pytest
 from aiohttp import web
-from facility_http.errors import AccessRefused, NotOffered
 
+from facility_http.errors import AccessRefused, NotOffered
 from facility_http.panosc_client import RestOptions
 from harvester.panosc_rest import RestPage
 from harvester.scicat import ScicatClient
