@@ -7,9 +7,11 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from typing import Any
 
+from lxml import etree
+
 from harvester.oai_records import OaiRecord
 from harvester.oai_repairs import REPAIRS
-from harvester.oai_xml import Bounds
+from harvester.oai_xml import Bounds, Envelope
 
 DAY, SECOND = "YYYY-MM-DD", "YYYY-MM-DDThh:mm:ssZ"
 
@@ -158,3 +160,44 @@ def in_set(sets: Sequence[str], wanted: str | None) -> bool:
     if not wanted or not sets:
         return True
     return any(spec == wanted or spec.startswith(f"{wanted}:") for spec in sets)
+
+
+def read_identity(envelope: Envelope) -> Identity:
+    """What the answer to Identify (4.2) says."""
+
+    def first(name: str) -> str | None:
+        return next(iter(_texts(envelope, name)), None)
+
+    deleted = (first("deletedRecord") or "no").lower()
+    return Identity(
+        repository_name=first("repositoryName") or "",
+        base_url=first("baseURL") or "",
+        protocol_version=first("protocolVersion") or "",
+        admin_emails=_texts(envelope, "adminEmail"),
+        earliest_datestamp=first("earliestDatestamp"),
+        deleted_record=deleted if deleted in ("transient", "persistent") else "no",
+        granularity=DAY if first("granularity") == DAY else SECOND,
+        compressions=_texts(envelope, "compression"),
+        response_date=envelope.response_date,
+    )
+
+
+def children_of(envelope: Envelope, name: str) -> Sequence[etree._Element]:
+    """The children of that name of the verb's element."""
+    if envelope.element is None:
+        return ()
+    return envelope.element.findall(_qualified(envelope, name))
+
+
+def _texts(envelope: Envelope, name: str) -> tuple[str, ...]:
+    found = ((child.text or "").strip() for child in children_of(envelope, name))
+    return tuple(text for text in found if text)
+
+
+def text_of(element: etree._Element, envelope: Envelope, name: str) -> str:
+    """The text of an element's child of that name, in the envelope's namespace."""
+    return (element.findtext(_qualified(envelope, name)) or "").strip()
+
+
+def _qualified(envelope: Envelope, name: str) -> str:
+    return f"{{{envelope.namespace}}}{name}" if envelope.namespace else name

@@ -19,8 +19,6 @@ from contextlib import aclosing
 from typing import Any
 from urllib.parse import quote
 
-from lxml import etree
-
 from facility_http.errors import FacilityHttpError
 from facility_http.http import Access, Fetcher
 from harvester.errors import BadArgument, protocol_error
@@ -34,9 +32,12 @@ from harvester.oai_answers import (
     OaiPage,
     OaiSet,
     OaiWindow,
+    children_of,
     format_instant,
     in_set,
+    read_identity,
     read_options,
+    text_of,
 )
 from harvester.oai_walk import Fingerprint, Walk, resumed
 from harvester.oai_xml import AnswerReader, Envelope, OaiRecord, Token
@@ -94,24 +95,9 @@ class OaiClient:
             FacilityHttpError: see ``facility_http.errors``.
         """
         envelope, _ = await self._ask("Identify", {})
-
-        def texts(name: str) -> tuple[str, ...]:
-            return _texts(envelope, name)
-
-        granularity = DAY if (texts("granularity") or (SECOND,))[0] == DAY else SECOND
-        self.granularity = granularity
-        deleted = (texts("deletedRecord") or ("no",))[0].lower()
-        return Identity(
-            repository_name=(texts("repositoryName") or ("",))[0],
-            base_url=(texts("baseURL") or ("",))[0],
-            protocol_version=(texts("protocolVersion") or ("",))[0],
-            admin_emails=texts("adminEmail"),
-            earliest_datestamp=(texts("earliestDatestamp") or (None,))[0],
-            deleted_record=deleted if deleted in ("transient", "persistent") else "no",
-            granularity=granularity,
-            compressions=texts("compression"),
-            response_date=envelope.response_date,
-        )
+        said = read_identity(envelope)
+        self.granularity = said.granularity
+        return said
 
     async def list_metadata_formats(
         self, identifier: str | None = None
@@ -124,11 +110,11 @@ class OaiClient:
         envelope, _ = await self._ask("ListMetadataFormats", {"identifier": identifier})
         return tuple(
             MetadataFormat(
-                prefix=_text(entry, envelope, "metadataPrefix"),
-                schema=_text(entry, envelope, "schema"),
-                namespace=_text(entry, envelope, "metadataNamespace"),
+                prefix=text_of(entry, envelope, "metadataPrefix"),
+                schema=text_of(entry, envelope, "schema"),
+                namespace=text_of(entry, envelope, "metadataNamespace"),
             )
-            for entry in _children(envelope, "metadataFormat")
+            for entry in children_of(envelope, "metadataFormat")
         )
 
     async def list_sets(self) -> AsyncGenerator[OaiSet, None]:
@@ -142,8 +128,8 @@ class OaiClient:
         while True:
             envelope, _ = await self._ask("ListSets", arguments)
             found = [
-                OaiSet(_text(entry, envelope, "setSpec"), _text(entry, envelope, "setName"))
-                for entry in _children(envelope, "set")
+                OaiSet(text_of(entry, envelope, "setSpec"), text_of(entry, envelope, "setName"))
+                for entry in children_of(envelope, "set")
             ]
             for one in found:
                 yield one
@@ -438,22 +424,3 @@ def _finished(
 
 def _mark(record: OaiRecord) -> tuple[str, str | None]:
     return (record.header.identifier, record.header.datestamp)
-
-
-def _children(envelope: Envelope, name: str) -> Sequence[etree._Element]:
-    if envelope.element is None:
-        return ()
-    return envelope.element.findall(_qualified(envelope, name))
-
-
-def _texts(envelope: Envelope, name: str) -> tuple[str, ...]:
-    found = ((child.text or "").strip() for child in _children(envelope, name))
-    return tuple(text for text in found if text)
-
-
-def _text(element: etree._Element, envelope: Envelope, name: str) -> str:
-    return (element.findtext(_qualified(envelope, name)) or "").strip()
-
-
-def _qualified(envelope: Envelope, name: str) -> str:
-    return f"{{{envelope.namespace}}}{name}" if envelope.namespace else name

@@ -12,20 +12,9 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-import anyio
-import anyio.to_thread
-
 from catalogue.facilities import Source
 from facility_http.errors import (
-    AccessRefused,
-    BadRedirect,
-    CertificateTrouble,
-    ChallengePage,
-    ConnectionFailed,
     FacilityHttpError,
-    ForbiddenAddress,
-    MissingCredential,
-    Parked,
 )
 from facility_http.http import Fetcher, access_for
 from harvester.errors import (
@@ -37,8 +26,9 @@ from harvester.errors import (
 )
 from harvester.keys import ConfigurationError, suggest
 from harvester.ledger import Ledger
+from harvester.oai_lookups import HOPELESS, RESTARTS, OaiLookups
 from harvester.oai_plan import Repository, decide, identify, next_memory, recall, reconcile_is_due
-from harvester.oai_pmh import OaiClient, OaiPage, in_set, read_options
+from harvester.oai_pmh import OaiClient, OaiPage, read_options
 from harvester.oai_walk import COMPLETE_STOPS
 from harvester.oai_xml import OaiRecord
 from harvester.pages import Found, Journal, RawPage, RawRecord
@@ -47,26 +37,12 @@ from harvester.sweeps import Situation
 from harvester.windows import Window, bisect, write_instant
 from mappings import FORMATS
 
-RESTARTS = 3
-"""Restarts of one window without getting further, before it is cut in two (fault B01)."""
 FRUITLESS = 40
 """Failures in a row without a page between them. Cutting 60 years down to a second takes 31."""
 DEAF_AFTER = 3
 """Failures in a row after which the endpoint is given up, if not even its lists can be read."""
 SINGLY = 200
 """A broken window of at most so many records is fetched record by record."""
-
-HOPELESS = (
-    Parked,
-    AccessRefused,
-    ChallengePage,
-    CertificateTrouble,
-    ForbiddenAddress,
-    BadRedirect,
-    ConnectionFailed,
-    MissingCredential,
-)
-"""No smaller window helps against these: the endpoint as a whole does not answer us."""
 
 
 async def open_oai_sweep(http: Fetcher, situation: Situation, journal: Journal) -> OaiSweep:
@@ -87,10 +63,10 @@ async def open_oai_sweep(http: Fetcher, situation: Situation, journal: Journal) 
         options=replace(read_options(source.options), check_payloads=False),
     )
     sweep = OaiSweep(client, situation, journal, await identify(client, situation))
-    if sweep.crosswalk not in FORMATS:
+    if sweep.lookups.crosswalk not in FORMATS:
         raise ConfigurationError(
-            f"source {source.name}: there is no crosswalk {sweep.crosswalk!r}"
-            f"{suggest(sweep.crosswalk, FORMATS)} The option `crosswalk` names one for "
+            f"source {source.name}: there is no crosswalk {sweep.lookups.crosswalk!r}"
+            f"{suggest(sweep.lookups.crosswalk, FORMATS)} The option `crosswalk` names one for "
             f"metadataPrefix {source.format!r}."
         )
     sweep.plan()
@@ -113,6 +89,7 @@ class OaiSweep:
         self._source: Source = situation.source
         self._order = situation.order
         self._set = situation.order.set or situation.source.set
+        self.lookups = OaiLookups(client, situation.source, self._set, journal)
         self._fruitless = 0
         self._restarts = 0
         self._furthest = 0
@@ -152,7 +129,8 @@ class OaiSweep:
         if self.place.first_response is None:
             self.place.first_response = self.repository.response_date
         if self._order.record is not None:
-            yield await self._single(self._order.record)
+            record = await self.lookups.get(self._order.record)
+            yield RawPage((record,), self.place.as_json())
             self.complete = True
             return
         if self.place.unfetched:
@@ -171,7 +149,7 @@ class OaiSweep:
                 async for page in self._go_round(window, problem):
                     yield page
         if not self._seen_any and self._set is not None:
-            await self._check_set()
+            await self.lookups.check_set()
         self.complete = True
 
     async def _read_window(self, window: Window) -> AsyncGenerator[RawPage, None]:
@@ -193,7 +171,7 @@ class OaiSweep:
                     place.client = page.checkpoint
                     if page.stop is not None:
                         self._finish_window()
-                    yield RawPage(self._raw(page.records), place.as_json())
+                    yield RawPage(self.lookups.raw(page.records), place.as_json())
         except BadResumptionToken:
             raise
         except FacilityHttpError:
@@ -283,7 +261,7 @@ class OaiSweep:
         divisible = self._halves(window) is not None
         headers: list[OaiRecord] = []
         try:
-            async for page in self._list_identifiers(window):
+            async for page in self.lookups.identifiers(window):
                 headers += page.records
                 if divisible and (len(headers) > SINGLY or page.token is not None):
                     return None
@@ -302,7 +280,7 @@ class OaiSweep:
             if not header.header.identifier:
                 continue
             if header.deleted:
-                records.append(self._raw_record(header))
+                records.append(self.lookups.raw_record(header))
             else:
                 records.append(await self._fetch_one(header))
             if len(records) >= 50:
@@ -314,26 +292,26 @@ class OaiSweep:
     async def _fetch_one(self, wanted: OaiRecord) -> RawRecord:
         identifier = wanted.header.identifier
         try:
-            record = await self.client.get_record(identifier, self._source.format)
+            record = await self.lookups.get(identifier)
         except HOPELESS:
             raise
         except (IdDoesNotExist, CannotDisseminateFormat) as problem:
-            return RawRecord(wanted.header, self.crosswalk, None, fault=str(problem))
+            return RawRecord(wanted.header, self.lookups.crosswalk, None, fault=str(problem))
         except FacilityHttpError as problem:
             self.journal.problem(f"not to be had: {type(problem).__name__}", identifier)
             if identifier not in self.place.unfetched:
                 self.place.unfetched.append(identifier)
-            return RawRecord(wanted.header, self.crosswalk, None, fault=str(problem))
+            return RawRecord(wanted.header, self.lookups.crosswalk, None, fault=str(problem))
         self._fruitless = 0
         self._seen_any = True
-        return self._raw_record(record)
+        return record
 
     async def _fetch_again(self) -> AsyncGenerator[RawPage, None]:
         """Records that an earlier run could not have."""
         wanted, self.place.unfetched = self.place.unfetched, []
         records = []
         for identifier in wanted:
-            found = await self.look_up(identifier)
+            found = await self.lookups.look_up(identifier)
             if found.record is not None:
                 records.append(found.record)
             elif found.state == "unclear":
@@ -341,82 +319,17 @@ class OaiSweep:
                 self.journal.problem(f"not to be had: {found.reason}", identifier)
         yield RawPage(tuple(records), self.place.as_json())
 
-    async def _single(self, identifier: str) -> RawPage:
-        record = await self.client.get_record(identifier, self._source.format)
-        return RawPage((self._raw_record(record),), self.place.as_json())
-
-    # --- lists and single records, for reconciliation ---------------------------------------------
-
-    @property
-    def crosswalk(self) -> str:
-        """The name of the crosswalk for this source's metadata."""
-        return str(self._source.options.get("crosswalk", self._source.format))
+    # --- for reconciliation -----------------------------------------------------------------------
 
     async def list_identifiers(self, ledger: Ledger) -> bool:
         """See ``pages.Sweep``: ListIdentifiers of the same prefix and set."""
         if not reconcile_is_due(self._situation, self.repository, self.place):
             return False
-        for attempt in range(RESTARTS + 1):
-            await anyio.to_thread.run_sync(ledger.clear_listed)
-            stop = None
-            try:
-                async for page in self._list_identifiers(Window()):
-                    await anyio.to_thread.run_sync(self._note_listed, ledger, page)
-                    stop = page.stop
-            except BadResumptionToken:
-                if attempt == RESTARTS:
-                    raise
-                continue
-            if stop in COMPLETE_STOPS:
-                self.journal.note("reconciled", True)
-                return True
-            break
-        # Nothing is concluded from a list that did not reach its end (fault B20).
-        self.journal.problem(f"the list of identifiers ended early: {stop}", self._source.name)
-        return False
-
-    def _note_listed(self, ledger: Ledger, page: OaiPage) -> None:
-        own = [r for r in page.records if r.header.identifier and in_set(r.header.sets, self._set)]
-        ledger.list_(r.header.identifier for r in own if not r.deleted)
-        ledger.tell_deleted(r.header.identifier for r in own if r.deleted)
+        return await self.lookups.list_all(ledger)
 
     async def look_up(self, identifier: str) -> Found:
         """See ``pages.Sweep``: GetRecord, and what its header says of the set."""
-        try:
-            record = await self.client.get_record(identifier, self._source.format)
-        except IdDoesNotExist:
-            return Found("deleted")
-        except CannotDisseminateFormat:
-            return Found("left_set")
-        except HOPELESS:
-            raise
-        except FacilityHttpError as problem:
-            return Found("unclear", reason=f"not to be had: {type(problem).__name__}")
-        if record.deleted:
-            return Found("deleted")
-        if not in_set(record.header.sets, self._set):
-            return Found("left_set")
-        return Found("alive", self._raw_record(record))
-
-    def _list_identifiers(self, window: Window) -> AsyncGenerator[OaiPage, None]:
-        return self.client.pages(
-            "ListIdentifiers",
-            self._source.format,
-            set_=self._set,
-            from_=window.start,
-            until=window.end,
-        )
-
-    async def _check_set(self) -> None:
-        """An empty answer may hide that the set is gone (fault B11)."""
-        try:
-            known = [one.spec async for one in self.client.list_sets()]
-        except NoSetHierarchy:
-            known = []
-        except FacilityHttpError:
-            return
-        if self._set not in known:
-            self.journal.problem(f"the set {self._set} does not exist there", self._source.name)
+        return await self.lookups.look_up(identifier)
 
     # --- the next harvest -------------------------------------------------------------------------
 
@@ -430,25 +343,6 @@ class OaiSweep:
         )
 
     # --- small things -----------------------------------------------------------------------------
-
-    def _raw(self, records: Sequence[OaiRecord]) -> tuple[RawRecord, ...]:
-        kept = []
-        for record in records:
-            if not record.header.identifier:
-                self.journal.problem("a record without identifier")
-            elif not in_set(record.header.sets, self._set):
-                # Page two of a set may be that of the whole repository (fault B09).
-                self.journal.problem("outside the set asked for", record.header.identifier)
-            else:
-                kept.append(self._raw_record(record))
-        return tuple(kept)
-
-    def _raw_record(self, record: OaiRecord) -> RawRecord:
-        for repair in record.repairs:
-            self.journal.problem(f"repaired: {repair}", record.header.identifier, incomplete=False)
-        return RawRecord(
-            record.header, self.crosswalk, record.payload, record.deleted, record.problem
-        )
 
     def _halves(self, window: Window) -> tuple[Window, Window] | None:
         return bisect(

@@ -3,16 +3,12 @@
 A run holds the source's lease, fetches pages, maps them, and commits each page together with the
 checkpoint that follows it; then it reconciles deletions and says how it went, from counts. Killed
 at any instant, the next run of the source goes on from the last committed page.
-
-Fetching, mapping and committing are three tasks with short queues between them, so that memory is
-that of a few pages (fault H11); mapping and SQLite work in threads or processes.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
@@ -20,7 +16,6 @@ from typing import Any
 
 import anyio
 import anyio.to_thread
-from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from catalogue.errors import LeaseLost, StoreBusy, StoreError, StoreFull
 from catalogue.facilities import Facility, Source, mapping_context
@@ -29,6 +24,7 @@ from catalogue.store import Store
 from catalogue.store.payloads import Dictionary
 from facility_http.errors import FacilityHttpError, Parked
 from facility_http.http import Fetcher
+from harvester.flow import Flow
 from harvester.guard import Guard
 from harvester.holders import is_dead, this_process
 from harvester.ledger import Ledger, LedgerFault, ledger_path
@@ -37,12 +33,11 @@ from harvester.place import Order
 from harvester.progress import Silent, Watcher
 from harvester.reconcile import Ground, Reconciliation, reconcile
 from harvester.sweeps import Situation, open_sweep
-from harvester.workers import MAPPING_AT_ONCE, PreparePage, prepare_in_threads
+from harvester.workers import PreparePage, prepare_in_threads
 
 log = logging.getLogger(__name__)
 
 LEASE_S = 60.0
-QUEUE_PAGES = 2
 DICTIONARY_EVERY = 10
 STOP_POLL_S = 0.5
 """How soon a run hears that somebody asked it to stop."""
@@ -75,15 +70,6 @@ class Tally:
         self.quarantined += report.quarantined
         self.deleted += report.deleted
         self.pages += 1
-
-
-@dataclass(slots=True, eq=False)
-class Prepared:
-    """A page on its way through mapping; ``records`` are there once ``ready`` is set."""
-
-    page: RawPage
-    records: list[ReadyRecord] = field(default_factory=list)
-    ready: anyio.Event = field(default_factory=anyio.Event)
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,62 +250,12 @@ class SourceRun:
             before: live records of the source in the store. Without any, deletions are taken at
                 once: there is nothing that they could take away.
         """
-        to_map, fetched = anyio.create_memory_object_stream[RawPage](QUEUE_PAGES)
-        to_commit, mapped = anyio.create_memory_object_stream[Prepared](QUEUE_PAGES)
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._fetch, sweep, to_map)
-            tasks.start_soon(self._map, fetched, to_commit, tasks.cancel_scope)
-            async with mapped:
-                try:
-                    async for prepared in mapped:
-                        await prepared.ready.wait()
-                        await self._commit(prepared.page, prepared.records, ledger, before=before)
-                except (StoreError, FacilityHttpError) as problem:
-                    self._fail(problem)
-                    tasks.cancel_scope.cancel()
 
-    async def _fetch(self, sweep: Sweep, out: MemoryObjectSendStream[RawPage]) -> None:
-        async with out, aclosing(sweep.pages()) as pages:
-            try:
-                async for page in pages:
-                    await out.send(page)
-                    if self._should_stop():
-                        return
-            except FacilityHttpError as problem:
-                # What was fetched before is still mapped and committed.
-                self._fail(problem)
-            except anyio.BrokenResourceError:
-                return  # Nobody takes pages any more: whoever committed them has failed.
+        async def commit(page: RawPage, records: list[ReadyRecord]) -> None:
+            await self._commit(page, records, ledger, before=before)
 
-    async def _map(
-        self,
-        pages: MemoryObjectReceiveStream[RawPage],
-        out: MemoryObjectSendStream[Prepared],
-        carrying: anyio.CancelScope,
-    ) -> None:
-        """Map a few pages at the same time; they leave in the order in which they came."""
-        slots = anyio.CapacityLimiter(MAPPING_AT_ONCE)
-
-        async def one(prepared: Prepared) -> None:
-            try:
-                prepared.records = await self._prepare(prepared.page.records)
-                # Not after a failure: a page without its records must never be committed.
-                prepared.ready.set()
-            except (StoreError, FacilityHttpError) as problem:
-                self._fail(problem)
-                carrying.cancel()
-            finally:
-                slots.release_on_behalf_of(prepared)
-
-        async with out, pages, anyio.create_task_group() as tasks:
-            async for page in pages:
-                prepared = Prepared(page)
-                await slots.acquire_on_behalf_of(prepared)
-                tasks.start_soon(one, prepared)
-                try:
-                    await out.send(prepared)
-                except anyio.BrokenResourceError:
-                    return
+        flow = Flow(sweep, self._prepare, commit, self._fail, self._should_stop)
+        await flow.run()
 
     async def _prepare(self, records: Sequence[RawRecord]) -> list[ReadyRecord]:
         if not records:
