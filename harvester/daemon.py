@@ -138,6 +138,8 @@ class Daemon:
             self.say("reload_refused", {"error": str(problem)})
             return
         self.configuration = configuration
+        if self.shared.room is not None:
+            self.shared.room.budget = configuration.storage
         self.say("reloaded", {"sources": len(configuration.sources)})
 
 

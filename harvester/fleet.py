@@ -15,6 +15,7 @@ import anyio.to_thread
 from catalogue.errors import LeaseHeld, StoreError
 from catalogue.facilities import Facility, Source
 from catalogue.records import RunRecord
+from facility_http.errors import FacilityHttpError
 from harvester.place import Order
 from harvester.run import Harvesting, harvest_source
 
@@ -44,7 +45,7 @@ async def harvest_many(
         async with slots:
             try:
                 results[source.name] = await harvest_or_follow(shared, facility, source, order)
-            except StoreError as problem:
+            except (StoreError, FacilityHttpError) as problem:
                 log.error("%s: %s", source.name, problem)
                 results[source.name] = problem
             except Exception as mistake:

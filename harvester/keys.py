@@ -215,6 +215,10 @@ SOURCE_KEYS: Mapping[str, Check] = {
     "schedule": _schedule,
     "options": _table,
 }
+STORAGE_KEYS: Mapping[str, Check] = {
+    "budget_mib": _whole(1, 1_000_000_000),
+    "least_free_mib": _whole(200, 1_000_000_000),
+}
 OPTION_KEYS: Mapping[str, Check] = {
     # how to ask
     "page_size": _whole(1, 100_000),

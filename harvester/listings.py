@@ -183,13 +183,21 @@ async def show_status(settings: Settings) -> None:
     from datetime import datetime
 
     from harvester.reports import ago
+    from harvester.sources import MIB
+    from harvester.space import NoRoom, Room
     from harvester.station import utc_now
 
     configuration = read_configuration(settings)
     sources = collect_status(settings, configuration)
     engine = await _engine_status(settings)
+    room = Room(settings.data, configuration.storage)
+    space = {
+        "used_bytes": room.used_bytes(),
+        "budget_bytes": room.budget.bytes,
+        "free_bytes": room.free_bytes() if settings.data.exists() else None,
+    }
     if settings.as_json:
-        emit_json({"data": str(settings.data), **engine, "sources": sources})
+        emit_json({"data": str(settings.data), **engine, "space": space, "sources": sources})
         return
     now = utc_now()
 
@@ -220,6 +228,15 @@ async def show_status(settings: Settings) -> None:
         f"{engine['records']:,} records; change {engine['last_change']}, "
         + ("everything indexed." if not engine["lag"] else f"index {engine['lag']} behind.")
     )
+    if settings.data.exists():
+        of = "" if room.budget.bytes is None else f" of {room.budget.bytes // MIB:,}"
+        say(
+            f"{room.used_bytes() // MIB:,}{of} MiB used, {room.free_bytes() // MIB:,} free on disk."
+        )
+        try:
+            room.require()
+        except NoRoom as problem:
+            say(f"No harvest begins: {problem}")
     if configuration.contact is None and any(not source.demo for source in configuration.sources):
         from harvester.station import HOW_TO_SAY_WHO
 

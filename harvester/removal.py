@@ -12,6 +12,7 @@ import anyio.to_thread
 from catalogue.errors import LeaseHeld, NotFound
 from catalogue.records import PageCommit, RecordState, Run
 from catalogue.store import Store
+from catalogue.store.store import REMOVAL
 from harvester import added
 from harvester.holders import is_dead, this_process
 from harvester.ledger import ledger_path, remove_files
@@ -88,7 +89,7 @@ async def _begin(store: Store, name: str) -> Run:
                 partial(
                     store.begin_run,
                     name,
-                    kind="remove",
+                    kind=REMOVAL,
                     holder=this_process(),
                     now=utc_now(),
                     lease_s=LEASE_S,

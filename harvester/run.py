@@ -32,6 +32,7 @@ from harvester.pages import Journal, RawPage, RawRecord, Sweep
 from harvester.place import Order
 from harvester.progress import Silent, Watcher
 from harvester.reconcile import Ground, Reconciliation, reconcile
+from harvester.space import Room
 from harvester.sweeps import Situation, open_sweep
 from harvester.workers import PreparePage, prepare_in_threads
 
@@ -77,7 +78,8 @@ class Harvesting:
     """What all runs of one process share.
 
     ``now`` is UTC wall-clock time; durations never come from it (fault H10). ``stopping`` is set
-    when the process was asked to end: runs finish the page in hand.
+    when the process was asked to end: runs finish the page in hand. ``room`` says whether the data
+    folder may grow (fault H09).
     """
 
     store: Store
@@ -86,6 +88,7 @@ class Harvesting:
     watcher: Watcher = field(default_factory=Silent)
     stopping: anyio.Event = field(default_factory=anyio.Event)
     prepare_page: PreparePage = prepare_in_threads
+    room: Room | None = None
     lease_s: float = LEASE_S
     holder: str = field(default_factory=this_process)
 
@@ -100,9 +103,12 @@ async def harvest_source(
 
     Raises:
         LeaseHeld: another process works on this source.
+        NoRoom: the data folder is full; nothing was begun.
         StoreError: the store could not even note the failure.
     """
     order = order or Order()
+    if shared.room is not None:
+        await anyio.to_thread.run_sync(shared.room.require)
     run = await anyio.to_thread.run_sync(
         partial(
             shared.store.begin_run,
@@ -295,6 +301,8 @@ class SourceRun:
         self.tally.add(replace(report, received=report.received + len(told)))
         await self._note(self.journal.drain())
         self.shared.watcher.page(self.source.name, report)
+        if self.shared.room is not None:
+            await anyio.to_thread.run_sync(self.shared.room.require)
 
     def _totals(self, before: int) -> dict[str, int]:
         """Counts of the whole harvest so far, over all its runs."""

@@ -18,11 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from catalogue.facilities import Facility, Service, Source
+from catalogue.store.store import MIN_FREE_BYTES
 from harvester.keys import (
     FACILITY_KEYS,
     OPTION_KEYS,
     SERVICE_KEYS,
     SOURCE_KEYS,
+    STORAGE_KEYS,
     Check,
     ConfigurationError,
     email_address,
@@ -32,12 +34,28 @@ from harvester.keys import (
 SHIPPED = Path(__file__).with_name("default.toml")
 ADDED_NAME = "sources.toml"
 CONTACT_VARIABLE = "PAN_COMMONS_CONTACT"
+MIB = 2**20
 
 OWN_FORMATS = {"panosc": "panosc-json", "scicat": "scicat"}
 """The format of protocols that have only one; with OAI-PMH it is a metadataPrefix."""
 
+TABLES = ("contact", "storage", "facilities", "sources", "removed")
+"""What a file may hold at its top."""
+
 _SOURCE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 _FACILITY_NAME = re.compile(r"[^\s/{}\"'\\][^/{}\"'\\\x00-\x1f]{0,63}")
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """``[storage]``: how much the data folder may grow (fault H09).
+
+    ``bytes``: what it may hold in all, raw records, index and scratch files; ``None``: as much as
+    its disk has. ``least_free_bytes`` stay free on the disk.
+    """
+
+    bytes: int | None = None
+    least_free_bytes: int = MIN_FREE_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +71,7 @@ class Configuration:
     sources: tuple[Source, ...]
     origins: Mapping[str, Path] = field(default_factory=dict)
     removed: tuple[str, ...] = ()
+    storage: Budget = Budget()
 
     def facility(self, name: str) -> Facility:
         """The facility of that short name.
@@ -137,9 +156,11 @@ def merge_layers(
     facility_origins: dict[str, Path] = {}
     removed: list[str] = []
     contact: str | None = None
+    storage = Budget()
     for path, document in layers:
-        _refuse_unknown(path, "", document, ("contact", "facilities", "sources", "removed"))
+        _refuse_unknown(path, "", document, TABLES)
         contact = _read_contact(path, document) or contact
+        storage = _read_storage(path, document, storage)
         for name, table in _named_tables(path, document, "facilities"):
             facilities.setdefault(name, {}).update(table)
             facility_origins[name] = path
@@ -170,6 +191,7 @@ def merge_layers(
         ),
         origins=origins,
         removed=tuple(removed),
+        storage=storage,
     )
 
 
@@ -181,6 +203,20 @@ def _read_contact(path: Path, document: Mapping[str, Any]) -> str | None:
         raise ConfigurationError(f'{path}: contact should be a table: [contact] email = "…".')
     email = _checked(path, "contact", table, {"email": email_address}).get("email")
     return None if email is None else str(email)
+
+
+def _read_storage(path: Path, document: Mapping[str, Any], before: Budget) -> Budget:
+    table = document.get("storage", {})
+    if not isinstance(table, dict):
+        raise ConfigurationError(
+            f"{path}: storage should be a table: [storage] budget_mib = 50000."
+        )
+    given = _checked(path, "storage", table, STORAGE_KEYS)
+    budget, least = given.get("budget_mib"), given.get("least_free_mib")
+    return Budget(
+        before.bytes if budget is None else budget * MIB,
+        before.least_free_bytes if least is None else least * MIB,
+    )
 
 
 def _removed_names(path: Path, document: Mapping[str, Any]) -> list[str]:

@@ -21,6 +21,7 @@ from harvester.keys import ConfigurationError
 from harvester.progress import Silent, Watcher
 from harvester.run import Harvesting
 from harvester.sources import Configuration
+from harvester.space import Room, tidy
 from harvester.workers import MappingProcesses
 
 log = logging.getLogger(__name__)
@@ -131,9 +132,11 @@ async def open_station(
         store = await stack.enter_async_context(open_store(folder, configuration))
         http = await stack.enter_async_context(Fetcher(configuration.contact))
         mapping = await stack.enter_async_context(MappingProcesses())
+        await anyio.to_thread.run_sync(tidy, folder, [s.name for s in configuration.sources])
+        room = Room(folder, configuration.storage)
         yield Station(
             configuration,
-            Harvesting(store, http, utc_now, watcher or Silent(), prepare_page=mapping),
+            Harvesting(store, http, utc_now, watcher or Silent(), prepare_page=mapping, room=room),
         )
 
 
