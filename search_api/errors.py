@@ -14,6 +14,7 @@ SearchApiError
 ├── Overloaded            503  shed before any work; ``retry_after_s``
 ├── DeadlinePassed        503  the answer took longer than its deadline
 ├── Relayed               what the catalogue raised, under its own name and status
+├── FederationError       503  about one facility asked live, see ``federation.errors``
 ├── NothingToServe        exit 1: no data folder, or nothing in it
 ├── PortInUse             exit 1
 └── ClientError           what ``client.py`` raises

@@ -1,0 +1,1 @@
+"""Live federation: facilities asked while somebody waits, under one deadline, honestly merged."""

@@ -1,0 +1,76 @@
+"""What can go wrong while facilities are asked live.
+
+FederationError(SearchApiError)
+├── FacilitySilent        one facility gave no answer: ``state``, ``reason``, ``until``
+└── QuestionRefused       one facility does not take this question; the planner learns from it
+
+Both speak of one facility. They are raised by ``asking.Asker`` and never reach a client as such:
+the answer says them in its line for the facility. Their texts are safe to show: no address, no
+key, no word of the facility's own body beyond a short, redacted error message.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from search_api.errors import SearchApiError
+
+Silence = Literal["timed_out", "failed", "paused", "unsupported"]
+
+
+class FederationError(SearchApiError):
+    """Base of what live federation raises on purpose."""
+
+    status = 503
+
+
+class FacilitySilent(FederationError):
+    """A facility gave no answer to one question.
+
+    Args:
+        source: name of the source that was asked.
+        state: ``timed_out``: it did not answer within its limit or ours; ``failed``: it could not
+            be reached or answered something that is no answer; ``paused``: it is not asked until
+            ``until`` because of what happened before; ``unsupported``: it does not offer this.
+        reason: in a form that is safe to show.
+        until: when it is asked again, for ``paused``.
+        elapsed_s: seconds from the call to now, our own queue included.
+        ours: the time went by in our own queue, or the deadline came before the facility's own
+            limit: nothing that the facility is to blame for.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        state: Silence,
+        reason: str,
+        *,
+        until: datetime | None = None,
+        elapsed_s: float = 0.0,
+        ours: bool = False,
+    ) -> None:
+        super().__init__(f"{source}: {reason}")
+        self.source = source
+        self.state = state
+        self.reason = reason
+        self.until = until
+        self.elapsed_s = elapsed_s
+        self.ours = ours
+
+
+class QuestionRefused(FederationError):
+    """A facility is well, and does not take this question.
+
+    Args:
+        source: name of the source that was asked.
+        message: what it said, shortened and redacted; empty when it said nothing.
+        refused_with: the HTTP status: 400, 413, 414, 422; or 500 where the same question fails
+            twice while a plain one is answered (fault E10).
+    """
+
+    def __init__(self, source: str, message: str, *, refused_with: int) -> None:
+        super().__init__(f"{source} does not take this question ({refused_with}): {message}")
+        self.source = source
+        self.message = message
+        self.refused_with = refused_with
