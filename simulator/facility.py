@@ -6,7 +6,7 @@ import asyncio
 import gzip
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -16,15 +16,17 @@ from aiohttp import web
 
 from simulator import oai_faults, rest_faults, transport_faults
 from simulator.database import Database
-from simulator.errors import PortInUse
-from simulator.faults import Fault, Faults
+from simulator.dialects import numbered
+from simulator.faults import Fault, Faults, parse_faults
+from simulator.listening import Door
 from simulator.oai_pmh import OaiEndpoint, OaiOptions, page_of
 from simulator.pages import landing_page, status_of
 from simulator.panosc_rest import RestEndpoint, RestOptions, read_filter
 from simulator.protocol import Answer, Clock, Exchange, RestError, Sleep
-from simulator.records import Holdings, Record, Records
+from simulator.records import Document, Holdings, Record, Records
+from simulator.scripts import Schedule, Script
 
-__all__ = ["Facility", "FacilitySpec", "Request", "running"]
+__all__ = ["Facility", "FacilitySpec", "Request", "running", "running_all"]
 
 # Imported for what they enter into the table of faults.
 _FAULTS = (oai_faults, rest_faults, transport_faults)
@@ -41,7 +43,8 @@ class FacilitySpec:
     function is called at start (generation takes time and memory only when wanted).
     ``holdings``: OAI-PMH items held otherwise (millions, made on request). ``database``: a
     LoopBack memory database (decoded ``db.json``) for the Search API. ``oai`` and ``rest``: which
-    protocols, ``None`` for not at all. ``port``: where it usually listens (0: any).
+    protocols, ``None`` for not at all. ``faults``: what it always has; ``schedule``: what comes
+    and goes (``scripts.py``). ``port``: where it usually listens (0: any).
     """
 
     name: str
@@ -52,6 +55,7 @@ class FacilitySpec:
     oai: OaiOptions | None = None
     rest: RestOptions | None = None
     faults: str | tuple[str | Fault, ...] = ()
+    schedule: Schedule = ()
     port: int = 0
     landing_pages: bool = False
 
@@ -208,6 +212,11 @@ class Facility:
             await response.write(answer.body[: answer.cut_after])
         if answer.ending == "stall":
             await self.sleep(3600.0)
+        if answer.ending == "trickle":
+            for place in range(answer.cut_after, len(answer.body)):
+                await self.sleep(1.0)
+                await response.write(answer.body[place : place + 1])
+            return response
         transport = request.transport
         if transport is not None and answer.ending == "reset":
             transport.abort()
@@ -237,21 +246,48 @@ def build(
     if spec.rest is not None:
         for record in records:
             if record.document is not None:
-                database.put_document(record.document)
+                database.put_document(_held(spec, record.document))
 
         def follow(before: Record | None, after: Record | None) -> None:
             if before is not None and before.document is not None:
-                database.delete_document(before.document["pid"])
+                database.delete_document(_held(spec, before.document)["pid"])
             if after is not None and after.document is not None:
-                database.put_document(after.document)
+                database.put_document(_held(spec, after.document))
 
         records.watch(follow)
-    faults = Faults(spec.faults)
+    faults = Faults(spec.faults, seed=spec.name)
     return Facility(spec, records, database, faults, clock or _now, sleep)
 
 
 def _now() -> datetime:
     return datetime.now(UTC)
+
+
+def _held(spec: FacilitySpec, document: Document) -> Document:
+    """The document as the facility's implementation holds it."""
+    renumbers = spec.rest is not None and spec.rest.dialect.numeric_pids
+    return numbered(document) if renumbers else document
+
+
+async def _behave(facility: Facility, door: Door, script: Script, elapsed_s: float) -> None:
+    """Have the faults of this moment, and be reachable or not."""
+    facility.faults.set(parse_faults(facility.spec.faults), script.at(elapsed_s))
+    if facility.faults.refuse_connections:
+        await door.shut()
+    else:
+        await door.open()
+
+
+async def _perform(
+    facility: Facility, door: Door, script: Script, monotonic: Callable[[], float]
+) -> None:
+    """Go through the schedule's phases while time passes."""
+    began, elapsed = monotonic(), 0.0
+    while (change := script.next_change_s(elapsed)) is not None:
+        while elapsed < change:
+            await facility.sleep(change - elapsed)
+            elapsed = monotonic() - began
+        await _behave(facility, door, script, elapsed)
 
 
 @asynccontextmanager
@@ -261,13 +297,15 @@ async def running(
     port: int = 0,
     clock: Clock | None = None,
     sleep: Sleep = asyncio.sleep,
+    monotonic: Callable[[], float] | None = None,
 ) -> AsyncIterator[Facility]:
     """Start a facility and stop it at the end.
 
     Args:
         port: 0 lets the system choose.
         clock: what the facility takes for now (aware UTC); the machine's clock by default.
-        sleep: what slow and stalling faults wait with.
+        sleep: what slow and stalling faults wait with, and the schedule between its phases.
+        monotonic: seconds that the schedule counts by; of the event loop by default.
 
     Raises:
         PortInUse: somebody else listens there.
@@ -279,17 +317,42 @@ async def running(
         application, access_log=None, handler_cancellation=True, shutdown_timeout=0.1
     )
     await runner.setup()
+    door = Door(runner, spec.title or spec.name, host, port)
+    performance: asyncio.Task[None] | None = None
     try:
-        try:
-            site = web.TCPSite(runner, host, port)
-            await site.start()
-        except OSError as error:
-            raise PortInUse(
-                f"{spec.title or spec.name} cannot listen on {host}:{port}: {error.strerror}."
-            ) from error
-        actual = runner.addresses[0][1]
+        await door.open()
         shown = f"[{host}]" if ":" in host else host
-        facility.base_url = f"http://{shown}:{actual}"
+        facility.base_url = f"http://{shown}:{door.port}"
+        script = Script.read(spec.schedule)
+        await _behave(facility, door, script, 0.0)
+        if spec.schedule:
+            told = monotonic or asyncio.get_running_loop().time
+            performance = asyncio.create_task(_perform(facility, door, script, told))
         yield facility
     finally:
+        if performance is not None:
+            performance.cancel()
+            with suppress(asyncio.CancelledError):
+                await performance
         await runner.cleanup()
+        door.leave()
+
+
+@asynccontextmanager
+async def running_all(
+    specs: Iterable[FacilitySpec],
+    host: str = "127.0.0.1",
+    clock: Clock | None = None,
+    sleep: Sleep = asyncio.sleep,
+    monotonic: Callable[[], float] | None = None,
+) -> AsyncIterator[tuple[Facility, ...]]:
+    """Start many facilities in this process, each on its own port; see ``running``."""
+    async with AsyncExitStack() as stack:
+        yield tuple(
+            [
+                await stack.enter_async_context(
+                    running(spec, host, spec.port, clock, sleep, monotonic)
+                )
+                for spec in specs
+            ]
+        )

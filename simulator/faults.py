@@ -25,7 +25,7 @@ from typing import Any, Literal
 from simulator.errors import UnknownFault
 from simulator.protocol import Answer, Exchange, Page, Sleep
 
-Stage = Literal["arrive", "request", "page", "rows", "answer"]
+Stage = Literal["listen", "arrive", "request", "page", "rows", "answer"]
 Rows = list[Any]
 
 
@@ -49,10 +49,10 @@ Act = Callable[..., Any]
 def kind(name: str, stage: Stage, cites: str) -> Callable[[Act], Act]:
     """Enter a fault into the table; the docstring's first line is its summary.
 
-    By stage the function takes: ``arrive`` (async: exchange, argument, sleep) and may return an
-    Answer; ``request`` (exchange, argument), may raise OaiError or RestError; ``page`` (exchange,
-    argument, Page); ``rows`` (exchange, argument, rows) returning rows; ``answer`` (exchange,
-    argument, Answer).
+    By stage the function takes: ``listen`` nothing, for nobody listens; ``arrive`` (async:
+    exchange, argument, sleep) and may return an Answer; ``request`` (exchange, argument), may
+    raise OaiError or RestError; ``page`` (exchange, argument, Page); ``rows`` (exchange,
+    argument, rows) returning rows; ``answer`` (exchange, argument, Answer).
     """
 
     def enter(act: Act) -> Act:
@@ -142,11 +142,13 @@ class _Switched:
 class Faults:
     """The faults of one facility, switchable while it runs.
 
-    ``hits`` counts by name how often each has struck.
+    ``hits`` counts by name how often each has struck. ``seed``: what faults that draw lots draw
+    them by.
     """
 
-    def __init__(self, faults: str | Iterable[str | Fault] = ()) -> None:
+    def __init__(self, faults: str | Iterable[str | Fault] = (), *, seed: str = "") -> None:
         self.hits: Counter[str] = Counter()
+        self._seed = seed
         self._switched: list[_Switched] = []
         self.set(faults)
 
@@ -160,7 +162,7 @@ class Faults:
         for piece in faults:
             parsed = parse_faults([piece] if isinstance(piece, Fault) else piece)
             for fault in parsed:
-                state: dict[str, Any] = {}
+                state: dict[str, Any] = {"seed": f"{self._seed}/{fault.name}"}
                 self._switched += (_Switched(fault, part, state) for part in KINDS[fault.name])
 
     def clear(self) -> None:
@@ -177,6 +179,11 @@ class Faults:
     def touch_pages(self) -> bool:
         """Whether any fault acts on OAI-PMH pages, so that written ones cannot be kept."""
         return any(switched.kind.stage == "page" for switched in self._switched)
+
+    @property
+    def refuse_connections(self) -> bool:
+        """Whether nobody listens."""
+        return any(switched.kind.stage == "listen" for switched in self._switched)
 
     def _striking(self, stage: Stage, exchange: Exchange) -> Iterator[tuple[Kind, str | None]]:
         for switched in self._switched:

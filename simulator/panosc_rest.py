@@ -19,6 +19,7 @@ from simulator.faults import Faults
 from simulator.loopback import LOGICAL, OPERATORS, Anchored, fields_named, matches
 from simulator.models import MODELS, Model, Relation, Row
 from simulator.protocol import Answer, Exchange, RestError, ServerFault
+from simulator.ranking import Ranking, Taste
 
 JSON = "application/json; charset=utf-8"
 CLASSES: Mapping[str, str] = {
@@ -31,11 +32,16 @@ CLASSES: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class RestOptions:
-    """How a Search API presents itself; ``path`` is its base below the host."""
+    """How a Search API presents itself; ``path`` is its base below the host.
+
+    ``default_limit``: what comes when no limit is asked for. ``taste``: the order of lists when
+    none is asked for.
+    """
 
     path: str = "/api"
     dialect: Dialect = REFERENCE
     default_limit: int | None = None
+    taste: Taste = "id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +64,7 @@ class RestEndpoint:
         self.database = database
         self._dialect = options.dialect
         self._faults = faults
+        self._ranking = Ranking(database, options.dialect, options.taste)
 
     def answer(self, exchange: Exchange, path: Sequence[str]) -> Answer:
         """``path``: the decoded segments below the base, e.g. ``("Documents", "count")``."""
@@ -105,19 +112,19 @@ class RestEndpoint:
         self._check_keys(asked)
         where = self._where(model, asked.get("where"))
         includes = self._includes(model, asked.get("include"))
-        rows = self.database.rows(model.name)
+        rows = self._ranking.rows(model)
         if where:
             rows = [row for row in rows if matches(model, row, where)]
         rows = self._ordered(model, rows, asked.get("order"))
-        scores = self._scores(model, rows, asked.get("query"))
+        scores = self._ranking.scores(model, rows, asked.get("query"))
+        skip = self._number(asked, "skip")
+        limit = self._number(asked, "limit") or self.options.default_limit
         if scores is not None and self._dialect.unmatched_score is None:
-            skipped = page_of(rows, self._number(asked, "skip"), None)
-            ranked = sorted(skipped, key=lambda row: -(scores[row[model.id]] or 0))
+            before = skip if self._dialect.skips_unscored else 0
+            ranked = sorted(rows[before:], key=lambda row: -(scores[row[model.id]] or 0))
             rows = [row for row in ranked if scores[row[model.id]]]
-            rows = page_of(rows, 0, self._number(asked, "limit"))
-        else:
-            limit = self._number(asked, "limit") or self.options.default_limit
-            rows = page_of(rows, self._number(asked, "skip"), limit)
+            skip -= before
+        rows = page_of(rows, skip, limit)
         found = []
         for row in rows:
             value = self._joined(model, row, includes)
@@ -338,6 +345,8 @@ class RestEndpoint:
                 value.pop(name, None)
         if dialect.nulls:
             value = {**dict.fromkeys(f for f in model.fields if not f.endswith("Id")), **value}
+        if dialect.numeric_pids and model.name == "Document":
+            value["id"] = value["pid"]
         if dialect.empty_relations:
             for name, relation in model.relations.items():
                 value.setdefault(name, None if relation.kind == "one" else [])
@@ -370,18 +379,6 @@ class RestEndpoint:
                 reverse=direction.strip().upper() == "DESC",
             )
         return rows
-
-    def _scores(self, model: Model, rows: Sequence[Row], query: Any) -> dict[Any, Any] | None:
-        """Share of the query's words in title and summary, in [0, 1), where queries are scored."""
-        if not query or model.name not in self._dialect.scored:
-            return None
-        words = str(query).lower().split()
-        scores: dict[Any, Any] = {}
-        for row in rows:
-            text = f"{row.get('title') or ''} {row.get('summary') or ''}".lower()
-            share = sum(word in text for word in words) / (len(words) + 1)
-            scores[row[model.id]] = round(share, 6) if share else self._dialect.unmatched_score
-        return scores
 
 
 def as_text(operand: Any) -> Any:

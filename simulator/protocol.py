@@ -67,14 +67,15 @@ class Exchange:
 @dataclass(slots=True)
 class Answer:
     """What goes out. ``cut_after`` bytes of the body are sent, and then, by ``ending``: nothing
-    more (``close``), a reset connection (``reset``) or silence (``stall``)."""
+    more (``close``), a reset connection (``reset``), silence (``stall``) or a byte a second
+    (``trickle``)."""
 
     body: bytes
     content_type: str = "text/xml; charset=utf-8"
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     cut_after: int | None = None
-    ending: Literal["close", "reset", "stall"] = "close"
+    ending: Literal["close", "reset", "stall", "trickle"] = "close"
 
 
 @dataclass(slots=True)

@@ -149,6 +149,85 @@ def limit_0_empty(exchange: Exchange, argument: str | None) -> None:
         exchange.filter["where"] = {"pid": {"inq": []}}
 
 
+def _operators_in(value: Any) -> set[str]:
+    """Every key of a condition, at any depth: names of fields and operators."""
+    if isinstance(value, list):
+        return set().union(*(_operators_in(each) for each in value))
+    if isinstance(value, dict):
+        return set(value).union(*(_operators_in(each) for each in value.values()))
+    return set()
+
+
+def _without(value: Any, name: str) -> Any:
+    if isinstance(value, list):
+        return [_without(each, name) for each in value]
+    if isinstance(value, dict):
+        return {
+            key: _without(each, name)
+            for key, each in value.items()
+            if key != name and not (isinstance(each, dict) and set(each) == {name})
+        }
+    return value
+
+
+@kind("refuses-operator", "request", "E10")
+def refuses_operator(exchange: Exchange, argument: str | None) -> None:
+    """refuses-operator:NAME answers 400 to conditions with it, at any depth (like)."""
+    name = argument or "like"
+    if name in _operators_in([exchange.filter.get("where"), exchange.filter.get("include")]):
+        raise RestError(400, f"Operator {name!r} is not supported.")
+
+
+@kind("ignores-operator", "request", "E08")
+def ignores_operator(exchange: Exchange, argument: str | None) -> None:
+    """ignores-operator:NAME drops conditions with it silently, at any depth (like)."""
+    for key in ("where", "include"):
+        if key in exchange.filter:
+            exchange.filter[key] = _without(exchange.filter[key], argument or "like")
+
+
+@kind("where-500", "request", "E10")
+def where_500(exchange: Exchange, argument: str | None) -> None:
+    """where-500[:NAME] fails on any condition, or on those that name a field or operator."""
+    named = _operators_in([exchange.filter.get("where"), exchange.filter.get("include")])
+    if argument in named or (argument is None and exchange.filter.get("where")):
+        raise RestError(500, "Internal Server Error")
+
+
+def _depth(include: Any) -> int:
+    if not isinstance(include, list):
+        return 0
+    scopes = [(each.get("scope") or {}) for each in include if isinstance(each, dict)]
+    return 1 + max((_depth(scope.get("include")) for scope in scopes), default=0) if include else 0
+
+
+def _cut_to(include: Any, depth: int) -> Any:
+    if depth <= 0 or not isinstance(include, list):
+        return []
+    cut = []
+    for entry in include:
+        if isinstance(entry, dict) and "include" in (entry.get("scope") or {}):
+            inner = _cut_to(entry["scope"]["include"], depth - 1)
+            scope = {key: value for key, value in entry["scope"].items() if key != "include"}
+            entry = {**entry, "scope": {**scope, "include": inner} if inner else scope}
+        cut.append(entry)
+    return cut
+
+
+@kind("include-depth", "request", "E12")
+def include_depth(exchange: Exchange, argument: str | None) -> None:
+    """include-depth[:N] answers 400 to includes of more than N levels (1)."""
+    if _depth(exchange.filter.get("include")) > parse_number(argument, 1):
+        raise RestError(400, "include is nested too deeply.")
+
+
+@kind("shallow-includes", "request", "E12")
+def shallow_includes(exchange: Exchange, argument: str | None) -> None:
+    """shallow-includes[:N] cuts includes silently to N levels (1)."""
+    if "include" in exchange.filter:
+        exchange.filter["include"] = _cut_to(exchange.filter["include"], parse_number(argument, 1))
+
+
 # --- counts -------------------------------------------------------------------------------------
 
 
@@ -176,6 +255,13 @@ def count_500(exchange: Exchange, argument: str | None) -> None:
     """count-500 fails to count."""
     if _counts(exchange):
         raise RestError(500, "Internal Server Error")
+
+
+@kind("count-all", "request", "E12 G05")
+def count_all(exchange: Exchange, argument: str | None) -> None:
+    """count-all counts everything, whatever the condition."""
+    if _counts(exchange):
+        exchange.filter.pop("where", None)
 
 
 @kind("count-wrong", "rows", "G05")
@@ -229,8 +315,8 @@ def nan(exchange: Exchange, argument: str | None, answer: Answer) -> None:
 
 @kind("odd-scores", "rows", "G06 G07")
 def odd_scores(exchange: Exchange, argument: str | None, rows: list[Any]) -> list[Any]:
-    """odd-scores sends null, -1, 1, 17.5, a word and no score in turn; ``odd-scores:X`` only X."""
-    odd: list[Any] = [None, -1, 1, 17.5, "high", ...]
+    """odd-scores sends null, -1, 1, 17.5, words, no score, 0, 1e300 in turn; ``odd-scores:X`` X."""
+    odd: list[Any] = [None, -1, 1, 17.5, "high", ..., 0, 1e300, "0.9", {"value": 0.5}]
     if argument is not None:
         odd = [json.loads(argument)]
     if not _is_list(exchange):
@@ -241,6 +327,18 @@ def odd_scores(exchange: Exchange, argument: str | None, rows: list[Any]) -> lis
         changed = {name: value for name, value in row.items() if name != "score"}
         scored.append(changed if score is ... else {**changed, "score": score})
     return scored
+
+
+@kind("scale-scores", "rows", "G06")
+def scale_scores(exchange: Exchange, argument: str | None, rows: list[Any]) -> list[Any]:
+    """scale-scores[:N] multiplies scores by N (100)."""
+    factor = parse_number(argument, 100)
+    return [
+        {**row, "score": row["score"] * factor}
+        if isinstance(row, dict) and isinstance(row.get("score"), int | float)
+        else row
+        for row in rows
+    ]
 
 
 @kind("missing-title", "rows", "D07 G11")

@@ -10,6 +10,7 @@ import re
 import zlib
 from datetime import timedelta
 from email.utils import format_datetime
+from random import Random
 
 from simulator.errors import UnknownFault
 from simulator.faults import kind, parse_duration_s, parse_number
@@ -43,8 +44,33 @@ async def error(exchange: Exchange, argument: str | None, sleep: Sleep) -> Answe
 
 @kind("slow", "arrive", "A04 H03")
 async def slow(exchange: Exchange, argument: str | None, sleep: Sleep) -> Answer | None:
-    """slow[:DURATION] answers late (2s)."""
-    await sleep(parse_duration_s(argument, 2.0))
+    """slow[:DURATION] answers late (2s); 10ms..2s evenly between, ~2s so long on average."""
+    await sleep(delay_s(exchange, argument))
+    return None
+
+
+def delay_s(exchange: Exchange, argument: str | None) -> float:
+    """The delay that ``slow`` has this time."""
+    low, spread, high = (argument or "").partition("..")
+    mean = low.removeprefix("~")
+    if not spread and mean == low:
+        return parse_duration_s(argument, 2.0)
+    state = exchange.state
+    lots: Random = state.setdefault("random", Random(state.get("seed", "")))  # noqa: S311 (no secret)
+    if spread:
+        return lots.uniform(parse_duration_s(low, 0.0), parse_duration_s(high, 2.0))
+    return lots.expovariate(1 / (parse_duration_s(mean, 2.0) or 1e-9))
+
+
+@kind("refuse", "listen", "A07 G15")
+def refuse() -> None:
+    """refuse has nobody listening: connections are refused, open ones break."""
+
+
+@kind("hang", "arrive", "A04 G02")
+async def hang(exchange: Exchange, argument: str | None, sleep: Sleep) -> Answer | None:
+    """hang[:DURATION] says nothing for so long (1h)."""
+    await sleep(parse_duration_s(argument, 3600.0))
     return None
 
 
@@ -82,6 +108,13 @@ def stall(exchange: Exchange, argument: str | None, answer: Answer) -> None:
     answer.ending = "stall"
 
 
+@kind("trickle", "answer", "A04")
+def trickle(exchange: Exchange, argument: str | None, answer: Answer) -> None:
+    """trickle[:BYTES] sends so many bytes of the body (half of it), then one every second."""
+    answer.cut_after = max(parse_number(argument, len(answer.body) // 2), 1)
+    answer.ending = "trickle"
+
+
 @kind("break-off", "answer", "A07")
 def break_off(exchange: Exchange, argument: str | None, answer: Answer) -> None:
     """break-off[:BYTES] closes the connection in mid-body; the length promised was longer."""
@@ -94,6 +127,18 @@ def truncate(exchange: Exchange, argument: str | None, answer: Answer) -> None:
     """truncate[:BYTES] sends the document's first bytes (another share each time) as if whole."""
     share = (0.5, 0.9, 0.3, 0.7)[exchange.number % 4]
     answer.body = answer.body[: parse_number(argument, int(len(answer.body) * share))]
+
+
+@kind("not-json", "answer", "A11 G15")
+def not_json(exchange: Exchange, argument: str | None, answer: Answer) -> None:
+    """not-json sends text that is no JSON and says that it is."""
+    answer.body = b"[{'pid': upstream connect error or disconnect/reset before headers"
+
+
+@kind("huge", "answer", "I04 I09")
+def huge(exchange: Exchange, argument: str | None, answer: Answer) -> None:
+    """huge[:MEGABYTES] sends a body of so many megabytes (64), blanks at its end."""
+    answer.body += b" " * (parse_number(argument, 64) * 2**20)
 
 
 @kind("status", "answer", "A09")

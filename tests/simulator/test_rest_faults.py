@@ -240,3 +240,75 @@ async def test_conditions_name_classes(session: aiohttp.ClientSession, facility:
     assert (await raw(session, facility, "/Documents/count"))[0] == 500
     assert (await raw(session, facility, "/Datasets"))[0] == 502
     assert facility.hits == {"Documents": 1, "Documents/count": 1, "Datasets": 1}
+
+
+NESTED = {
+    "where": {"and": [{"title": {"like": "Proposal"}}, {"pid": "d03"}]},
+    "include": [{"relation": "datasets", "scope": {"include": [{"relation": "files"}]}}],
+}
+
+
+@pytest.mark.parametrize(
+    ("fault", "asked", "found"),
+    [
+        pytest.param("refuses-operator:like", NESTED, 400, id="E10 operator, at any depth"),
+        pytest.param(
+            "refuses-operator:gt", {"where": NESTED["where"]}, [3], id="E10 another operator"
+        ),
+        pytest.param(
+            "ignores-operator:like", {"where": {"title": {"like": "Nothing"}}}, ALL, id="E08"
+        ),
+        pytest.param("where-500", {"where": {"pid": "d03"}}, 500, id="E10 any condition"),
+        pytest.param("where-500", {"limit": 2}, [0, 1], id="E10 no condition"),
+        pytest.param("where-500:like", NESTED, 500, id="E10 one operator"),
+        pytest.param("include-depth:1", NESTED, 400, id="E12 too deep"),
+        pytest.param("include-depth:2", NESTED, [], id="E12 deep enough, joined to nothing"),
+        pytest.param("refuses-operator:between", {}, ALL, id="E10 nothing named"),
+    ],
+)
+async def test_filters_that_are_not_understood(
+    session: aiohttp.ClientSession,
+    facility: Facility,
+    fault: str,
+    asked: dict[str, Any],
+    found: list[int] | int,
+) -> None:
+    facility.faults.set(fault)
+    assert await pids(session, facility, **asked) == found
+
+
+async def test_fault_e12_includes_are_cut_silently(
+    session: aiohttp.ClientSession, facility: Facility
+) -> None:
+    facility.database.put_document(
+        {"pid": "x", "title": "X", "datasets": [{"pid": "y", "title": "Y", "files": [{"id": 1}]}]}
+    )
+    asked = {**NESTED, "where": {"pid": "x"}}
+    (whole,) = json.loads((await raw(session, facility, "/Documents", **asked))[1])
+    facility.faults.set("shallow-includes")
+    (cut,) = json.loads((await raw(session, facility, "/Documents", **asked))[1])
+    assert (len(whole["datasets"][0]["files"]), "files" in cut["datasets"][0]) == (1, False)
+
+
+async def test_fault_g05_everything_is_counted_whatever_the_condition(
+    session: aiohttp.ClientSession, facility: Facility
+) -> None:
+    facility.faults.set("count-all")
+    params = {"where": '{"pid":"d03"}'}
+    async with session.get(facility.api_url + "/Documents/count", params=params) as response:
+        assert await response.json() == {"count": 12}
+
+
+async def test_fault_g06_scores_are_on_a_scale_of_their_own(
+    session: aiohttp.ClientSession, facility: Facility
+) -> None:
+    facility.faults.set("odd-scores:0.5,scale-scores:1000")
+    _, body = await raw(session, facility, "/Documents", limit=1)
+    assert json.loads(body)[0]["score"] == 500
+
+
+async def test_fault_i04_a_body_is_huge(session: aiohttp.ClientSession, facility: Facility) -> None:
+    facility.faults.set("huge:1")
+    _, body = await raw(session, facility, "/Documents")
+    assert 2**20 < len(body) < 2**20 + 10_000
+    assert len(json.loads(body)) == 12
