@@ -12,7 +12,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import functools
+import itertools
 import json
+import math
 import random
 import socket
 import subprocess
@@ -37,26 +40,54 @@ CLIENTS = 8
 PAGE = 500
 SEED = 20_261_123
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
-WORDS = (  # noqa: SIM905 (a list of words reads best as words)
+COMMON = (  # noqa: SIM905 (a list of words reads best as words)
     "structure dynamics protein polymer lithium battery magnetic thin film water interface alloy "
     "catalyst membrane crystal phase transition diffusion strain texture nanoparticle surfactant "
     "vesicle lysozyme graphene perovskite superconductor skyrmion hydrogen storage steel weld bone"
 ).split(" ")
+VOCABULARY = 30_000
+TOLD = (60, 6_000)
+"""Ranks of the words that people ask for: neither in every abstract nor in one alone."""
+
+
+@functools.cache
+def vocabulary() -> tuple[list[str], list[float]]:
+    """Words by rank, and their summed weights after Zipf: rank r is met 1/(r + 2.7) as often."""
+    random_ = random.Random(SEED)
+    syllables = [first + second for first in "bdfgklmnprstvz" for second in ("a", "e", "io", "u")]
+    words = dict.fromkeys(COMMON)
+    while len(words) < VOCABULARY:
+        words["".join(random_.choices(syllables, k=random_.randint(2, 4))) + "n"] = None
+    weights = [1 / (rank + 2.7) for rank in range(VOCABULARY)]
+    return list(words), list(itertools.accumulate(weights))
+
+
+def asked(count: int) -> list[str]:
+    """Pairs of telling words, rare and less rare ones equally often, the same for the same count."""
+    random_ = random.Random(SEED + 1)
+    words, _ = vocabulary()
+    low, high = (math.log(rank) for rank in TOLD)
+
+    def word() -> str:
+        return words[int(math.exp(random_.uniform(low, high)))]
+
+    return [f"{word()} {word()}" for _ in range(count)]
 
 
 def documents(count: int) -> Iterator[dict[str, Any]]:
     """Synthetic Documents as a Search API sends them, the same for the same count."""
     random_ = random.Random(SEED)
     techniques = [term.label for term in load_panet().terms.values() if term.is_technique][40:]
+    known, weights = vocabulary()
     for number in range(count):
-        words = random_.sample(WORDS, 6)
+        words = random_.choices(known, cum_weights=weights, k=100)
         year = random_.randint(2008, 2025)
         yield {
             "pid": f"10.5072/bench-{number}",
             "type": "proposal",
             "isPublic": random_.random() < 0.7,
-            "title": " ".join(words[:4]).capitalize(),
-            "summary": "Synthetic. " + " ".join(random_.choices(WORDS, k=40)),
+            "title": " ".join(words[:8]).capitalize(),
+            "summary": "Synthetic. " + " ".join(words[4:90]),
             "startDate": f"{year}-04-01T00:00:00Z",
             "endDate": f"{year}-04-03T00:00:00Z",
             "releaseDate": f"{year + 3}-04-03T00:00:00Z",
@@ -64,12 +95,12 @@ def documents(count: int) -> Iterator[dict[str, Any]]:
             "datasets": [
                 {
                     "pid": f"20.500.99999/bench-{number}-{run}",
-                    "title": f"{words[4]} {words[5]} run {run}",
+                    "title": f"{words[90]} {words[91]} run {run}",
                     "isPublic": True,
                     "creationDate": f"{year}-04-0{run + 1}T00:00:00Z",
                     "size": random_.randint(10**6, 10**11),
                     "techniques": [{"name": random_.choice(techniques)}],
-                    "samples": [{"name": random_.choice(WORDS)}],
+                    "samples": [{"name": random_.choice(COMMON)}],
                     "instrument": {"pid": f"bench-{number % 60}", "name": f"B{number % 60}"},
                     "parameters": [
                         {
@@ -174,8 +205,11 @@ def filtered(path: str, **given: Any) -> str:
 
 
 def questions() -> dict[str, list[str]]:
-    """Paths by name; each text query comes with many words, so that no cache answers for all."""
-    pairs = [f"{first} {second}" for first in WORDS for second in WORDS[:8] if first != second]
+    """Paths by name. "New": another text each time, so that no cache helps; "again": a hundred
+    texts in turn, as portals see it; "common": the words that are in most records."""
+    new = asked(20_000)
+    again = new[:100]
+    common = [f"{first} {second}" for first in COMMON for second in COMMON if first != second]
     technique = {
         "relation": "techniques",
         "scope": {"where": {"name": "small angle x-ray scattering"}},
@@ -185,11 +219,17 @@ def questions() -> dict[str, list[str]]:
     return {
         "bare route (/health/live)": ["/health/live"],
         "Documents, limit 10": [filtered("/api/Documents", limit=10)],
-        "Documents, text, limit 10": [
-            filtered("/api/Documents", query=text, limit=10) for text in pairs
+        "Documents, text, limit 10, new": [
+            filtered("/api/Documents", query=text, limit=10) for text in new
         ],
-        "Documents, text, limit 50": [
-            filtered("/api/Documents", query=text, limit=50) for text in pairs
+        "Documents, text, limit 10, again": [
+            filtered("/api/Documents", query=text, limit=10) for text in again
+        ],
+        "Documents, text, limit 10, common": [
+            filtered("/api/Documents", query=text, limit=10) for text in common
+        ],
+        "Documents, text, limit 50, new": [
+            filtered("/api/Documents", query=text, limit=50) for text in new
         ],
         "portal: technique through datasets": [
             filtered(
@@ -206,7 +246,8 @@ def questions() -> dict[str, list[str]]:
             )
         ],
         "Document by pid": [f"/api/Documents/10.5072%2Fbench-{n}" for n in range(0, 1000, 7)],
-        "/api/search, limit 10": [f"/api/search?q={quote(text)}&limit=10" for text in pairs],
+        "/api/search, limit 10, new": [f"/api/search?q={quote(text)}&limit=10" for text in new],
+        "/api/search, limit 10, again": [f"/api/search?q={quote(text)}&limit=10" for text in again],
     }
 
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
-
-import anyio.to_thread
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from catalogue import analysis
 from catalogue import search as searching
@@ -45,9 +45,12 @@ from catalogue.records import EntityClass, StoredEntity
 from catalogue.search import Found, Settled
 from catalogue.store import Store
 from catalogue.suggesting import Suggestion, did_you_mean, suggestions
+from catalogue.threads import Driver, in_thread, is_driven
 
 if TYPE_CHECKING:
     from catalogue.opening import CatalogueOpening
+
+Result = TypeVar("Result")
 
 MAX_PINNED = 256
 """First pages whose ranking may still be asked for; beyond it another worker's way is taken."""
@@ -74,6 +77,10 @@ class Catalogue:
         self._saving: set[asyncio.Task[None]] = set()
         self._pinned: OrderedDict[str, _Page] = OrderedDict()
         self._pinned_stamp: str | None = None
+        self._pinning = threading.Lock()
+        self._driver = Driver()
+        self._unsaved: dict[str, _Page] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     @classmethod
     def open(
@@ -107,8 +114,8 @@ class Catalogue:
         await self.engine.close()
         close = getattr(self._snapshots, "close", None)
         if close is not None:
-            await anyio.to_thread.run_sync(close)
-        await anyio.to_thread.run_sync(self.store.close)
+            await in_thread(close)
+        await in_thread(self.store.close)
 
     async def __aenter__(self) -> Catalogue:
         return self
@@ -130,6 +137,9 @@ class Catalogue:
             QueryError, QueryTooCostly, CursorExpired: the question's fault.
             EngineError: the engine's.
         """
+        return await self._ask(partial(self._answer, search))
+
+    async def _answer(self, search: Search) -> Answer:
         digest = question_digest(search)
         continuation = None
         if search.cursor is not None:
@@ -164,20 +174,27 @@ class Catalogue:
 
     async def count(self, search: Search) -> Total:
         """How many records match; with a text as ``search.text.match`` says, never relaxed."""
+        return await self._ask(partial(self._count, search))
+
+    async def _count(self, search: Search) -> Total:
         settled = await self._settled(search, await self._reader())
         return Total(await settled.reader.count(search.entity_class, settled.plan()))
 
     async def get(self, key: str) -> StoredEntity | None:
         """One entity by key, deleted or not."""
-        return await anyio.to_thread.run_sync(self.store.entity, key)
+        return await in_thread(partial(self.store.entity, key))
 
     async def find(self, entity_class: EntityClass, pid: str) -> tuple[StoredEntity, ...]:
         """Live entities of a class that have the pid, DOI or alternate identifier."""
-        return await anyio.to_thread.run_sync(self.store.find, entity_class, pid)
+        return await in_thread(partial(self.store.find, entity_class, pid))
 
     async def suggest(self, typed: str, limit: int = 10) -> list[Suggestion]:
         """Titles, samples, instruments and people that begin so, most frequent first."""
-        return await suggestions(await self._reader(), typed, limit)
+
+        async def work() -> list[Suggestion]:
+            return await suggestions(await self._reader(), typed, limit)
+
+        return await self._ask(work)
 
     async def related_entities(
         self, keys: Iterable[str], relation: str, *, up: bool = False
@@ -193,23 +210,37 @@ class Catalogue:
             distinct = sorted({key for many in links.values() for key in many})
             return links, self.store.entities(distinct)
 
-        return await anyio.to_thread.run_sync(look_up)
+        return await in_thread(look_up)
 
     # --- inside -------------------------------------------------------------------------------
 
-    async def _reader(self) -> Reader:
+    async def _ask(self, work: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
+        """Answer a question, in one thread where the engine allows it; a damaged index is made
+        anew first."""
         try:
-            reader = await self.engine.reader()
+            return await self._ask_once(work)
         except EngineDamaged:
             if self.read_only:
                 raise
             await rebuild_damaged(self)
-            reader = await self.engine.reader()
+            return await self._ask_once(work)
+
+    async def _ask_once(self, work: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
+        if not self.engine.in_process:
+            return await work()
+        self._loop = asyncio.get_running_loop()
+        return await self._driver.in_one_thread(work)
+
+    async def _reader(self) -> Reader:
+        reader = await self.engine.reader()
         if reader.stamp != self._pinned_stamp:
             # The index moved on: rankings of the former view can be had from that view only.
-            for name in list(self._pinned):
-                self._save_soon(name, self._pinned.pop(name))
-            self._pinned_stamp = reader.stamp
+            with self._pinning:
+                former = list(self._pinned.items())
+                self._pinned.clear()
+                self._pinned_stamp = reader.stamp
+            for name, page in former:
+                self._save_soon(name, page)
         return reader
 
     async def _settled(self, search: Search, reader: Reader) -> Settled:
@@ -259,7 +290,7 @@ class Catalogue:
                 if (entity := entities.get(hit.key)) and not entity.deleted and hit.key not in gone
             ]
 
-        return await anyio.to_thread.run_sync(load)
+        return await in_thread(load)
 
     def _no_longer_matching(self, settled: Settled, keys: Sequence[str]) -> frozenset[str]:
         changes = self.store.changes_of(keys)
@@ -295,9 +326,10 @@ class Catalogue:
                 self._save_soon(name, page)
             elif stamp == self._pinned_stamp:
                 # Most first pages have no second one: the ranking is worked out when it comes.
-                self._pinned[name] = page
-                if len(self._pinned) > MAX_PINNED:
-                    self._pinned.popitem(last=False)
+                with self._pinning:
+                    self._pinned[name] = page
+                    if len(self._pinned) > MAX_PINNED:
+                        self._pinned.popitem(last=False)
             at = search.skip + search.limit
             expires = int((search.now + KEPT).timestamp())
             token = Continuation(
@@ -315,6 +347,13 @@ class Catalogue:
         return write_cursor(Continuation("after", ordinal=last.ordinal, value=value), digest)
 
     def _save_soon(self, name: str, page: _Page) -> None:
+        self._unsaved[name] = page
+        if is_driven() and self._loop is not None:
+            self._loop.call_soon_threadsafe(self._start_saving, name, page)
+        else:
+            self._start_saving(name, page)
+
+    def _start_saving(self, name: str, page: _Page) -> None:
         task = asyncio.create_task(self._save_snapshot(page, name))
         self._saving.add(task)
         task.add_done_callback(self._saving.discard)
@@ -329,10 +368,12 @@ class Catalogue:
                 page.found.total.value,
             )
             expires = page.settled.search.now + KEPT
-            await anyio.to_thread.run_sync(self._snapshots.put, name, snapshot, expires)
+            await in_thread(partial(self._snapshots.put, name, snapshot, expires))
         except (EngineError, OSError) as error:
             # The answer is already given; its cursor will say that it has expired.
             self.snapshot_error = error
+        finally:
+            self._unsaved.pop(name, None)
 
     async def _snapshot(
         self, search: Search, reader: Reader, continuation: Continuation
@@ -346,17 +387,19 @@ class Catalogue:
         if search.now.timestamp() > continuation.expires:
             raise expired()
         name = continuation.snapshot
-        kept = await anyio.to_thread.run_sync(self._snapshots.get, name, search.now)
-        if kept is not None:
-            return kept
-        page = self._pinned.pop(name, None)
+        with self._pinning:
+            page = self._pinned.pop(name, None) or self._unsaved.get(name)
+        if page is None:
+            kept = await in_thread(partial(self._snapshots.get, name, search.now))
+            if kept is not None:
+                return kept
         if page is None and short_stamp(reader.stamp) == continuation.stamp != "":
             first = replace(search, cursor=None, skip=0, facets=())
             page = await self._page(first, reader, None)
         if page is None:
             raise expired()
         await self._save_snapshot(page, name)
-        kept = await anyio.to_thread.run_sync(self._snapshots.get, name, search.now)
+        kept = await in_thread(partial(self._snapshots.get, name, search.now))
         if kept is None:
             raise expired()
         return kept
@@ -365,7 +408,6 @@ class Catalogue:
         self, search: Search, reader: Reader, continuation: Continuation, digest: str
     ) -> Answer:
         """A further page of a snapshot."""
-        await self.settle_snapshots()
         snapshot = await self._snapshot(search, reader, continuation)
         end = continuation.at + search.limit
         ordinals = list(snapshot.ordinals[continuation.at : end])

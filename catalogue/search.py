@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import anyio.to_thread
-
 from catalogue import analysis, technique_scoring
 from catalogue.access import STATES
 from catalogue.answers import FacetCount, Total
@@ -40,6 +38,7 @@ from catalogue.query import (
 from catalogue.scoring import normalised
 from catalogue.settling import Hydrate, Settler
 from catalogue.text_query import TextPlan, plan_text
+from catalogue.threads import in_thread
 
 MAX_SCORED = 10_000
 """How deep relevance pages go by ``skip``; deeper the cursor leads (semantics 9.2, fault F09)."""
@@ -243,7 +242,7 @@ async def _sorted_by_text(settled: Settled, hydrate: Hydrate) -> list[EngineHit]
             keys = present + [key for key in keys if not values[key]]
         return keys
 
-    keys = await anyio.to_thread.run_sync(in_order)
+    keys = await in_thread(in_order)
     return [EngineHit(k, *held[k]) for k in keys[search.skip : search.skip + search.limit]]
 
 

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Protocol
-
-import anyio.to_thread
 
 from catalogue.engines.base import Reader
 from catalogue.errors import QueryTooCostly
@@ -32,6 +31,7 @@ from catalogue.planning import plan_filter
 from catalogue.query import Node
 from catalogue.record_terms import equality_term
 from catalogue.records import EntityClass, StoredEntity
+from catalogue.threads import in_thread
 
 MAX_LOOKED_AT = 300_000
 """Records that one condition may look at one by one; beyond it the question is refused."""
@@ -111,7 +111,7 @@ class Settler:
         if count == 0:
             return Empty()
         held = await self.reader.versions(entity_class, among)
-        found = await anyio.to_thread.run_sync(self._evaluate, leaf.node, entity_class, held)
+        found = await in_thread(partial(self._evaluate, leaf.node, entity_class, held))
         return Numbers("ordinal", frozenset(found)) if found else Empty()
 
     def _evaluate(

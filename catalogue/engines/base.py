@@ -122,6 +122,9 @@ class Engine(Protocol):
     """An index of all entities. ``apply`` is idempotent: the change number is the version."""
 
     name: str
+    in_process: bool
+    """Whether readers do their work in threads of this process: then a whole question can be
+    answered in one of them."""
 
     async def open(self) -> None:
         """Make ready: create what is missing, check the fingerprint."""

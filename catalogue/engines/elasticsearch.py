@@ -74,6 +74,7 @@ class ElasticsearchEngine:
     """
 
     name = "elasticsearch"
+    in_process = False
 
     def __init__(
         self,

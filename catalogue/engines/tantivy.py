@@ -18,8 +18,6 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any, TypeVar, cast
 
-import anyio.to_thread
-
 from catalogue.documents import EngineDocument
 from catalogue.engines.base import Applied
 from catalogue.engines.tantivy_index import ORDINAL, ClassIndex, guarded, to_tantivy
@@ -28,10 +26,12 @@ from catalogue.errors import EngineDamaged, EngineError, ForeignIndex, IndexBusy
 from catalogue.fields import ENTITY_CLASSES
 from catalogue.fingerprint import fingerprint
 from catalogue.plan import Numbers
+from catalogue.threads import in_thread
 
 POINTER = "current.json"
 LOCK = "indexer.lock"
 POSITION = "position.json"
+META = "meta.json"
 
 Result = TypeVar("Result")
 
@@ -45,6 +45,7 @@ class TantivyEngine:
     """
 
     name = "tantivy"
+    in_process = True
 
     def __init__(
         self, folder: Path, *, read_only: bool = False, generation: str | None = None
@@ -57,6 +58,7 @@ class TantivyEngine:
         self._writers: dict[str, Any] = {}
         self._pending: dict[str, int] = {}
         self._lock_file: IO[str] | None = None
+        self._read: tuple[object, TantivyReader] | None = None
         self._guard = threading.RLock()
 
     # --- opening ------------------------------------------------------------------------------
@@ -335,6 +337,28 @@ class TantivyEngine:
         return await self._run(self._reader)
 
     def _reader(self) -> TantivyReader:
+        # The view of a moment ago serves while no file has changed, also beside a long commit.
+        files = self._files()
+        held = self._read
+        if files is not None and held is not None and held[0] == files:
+            return held[1]
+        made = self._fresh_reader()
+        self._read = (files, made)
+        return made
+
+    def _files(self) -> object | None:
+        """Names what a view made now would show; ``None`` where files are missing."""
+        generation = self._generation
+        paths = [self.root / str(generation) / name.lower() / META for name in ENTITY_CLASSES]
+        if self._named is None:
+            paths.append(self.root / POINTER)
+        try:
+            found = [os.stat(path) for path in paths]
+        except OSError:
+            return None
+        return generation, [(s.st_mtime_ns, s.st_size, s.st_ino) for s in found]
+
+    def _fresh_reader(self) -> TantivyReader:
         with self._guard:
             self._follow_pointer()
             if not self._indices:
@@ -363,6 +387,7 @@ class TantivyEngine:
         with self._guard:
             self._close_writers()
             self._indices = {}
+            self._read = None
             self.unlock()
 
     def _close_writers(self) -> None:
@@ -384,7 +409,7 @@ class TantivyEngine:
 
     @staticmethod
     async def _run(function: Callable[[], Result]) -> Result:
-        return await anyio.to_thread.run_sync(function)
+        return await in_thread(function)
 
 
 def _write_json(path: Path, value: Mapping[str, Any]) -> None:

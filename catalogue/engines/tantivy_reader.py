@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
-import anyio.to_thread
 import tantivy
 
 from catalogue.engines.base import EngineHit, EnginePage, PageRequest, SortBy
@@ -14,6 +13,7 @@ from catalogue.engines.tantivy_index import CHANGE, ORDINAL, ClassView, guarded
 from catalogue.plan import AllOf, LevelScore, NoneOf, NumberRange, Numbers, Plan, Score
 from catalogue.records import EntityClass
 from catalogue.scoring import highest_for_levels, highest_for_term
+from catalogue.threads import in_thread
 
 Result = TypeVar("Result")
 
@@ -74,7 +74,7 @@ class TantivyReader:
             with guarded("searching"):
                 return function()
 
-        return await anyio.to_thread.run_sync(guarded_function)
+        return await in_thread(guarded_function)
 
     def _page(self, request: PageRequest) -> EnginePage:
         view = self._views[request.entity_class]

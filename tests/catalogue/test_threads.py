@@ -1,0 +1,75 @@
+"""A question is answered in one worker thread, and ends when whoever asked has left."""
+
+from __future__ import annotations
+
+import threading
+from functools import partial
+
+import anyio
+import pytest
+
+from catalogue.threads import Driver, in_thread, is_driven
+
+
+async def test_all_steps_of_a_question_are_done_in_one_thread() -> None:
+    async def question() -> list[int]:
+        return [await in_thread(threading.get_ident) for _ in range(3)]
+
+    threads = await Driver().in_one_thread(question)
+    assert len(set(threads)) == 1
+    assert threads[0] != threading.get_ident()
+    assert not is_driven()
+
+
+async def test_a_step_by_itself_goes_to_a_thread() -> None:
+    assert await in_thread(threading.get_ident) != threading.get_ident()
+
+
+async def test_a_question_within_a_question_stays_where_it_is() -> None:
+    driver = Driver(at_once=1)
+
+    async def inner() -> int:
+        return await in_thread(threading.get_ident)
+
+    async def outer() -> tuple[int, int]:
+        return await in_thread(threading.get_ident), await driver.in_one_thread(inner)
+
+    first, second = await driver.in_one_thread(outer)
+    assert first == second
+
+
+async def test_an_error_reaches_whoever_asked() -> None:
+    async def question() -> None:
+        await in_thread(partial(int, "no number"))
+
+    with pytest.raises(ValueError, match="no number"):
+        await Driver().in_one_thread(question)
+
+
+async def test_a_question_ends_at_its_next_step_when_whoever_asked_has_left() -> None:
+    begun, left, ended = threading.Event(), threading.Event(), threading.Event()
+    steps: list[str] = []
+
+    async def question() -> None:
+        try:
+            begun.set()
+            await in_thread(left.wait)
+            await in_thread(partial(steps.append, "after"))
+        finally:
+            ended.set()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(Driver().in_one_thread, question)
+        await anyio.to_thread.run_sync(begun.wait)
+        group.cancel_scope.cancel()
+    left.set()
+    await anyio.to_thread.run_sync(ended.wait)
+    assert steps == []
+
+
+async def test_waiting_for_anything_else_is_a_mistake_that_shows() -> None:
+    async def question() -> None:
+        await anyio.lowlevel.checkpoint()
+
+    with pytest.raises((RuntimeError, anyio.NoEventLoopError)):
+        await Driver().in_one_thread(question)
