@@ -63,7 +63,7 @@ def vocabulary() -> tuple[list[str], list[float]]:
 
 
 def asked(count: int) -> list[str]:
-    """Pairs of telling words, rare and less rare ones equally often, the same for the same count."""
+    """Pairs of telling words, rare and less rare ones equally often; always the same."""
     random_ = random.Random(SEED + 1)
     words, _ = vocabulary()
     low, high = (math.log(rank) for rank in TOLD)
