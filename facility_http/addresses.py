@@ -10,6 +10,10 @@ import ipaddress
 import socket
 from typing import Any
 
+from yarl import URL
+
+from facility_http.errors import ForbiddenAddress
+
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 # Cloud metadata services; no catalogue lives there, so even internal sources may not ask them.
@@ -67,6 +71,28 @@ def _inner(ip: Address) -> Address:
     if carried is None and int(ip) > 1 and any(ip in net for net in _EMBEDDING):
         carried = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
     return carried or ip
+
+
+def check_address(here: URL, *, internal: bool, shown: str) -> None:
+    """Refuse other schemes, user info and literal addresses that are not allowed.
+
+    Args:
+        shown: the address for messages, redacted.
+
+    Raises:
+        ForbiddenAddress: it is one of those.
+    """
+    if here.scheme not in ("http", "https") or not here.host:
+        raise ForbiddenAddress("only http and https addresses with a host are asked", url=shown)
+    if here.user or here.password:
+        raise ForbiddenAddress("an address must not hold user or password", url=shown)
+    literal = here.host.replace(".", "").isdigit() and here.host.count(".") == 3
+    if literal or ":" in here.host:
+        reason = reason_to_refuse(here.host, internal=internal)
+        if reason is not None:
+            raise ForbiddenAddress(
+                f"{here.host} is {reason}; list the source as internal if that is meant", url=shown
+            )
 
 
 class CheckedSockets:

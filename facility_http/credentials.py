@@ -17,6 +17,8 @@ from urllib.parse import quote, quote_plus
 from facility_http.errors import MissingCredential
 
 MASK = "[redacted]"
+# Whoever asks facilities logs below one of these.
+_OUR_LOGGERS = ("facility_http", "harvester", "pan_commons.search_api")
 
 _USER_INFO = re.compile(r"(?<=://)[^/@\s?#]+@")
 _KEY_ARGUMENT = re.compile(
@@ -110,3 +112,14 @@ class Redactor(logging.Filter):
             record.exc_text = self.clean(logging.Formatter().formatException(record.exc_info))
             record.exc_info = (type(error), None, None)  # type: ignore[assignment]
         return True
+
+
+def everybody_who_hears() -> list[logging.Filterer]:
+    """Our loggers and every handler there is: a logger's filter does not see its children's
+    records, a handler's does (fault H12)."""
+    ours = [logging.getLogger(name) for name in _OUR_LOGGERS]
+    listeners: list[logging.Filterer] = [*ours, *logging.getLogger().handlers]
+    for logger in logging.Logger.manager.loggerDict.values():
+        if isinstance(logger, logging.Logger):
+            listeners += logger.handlers
+    return list(dict.fromkeys(listeners))

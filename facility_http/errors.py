@@ -19,7 +19,8 @@ FacilityHttpError                exit code 1 unless said otherwise
 ├── ServiceError                 a Search API says no: status and its own message
 │   ├── NotOffered               the endpoint does not exist there
 │   └── NotAccepted              this filter is not accepted (400, 422)
-└── MissingCredential            exit code 2: a variable or file that a source names is not there
+├── MissingCredential            exit code 2: a variable or file that a source names is not there
+└── BadProxy                     proxies: exit code 2: what is named is no proxy
 
 ``harvester.errors`` adds the errors of OAI-PMH and of harvesting to the tree. Messages never hold
 credentials: they are redacted before they are raised (fault H12).

@@ -89,6 +89,10 @@ def translate(
         return ForbiddenAddress("only http and https are asked", url=url)
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return ConnectionFailed(f"the host name cannot be resolved: {said}", url=url)
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return _proxy_trouble(error, url, clean)
+    if isinstance(error, aiohttp.ClientProxyConnectionError):
+        return ConnectionFailed(f"no connection to the proxy: {said}", url=url)
     if isinstance(error, aiohttp.ClientResponseError):
         return ConnectionFailed(f"no valid HTTP answer: {clean(error.message)}", url=url)
     if isinstance(error, aiohttp.ClientError | OSError):
@@ -102,6 +106,16 @@ def _is_refused_address(error: BaseException) -> bool:
     return isinstance(inner, RefusedAddress) or (
         isinstance(error, OSError) and RefusedAddress.marker in str(inner)
     )
+
+
+def _proxy_trouble(
+    error: aiohttp.ClientHttpProxyError, url: str, clean: Callable[[str], str]
+) -> TransportError:
+    """The proxy does not let us through, or does not get through itself."""
+    said = f"the proxy answers HTTP {error.status} {clean(error.message)}".rstrip()
+    if error.status in (401, 403, 407):
+        return AccessRefused(said, url=url, status=error.status)
+    return ConnectionFailed(said, url=url)
 
 
 def _certificate_trouble(error: BaseException, url: str) -> CertificateTrouble:

@@ -8,7 +8,6 @@ with any (fault A09). Only when the reader finds no such answer is the status ju
 
 from __future__ import annotations
 
-import logging
 import os
 import random as random_module
 import ssl
@@ -25,11 +24,17 @@ import aiohttp
 import anyio
 from yarl import URL
 
-from facility_http.addresses import CheckedSockets, reason_to_refuse
+from facility_http.addresses import CheckedSockets, check_address
 from facility_http.bodies import ACCEPTED_ENCODINGS, Caps, decoder_for
-from facility_http.credentials import Credential, Redactor, read_credential
-from facility_http.errors import BadRedirect, FacilityHttpError, ForbiddenAddress, TimedOut
+from facility_http.credentials import (
+    Credential,
+    Redactor,
+    everybody_who_hears,
+    read_credential,
+)
+from facility_http.errors import BadRedirect, FacilityHttpError, TimedOut
 from facility_http.failures import judge_status, translate
+from facility_http.proxies import Proxies, check_target, read_proxies
 from facility_http.waiting import HostGate, Patience, Retrying, Sleep
 
 Answer = TypeVar("Answer")
@@ -39,8 +44,6 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _PERMANENT = frozenset({301, 308})
 # Enough of a body to name what it is when it is not what was asked for.
 _EXCERPT_BYTES = 4096
-# Whoever asks facilities logs below one of these.
-_OUR_LOGGERS = ("facility_http", "harvester", "pan_commons.search_api")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +64,15 @@ class Access:
     """How one source may be reached.
 
     ``internal``: the operator says that private addresses are meant. ``ca_file``: certificates to
-    trust in addition; switching verification off is not offered (fault A12). ``pace_s``: least
-    seconds between the starts of two requests. ``on_retry`` is told why a request is tried again.
+    trust in addition; switching verification off is not offered (fault A12). ``proxies``: see
+    ``proxies``. ``pace_s``: least seconds between the starts of two requests. ``on_retry`` is told
+    why a request is tried again.
     """
 
     internal: bool = False
     credential: Credential | None = None
     ca_file: Path | None = None
+    proxies: Proxies | None = None
     pace_s: float | None = None
     limits: Limits | None = None
     patience: Patience | None = None
@@ -81,10 +86,12 @@ def access_for(
     options: Mapping[str, Any],
     environment: Mapping[str, str] = os.environ,
 ) -> Access:
-    """Read a source's options ``pace_s``, ``timeout_s``, ``retries``, ``ca_file``, ``api_key_*``.
+    """Read a source's options ``pace_s``, ``timeout_s``, ``retries``, ``ca_file``, ``proxy`` and
+    ``api_key_*``.
 
     Raises:
         MissingCredential: a key is named that is not there.
+        BadProxy: a proxy is named that is none.
     """
     timeout_s, retries = options.get("timeout_s"), options.get("retries")
     ca_file = options.get("ca_file")
@@ -92,6 +99,7 @@ def access_for(
         internal=internal,
         credential=read_credential(options, origin_of(URL(url)), environment),
         ca_file=Path(str(ca_file)) if ca_file else None,
+        proxies=read_proxies(options.get("proxy"), internal=internal, environment=environment),
         pace_s=options.get("pace_s"),
         limits=None if timeout_s is None else Limits(read_gap_s=float(timeout_s)),
         patience=None if retries is None else Patience(attempts=int(retries) + 1),
@@ -178,10 +186,11 @@ class Fetcher:
         self._random = random
         self._monotonic = monotonic
         self._resolver = resolver
+        self._names: aiohttp.abc.AbstractResolver | None = None
         self._gates: dict[tuple[str, int], HostGate] = {}
-        self._sessions: dict[bool, aiohttp.ClientSession] = {}
+        self._sessions: dict[tuple[bool, bool], aiohttp.ClientSession] = {}
         self._tls: dict[Path | None, ssl.SSLContext] = {}
-        self._heard_by = _everybody_who_hears()
+        self._heard_by = everybody_who_hears()
         for listener in self._heard_by:
             listener.addFilter(self.redactor)
 
@@ -203,6 +212,8 @@ class Fetcher:
         sessions, self._sessions = list(self._sessions.values()), {}
         for session in sessions:
             await session.close()
+        if self._names is not None and self._names is not self._resolver:
+            await self._names.close()
 
     async def fetch(
         self,
@@ -291,7 +302,7 @@ class Fetcher:
         seen: set[str] = set()
         permanent, lost_at = True, None
         for hop in range(limits.redirects + 1):
-            self._check(here, access)
+            check_address(here, internal=access.internal, shown=self.redactor.clean(str(here)))
             seen.add(str(here))
             if access.credential is not None and origin_of(here) != access.credential.origin:
                 lost_at = lost_at or str(here.origin())
@@ -323,10 +334,21 @@ class Fetcher:
         credential = access.credential
         if credential is not None and origin_of(here) == credential.origin:
             headers[credential.header] = credential.value
-        return await self._session(access.internal).get(
+        proxy = None if access.proxies is None else access.proxies.of(here)
+        if proxy is not None:
+            self.redactor.learn(proxy.credential)
+            if here.scheme == "http":
+                # It reads the request itself; a tunnel's request is the facility's alone.
+                headers |= proxy.headers
+            self._names = self._names or self._resolver or aiohttp.DefaultResolver()
+            shown = self.redactor.clean(str(here))
+            await check_target(here, self._names, internal=access.internal, shown=shown)
+        return await self._session(access.internal, proxied=proxy is not None).get(
             here,
             headers=headers,
             allow_redirects=False,
+            proxy=None if proxy is None else proxy.url,
+            proxy_headers=None if proxy is None else proxy.headers,
             ssl=self._tls_context(access.ca_file) if here.scheme == "https" else True,
             timeout=aiohttp.ClientTimeout(
                 total=None,
@@ -371,22 +393,6 @@ class Fetcher:
             there = URL(f"{there.with_fragment(None)}?{here.raw_query_string}", encoded=True)
         return there.with_fragment(None)
 
-    def _check(self, here: URL, access: Access) -> None:
-        """Refuse other schemes, user info and literal addresses that are not allowed."""
-        shown = self.redactor.clean(str(here))
-        if here.scheme not in ("http", "https") or not here.host:
-            raise ForbiddenAddress("only http and https addresses with a host are asked", url=shown)
-        if here.user or here.password:
-            raise ForbiddenAddress("an address must not hold user or password", url=shown)
-        literal = here.host.replace(".", "").isdigit() and here.host.count(".") == 3
-        if literal or ":" in here.host:
-            reason = reason_to_refuse(here.host, internal=access.internal)
-            if reason is not None:
-                raise ForbiddenAddress(
-                    f"{here.host} is {reason}; list the source as internal if that is meant",
-                    url=shown,
-                )
-
     def _gate(self, url: URL) -> HostGate:
         key = ((url.host or "").lower(), url.port or 0)
         if key not in self._gates:
@@ -395,14 +401,16 @@ class Fetcher:
             )
         return self._gates[key]
 
-    def _session(self, internal: bool) -> aiohttp.ClientSession:
-        """Connections of internal sources are a pool apart: a checked source never reuses one."""
-        if internal not in self._sessions:
-            self._sessions[internal] = aiohttp.ClientSession(
+    def _session(self, internal: bool, *, proxied: bool) -> aiohttp.ClientSession:
+        """Connections of internal sources are a pool apart: a checked source never reuses one. So
+        are those to proxies, which may have private addresses; nothing else is reached there."""
+        key = (internal, proxied)
+        if key not in self._sessions:
+            self._sessions[key] = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(
                     limit=0,
                     resolver=self._resolver,
-                    socket_factory=CheckedSockets(internal=internal),
+                    socket_factory=CheckedSockets(internal=internal or proxied),
                 ),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
@@ -410,7 +418,7 @@ class Fetcher:
                 trust_env=False,
                 read_bufsize=1 << 18,
             )
-        return self._sessions[internal]
+        return self._sessions[key]
 
     def _tls_context(self, ca_file: Path | None) -> ssl.SSLContext:
         if ca_file not in self._tls:
@@ -420,17 +428,6 @@ class Fetcher:
                 context.load_verify_locations(cafile=ca_file)
             self._tls[ca_file] = context
         return self._tls[ca_file]
-
-
-def _everybody_who_hears() -> list[logging.Filterer]:
-    """Our loggers and every handler there is: a logger's filter does not see its children's
-    records, a handler's does (fault H12)."""
-    ours = [logging.getLogger(name) for name in _OUR_LOGGERS]
-    listeners: list[logging.Filterer] = [*ours, *logging.getLogger().handlers]
-    for logger in logging.Logger.manager.loggerDict.values():
-        if isinstance(logger, logging.Logger):
-            listeners += logger.handlers
-    return list(dict.fromkeys(listeners))
 
 
 def _noting(certificates: dict[str, datetime]) -> type[ssl.SSLObject]:

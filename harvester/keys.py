@@ -133,6 +133,15 @@ def _url(value: Any) -> str:
     return url
 
 
+def _proxy(value: Any) -> str:
+    if value == "none":
+        return "none"
+    try:
+        return _url(value)
+    except ValueError as right:
+        raise ValueError(f"'none', or {right}") from None
+
+
 def _country(value: Any) -> str:
     if not isinstance(value, str) or not re.fullmatch(r"[A-Z]{2}", value):
         raise ValueError("two capital letters (ISO 3166), such as 'DE'")
@@ -230,6 +239,7 @@ OPTION_KEYS: Mapping[str, Check] = {
     "send_prefix_with_token": _flag,
     "token_ttl_s": _seconds,
     "ca_file": _text,
+    "proxy": _proxy,
     # credentials are named, never written here (fault H12)
     "api_key_variable": _text,
     "api_key_file": _text,
