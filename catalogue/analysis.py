@@ -11,13 +11,14 @@ import itertools
 import re
 import threading
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
+from typing import NamedTuple
 
 import Stemmer
 
-ANALYSIS_VERSION = 1
+ANALYSIS_VERSION = 2
 MAX_TERM_BYTES = 200
 _SURELY_SHORT = MAX_TERM_BYTES // 4
 SENTINEL = "§"
@@ -25,8 +26,13 @@ SENTINEL = "§"
 no letter and no digit: no text and no query yields it."""
 
 _SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹"
-_WORD = re.compile(rf"(?:[^\W_{_SUPERSCRIPTS}][\u0300-\u036f]*)+|[{_SUPERSCRIPTS}]+", re.UNICODE)
+_WORD = re.compile(rf"(?:[^\W_{_SUPERSCRIPTS}]|[\u0300-\u036f])+|[{_SUPERSCRIPTS}]+", re.UNICODE)
 _ALPHANUMERIC = re.compile(r"[^\W_]+", re.UNICODE)
+# Jamo that could join what stands before them, and Korean at the end that could be joined: the one
+# script in which letters that follow each other become one.
+_JOINING = re.compile(
+    r"^[\u1160-\u11ff\ud7b0-\ud7ff]+|[\uac00-\ud7a3]?[\u1100-\u11ff\ua960-\ua97f\ud7b0-\ud7ff]*$"
+)
 _PIECES = re.compile(r"[/,;|]")
 _JOINERS = re.compile(r"[-‐‑‒–—'’·]")
 _ONLY_JOINED = re.compile(r"[^\W_]+(?:[-‐‑‒–—'’·][^\W_]+)+", re.UNICODE)
@@ -204,12 +210,66 @@ def cut(term: str) -> str:
     return encoded[:MAX_TERM_BYTES].decode(errors="ignore")
 
 
-def trigrams(texts: Iterable[str]) -> set[str]:
-    """All runs of three characters of case-folded strings, for substring candidates."""
-    found: set[str] = set()
-    for text in texts:
-        found.update(map("".join, zip(text, text[1:], text[2:], strict=False)))
+class Run(NamedTuple):
+    """A word of a text, or as much of it as a part of the text shows: ``open_start`` when the word
+    may begin earlier, ``open_end`` when it may go on."""
+
+    text: str
+    open_start: bool
+    open_end: bool
+
+
+def runs(part: str) -> list[Run]:
+    """The words that each text has in a row which has ``part`` somewhere (semantics 6.2).
+
+    Words begin and end, and are folded, letter by letter, whatever stands beside: so what is inside
+    the part is known, and only its two ends are open.
+    """
+    part = _JOINING.sub("", part)
+    found: list[Run] = []
+    for match in _WORD.finditer(part):
+        pieces = _ALPHANUMERIC.findall(fold(match.group()))
+        last = len(pieces) - 1
+        for place, piece in enumerate(pieces):
+            open_start = place == 0 and match.start() == 0
+            found.append(Run(piece, open_start, place == last and match.end() == len(part)))
     return found
+
+
+def spelled_out(word: str) -> str | None:
+    """What a word that is a single Greek letter is indexed as."""
+    return _GREEK.get(word)
+
+
+def may_be_cut(words: Iterable[str]) -> bool:
+    """Whether one of the words may have been longer than ``MAX_TERM_BYTES``."""
+    return any(
+        len(word) > _SURELY_SHORT and len(word.encode()) > MAX_TERM_BYTES - 4 for word in words
+    )
+
+
+@lru_cache(maxsize=4_096)
+def in_any_case(letter: str) -> str:
+    """The letter with all that differ from it by case only, as RE2 and Unicode see it."""
+    if letter.isascii() and not letter.isalpha():
+        return letter
+    return "".join(sorted(_letters_by_case().get(letter, {letter})))
+
+
+_END_OF_ALPHABETS = 0x20000
+"""Beyond it there are Chinese characters and no scripts with capitals."""
+
+
+@cache
+def _letters_by_case() -> Mapping[str, set[str]]:
+    kin: dict[str, set[str]] = {}
+    for code in range(_END_OF_ALPHABETS):
+        letter = chr(code)
+        for other in {letter.lower(), letter.upper(), letter.casefold()} - {letter}:
+            if len(other) == 1:
+                both = kin.get(letter, {letter}) | kin.get(other, {other})
+                kin.update(dict.fromkeys(both, both))
+    return kin
 
 
 def highlights(text: str, wanted_stems: frozenset[str]) -> list[tuple[int, int]]:

@@ -7,10 +7,11 @@ technique, sample and instrument.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from catalogue import analysis, technique_scoring
 from catalogue.access import FOREVER, STATES, access_spans
@@ -52,10 +53,9 @@ class TextLines:
 class EngineDocument:
     """One entity as an engine indexes it. All terms are final: engines only split at spaces.
 
-    ``patterned`` are the case-folded strings whose trigrams are indexed as ``grams``, those of the
-    title again as ``title_grams``: few candidates for the conditions that people use most.
-    ``text`` and ``title`` are lines of stems; ``words`` is the set of unstemmed words; ``record``
-    is the entity itself, for engines that hydrate hits without a store at hand (semantics 10.4).
+    ``text`` and ``title`` are lines of stems, ``title_words`` those of the title unstemmed;
+    ``words`` is the set of unstemmed words; ``record`` is the entity itself, for engines that
+    hydrate hits without a store at hand (semantics 10.4).
     """
 
     key: str
@@ -66,8 +66,6 @@ class EngineDocument:
     terms: set[str] = field(default_factory=set)
     params: set[str] = field(default_factory=set)
     all_params: set[str] = field(default_factory=set)
-    patterned: list[str] = field(default_factory=list)
-    patterned_title: list[str] = field(default_factory=list)
     panet: frozenset[str] = frozenset()
     tags: frozenset[str] = frozenset()
     facets: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -75,6 +73,7 @@ class EngineDocument:
     links: tuple[int, ...] = ()
     text: list[str] = field(default_factory=list)
     title: list[str] = field(default_factory=list)
+    title_words: list[str] = field(default_factory=list)
     words: set[str] = field(default_factory=set)
     wholes: set[str] = field(default_factory=set)
     suggestions: set[str] = field(default_factory=set)
@@ -135,19 +134,16 @@ def engine_document(change: Change) -> EngineDocument:
     _add_facets(document, facets)
     if entity.entity_class == "Document":
         document.links = tuple(sorted(child.ordinal for child in children))
-    document.suggestions = _suggestions(entity.record, facets)
+        document.suggestions = _suggestions(entity.record, facets)
     document.record = entity.record
     return document
 
 
 def _add_terms(document: EngineDocument, entity: StoredEntity) -> None:
     record = entity.record
-    strings: list[str] = []
-    add_terms(record, class_plan(entity.entity_class), document.terms, strings)
+    add_terms(record, class_plan(entity.entity_class), document.terms)
     for name in record.get("facilities") or [record.get("facility", "")]:
         document.terms.add(term("at", str(name).casefold()))
-    document.patterned = list(dict.fromkeys(map(str.casefold, strings)))
-    document.patterned_title = [s.casefold() for s in _strings(record, *TITLE_FIELDS)]
 
 
 @cache
@@ -181,13 +177,18 @@ def _add_numbers(document: EngineDocument, record: Mapping[str, Any]) -> None:
 
 
 def _add_text(document: EngineDocument, lines: TextLines) -> None:
-    document.title = [analysed.stems for line in lines.title if (analysed := _analysed(line)).stems]
+    for line in lines.title:
+        if (analysed := _analysed(line)).stems:
+            document.title.append(analysed.stems)
+            document.title_words.append(" ".join(analysis.words(line)))
     for line in (*lines.title, *lines.others):
         stems, words, wholes = _analysed(line)
         if stems:
             document.text.append(stems)
             document.words.update(words)
             document.wholes.update(wholes)
+    if analysis.may_be_cut(document.words):
+        document.terms.add(CUT_WORDS)
     for identifier in lines.identifiers:
         document.wholes.update(analysis.identifier_wholes(identifier))
 
@@ -225,10 +226,9 @@ def _add_techniques_and_parameters(
     document.params = parameter_terms(elements(entity.record, "parameters"))
     if entity.entity_class == "Document":
         document.all_params = set(document.params)
-        unwanted: list[str] = []
         for child in children:
             document.all_params |= parameter_terms(elements(child.record, "parameters"))
-            add_parts(child.record, _carried(), document.terms, unwanted, None)
+            add_parts(child.record, _carried(), document.terms, None)
         if children:
             document.terms.add("has:datasets")
 
@@ -308,13 +308,34 @@ def _suggestions(record: Mapping[str, Any], facets: Mapping[str, tuple[str, ...]
 
 
 MAX_SUGGESTION = 60
+_CAPITAL = re.compile("[A-Z]")
 
 
 @lru_cache(maxsize=20_000)
 def suggestion_term(kind: str, text: str) -> str:
-    """The raw term by which a text is completed; the original follows a unit separator."""
+    """The raw term by which a text is completed: its folded form, and after a unit separator what
+    makes the original of it again: the places of its capitals, or itself."""
     original = " ".join(text.split())[:MAX_SUGGESTION]
-    return f"{kind}:{analysis.fold(original)}\x1f{original}"
+    folded = analysis.fold(original)
+    if folded == original:
+        written = ""
+    elif original.isascii():
+        written = f"{sum(1 << capital.start() for capital in _CAPITAL.finditer(original)):x}"
+    else:
+        written = f"={original}"
+    return f"{kind}:{folded}\x1f{written}"
+
+
+def suggested_text(term: str) -> str:
+    """The text as it was written, of a ``suggestion_term``."""
+    head, _, written = term.partition("\x1f")
+    if written.startswith("="):
+        return written[1:]
+    folded = head.partition(":")[2]
+    capitals = int(written or "0", 16)
+    return "".join(
+        letter.upper() if capitals >> place & 1 else letter for place, letter in enumerate(folded)
+    )
 
 
 def _strings(record: Mapping[str, Any], *names: str) -> list[str]:
@@ -345,23 +366,20 @@ def number_fields(class_name: str) -> tuple[str, ...]:
     return (*own, "first_year", "last_year", *spans)
 
 
-TITLE_FIELDS = ("title", "name")
-"""Fields whose trigrams are indexed apart."""
-
-RAW_FIELDS = (
-    "terms",
-    "params",
-    "all_params",
-    "grams",
-    "title_grams",
-    "tags",
-    "words",
-    "suggestions",
-)
+RAW_FIELDS = ("terms", "params", "all_params", "tags", "words", "suggestions")
 """Fields of exact terms that are only looked up."""
+
+CUT_WORDS = "cut:words"
+"""The term of a record with a word so long that it may have been cut (semantics 6.1)."""
 
 COUNTED_FIELDS = ("panet", *(f"f_{name}" for name in FACET_FIELDS))
 """Fields of exact terms that are also counted for facets."""
 
-TEXT_FIELDS = ("text", "title")
-"""Fields of stems with positions. ``wholes`` is scored, too, but has no positions."""
+TITLE_WORDS = "title_words"
+
+TEXT_FIELDS: Mapping[str, Literal["freq", "position"]] = {
+    "text": "position", "title": "freq", TITLE_WORDS: "position",
+}  # fmt: skip
+"""Fields that are one string of words to the line, and what they keep of each word. ``wholes`` is
+scored, too, but has neither. Phrases are looked up in ``text``, a title's substrings of several
+words in ``title_words``."""

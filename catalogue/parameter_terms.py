@@ -3,7 +3,7 @@
 A value of a parameter is one term: name and dimension (base 32: letters and digits only), then the
 SI value as 16 hexadecimal digits whose order is the order of the numbers. Each value is also
 indexed at coarser precisions (a trie, as Lucene's old numeric fields had), so a range over any
-number of distinct values becomes at most some 200 lookups and two narrow term ranges.
+number of distinct values becomes at most 90 lookups and three narrow term ranges.
 """
 
 from __future__ import annotations
@@ -11,17 +11,18 @@ from __future__ import annotations
 import base64
 import math
 import struct
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
 from catalogue.plan import Empty, Plan, TermRange, Terms, either
 from catalogue.query import ParameterRange
 
-CODING_VERSION = 1
-COARSE_DIGITS = (8, 7, 6, 5, 4, 3, 2, 1)
-"""How many of the 16 hexadecimal digits the coarser terms keep. Eight digits are sign, exponent
-and 20 bits of the mantissa: values that share them differ by a millionth."""
+CODING_VERSION = 2
+COARSE_DIGITS = (6, 5, 4, 3)
+"""How many of the 16 hexadecimal digits the coarser terms keep. Three digits are sign and exponent:
+of those there are too few different ones in an index to need anything coarser. Six are 12 bits of
+the mantissa: values that share them differ by a four-thousandth."""
 
 _ALL_BITS = (1 << 64) - 1
 _TOP = 1 << 63
@@ -140,34 +141,43 @@ def _points(field: str, head: str, low: int, high: int) -> Plan:
     if (high + 1) & ((1 << shift) - 1):
         parts.append(TermRange(field, f"{head}p{last << shift:016x}", f"{head}p{high:016x}"))
         last -= 1
-    climbed = _climb(first, last, COARSE_DIGITS[0])
-    terms = frozenset(f"{head}c{kept}{digits:0{kept}x}" for kept, digits in climbed)
+    nodes, top = _climb(first, last, COARSE_DIGITS[0], COARSE_DIGITS[-1])
+    terms = frozenset(f"{head}c{kept}{digits:0{kept}x}" for kept, digits in nodes)
+    if top:
+        kept = COARSE_DIGITS[-1]
+        lowest, highest = (f"{head}c{kept}{digits:0{kept}x}" for digits in top)
+        parts.append(TermRange(field, lowest, highest))
     return either(*parts, Terms(field, terms))
 
 
 def _cover(head: str, low: int, high: int) -> set[str]:
     """Terms that together cover an indexed interval, so that a point inside finds it."""
-    return {f"{head}i{kept}x{digits:0{kept}x}" for kept, digits in _climb(low, high, 16)}
+    nodes, top = _climb(low, high, 16, 1)
+    if top:
+        nodes += [(1, digits) for digits in range(top[0], top[1] + 1)]
+    return {f"{head}i{kept}x{digits:0{kept}x}" for kept, digits in nodes}
 
 
-def _climb(first: int, last: int, kept: int) -> Iterator[tuple[int, int]]:
-    """Nodes of the trie that together are ``first`` to ``last``: (digits kept, their value).
+def _climb(
+    first: int, last: int, kept: int, top: int
+) -> tuple[list[tuple[int, int]], tuple[int, int] | None]:
+    """Nodes of the trie that together are ``first`` to ``last``: (digits kept, their value), and
+    what is left of the range at the level of ``top`` digits.
 
     At each level the ragged ends are taken, and the even middle is handed upwards.
     """
-    while first <= last:
-        if kept == 1:
-            yield from ((kept, digit) for digit in range(first, last + 1))
-            return
+    nodes: list[tuple[int, int]] = []
+    while kept > top:
         while first <= last and first & 15:
-            yield kept, first
+            nodes.append((kept, first))
             first += 1
         while first <= last and last & 15 != 15:
-            yield kept, last
+            nodes.append((kept, last))
             last -= 1
         if first > last:  # ends that crossed within one node would meet again once shifted
-            return
+            return nodes, None
         first, last, kept = first >> 4, last >> 4, kept - 1
+    return nodes, (first, last) if first <= last else None
 
 
 def _covering(head: str, code: int) -> list[str]:

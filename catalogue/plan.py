@@ -49,6 +49,26 @@ class Prefix:
 
 
 @dataclass(frozen=True, slots=True)
+class Like:
+    """A term of the field that is ``head``, then anything if ``open_start``, then one of the
+    letters in each of ``letters``, then anything if ``open_end``."""
+
+    field: str
+    head: str
+    letters: tuple[str, ...]
+    open_start: bool = True
+    open_end: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class LikePhrase:
+    """Terms like these next to each other, in order, in one line of the text field. Only for
+    candidates: an engine may answer with the records that have each of them anywhere."""
+
+    parts: tuple[Like, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Phrase:
     """The terms next to each other, in order, in one line of the text field."""
 
@@ -113,6 +133,8 @@ Plan: TypeAlias = (
     | Terms
     | TermRange
     | Prefix
+    | Like
+    | LikePhrase
     | Phrase
     | NumberRange
     | Numbers

@@ -7,11 +7,10 @@ every record that may satisfy it, to be looked at with the oracle's evaluator.
 from __future__ import annotations
 
 import math
-import re
 from datetime import datetime
 
-from catalogue import analysis, technique_scoring
-from catalogue.documents import CARRIED, TITLE_FIELDS, number_name
+from catalogue import technique_scoring
+from catalogue.documents import CARRIED, number_name
 from catalogue.errors import QueryError
 from catalogue.fields import (
     FIELDS,
@@ -22,6 +21,7 @@ from catalogue.fields import (
     relation_of,
 )
 from catalogue.parameter_terms import range_plan
+from catalogue.pattern_planning import pattern_candidates, pattern_plan
 from catalogue.plan import (
     All,
     AllOf,
@@ -61,11 +61,6 @@ from catalogue.query import (
 from catalogue.record_terms import equality_term, term
 from catalogue.records import EntityClass
 from catalogue.text_query import filter_plan
-
-MAX_SCAN = 20_000
-"""Records that a pattern without three literal characters in a row may look at (semantics 6.2)."""
-
-MAX_PATTERN_LENGTH = 500
 
 
 def plan_filter(node: Node, entity_class: EntityClass, now: datetime) -> Plan:
@@ -138,7 +133,7 @@ def _plan_field(node: Compare | OneOf | Exists | Pattern, entity_class: str, now
         case Pattern(fields):
             for field in fields:
                 kind_of(entity_class, field)
-            return pattern_plan(node)
+            return pattern_plan(node, entity_class)
 
 
 def _plan_compare(node: Compare, entity_class: str, now: datetime) -> Plan:
@@ -286,7 +281,9 @@ def _part_candidates(path: str, where: Node, class_name: str, prefix: str) -> Pl
         case Pattern(fields):
             for field in fields:
                 kind_of(class_name, field)
-            return both(_terms(f"has:{path}"), _gram_candidates(where) or All())
+            return both(
+                _terms(f"has:{path}"), pattern_candidates(where, class_name, prefix) or All()
+            )
         case Compare(field, op, value):
             kind = kind_of(class_name, field)
             if value is not None:
@@ -312,69 +309,6 @@ def _part_candidates(path: str, where: Node, class_name: str, prefix: str) -> Pl
         f"{', '.join(FIELDS[class_name])}.",
         field=path,
     )
-
-
-def pattern_plan(node: Pattern) -> Plan:
-    """Candidates by trigram, to be verified on the stored string (semantics 6.2).
-
-    Raises:
-        QueryError: the pattern is too long or no regular expression that RE2 reads.
-    """
-    candidates = _gram_candidates(node, own=True)
-    if candidates is None:
-        return Undecided(node, All(), MAX_SCAN)
-    return Undecided(node, candidates)
-
-
-def _gram_candidates(node: Pattern, *, own: bool = False) -> Plan | None:
-    """Records that have all trigrams of the literal parts; ``None`` without three in a row.
-
-    ``own``: the fields are the record's own, not those of a part of it.
-    """
-    from catalogue.patterns import compile_pattern
-
-    if len(node.pattern) > MAX_PATTERN_LENGTH:
-        raise QueryError(f"The pattern is longer than {MAX_PATTERN_LENGTH} characters.")
-    compile_pattern(node.pattern, node.kind, node.ignore_case)
-    literals = [node.pattern] if node.kind == "substring" else _literals(node.pattern)
-    grams = analysis.trigrams(literal.casefold() for literal in literals)
-    if not grams:
-        return None
-    field = "title_grams" if own and set(node.fields) <= set(TITLE_FIELDS) else "grams"
-    return both(*(Terms(field, frozenset({gram})) for gram in sorted(grams)))
-
-
-def _literals(pattern: str) -> list[str]:
-    """Runs of characters that every match of a regular expression holds; few, but never wrong.
-
-    Alternatives, groups, counted characters and flags make a run uncertain: those are left out.
-    """
-    if "|" in pattern or "(?" in pattern or "\\Q" in pattern:
-        return []
-    found: list[str] = []
-    depth = 0
-    run = ""
-    at = 0
-    tokens = re.findall(
-        r"\\x\{[^}]*\}|\\x..|\\[pP]\{[^}]*\}|\\.|\[\^?\]?(?:\\.|[^\]])*\]|.", pattern, re.DOTALL
-    )
-    while at < len(tokens):
-        piece = tokens[at]
-        counted = at + 1 < len(tokens) and tokens[at + 1] in ("*", "?", "{", "+")
-        literal = piece if len(piece) == 1 and piece not in r"^$.*+?()[]{}|\\" else ""
-        if len(piece) == 2 and piece[0] == "\\" and not piece[1].isalnum():
-            literal = piece[1]
-        depth += (piece == "(") - (piece == ")")
-        if literal and depth == 0 and not counted:
-            run += literal
-        else:
-            found.append(run)
-            run = ""
-            if piece == "{":
-                while at < len(tokens) and tokens[at] != "}":
-                    at += 1
-        at += 1
-    return [*found, run]
 
 
 def _techniques(ids: tuple[str, ...]) -> Plan:

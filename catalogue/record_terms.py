@@ -1,11 +1,12 @@
-"""The exact terms of a record, and the strings of it that a substring condition may name.
+"""The exact terms of a record: what equality, existence and substrings of its fields look up.
 
-One walk over the record's own items gives both. What the walk has to know of a class under a
+One walk over the record's own items gives them all. What the walk has to know of a class under a
 prefix is prepared once (``ClassPlan``): an indexer passes here for every field of every record.
 """
 
 from __future__ import annotations
 
+from binascii import b2a_base64
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -26,9 +27,13 @@ MAX_PARTS = 2_000
 """Parts of one kind (files, members …) whose terms are indexed; beyond it the record is marked
 ``many:files`` and looked at when asked (semantics 9.4, fault F06)."""
 
-MAX_PLAIN_TERM_BYTES = 72
+MAX_PLAIN_TERM_BYTES = 200
+MAX_PROSE_TERM_BYTES = 32
+"""Longer terms are a digest: equality stays exact, no record is refused for a long term (fault
+F08), and the dictionary stays small. Prose is looked through by its words (semantics 6.2)."""
 
-_PATTERN_KINDS = frozenset({"text", "identifier", "any"})
+PROSE = frozenset({"title", "summary", "description"})
+
 _TERM_KINDS = frozenset({"text", "identifier", "any", "boolean"})
 
 
@@ -37,7 +42,7 @@ class FieldPlan:
     """A field of a class under a prefix: ``has:samples.name`` and ``samples.name=``.
 
     ``texts``: a string becomes a term, and as it stands if ``plain``. ``termed``: values become
-    terms at all. ``patterned``: substring conditions may name the field.
+    terms at all. ``most_bytes``: of a term that is no digest.
     """
 
     full_name: str
@@ -47,7 +52,7 @@ class FieldPlan:
     texts: bool
     plain: bool
     termed: bool
-    patterned: bool
+    most_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +85,7 @@ def class_plan(class_name: str, prefix: str = "") -> ClassPlan:
             texts=kind in ("text", "identifier"),
             plain=kind == "text",
             termed=kind in _TERM_KINDS or (bool(prefix) and kind == "number"),
-            patterned=kind in _PATTERN_KINDS,
+            most_bytes=most_bytes(name),
         )
         for name, kind in FIELDS[class_name].items()
     }
@@ -98,15 +103,10 @@ def class_plan(class_name: str, prefix: str = "") -> ClassPlan:
 
 
 def add_terms(
-    record: Mapping[str, Any],
-    plan: ClassPlan,
-    terms: set[str],
-    strings: list[str],
-    most: int | None = MAX_PARTS,
+    record: Mapping[str, Any], plan: ClassPlan, terms: set[str], most: int | None = MAX_PARTS
 ) -> None:
     """Add the terms of a record's fields and parts (``title=…``, ``has:title``,
-    ``samples.name=…``) to ``terms``, and every string that a substring condition may name to
-    ``strings``. Of more than ``most`` parts there are no terms but ``many:``.
+    ``samples.name=…``) to ``terms``. Of more than ``most`` parts there are no terms but ``many:``.
     """
     fields = plan.fields
     for name, value in record.items():
@@ -115,21 +115,22 @@ def add_terms(
             continue
         terms.add(field.has)
         if field.texts and type(value) is str:
-            whole = field.head + (value if field.plain else canonical_identifier(value))
-            short = len(whole) <= MAX_PLAIN_TERM_BYTES and whole.isascii()
-            terms.add(whole if short else _shortened(whole, field.full_name))
-            strings.append(value)
+            if field.plain:
+                whole = field.head + value
+                short = len(whole) <= field.most_bytes and whole.isascii()
+                terms.add(whole if short else _shortened(whole, field.full_name, field.most_bytes))
+            else:
+                _add_identifier(value, field, terms)
         elif field.termed:
-            _add_values(value, field, terms, strings)
+            _add_values(value, field, terms)
     if plan.relations:
-        add_parts(record, plan.relations, terms, strings, most)
+        add_parts(record, plan.relations, terms, most)
 
 
 def add_parts(
     record: Mapping[str, Any],
     relations: Iterable[PartsPlan],
     terms: set[str],
-    strings: list[str],
     most: int | None = MAX_PARTS,
 ) -> None:
     """As ``add_terms``, of the parts under some relations alone."""
@@ -142,28 +143,42 @@ def add_parts(
         terms.add(relation.has)
         if most is not None and len(parts) > most:
             terms.add(relation.many)
-            _add_strings(parts, relation.parts, strings)
             continue
         for part in parts:
-            add_terms(part, relation.parts, terms, strings, most)
+            add_terms(part, relation.parts, terms, most)
 
 
-def _add_values(value: object, field: FieldPlan, terms: set[str], strings: list[str]) -> None:
+def _add_identifier(value: str, field: FieldPlan, terms: set[str]) -> None:
+    canonical = canonical_identifier(value)
+    terms.add(_shortened(field.head + canonical, field.full_name, field.most_bytes))
+    if canonical != value:
+        sent = sent_as(field.full_name)
+        terms.add(_shortened(f"{sent}={value}", sent, field.most_bytes))
+
+
+def _add_values(value: object, field: FieldPlan, terms: set[str]) -> None:
     """The rarer values: lists, numbers, what can be a number or a text."""
     for one in value if isinstance(value, (list, tuple)) else (value,):
+        if field.kind == "identifier" and isinstance(one, str):
+            _add_identifier(one, field, terms)
+            continue
         comparable = stored_value(field.kind, one)
-        if comparable is not None:
-            terms.add(equality_term(field.full_name, comparable, field.kind))
-        if field.patterned and isinstance(one, str):
-            strings.append(one)
+        if comparable is None:
+            continue
+        terms.add(equality_term(field.full_name, comparable, field.kind))
+        if field.kind == "any" and isinstance(one, str) and comparable != one:
+            terms.add(term(sent_as(field.full_name), one))
 
 
-def _add_strings(parts: list[Mapping[str, Any]], plan: ClassPlan, strings: list[str]) -> None:
-    """The strings, without the terms, of the first of far too many parts."""
-    unwanted: set[str] = set()
-    for part in parts[:MAX_PARTS]:
-        add_terms(part, plan, unwanted, strings)
-        unwanted.clear()
+def most_bytes(name: str) -> int:
+    """How long the plain terms of a field may be."""
+    return MAX_PROSE_TERM_BYTES if name.rpartition(".")[2] in PROSE else MAX_PLAIN_TERM_BYTES
+
+
+def sent_as(name: str) -> str:
+    """Under which name an identifier or a number is kept that was sent in another writing than the
+    one by which it compares: a substring condition looks at what was sent."""
+    return f"{name}~"
 
 
 def equality_term(name: str, value: Value, kind: Kind) -> str:
@@ -173,24 +188,30 @@ def equality_term(name: str, value: Value, kind: Kind) -> str:
 
 
 def term(name: str, value: Value) -> str:
-    """The raw term of a field's value. Long values become a digest of 128 bits: equality stays
-    exact, no record is refused for a long term (fault F08), and the dictionary stays small."""
+    """The raw term of a field's value; of a long one, a digest."""
     if isinstance(value, str):
         text = value
     elif type(value) is int:
         text = str(value)
     else:
         text = str(int(value)) if value == int_or_none(value) else repr(float(value))
-    return _shortened(f"{name}={text}", name)
+    return _shortened(f"{name}={text}", name, most_bytes(name))
 
 
-def _shortened(whole: str, name: str) -> str:
-    if len(whole) * 4 <= MAX_PLAIN_TERM_BYTES:
+def digest_head(name: str) -> str:
+    """How the terms of a field begin that are digests."""
+    return f"{name}=#"
+
+
+def _shortened(whole: str, name: str, most: int) -> str:
+    if len(whole) * 4 <= most:
         return whole
     encoded = whole.encode(errors="replace")
-    if len(encoded) <= MAX_PLAIN_TERM_BYTES:
+    if len(encoded) <= most:
         return whole
-    return f"{name}=#{blake2b(encoded, digest_size=16).hexdigest()}"
+    # 72 bits: among ten million records, one question in ten million million would meet another.
+    digest = b2a_base64(blake2b(encoded, digest_size=9).digest(), newline=False)
+    return digest_head(name) + digest.decode()
 
 
 def int_or_none(value: float) -> int | None:

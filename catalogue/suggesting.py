@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from catalogue import analysis
+from catalogue.documents import suggested_text
 from catalogue.engines.base import Reader
 from catalogue.plan import Terms
 from catalogue.records import EntityClass
@@ -33,7 +34,7 @@ async def suggestions(reader: Reader, typed: str, limit: int) -> list[Suggestion
     for kind in KINDS:
         prefix = f"{kind}:{folded}"
         for term, count in await reader.prefixed("Document", "suggestions", prefix, limit):
-            found.append(Suggestion(kind, term.partition("\x1f")[2], count))
+            found.append(Suggestion(kind, suggested_text(term), count))
     return sorted(found, key=lambda one: (-one.count, KINDS.index(one.kind), one.text))[:limit]
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any
 
-from catalogue.analysis import SENTINEL, trigrams
+from catalogue.analysis import SENTINEL
 from catalogue.documents import (
     COUNTED_FIELDS,
     RAW_FIELDS,
@@ -38,7 +38,6 @@ def mapping(class_name: str) -> dict[str, Any]:
     """The mapping of a class."""
     raw = {"type": "keyword", "doc_values": False, "norms": False}
     counted = {"type": "keyword", "norms": False}
-    text = {"type": "text", "analyzer": "whitespace", "index_options": "positions"}
     properties: dict[str, Any] = {
         "key": {"type": "keyword"},
         "ordinal": {"type": "long"},
@@ -47,17 +46,24 @@ def mapping(class_name: str) -> dict[str, Any]:
         "links": {"type": "long"},
         "record": {"type": "object", "enabled": False},
         "changed_at": {"type": "keyword", "index": False, "doc_values": False},
-        "wholes": {"type": "text", "analyzer": "whitespace", "index_options": "freqs"},
+        "wholes": _text("freq"),
     }
     properties |= {name: counted if name in _LISTED else raw for name in RAW_FIELDS}
     properties |= dict.fromkeys(COUNTED_FIELDS, counted)
-    properties |= dict.fromkeys(TEXT_FIELDS, text)
+    properties |= {name: _text(option) for name, option in TEXT_FIELDS.items()}
     properties |= {name: {"type": "long"} for name in number_fields(class_name)}
     return {
         "dynamic": "strict",
         "_source": {"includes": list(_KEPT)},
         "properties": properties,
     }
+
+
+_OPTIONS = {"position": "positions", "freq": "freqs"}
+
+
+def _text(option: str) -> dict[str, Any]:
+    return {"type": "text", "analyzer": "whitespace", "index_options": _OPTIONS[option]}
 
 
 def settings(shards: int, replicas: int) -> dict[str, Any]:
@@ -92,15 +98,13 @@ def to_source(document: EngineDocument) -> Mapping[str, Any]:
     if document.deleted:
         return body
     for name in (*RAW_FIELDS, "panet"):
-        if name not in ("grams", "title_grams"):
-            body[name] = sorted(getattr(document, name))
-    body["grams"] = sorted(trigrams(document.patterned))
-    body["title_grams"] = sorted(trigrams(document.patterned_title))
+        body[name] = sorted(getattr(document, name))
     body |= {f"f_{name}": list(values) for name, values in document.facets.items()}
     body |= document.numbers
     body["links"] = list(document.links)
     body["text"] = [SENTINEL, *document.text]
     body["title"] = [SENTINEL, *document.title]
+    body["title_words"] = document.title_words
     body["wholes"] = [SENTINEL, *sorted(document.wholes)]
     body["record"] = document.record
     return body

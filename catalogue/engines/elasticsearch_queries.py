@@ -12,6 +12,8 @@ from catalogue.plan import (
     AllOf,
     AnyOf,
     Empty,
+    Like,
+    LikePhrase,
     NoneOf,
     NumberRange,
     Numbers,
@@ -49,6 +51,11 @@ def query(plan: Plan) -> Query:
             return {"range": {field: {"gte": low, "lte": high}}}
         case Prefix(field, prefix):
             return {"prefix": {field: {"value": prefix}}}
+        case Like():
+            return {"regexp": {plan.field: {"value": _expression(plan), "flags": "NONE"}}}
+        case LikePhrase(likes):
+            # Words in a row that are expressions would be limited to 128 different ones.
+            return {"bool": _all_of(likes)}
         case Phrase(field, terms):
             return {"match_phrase": {field: {"query": " ".join(terms), "analyzer": "whitespace"}}}
         case NumberRange(field, low, high):
@@ -86,6 +93,21 @@ def sorting(sort: Sequence[SortBy], *, scored: bool) -> list[Any]:
 def pattern_of_prefix(prefix: str) -> str:
     """A Lucene regular expression for terms that begin so."""
     return re.sub(r"([^\w])", r"\\\1", prefix) + ".*"
+
+
+def _expression(like: Like) -> str:
+    """The whole term as a regular expression of Lucene's."""
+    letters = "".join(
+        _escaped(one) if len(one) == 1 else f"[{''.join(map(_escaped, one))}]"
+        for one in like.letters
+    )
+    before = ".*" if like.open_start else ""
+    after = ".*" if like.open_end else ""
+    return "".join(map(_escaped, like.head)) + before + letters + after
+
+
+def _escaped(letter: str) -> str:
+    return letter if letter.isalnum() or not letter.isascii() else f"\\{letter}"
 
 
 def _all_of(parts: Sequence[Plan]) -> Query:

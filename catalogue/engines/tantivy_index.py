@@ -29,6 +29,8 @@ from catalogue.plan import (
     AllOf,
     AnyOf,
     Empty,
+    Like,
+    LikePhrase,
     NoneOf,
     NumberRange,
     Numbers,
@@ -39,6 +41,7 @@ from catalogue.plan import (
     TermRange,
     Terms,
     WordScore,
+    either,
 )
 from catalogue.scoring import TIE_BREAKER
 
@@ -48,6 +51,7 @@ bound); there are three classes."""
 
 ORDINAL = "ordinal"
 CHANGE = "change"
+LINKS = "links"
 
 
 @contextmanager
@@ -83,9 +87,8 @@ def _looks_damaged(text: str) -> bool:
     return any(sign in text for sign in signs)
 
 
-_TOKENIZERS = {"words": "whitespace", "grams": "trigram", "title_grams": "trigram"}
-"""Words come as one string and trigrams are cut by the library: a call for each term would cost
-more than indexing it. The terms are the same as ``analysis`` makes."""
+_TOKENIZERS = {"words": "whitespace"}
+"""Words come as one string: a value for each would cost as much as indexing it."""
 
 
 def build_schema(class_name: str) -> tantivy.Schema:
@@ -94,17 +97,17 @@ def build_schema(class_name: str) -> tantivy.Schema:
     builder.add_text_field("key", stored=True, tokenizer_name="raw", index_option="basic")
     builder.add_unsigned_field(ORDINAL, indexed=True, fast=True)
     builder.add_unsigned_field(CHANGE, fast=True)
-    builder.add_unsigned_field("links", indexed=True, fast=True)
+    builder.add_unsigned_field(LINKS, indexed=True, fast=True)
     for name in RAW_FIELDS:
         tokenizer = _TOKENIZERS.get(name, "raw")
         builder.add_text_field(name, tokenizer_name=tokenizer, index_option="basic")
     for name in COUNTED_FIELDS:
         builder.add_text_field(name, fast=True, tokenizer_name="raw", index_option="basic")
-    for name in TEXT_FIELDS:
-        builder.add_text_field(name, tokenizer_name="whitespace", index_option="position")
-    builder.add_text_field("wholes", tokenizer_name="whitespace", index_option="basic")
+    for name, option in (*TEXT_FIELDS.items(), ("wholes", "basic")):
+        builder.add_text_field(name, tokenizer_name="whitespace", index_option=option)
     for name in number_fields(class_name):
-        builder.add_integer_field(name, indexed=True, fast=True)
+        # In columns only: ranges are looked for there, and a dictionary of dates is not small.
+        builder.add_integer_field(name, fast=True)
     return builder.build()
 
 
@@ -120,12 +123,8 @@ class ClassIndex:
                 self.index = tantivy.Index(build_schema(class_name), str(folder), reuse=True)
             else:
                 self.index = tantivy.Index.open(str(folder))
-            for name, tokenizer in (
-                ("whitespace", tantivy.Tokenizer.whitespace()),
-                ("trigram", tantivy.Tokenizer.ngram(3, 3)),
-            ):
-                analyzer = tantivy.TextAnalyzerBuilder(tokenizer).build()
-                self.index.register_tokenizer(name, analyzer)
+            analyzer = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.whitespace()).build()
+            self.index.register_tokenizer("whitespace", analyzer)
             self.index.config_reader("manual", 0)
             self.schema = self.index.schema
             self.index.reload()
@@ -168,17 +167,16 @@ def to_tantivy(document: EngineDocument) -> tantivy.Document:
         "key": document.key,
         ORDINAL: document.ordinal,
         CHANGE: document.change,
-        "links": list(document.links),
+        LINKS: list(document.links),
         "terms": list(document.terms),
         "params": list(document.params),
         "all_params": list(document.all_params),
-        "grams": document.patterned,
-        "title_grams": document.patterned_title,
         "tags": list(document.tags),
         "panet": list(document.panet),
         "suggestions": list(document.suggestions),
         "text": [SENTINEL, *document.text],
         "title": [SENTINEL, *document.title],
+        "title_words": document.title_words,
         "words": " ".join(document.words),
         "wholes": " ".join((SENTINEL, *document.wholes)),
         **document.numbers,
@@ -212,12 +210,16 @@ class ClassView:
                 return self.index.parse_query(f"{field}:[{low} TO {high}]")
             case Prefix(field, prefix):
                 return Query.regex_query(self.schema, field, f"{prefix}.*")
+            case Like():
+                return Query.regex_query(self.schema, plan.field, _expression(plan))
+            case LikePhrase(likes):
+                return self._like_phrase(likes)
             case Phrase(field, terms):
                 return Query.phrase_query(self.schema, field, list(terms))
             case NumberRange(field, low, high):
                 return self._number_range(field, low, high)
             case Numbers(field, values):
-                return Query.term_set_query(self.schema, field, list(values))
+                return self._numbers(field, values)
             case AllOf(parts):
                 return self._all_of(parts)
             case AnyOf(parts):
@@ -243,11 +245,26 @@ class ClassView:
             clauses.append((Occur.Must, Query.all_query()))
         return Query.boolean_query(clauses)
 
+    def _like_phrase(self, likes: Sequence[Like]) -> Any:
+        words = [_expression(like) for like in likes]
+        phrase = Query.regex_phrase_query(self.schema, likes[0].field, words)
+        try:
+            # Only a search tells whether the words are more than the library expands to.
+            self.searcher.search(phrase, limit=1, count=False)
+        except ValueError:
+            return self._all_of(likes)
+        return phrase
+
     def _terms(self, field: str, terms: frozenset[str]) -> Any:
         if len(terms) == 1:
             (term,) = terms
             return Query.term_query(self.schema, field, term, "basic")
         return Query.term_set_query(self.schema, field, list(terms))
+
+    def _numbers(self, field: str, values: frozenset[int]) -> Any:
+        if field in (ORDINAL, LINKS):
+            return Query.term_set_query(self.schema, field, list(values))
+        return self.query(either(*(NumberRange(field, one, one) for one in values)))
 
     def _number_range(self, field: str, low: int | None, high: int | None) -> Any:
         if low is None and high is None:
@@ -255,7 +272,7 @@ class ClassView:
         if low is not None and high is not None and low > high:
             return Query.empty_query()
         kind = (
-            tantivy.FieldType.Unsigned if field in (ORDINAL, "links") else tantivy.FieldType.Integer
+            tantivy.FieldType.Unsigned if field in (ORDINAL, LINKS) else tantivy.FieldType.Integer
         )
         return Query.range_query(self.schema, field, kind, low, high)
 
@@ -310,7 +327,7 @@ class ClassView:
 
     def values(self, plan: Plan, field: str) -> set[str]:
         """All distinct values, by ever narrower ranges of ordinals while there are too many."""
-        if field not in ("links", *COUNTED_FIELDS):
+        if field not in (LINKS, *COUNTED_FIELDS):
             hits = self.searcher.search(self.query(plan), limit=max(1, self.count(plan))).hits
             held = self.searcher.fast_field_values(field, [address for _, address in hits])
             return {str(value) for value in held if value is not None}
@@ -358,6 +375,24 @@ _MOST_BUCKETS = 60_000
 
 def _bucket_name(key: object) -> str:
     return str(int(key)) if isinstance(key, float) else str(key)
+
+
+_ANYTHING = "(?s:.)*"
+
+
+def _expression(like: Like) -> str:
+    """The whole term as a regular expression of the library's."""
+    letters = "".join(
+        _escaped(one) if len(one) == 1 else f"[{''.join(map(_escaped, one))}]"
+        for one in like.letters
+    )
+    before = _ANYTHING if like.open_start else ""
+    after = _ANYTHING if like.open_end else ""
+    return "".join(map(_escaped, like.head)) + before + letters + after
+
+
+def _escaped(letter: str) -> str:
+    return f"\\{letter}" if letter in r"\.+*?()|[]{}^$#&-~" else letter
 
 
 Translate = Callable[[Plan], Any]

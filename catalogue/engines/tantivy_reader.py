@@ -10,7 +10,7 @@ import tantivy
 
 from catalogue.engines.base import EngineHit, EnginePage, PageRequest, SortBy
 from catalogue.engines.tantivy_index import CHANGE, ORDINAL, ClassView, guarded
-from catalogue.plan import AllOf, LevelScore, NoneOf, NumberRange, Numbers, Plan, Score
+from catalogue.plan import AllOf, LevelScore, NoneOf, NumberRange, Plan, Score
 from catalogue.records import EntityClass
 from catalogue.scoring import highest_for_levels, highest_for_term
 from catalogue.threads import in_thread
@@ -147,7 +147,7 @@ def _sorted(view: ClassView, request: PageRequest) -> list[tuple[float, Any]]:
     if len(best) == wanted:
         last = best[-1][0]
         ahead = [hit for hit in best if hit[0] != last]
-        ties = AllOf((present, Numbers(by.field, frozenset({int(last)}))))
+        ties = AllOf((present, NumberRange(by.field, int(last), int(last))))
         tail = _by_ordinal(view, ties, wanted - len(ahead))
     else:
         ahead = list(best)

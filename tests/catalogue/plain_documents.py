@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 import math
 import re
@@ -14,8 +15,10 @@ from typing import Any
 
 from catalogue import analysis
 from catalogue.access import FOREVER, public_at, state_at
+from catalogue.documents import EngineDocument
 from catalogue.fields import FIELDS, RELATIONS, elements, microseconds, stored_value
 from catalogue.parameter_terms import COARSE_DIGITS, intervals, name_code
+from catalogue.plan import All, AllOf, AnyOf, Like, LikePhrase, Plan, Terms
 from catalogue.record_terms import MAX_PARTS
 
 
@@ -27,9 +30,10 @@ def plain_term(name: str, value: str | float) -> str:
     else:
         text = repr(float(value))
     encoded = f"{name}={text}".encode(errors="replace")
-    if len(encoded) <= 72:
+    if len(encoded) <= (32 if name.endswith(("title", "summary", "description")) else 200):
         return f"{name}={text}"
-    return f"{name}=#{blake2b(encoded, digest_size=16).hexdigest()}"
+    digest = base64.b64encode(blake2b(encoded, digest_size=9).digest()).decode()
+    return f"{name}=#{digest}"
 
 
 def plain_terms(record: Mapping[str, Any], class_name: str, prefix: str, most: int) -> set[str]:
@@ -47,6 +51,8 @@ def plain_terms(record: Mapping[str, Any], class_name: str, prefix: str, most: i
             if held is not None:
                 marked = kind == "any" and not isinstance(held, str)
                 found.add(plain_term(f"{prefix}{name}{'#' if marked else ''}", held))
+            if kind in ("identifier", "any") and isinstance(one, str) and held != one:
+                found.add(plain_term(f"{prefix}{name}~", one))
     for name, relation in RELATIONS.get(class_name, {}).items():
         parts = [] if relation.linked else elements(record, name)
         if parts:
@@ -59,19 +65,58 @@ def plain_terms(record: Mapping[str, Any], class_name: str, prefix: str, most: i
     return found
 
 
-def plain_strings(record: Mapping[str, Any], class_name: str) -> list[str]:
-    """Strings that a substring condition may name."""
+def plain_strings(
+    record: Mapping[str, Any], class_name: str, prefix: str = ""
+) -> list[tuple[str, str, str, str]]:
+    """Strings that a substring condition may name: (class, prefix, field, string)."""
     found = []
     for name, kind in FIELDS[class_name].items():
         value = record.get(name)
         if kind in ("text", "identifier", "any"):
             listed = value if isinstance(value, list) else [value]
-            found += [one for one in listed if isinstance(one, str)]
+            found += [(class_name, prefix, name, one) for one in listed if isinstance(one, str)]
     for name, relation in RELATIONS.get(class_name, {}).items():
-        if not relation.linked:
-            for part in elements(record, name)[:MAX_PARTS]:
-                found += plain_strings(part, relation.target)
+        parts = [] if relation.linked else elements(record, name)
+        if len(parts) <= MAX_PARTS:
+            for part in parts:
+                found += plain_strings(part, relation.target, f"{prefix}{name}.")
     return found
+
+
+def may_match(plan: Plan, document: EngineDocument) -> bool:
+    """Whether an engine would give the document as a candidate."""
+    match plan:
+        case All():
+            return True
+        case AllOf(parts):
+            return all(may_match(part, document) for part in parts)
+        case AnyOf(parts):
+            return any(may_match(part, document) for part in parts)
+        case Terms(field, terms):
+            return bool(terms & set(_terms_of(document, field)))
+        case Like(field):
+            return any(_is_like(plan, term) for term in _terms_of(document, field))
+        case LikePhrase(likes):
+            lines = [line.split() for line in document.title_words]
+            return any(
+                all(map(_is_like, likes, line[at : at + len(likes)]))
+                for line in lines
+                for at in range(len(line) - len(likes) + 1)
+            )
+    raise TypeError(type(plan).__name__)
+
+
+def _terms_of(document: EngineDocument, field: str) -> list[str]:
+    if field == "title_words":
+        return [word for line in document.title_words for word in line.split()]
+    return list(getattr(document, field))
+
+
+def _is_like(like: Like, term: str) -> bool:
+    letters = "".join(f"[{re.escape(one)}]" for one in like.letters)
+    before, after = ".*" if like.open_start else "", ".*" if like.open_end else ""
+    expression = re.escape(like.head) + before + letters + after
+    return re.fullmatch(expression, term, re.DOTALL) is not None
 
 
 def plain_points(parameters: Iterable[Mapping[str, Any]]) -> set[str]:

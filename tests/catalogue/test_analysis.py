@@ -97,8 +97,11 @@ def test_threads_do_not_share_a_stemmer() -> None:
     assert found == [found[0]] * 8
 
 
-@given(st.text(min_size=3))
-def test_trigrams_of_a_part_are_trigrams_of_the_whole(text: str) -> None:
-    folded = text.casefold()
-    part = folded[len(folded) // 3 :]
-    assert analysis.trigrams([part]) <= analysis.trigrams([folded])
+def test_runs_of_a_part_say_which_ends_are_open() -> None:
+    """Semantics 6.2."""
+    assert analysis.runs("ering of cry") == [
+        ("ering", True, False), ("of", False, False), ("cry", False, True),
+    ]  # fmt: skip
+    assert analysis.runs(" of ") == [("of", False, False)]
+    assert analysis.runs("10²") == [("10", True, False), ("2", False, True)]
+    assert analysis.runs("--") == []

@@ -3,13 +3,17 @@ made: every part is compared with one made field by field."""
 
 from __future__ import annotations
 
+import re
+from random import Random
 from typing import Any
 
 import pytest
+import re2
 from generated_world import WORDS, generated
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from plain_documents import (
+    may_match,
     plain_points,
     plain_spans,
     plain_strings,
@@ -20,9 +24,13 @@ from plain_documents import (
 from search_world import Entities, parameter, person
 
 from catalogue import analysis
+from catalogue.analysis import in_any_case
 from catalogue.documents import CARRIED, EngineDocument, engine_document, text_lines
-from catalogue.fields import elements
+from catalogue.fields import FIELDS, elements
 from catalogue.parameter_terms import parameter_terms
+from catalogue.pattern_planning import pattern_candidates
+from catalogue.patterns import compile_pattern
+from catalogue.query import Pattern
 from catalogue.record_terms import MAX_PARTS
 from catalogue.records import Change
 
@@ -75,6 +83,11 @@ def world(request: pytest.FixtureRequest) -> list[tuple[Change, EngineDocument]]
 Pairs = list[tuple[Change, EngineDocument]]
 
 
+def _lines(change: Change) -> tuple[str, ...]:
+    lines = text_lines(change)
+    return (*lines.title, *lines.others)
+
+
 def test_terms_are_those_of_every_field_and_part(world: Pairs) -> None:
     """Also those that a Document carries of its Datasets; of too many parts there are none
     (fault F06)."""
@@ -82,6 +95,8 @@ def test_terms_are_those_of_every_field_and_part(world: Pairs) -> None:
         record: dict[str, Any] = dict(change.entity.record)
         expected = plain_terms(record, document.entity_class, "", MAX_PARTS)
         expected |= {f"at={name.casefold()}" for name in record["facilities"]}
+        words = {word for line in _lines(change) for word in plain_words(line)}
+        expected |= {"cut:words"} if any(len(w.encode()) > 196 for w in words) else set()
         if document.entity_class == "Document":
             live = [child.record for child in change.children if not child.deleted]
             for child in live:
@@ -91,11 +106,89 @@ def test_terms_are_those_of_every_field_and_part(world: Pairs) -> None:
         assert document.terms == expected
 
 
-def test_patterns_see_every_string(world: Pairs) -> None:
-    """§6.2: a substring that is in no trigram would never be found."""
+def test_a_part_of_any_string_finds_its_record(world: Pairs) -> None:
+    """§6.2: what is no candidate would never be found."""
+    random = Random(3)
     for change, document in world:
         strings = plain_strings(change.entity.record, document.entity_class)
-        assert set(document.patterned) == {string.casefold() for string in strings}
+        for class_name, prefix, field, string in random.sample(strings, min(60, len(strings))):
+            start = random.randrange(len(string) + 1)
+            end = min(len(string), start + random.choice((3, 5, 20)))
+            assert_found(document, class_name, prefix, field, string[start:end])
+
+
+def assert_found(
+    document: EngineDocument, class_name: str, prefix: str, field: str, part: str
+) -> None:
+    """With and without case, whole and as an expression of two literals."""
+    halves = (part[: len(part) // 2], part[len(part) // 2 :])
+    for pattern in (
+        Pattern((field,), part, "substring"),
+        Pattern((field,), part.swapcase(), "substring", ignore_case=True),
+        Pattern((field, "pid"), ".*".join(map(re.escape, halves)), "regexp"),
+    ):
+        if (
+            pattern.ignore_case
+            and compile_pattern(part.swapcase(), "substring", True).search(part) is None
+        ):  # some letters come back as others: ŉ, ß
+            continue
+        if pattern.fields == (field, "pid") and "pid" not in FIELDS[class_name]:
+            continue
+        candidates = pattern_candidates(pattern, class_name, prefix)
+        assert candidates is None or may_match(candidates, document), pattern
+
+
+_ODD_LETTERS = (
+    "abkKsSxyzı.-_/ \u00a0²³½ßẞÉéſ\u212aιΙαΑβςσΣµμ\u0301\u0345\u034f\u0307\u20d0ﬁﬃ¯㈱①Ⓐⓐ℃Åℌ"
+    "가각ㄱ\u1100\u1161\u11a8\u0938\u093f\u0b94\u0b92\u0bd7İŉǅʼn"
+)
+_odd_texts = st.text(_ODD_LETTERS, min_size=3, max_size=14) | st.text(min_size=3, max_size=14)
+
+
+@settings(max_examples=400, deadline=None)
+@given(_odd_texts, st.text(_ODD_LETTERS, max_size=5), st.text(_ODD_LETTERS, max_size=5))
+@example("ιabc", " \u0345", "")
+@example("abc가", "", "\u11a8")
+@example("\u1161abc", "\u1100", "")
+@example("α-x", "", "")
+def test_a_part_is_found_whatever_stands_beside_it(part: str, before: str, after: str) -> None:
+    """§6.2 with Unicode's traps: letters that join, fold to several, or to none."""
+    text = before + part + after
+    world = Entities()
+    world.dataset("a", title=text, pid=text, samples=[{"name": text, "description": text}])
+    (change,) = world.changes()
+    document = engine_document(change)
+    for class_name, prefix, field in (
+        ("Dataset", "", "title"),
+        ("Dataset", "", "pid"),
+        ("Sample", "samples.", "name"),
+        ("Sample", "samples.", "description"),
+    ):
+        assert_found(document, class_name, prefix, field, part)
+
+
+def test_words_that_were_cut_may_hold_anything() -> None:
+    """§6.1, fault F08."""
+    world = Entities()
+    world.dataset("a", title="x" * 250 + "needle", samples=[{"description": "ж" * 300 + "needle"}])
+    world.dataset("b", title="x" * 50)
+    long, short = map(engine_document, world.changes())
+    assert_found(long, "Dataset", "", "title", "xxneedle")
+    assert_found(long, "Sample", "samples.", "description", "жneedle")
+    assert not may_match(pattern_candidates(Pattern(("title",), "xneedle"), "Dataset"), short)
+
+
+def test_letters_that_differ_by_case_are_one_to_look_up() -> None:
+    """§6.2: whatever RE2 takes for the same letter is folded alike, and looked up in terms."""
+    letters = [letter for letter in map(chr, range(0x20000)) if len(in_any_case(letter)) > 1]
+    cased = "".join(letters)
+    assert len(letters) > 2_500
+    for letter in letters:
+        options = re2.Options()
+        options.case_sensitive, options.literal = False, True
+        same = set(re2.compile(letter, options).findall(cased))
+        assert same <= set(in_any_case(letter))
+        assert len({tuple(run.text for run in analysis.runs(one)) for one in same}) == 1
 
 
 def test_parameters_have_all_precisions_of_their_ends(world: Pairs) -> None:
@@ -126,9 +219,11 @@ def test_words_and_stems_are_those_of_the_tokens(world: Pairs) -> None:
     """§6.1: what is highlighted is what is indexed."""
     for change, document in world:
         lines = text_lines(change)
-        listed = [plain_words(line) for line in (*lines.title, *lines.others)]
+        listed = [plain_words(line) for line in _lines(change)]
         assert document.words == {word for words in listed for word in words}
         assert document.text == [" ".join(map(analysis.stem, words)) for words in listed if words]
+        titles = [plain_words(line) for line in lines.title]
+        assert document.title_words == [" ".join(words) for words in titles if words]
         for line in lines.title:
             assert plain_wholes(line) <= document.wholes or not plain_words(line)
 

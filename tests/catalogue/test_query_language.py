@@ -16,7 +16,8 @@ from catalogue.errors import QueryError, QueryTooCostly
 from catalogue.parameter_terms import name_code, number_code, overlaps, parameter_terms, range_plan
 from catalogue.patterns import compile_pattern
 from catalogue.plan import All, NoneOf, Plan, TermRange, Terms, leaves, negation, upper
-from catalogue.planning import MAX_SCAN, _literals, pattern_plan, plan_filter
+from catalogue.pattern_planning import MAX_SCAN, literals, pattern_plan
+from catalogue.planning import plan_filter
 from catalogue.query import (
     And,
     Compare,
@@ -127,18 +128,18 @@ def test_a_negated_candidate_is_no_candidate() -> None:
     st.text(alphabet="abcdex", max_size=30),
 )
 def test_literals_of_a_pattern_are_in_every_match(pattern: str, text: str) -> None:
-    """Semantics 6.2: candidates by trigram lose nothing."""
+    """Semantics 6.2: candidates lose nothing."""
     try:
         compiled = compile_pattern(pattern, "regexp", False)
     except QueryError:
         return
     if compiled.search(text) is not None:
-        assert all(literal in text for literal in _literals(pattern))
+        assert all(literal in text for literal in literals(pattern))
 
 
 def test_a_pattern_without_three_letters_in_a_row_is_bounded() -> None:
     for pattern in (Pattern(("title",), "ab"), Pattern(("title",), "a.*b.c", "regexp")):
-        plan = pattern_plan(pattern)
+        plan = pattern_plan(pattern, "Document")
         assert getattr(plan, "bound", None) == MAX_SCAN
 
 
@@ -147,7 +148,7 @@ def test_patterns_run_in_linear_time() -> None:
     compiled = compile_pattern("(a+)+$", "regexp", False)
     assert compiled.search("a" * 5_000 + "b") is None
     with pytest.raises(QueryError, match="longer than 500"):
-        pattern_plan(Pattern(("title",), "a" * 501))
+        pattern_plan(Pattern(("title",), "a" * 501), "Document")
 
 
 # --- parameters ---------------------------------------------------------------------------------
