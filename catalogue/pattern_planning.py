@@ -8,7 +8,6 @@ them. Both are looked up in an index's dictionaries; what is found is verified o
 from __future__ import annotations
 
 import re
-from functools import reduce
 
 from catalogue.analysis import Run, in_any_case, runs, spelled_out
 from catalogue.documents import CUT_WORDS, TITLE_WORDS

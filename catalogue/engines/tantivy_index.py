@@ -246,7 +246,7 @@ class ClassView:
         return Query.boolean_query(clauses)
 
     def _like_phrase(self, likes: Sequence[Like]) -> Any:
-        words = [_expression(like) for like in likes]
+        words: list[str | tuple[int, str]] = [_expression(like) for like in likes]
         phrase = Query.regex_phrase_query(self.schema, likes[0].field, words)
         try:
             # Only a search tells whether the words are more than the library expands to.

@@ -14,9 +14,9 @@ from catalogue.cursors import Continuation, after_plan, read_cursor, write_curso
 from catalogue.engines.base import SortBy
 from catalogue.errors import QueryError, QueryTooCostly
 from catalogue.parameter_terms import name_code, number_code, overlaps, parameter_terms, range_plan
+from catalogue.pattern_planning import MAX_SCAN, literals, pattern_plan
 from catalogue.patterns import compile_pattern
 from catalogue.plan import All, NoneOf, Plan, TermRange, Terms, leaves, negation, upper
-from catalogue.pattern_planning import MAX_SCAN, literals, pattern_plan
 from catalogue.planning import plan_filter
 from catalogue.query import (
     And,
