@@ -94,7 +94,7 @@ def harvest(
 
 @click.group("runs")
 def runs() -> None:
-    """Harvest runs: what they did, how they ended, stopping and approving them."""
+    """Harvest runs: what they did, how they ended; stopping, approving, acknowledging them."""
 
 
 @runs.command("list")
@@ -135,6 +135,22 @@ def runs_approve(ctx: click.Context, settings: Settings, run: int) -> None:
     from harvester.harvest_command import approve
 
     ctx.exit(_run(approve, settings, run))
+
+
+@runs.command("acknowledge")
+@click.argument("run", type=int)
+@click.option("--undo", is_flag=True, help="Forget what is known of its source.")
+@common_options
+@click.pass_context
+def runs_acknowledge(ctx: click.Context, settings: Settings, run: int, undo: bool) -> None:
+    """Say that you know what was odd about a partial RUN.
+
+    For what a facility always does a little wrong: from now on runs of its source that show the
+    same, and not more of it, are ok.
+    """
+    from harvester.harvest_command import acknowledge
+
+    ctx.exit(acknowledge(settings, run, undo=undo))
 
 
 @click.group("quarantine")

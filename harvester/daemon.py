@@ -27,8 +27,9 @@ from facility_http.errors import FacilityHttpError
 from harvester.indexing import EngineSettings, IndexFollower
 from harvester.keys import ConfigurationError
 from harvester.listings import read_configuration
+from harvester.outcomes import CANCELLED, SHUTDOWN
 from harvester.reports import due_at
-from harvester.run import CANCELLED, SHUTDOWN, Harvesting, harvest_source
+from harvester.run import Harvesting, harvest_source
 from harvester.sd_notify import Notifier
 from harvester.sources import Configuration
 from harvester.station import open_station, put_configuration

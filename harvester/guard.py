@@ -55,17 +55,23 @@ class Guard:
             return f"would take away {gone} of {live} records, more than {self.share:.0%}"
         return None
 
-    def reason_to_doubt(self, *, live: int, listed: int, new: int) -> str | None:
-        """Why a complete list does not look like this source's (fault H07), in words.
+    def reason_to_doubt(
+        self, *, live: int, listed: int, new: int, whole: bool = True
+    ) -> str | None:
+        """Why what came does not look like this source's (fault H07), in words.
 
         Args:
             live: records of the source before the run; without any this is a first harvest.
-            listed: identifiers in the complete list.
+            listed: identifiers that came.
             new: how many of them the store did not know before the run.
+            whole: everything was asked for. What is asked for because it is new *is* new; it is
+                doubted when the source all but doubles by it.
         """
         if live == 0 or new <= self.records or new < NEARLY_ALL * listed:
             return None
+        if not whole and new < NEARLY_ALL * live:
+            return None
         return (
-            f"{new} of the {listed} identifiers listed are new, while {live} others were known: "
+            f"{new} of the {listed} identifiers that came are new, while {live} others were known: "
             "did the facility change its identifiers?"
         )

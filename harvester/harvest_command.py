@@ -12,6 +12,7 @@ import anyio.to_thread
 from catalogue.facilities import Facility, Source
 from catalogue.records import RunRecord
 from facility_http.errors import FacilityHttpError
+from harvester.deviations import known_deviations
 from harvester.dry_run import Forecast, forecast
 from harvester.fleet import exit_code, harvest_many
 from harvester.indexing import IN_STEPS, EngineSettings, IndexFollower, Indexing
@@ -164,6 +165,54 @@ def _foreseen(name: str, one: Forecast | FacilityHttpError) -> dict[str, Any]:
     }
 
 
+def acknowledge(settings: Settings, number: int, *, undo: bool) -> int:
+    """``runs acknowledge``; idempotent. What the run found odd counts as known from now on."""
+    with existing_store(settings, write=True) as store:
+        if store is None:
+            raise ConfigurationError(nothing_yet(settings))
+        record = store.run(number)
+        if undo:
+            store.remember(record.source, {"known": None})
+            known = {}
+        else:
+            found = deviations_to_acknowledge(record)
+            known = {**known_deviations(store.source_status(record.source).memory), **found}
+            store.remember(record.source, {"known": known})
+    if settings.as_json:
+        emit_json({"run": number, "source": record.source, "known": known})
+    elif undo:
+        say(f"Nothing is known of {record.source} any more: every deviation counts again.")
+    else:
+        emit_table(f"Known of {record.source} from now on", ("What", "How much"), known.items())
+    return EXIT_DONE
+
+
+def deletions_to_approve(held: RunRecord) -> int:
+    """How many records may go when a held run is approved: those it found gone; where identifiers
+    are thought to have changed (fault H07), all the old ones."""
+    found = held.details.get("reconciliation", {})
+    gone = int(found.get("told", 0)) + int(found.get("missing", 0))
+    return max(gone, int(found.get("old", 0))) if found.get("doubted") else gone
+
+
+def deviations_to_acknowledge(record: RunRecord) -> dict[str, int]:
+    """What was odd about a run that read everything it could.
+
+    Raises:
+        ConfigurationError: it did not, or nothing was odd.
+    """
+    name = f"Run {record.number} of {record.source}"
+    if record.details.get("error"):
+        raise ConfigurationError(
+            f"{name} ended by a failure ({record.stop}); only what a facility sends in a run that "
+            "was carried out to its end can be acknowledged."
+        )
+    found = record.details.get("deviations") or {}
+    if record.state not in ("ok", "partial") or not found:
+        raise ConfigurationError(f"{name} is {record.state}; there is nothing to acknowledge.")
+    return {str(reason): int(size) for reason, size in found.items()}
+
+
 async def approve(settings: Settings, number: int) -> int:
     """``runs approve``; idempotent: an approved run is not carried out twice."""
     configuration = read_configuration(settings)
@@ -183,8 +232,7 @@ async def approve(settings: Settings, number: int) -> int:
             else:
                 say(f"Run {number} was approved already, by run {done}.")
             return EXIT_DONE
-    concluded = held.details.get("reconciliation", {})
-    gone = int(concluded.get("told", 0)) + int(concluded.get("missing", 0))
+    gone = deletions_to_approve(held)
     full = held.details.get("harvest") == "full"
     order = Order(full=full, approved=gone)
     source = configuration.source(held.source)

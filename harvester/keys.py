@@ -238,6 +238,7 @@ OPTION_KEYS: Mapping[str, Check] = {
     "token_encoding": _one_of(("escaped", "raw")),
     "send_prefix_with_token": _flag,
     "token_ttl_s": _seconds,
+    "list_size_is_wrong": _flag,
     "ca_file": _text,
     "proxy": _proxy,
     # credentials are named, never written here (fault H12)

@@ -24,14 +24,16 @@ class OaiOptions:
 
     ``repairs``: see ``oai_repairs.REPAIRS``. ``token_encoding``: ``raw`` for servers that refuse
     percent-encoding in tokens (fault B07). ``send_prefix_with_token``: for servers that insist
-    (fault B08). ``check_payloads``: parse each payload here too; without it the crosswalk finds
-    what is not well-formed.
+    (fault B08). ``list_size_is_wrong``: completeListSize is not believed (fault B20).
+    ``check_payloads``: parse each payload here too; without it the crosswalk finds what is not
+    well-formed.
     """
 
     repairs: frozenset[str] = frozenset()
     token_encoding: str = "escaped"  # noqa: S105, no password
     send_prefix_with_token: bool = False
     check_payloads: bool = True
+    list_size_is_wrong: bool = False
     max_pages: int = 1_000_000
     max_records: int = 1_000_000_000
     bounds: Bounds = field(default_factory=Bounds)
@@ -50,6 +52,7 @@ def read_options(options: Mapping[str, Any]) -> OaiOptions:
         repairs=frozenset(names),
         token_encoding=str(options.get("token_encoding", standard.token_encoding)),
         send_prefix_with_token=bool(options.get("send_prefix_with_token", False)),
+        list_size_is_wrong=bool(options.get("list_size_is_wrong", False)),
         check_payloads=bool(options.get("check_payloads", bool(repair))),
         max_pages=int(options.get("max_pages", standard.max_pages)),
         max_records=int(options.get("max_records", standard.max_records)),

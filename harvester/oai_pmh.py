@@ -239,7 +239,12 @@ class OaiClient:
             FacilityHttpError: see ``facility_http.errors``.
         """
         options = self.options
-        walk = resumed(resume or {}, max_pages=options.max_pages, max_records=options.max_records)
+        walk = resumed(
+            resume or {},
+            max_pages=options.max_pages,
+            max_records=options.max_records,
+            believe_size=not options.list_size_is_wrong,
+        )
         walk.sent = token or walk.sent
         window = OaiWindow(prefix, set_, from_, until, self.granularity)
         fallback = walk.sent is None

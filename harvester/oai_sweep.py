@@ -17,6 +17,7 @@ from facility_http.errors import (
     FacilityHttpError,
 )
 from facility_http.http import Fetcher, access_for
+from harvester.deviations import LIST_SIZE
 from harvester.errors import (
     BadArgument,
     BadResumptionToken,
@@ -60,7 +61,7 @@ async def open_oai_sweep(http: Fetcher, situation: Situation, journal: Journal) 
             on_retry=journal.retried,
         ),
         # The crosswalk parses each payload anyway, in another process, and says what is wrong.
-        options=replace(read_options(source.options), check_payloads=False),
+        options=replace(read_options(source.options), check_payloads=False, **_known(journal)),
     )
     sweep = OaiSweep(client, situation, journal, await identify(client, situation))
     if sweep.lookups.crosswalk not in FORMATS:
@@ -71,6 +72,11 @@ async def open_oai_sweep(http: Fetcher, situation: Situation, journal: Journal) 
         )
     sweep.plan()
     return sweep
+
+
+def _known(journal: Journal) -> dict[str, Any]:
+    """Options that follow from what is known of the source."""
+    return {"list_size_is_wrong": True} if LIST_SIZE in journal.known else {}
 
 
 class OaiSweep:
@@ -95,7 +101,6 @@ class OaiSweep:
         self._furthest = 0
         self._pages_of_window = 0
         self._seen_any = False
-        self._unsure = False
         self._granularity = repository.granularity
         self.place: Place
 
@@ -194,13 +199,17 @@ class OaiSweep:
             if self.stop in COMPLETE_STOPS:
                 self.stop = page.stop
             return
-        self.stop = page.stop
-        self._unsure = True
         size = page.complete_list_size
         of = "" if size is None else f" of {size} announced"
-        self.journal.problem(
-            f"the list ended early: {page.stop} after {page.seen}{of}", self._name(window)
+        known = self.journal.ended_early(
+            LIST_SIZE if page.stop == "incomplete" else f"list: {page.stop}",
+            1,
+            f"the list ended early: {page.stop} after {page.seen}{of}",
+            self._name(window),
         )
+        if not known:
+            self.stop = page.stop
+            self.place.unsure = True
 
     def _finish_window(self) -> None:
         if self.place.todo:
@@ -338,7 +347,7 @@ class OaiSweep:
         return next_memory(
             self.place,
             self.repository,
-            sure=not self._unsure,
+            sure=not self.place.unsure,
             reconciled=bool(self.journal.notes.get("reconciled")),
         )
 

@@ -41,10 +41,12 @@ class Walk:
     Args:
         seen, pages: of the run before, when the walk is resumed.
         max_pages, max_records: caps for this list (fault B03).
+        believe_size: take completeListSize for what it says (fault B20).
     """
 
     max_pages: int = 1_000_000
     max_records: int = 1_000_000_000
+    believe_size: bool = True
     seen: int = 0
     pages: int = 0
     complete_list_size: int | None = None
@@ -75,7 +77,7 @@ class Walk:
             self.note("page_repeated")
         else:
             self.seen += count
-        if token is not None and token.complete_list_size is not None:
+        if self.believe_size and token is not None and token.complete_list_size is not None:
             self.complete_list_size = token.complete_list_size
         if token is None or not token.text:
             return self._end("end_of_list" if token is None else "empty_token", count)
@@ -140,14 +142,17 @@ class Walk:
         }
 
 
-def resumed(checkpoint: Mapping[str, Any], *, max_pages: int, max_records: int) -> Walk:
+def resumed(
+    checkpoint: Mapping[str, Any], *, max_pages: int, max_records: int, believe_size: bool = True
+) -> Walk:
     """A walk that goes on where ``Walk.checkpoint`` was taken."""
     return Walk(
         max_pages=max_pages,
         max_records=max_records,
+        believe_size=believe_size,
         seen=int(checkpoint.get("seen") or 0),
         pages=int(checkpoint.get("pages") or 0),
-        complete_list_size=checkpoint.get("complete_list_size"),
+        complete_list_size=checkpoint.get("complete_list_size") if believe_size else None,
         first_response_date=checkpoint.get("first_response_date"),
         sent=checkpoint.get("token"),
     )

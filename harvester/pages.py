@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from harvester.deviations import is_known
 from harvester.ledger import Ledger
 from harvester.place import Place
 from mappings.context import Header
@@ -41,22 +42,43 @@ class RawPage:
 class Journal:
     """Problems by reason with sample identifiers, and notes that are no problem.
 
-    ``incomplete`` is set when something that should have come did not: the run is partial.
+    ``deviations``: what should have come and did not, by name with how much of it; with any, the
+    run is partial. ``known`` are those that an operator acknowledged (see ``deviations``).
     """
 
     problems: dict[str, list[str]] = field(default_factory=dict)
     notes: dict[str, Any] = field(default_factory=dict)
-    incomplete: bool = False
+    deviations: dict[str, int] = field(default_factory=dict)
+    known: Mapping[str, int] = field(default_factory=dict)
     retries: int = 0
     on_event: Callable[[str], None] | None = None
     on_retry: Callable[[str], None] | None = None
 
     def problem(self, reason: str, *identifiers: str, incomplete: bool = True) -> None:
-        """Note a problem with the records (or windows) it befell."""
+        """Note a problem with the records (or windows) it befell.
+
+        Args:
+            incomplete: something is missing for it.
+        """
         self.problems.setdefault(reason, []).extend(identifiers or ("",))
-        self.incomplete = self.incomplete or incomplete
+        if incomplete:
+            self._deviate(reason, len(identifiers) or 1)
         if self.on_event is not None:
             self.on_event(reason)
+
+    def ended_early(self, name: str, missing: int, reason: str, identifier: str) -> bool:
+        """Note a list that ended before its end; whether that is known of this source.
+
+        Args:
+            name: the same for every run, unlike ``reason``.
+            missing: how many records are, as far as that can be told; else 1.
+        """
+        self.problem(reason, identifier, incomplete=False)
+        self._deviate(name, missing)
+        return is_known(name, self.deviations[name], self.known)
+
+    def _deviate(self, name: str, size: int) -> None:
+        self.deviations[name] = self.deviations.get(name, 0) + size
 
     def retried(self, error: Exception) -> None:
         """A request is tried again."""

@@ -70,7 +70,8 @@ class Place:
 
     ``harvest`` is its identity over all runs that it takes. ``first_response`` is the responseDate
     of its first answer, from which the next one counts (fault B16). ``client`` is the protocol
-    client's own place; ``todo`` the windows not yet finished, the present one first.
+    client's own place; ``todo`` the windows not yet finished, the present one first. ``unsure``:
+    some list ended before its end, in this run or in one before.
     """
 
     harvest: str
@@ -81,6 +82,7 @@ class Place:
     client: Mapping[str, Any] | None = None
     unfetched: list[str] = field(default_factory=list)
     gaps: list[Window] = field(default_factory=list)
+    unsure: bool = False
     totals: Mapping[str, int] = field(default_factory=dict)
     resumed: bool = False
 
@@ -97,6 +99,7 @@ class Place:
             "client": self.client,
             "unfetched": list(self.unfetched),
             "gaps": [window.as_json() for window in self.gaps],
+            "unsure": self.unsure,
         }
 
 
@@ -126,6 +129,7 @@ def read_place(checkpoint: Mapping[str, Any] | None, key: str, order: Order) -> 
             client=checkpoint["client"],
             unfetched=list(checkpoint["unfetched"]),
             gaps=[Window.from_json(window) for window in checkpoint["gaps"]],
+            unsure=bool(checkpoint.get("unsure", False)),
             totals=dict(checkpoint.get("totals", {})),
             resumed=True,
         )

@@ -8,7 +8,7 @@ operator before many go (faults B12, B21, H05, H06, H07).
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
@@ -31,7 +31,11 @@ are left to the next full harvest, and the run is partial."""
 
 @dataclass(slots=True)
 class Reconciliation:
-    """What came of it. ``held`` says why an operator is asked; nothing was deleted then."""
+    """What came of it. ``held`` says why an operator is asked; nothing was deleted then.
+
+    ``doubted``: for its identifiers, which are no longer new when they come again: the doubt stays
+    until somebody approves. ``old``: records that were there before.
+    """
 
     live: int
     listed: int | None = None
@@ -43,11 +47,18 @@ class Reconciliation:
     unclear: int = 0
     fetched: int = 0
     held: str | None = None
+    doubted: bool = False
+    old: int = 0
     samples: list[str] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         """For the run's details."""
         return asdict(self)
+
+    @property
+    def doubt(self) -> dict[str, Any] | None:
+        """What later runs have to know of it."""
+        return {"reason": self.held, "old": self.old} if self.doubted else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +66,9 @@ class Ground:
     """What reconciliation stands on.
 
     ``live``: records of the source; ``live_before``: before the harvest, which may have taken
-    several runs, and of which ``new`` and ``received`` are counts.
+    several runs, and of which ``new`` and ``received`` are counts; 0 when no harvest of everything
+    ever came to its end. ``doubted``: what an earlier run that was held for its identifiers left
+    in the source's memory (``Reconciliation.doubt``).
     """
 
     store: Store
@@ -66,6 +79,7 @@ class Ground:
     live_before: int
     new: int
     received: int
+    doubted: Mapping[str, Any] | None
     now: Callable[[], datetime]
     should_stop: Callable[[], bool]
     commit: Callable[[PageCommit], Awaitable[PageReport]]
@@ -97,10 +111,8 @@ async def reconcile(sweep: Sweep, ledger: Ledger, ground: Ground) -> Reconciliat
     result.held = ground.guard.reason_to_hold(
         live=max(ground.live, gone), gone=gone, approved=ground.approved
     )
-    if result.held is None and sweep.whole and ground.approved is None:
-        result.held = ground.guard.reason_to_doubt(
-            live=ground.live_before, listed=ground.received, new=ground.new
-        )
+    if result.held is None and ground.approved is None:
+        _doubt(sweep, ground, result)
     if result.held is not None:
         return result
     await _take_away_told(ledger, live, ground, result)
@@ -108,6 +120,19 @@ async def reconcile(sweep: Sweep, ledger: Ledger, ground: Ground) -> Reconciliat
         await _take_away_missing(sweep, ledger, live, ground, result)
         await _fetch_unknown(sweep, ledger, ground, result)
     return result
+
+
+def _doubt(sweep: Sweep, ground: Ground, result: Reconciliation) -> None:
+    """Hold what looks like another source, until somebody approves (fault H07)."""
+    if ground.doubted:
+        result.held, result.old = str(ground.doubted["reason"]), int(ground.doubted["old"])
+    else:
+        result.held = ground.guard.reason_to_doubt(
+            live=ground.live_before, listed=ground.received, new=ground.new, whole=sweep.whole
+        )
+        result.old = ground.live_before
+    if result.held is not None:
+        result.doubted = True
 
 
 def _sampled(result: Reconciliation, batches: Iterator[list[str]]) -> Iterator[int]:

@@ -64,6 +64,9 @@ def problem_rows(records: Iterable[RunRecord]) -> list[Sequence[object]]:
         if record.details.get("held"):
             advice = f"pan-commons runs approve {record.number}"
             rows.append((record.source, "", f"held: {record.details['held']}", advice))
+        if record.state == "partial" and record.details.get("deviations"):
+            advice = f"if it always is so: pan-commons runs acknowledge {record.number}"
+            rows.append((record.source, "", ", ".join(record.details["deviations"]), advice))
         for reason, (count, samples) in record.problems.items():
             rows.append((record.source, count, reason, ", ".join(samples[:3])))
     return rows

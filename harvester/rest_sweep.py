@@ -22,7 +22,6 @@ from harvester.panosc_rest import COMPLETE_STOPS, PanoscClient, RestPage
 from harvester.place import OrderError, Place, new_place, order_key, read_place
 from harvester.scicat import ScicatClient
 from harvester.sweeps import Situation
-from harvester.windows import Window
 
 
 async def open_rest_sweep(http: Fetcher, situation: Situation, journal: Journal) -> RestSweep:
@@ -65,7 +64,6 @@ class RestSweep:
         self.stop = "end_of_list"
         self._source: Source = situation.source
         self._situation = situation
-        self._unsure = False
         self.place: Place
 
     def plan(self) -> None:
@@ -78,14 +76,12 @@ class RestSweep:
             place = read_place(stashed, key, order) if isinstance(stashed, Mapping) else None
         if place is not None:
             self.journal.note("resumed", True)
-            self._unsure = bool(place.gaps)
         self.place = place or new_place(key, "selective" if order.selective else "full")
         self.whole = self.place.kind == "full"
 
     def begin_again(self) -> None:
         """See ``pages.Sweep``."""
         self.place = new_place(self.place.key, self.place.kind)
-        self._unsure = False
         self.journal.note("begun_again", True)
 
     async def pages(self) -> AsyncGenerator[RawPage, None]:
@@ -128,15 +124,18 @@ class RestSweep:
         }
         if page.stop in COMPLETE_STOPS:
             return
-        self.stop = page.stop
-        self._unsure = True
-        # Remembered in the checkpoint, so that a resumed sweep does not forget it.
-        self.place.gaps = [Window()]
-        of = "" if page.count is None else f" of {page.count}"
-        self.journal.problem(
+        of, missing = "", 1
+        if page.count is not None:
+            of, missing = f" of {page.count}", max(page.count - page.seen, 1)
+        known = self.journal.ended_early(
+            f"{page.entity_class}s: {page.stop}",
+            missing,
             f"{page.entity_class}s ended early: {page.stop} after {page.seen}{of}",
             self._source.name,
         )
+        if not known:
+            self.stop = page.stop
+            self.place.unsure = True
 
     def _raw(self, page: RestPage) -> tuple[RawRecord, ...]:
         named = [record for record in page.records if record.header.identifier]
@@ -164,7 +163,7 @@ class RestSweep:
 
     async def list_identifiers(self, ledger: Ledger) -> bool:
         """See ``pages.Sweep``: the sweep itself was the list, if it reached every end."""
-        if self._unsure or self.place.kind != "full":
+        if self.place.unsure or self.place.kind != "full":
             return False
         self.journal.note("reconciled", True)
         return True
@@ -195,7 +194,7 @@ class RestSweep:
             return {}
         first = self.place.first_response or self._situation.now()
         memory: dict[str, Any] = {"key": self.place.key, "interrupted": None}
-        if not self._unsure:
+        if not self.place.unsure:
             memory["full_at"] = first.isoformat()
         return memory
 

@@ -22,12 +22,14 @@ from catalogue.facilities import Facility, Source, mapping_context
 from catalogue.records import PageCommit, PageReport, ReadyRecord, Run, RunRecord, RunState
 from catalogue.store import Store
 from catalogue.store.payloads import Dictionary
-from facility_http.errors import FacilityHttpError, Parked
+from facility_http.errors import FacilityHttpError
 from facility_http.http import Fetcher
+from harvester.deviations import known_deviations
 from harvester.flow import Flow
 from harvester.guard import Guard
 from harvester.holders import is_dead, this_process
-from harvester.ledger import Ledger, LedgerFault, ledger_path
+from harvester.ledger import Ledger, ledger_path
+from harvester.outcomes import CANCELLED, REQUESTED, SHUTDOWN, Account, judge
 from harvester.pages import Journal, RawPage, RawRecord, Sweep
 from harvester.place import Order
 from harvester.progress import Silent, Watcher
@@ -44,11 +46,6 @@ STOP_POLL_S = 0.5
 """How soon a run hears that somebody asked it to stop."""
 BUSY_ATTEMPTS = 5
 
-REQUESTED = "requested"
-"""Stop of a run that an operator ended: the source waits for its schedule."""
-SHUTDOWN = "shutdown"
-"""Stop of a run whose process was asked to end: the next one goes on at once."""
-CANCELLED = "cancelled"
 INTERNAL_ERROR = "internal_error"
 
 Clock = Callable[[], datetime]
@@ -164,6 +161,7 @@ class SourceRun:
         self._dictionary: Dictionary | None = None
         self.reconciliation: Reconciliation | None = None
         self.memory: dict[str, Any] = {}
+        self.remembered: Mapping[str, Any] = {}
         self.details: dict[str, Any] = {}
 
     async def carry_out(self) -> None:
@@ -178,8 +176,7 @@ class SourceRun:
         if self.lease_lost:
             log.warning("%s: another process took over run %d", self.source.name, self.run.number)
             return
-        state, stop = self._outcome()
-        await self.finish(state, stop)
+        await self.finish(*await self._outcome())
 
     async def _keep_alive(self, scope: anyio.CancelScope) -> None:
         """Renew the lease, and hear of stop requests (faults H01, H02)."""
@@ -213,6 +210,8 @@ class SourceRun:
     async def _harvest(self) -> None:
         store, name = self.shared.store, self.source.name
         status = await anyio.to_thread.run_sync(store.source_status, name)
+        self.remembered = status.memory
+        self.journal.known = known_deviations(status.memory)
         self._keep_interrupted(status.memory)
         situation = Situation(
             source=self.source,
@@ -349,9 +348,14 @@ class SourceRun:
             guard=Guard.from_options(self.source.options),
             approved=self.order.approved,
             live=max(records_before, status.records),
-            live_before=sweep.place.totals.get("live_before", records_before),
+            live_before=(
+                sweep.place.totals.get("live_before", records_before)
+                if "key" in self.remembered
+                else 0
+            ),
             new=self.tally.new + sweep.place.totals.get("new", 0),
             received=self.tally.received + sweep.place.totals.get("received", 0),
+            doubted=self.remembered.get("doubted"),
             now=self.shared.now,
             should_stop=self._should_stop,
             commit=self._commit_changes,
@@ -364,6 +368,7 @@ class SourceRun:
             return
         if self.reconciliation.held is None:
             self.memory.update(sweep.memory())
+        self.memory["doubted"] = self.reconciliation.doubt
         await anyio.to_thread.run_sync(ledger.discard)
 
     def _fail(self, problem: Exception) -> None:
@@ -373,27 +378,38 @@ class SourceRun:
             self.failure = problem
             log.warning("%s: %s", self.source.name, problem)
 
-    def _outcome(self) -> tuple[RunState, str]:
-        """State and stop name, from counts (fault H04)."""
-        tally, reconciliation = self.tally, self.reconciliation
-        if self.failure is not None:
-            self.details["error"] = str(self.failure)
-            self.details["error_kind"] = type(self.failure).__name__
-            if isinstance(self.failure, Parked):
-                self.memory["not_before"] = self.failure.not_before.isoformat()
-            return ("partial" if tally.received else "failed"), stop_name(self.failure)
-        if self.stop in (REQUESTED, SHUTDOWN):
-            return "stopped", self.stop
-        if reconciliation is not None:
-            self.details["reconciliation"] = reconciliation.as_json()
-            if reconciliation.held is not None:
-                self.details["held"] = reconciliation.held
-                return "held", "held"
-        if tally.received and tally.quarantined >= tally.received:
-            return "failed", "all_quarantined"
-        if tally.quarantined or self.journal.incomplete:
-            return "partial", self.stop
-        return "ok", self.stop
+    async def _outcome(self) -> tuple[RunState, str]:
+        """State and stop name; what belongs to them goes into details and memory."""
+        found = judge(
+            Account(
+                failure=self.failure,
+                stop=self.stop,
+                received=self.tally.received,
+                quarantined=self.tally.quarantined,
+                reconciliation=self.reconciliation,
+                deviations=await self._deviations(),
+                known=self.journal.known,
+            )
+        )
+        self.details |= found.details
+        self.memory |= found.memory
+        return found.state, found.stop
+
+    async def _deviations(self) -> dict[str, int]:
+        """What did not come as it should, quarantined records included, by reason."""
+        found = dict(self.journal.deviations)
+        if self.tally.quarantined:
+            record = await anyio.to_thread.run_sync(self.shared.store.run, self.run.number)
+            named = {
+                reason: count
+                for reason, (count, _) in record.problems.items()
+                if reason.startswith("quarantined: ")
+            }
+            if not named:
+                # A run's reasons are bounded; these came after too many others.
+                named = {"quarantined": self.tally.quarantined}
+            found |= named
+        return found
 
     async def finish(self, state: RunState, stop: str) -> None:
         """Write the end of the run; a store that cannot take it leaves it to the lease."""
@@ -430,11 +446,3 @@ class SourceRun:
                 self.run.number,
                 problem,
             )
-
-
-def stop_name(problem: Exception) -> str:
-    """A short name for why a run ended early: ``TimedOut`` → ``timed_out``."""
-    if isinstance(problem, LedgerFault):
-        return "disk_full"
-    name = type(problem).__name__
-    return "".join("_" + c.lower() if c.isupper() else c for c in name).lstrip("_")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from harvester.keys import OPTION_KEYS
 from search_api.settings import ServerSettings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -76,6 +77,13 @@ def settings_in_code() -> set[str]:
 def test_every_setting_is_documented_and_nothing_else() -> None:
     page = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
     assert set(VARIABLE.findall(page)) == settings_in_code()
+
+
+def test_every_option_of_a_source_is_documented_and_nothing_else() -> None:
+    page = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+    section = page.partition("### Options of a source")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (`[^|]+) \|", section, re.MULTILINE)
+    assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} == set(OPTION_KEYS)
 
 
 def test_the_servers_settings_are_documented_with_their_defaults() -> None:

@@ -225,6 +225,27 @@ async def test_sources_are_added_checked_and_shown(tmp_path: Path) -> None:
         assert [one["source"] for one in listed["sources"]] == ["new", "bad"]
 
 
+async def test_what_is_known_of_a_source_is_acknowledged_by_a_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Fault B20; idempotent, and undone."""
+    async with two_facilities(tmp_path) as (settings, one, _):
+        one.faults.set("size:400")
+        assert await carry_out(settings, Wanted(("ONE-oai",), Order())) == 3
+        (run,) = answer(capsys)["runs"]
+        number = str(run["run"])
+        known = {"list_size": 1, "the list of identifiers ended early: incomplete": 1}
+        for _ in range(2):
+            code, out = run_command(settings, "runs", "acknowledge", number)
+            assert (code, json.loads(out)["known"]) == (0, known)
+        assert await carry_out(settings, Wanted(("ONE-oai",), Order())) == 0
+        capsys.readouterr()
+        code, out = run_command(settings, "runs", "acknowledge", number, "--undo")
+        assert (code, json.loads(out)["known"]) == (0, {})
+        with pytest.raises(ConfigurationError, match="nothing to acknowledge"):
+            run_command(settings, "runs", "acknowledge", str(run["run"] + 1))
+
+
 async def test_quarantine_is_listed_shown_and_replayed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,0 +1,81 @@
+"""How a run went, from what it counted (fault H04). Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from catalogue.records import RunState
+from facility_http.errors import Parked
+from harvester.deviations import unknown
+from harvester.ledger import LedgerFault
+from harvester.reconcile import Reconciliation
+
+REQUESTED = "requested"
+"""Stop of a run that an operator ended: the source waits for its schedule."""
+SHUTDOWN = "shutdown"
+"""Stop of a run whose process was asked to end: the next one goes on at once."""
+CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What a run did. ``failure`` ended it early; ``stop`` is the name of its end otherwise.
+
+    ``deviations``: what did not come as it should, by reason; ``known``: those acknowledged.
+    """
+
+    failure: Exception | None
+    stop: str
+    received: int
+    quarantined: int
+    reconciliation: Reconciliation | None
+    deviations: Mapping[str, int] = field(default_factory=dict)
+    known: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """State and stop of the run, what it shows, and what its source remembers."""
+
+    state: RunState
+    stop: str
+    details: dict[str, Any] = field(default_factory=dict)
+    memory: dict[str, Any] = field(default_factory=dict)
+
+
+def judge(run: Account) -> Outcome:
+    """The state that the counts give."""
+    if run.failure is not None:
+        return _failed(run, run.failure)
+    if run.stop in (REQUESTED, SHUTDOWN):
+        return Outcome("stopped", run.stop)
+    details: dict[str, Any] = {}
+    if run.deviations:
+        details["deviations"] = dict(run.deviations)
+    if run.reconciliation is not None:
+        details["reconciliation"] = run.reconciliation.as_json()
+        if run.reconciliation.held is not None:
+            return Outcome("held", "held", details | {"held": run.reconciliation.held})
+    if run.received and run.quarantined >= run.received:
+        return Outcome("failed", "all_quarantined", details)
+    state: RunState = "partial" if unknown(run.deviations, run.known) else "ok"
+    return Outcome(state, run.stop, details)
+
+
+def _failed(run: Account, problem: Exception) -> Outcome:
+    details = {"error": str(problem), "error_kind": type(problem).__name__}
+    memory = {}
+    if isinstance(problem, Parked):
+        memory["not_before"] = problem.not_before.isoformat()
+    state: RunState = "partial" if run.received else "failed"
+    return Outcome(state, stop_name(problem), details, memory)
+
+
+def stop_name(problem: Exception) -> str:
+    """A short name for why a run ended early: ``TimedOut`` → ``timed_out``."""
+    if isinstance(problem, LedgerFault):
+        return "disk_full"
+    name = type(problem).__name__
+    return "".join("_" + c.lower() if c.isupper() else c for c in name).lstrip("_")
