@@ -23,10 +23,11 @@ from catalogue.engines.base import (
 from catalogue.errors import QueryError, QueryTooCostly
 from catalogue.facets import FIELD_OF_FACET, facet_of
 from catalogue.fields import kind_of, values_of
-from catalogue.plan import Plan, Score, both
+from catalogue.plan import NoneOf, Numbers, Plan, Score, both
 from catalogue.planning import access_plan, number_field
 from catalogue.query import (
     NOT_DATA,
+    Everything,
     Facet,
     Node,
     OpenAt,
@@ -118,6 +119,8 @@ async def settle(search: Search, reader: Reader, hydrate: Hydrate) -> Settled:
         context = both(widest, *(c.plan for c in fixed if c.facet not in movable))
         plan = await settler.filter_plan(node, search.entity_class, context)
         fixed.append(Condition(node, plan, facet))
+    if search.without:
+        fixed.append(Condition(Everything(), NoneOf(Numbers("ordinal", search.without)), None))
     return Settled(search, reader, tuple(fixed), text, membership)
 
 

@@ -322,3 +322,13 @@ def test_completions_come_from_titles_samples_instruments_and_people(bench: Benc
     assert [(one.kind, one.text, one.count) for one in found] == [("person", "Li Wei", 1)]
     found = bench.run(bench.catalogue.suggest("LYS", 10))
     assert [(one.kind, one.text, one.count) for one in found] == [("sample", "lysozyme", 2)]
+
+
+def test_what_the_asker_has_from_elsewhere_is_left_out_of_everything(bench: Bench) -> None:
+    whole = bench.ask(limit=100, facets=(Facet("facility"),))
+    first = whole.hits[0].entity
+    rest = bench.ask(limit=100, facets=(Facet("facility"),), without=frozenset({first.ordinal}))
+    assert [hit.entity.key for hit in rest.hits] == [hit.entity.key for hit in whole.hits[1:]]
+    assert rest.total.value == whole.total.value - 1
+    counted = sum(one.count for one in rest.facets["facility"])
+    assert counted == sum(one.count for one in whole.facets["facility"]) - 1
