@@ -117,7 +117,7 @@ class SearchApi:
 
     def __init__(self, fetcher: Fetcher, base_url: str, *, access: Access | None = None) -> None:
         self._fetcher = fetcher
-        self._base_url = base_url.split("#", 1)[0].rstrip("/")
+        self.base_url = base_url.split("#", 1)[0].rstrip("/")
         access = access or Access()
         limits = access.limits or fetcher.limits
         self._access = replace(
@@ -148,7 +148,7 @@ class SearchApi:
                 trying.
         """
         pairs = [f"{name}={quote(value, safe='')}" for name, value in (arguments or {}).items()]
-        url = f"{self._base_url}/{path}" + ("?" + "&".join(pairs) if pairs else "")
+        url = f"{self.base_url}/{path}" + ("?" + "&".join(pairs) if pairs else "")
 
         async def read_or_refuse(response: Response) -> Answer:
             try:

@@ -7,25 +7,23 @@ nothing are each told apart. Nothing is concluded from documentation.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from catalogue.analysis import stems
-from catalogue.facilities import Source
+from catalogue.facilities import Facility, Source, mapping_context
 from facility_http.errors import AccessRefused, FacilityHttpError, NotAccepted, NotOffered, TimedOut
 from facility_http.http import Fetcher, access_for
 from facility_http.panosc_client import RELATIONS, RestOptions, SearchApi, read_rest_options
-from facility_http.rest_json import Objects, count_in, identifier_of, parse_json
+from facility_http.rest_json import count_in, identifier_of, parse_json
 from harvester.capability_probes import NO_SUCH, OPERATORS, PROBES, Sample
+from harvester.sampling import sample_service
 
-PROFILE_VERSION = 1
+PROFILE_VERSION = 2
 
 _SAMPLE = 50
-_STATISTICS_SAMPLE = 500
 _LARGEST_TRIED = 1000
-_MOST_TERMS = 2000
+_NESTED = (("datasets", "techniques"), ("members", "person"))
 _CHAINS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "Document": (("datasets",), ("datasets", "techniques"), ("datasets", "documents", "members")),
     "Dataset": (("techniques",), ("documents", "members"), ("documents", "members", "person")),
@@ -33,19 +31,26 @@ _CHAINS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "Technique": (),
 }
 _CONDITIONS = {"Document": ("type", "title"), "Dataset": ("title",)}
-_TEXT_FIELDS = {"Document": ("title", "summary"), "Dataset": ("title",)}
 
 
-async def check_service(http: Fetcher, source: Source, report: dict[str, Any]) -> None:
-    """Check a Search API; fills ``findings``, ``problems`` and ``profile`` of ``report``.
+async def check_service(
+    http: Fetcher, facility: Facility, source: Source, report: dict[str, Any]
+) -> None:
+    """Check a Search API and take a sample of it; fills ``findings``, ``problems`` and ``profile``
+    of ``report``.
 
     Raises:
         FacilityHttpError: it does not answer.
     """
     access = access_for(source.url, internal=source.internal, options=source.options)
     options = read_rest_options(source.options)
-    profile = await probe_service(SearchApi(http, source.url, access=access), options)
+    api = SearchApi(http, source.url, access=access)
+    profile = await probe_service(api, options)
     report["profile"] = profile
+    served = tuple(name for name, one in profile["classes"].items() if one["state"] == "served")
+    samples = await sample_service(http, api, mapping_context(facility, source), classes=served)
+    for name, sample in samples.items():
+        profile["classes"][name] |= sample
     findings, problems = report["findings"], report["problems"]
     for name, found in profile["classes"].items():
         if found["state"] != "served":
@@ -54,6 +59,8 @@ async def check_service(http: Fetcher, source: Source, report: dict[str, Any]) -
                 problems.append(f"{name}s are refused: a key may be needed")
             continue
         findings[name] = f"{found['total']} objects" if found["total"] is not None else "served"
+        if "statistics" in found:
+            findings[f"{name}: sampled"] = int(found["statistics"]["records"])
         if found["conditions_ignored"]:
             findings[f"{name}: conditions dropped"] = ", ".join(found["conditions_ignored"])
         for state in ("ignored", "wrong", "refused", "nothing"):
@@ -81,9 +88,11 @@ async def probe_service(api: SearchApi, options: RestOptions | None = None) -> d
         ``like`` (``contains`` or ``sql``), ``conditions_ignored`` (fields whose conditions are
         silently dropped), ``order``, ``keyset``, ``skip``, ``largest_limit``
         (``None``: no cap up to 1000), ``default_limit``, ``fields``, ``relations``,
-        ``not_offered``, ``include_depth``, ``bare_includes``, ``joins`` (a condition inside an
-        include drops parents), ``scores`` (``none``, ``zero``, ``scored``), ``by_path``, and
-        ``statistics`` for scoring.
+        ``not_offered``, ``include_depth``, ``nested_drops`` (an include inside an include drops
+        parents without it), ``bare_includes``, ``joins`` (a condition inside an include drops
+        parents), ``scores`` (``none``, ``zero``, ``scored``), ``by_path``. ``check_service`` adds
+        ``statistics`` of a sample, for scoring, and ``always``: relations that each of its objects
+        has something in.
 
     Raises:
         FacilityHttpError: the service does not answer at all.
@@ -136,11 +145,11 @@ class ClassProbe:
             "relations": {name: spelling for name, spelling in able.relations.items() if spelling},
             "not_offered": list(able.not_offered),
             "include_depth": await self._include_depth(),
+            "nested_drops": await self._nested_drops(),
             "bare_includes": await self._bare_includes(),
             "joins": await self._joins(),
             "scores": await self._scores(),
             "by_path": await self._by_path(),
-            "statistics": await self._statistics(first),
         }
 
     async def _ask(self, filter_: Mapping[str, Any]) -> list[dict[str, Any]] | None:
@@ -297,30 +306,22 @@ class ClassProbe:
             return False
         return await self.api.by_path(self.entity_class, self.sample.pids[0]) is not None
 
-    async def _statistics(self, first: Objects) -> dict[str, Any]:
-        """How often words occur, from a sample: what scoring of live results needs (semantics 8).
-
-        ``sampled`` records, ``mean_terms`` by field, and ``records_with`` each of the commonest
-        stems.
-        """
-        fields = _TEXT_FIELDS.get(self.entity_class)
-        if fields is None:
-            return {"sampled": 0}
-        items = first.items
-        if (self.total or 0) > len(items):
-            items = await self._ask({"limit": _STATISTICS_SAMPLE}) or items
-        lengths: Counter[str] = Counter()
-        records_with: Counter[str] = Counter()
-        for item in items:
-            seen: set[str] = set()
-            for name in fields:
-                terms = stems(str(item.get(name) or ""))
-                lengths[name] += len(terms)
-                seen.update(terms)
-            records_with.update(seen)
-        sampled = len(items)
-        return {
-            "sampled": sampled,
-            "mean_terms": {name: round(lengths[name] / max(sampled, 1), 3) for name in fields},
-            "records_with": dict(records_with.most_common(_MOST_TERMS)),
-        }
+    async def _nested_drops(self) -> bool | None:
+        """Whether an include with includes of its own drops parents that have none of it (the
+        reference provider and SciCat do); ``None`` where every object shown has some."""
+        if self.entity_class != "Document":
+            return None
+        plain = await self._ask({"limit": _SAMPLE})
+        for name, below in _NESTED:
+            spelling = self.api.able("Document").relations.get(name)
+            if not spelling or not plain:
+                continue
+            entry = {"relation": spelling, "scope": {"include": [{"relation": below}]}}
+            found = await self._ask({"include": [entry], "limit": _SAMPLE})
+            if found is None:
+                continue
+            if len(found) < len(plain):
+                return True
+            if any(not item.get(spelling) for item in found):
+                return False
+        return None

@@ -39,7 +39,8 @@ async def check(settings: Settings, name: str) -> dict[str, Any]:
             else:
                 from harvester.capabilities import check_service
 
-                await check_service(http, source, report)
+                facility = configuration.facility(source.facility)
+                await check_service(http, facility, source, report)
         except FacilityHttpError as problem:
             report["problems"].append(str(problem))
         ends = http.certificates

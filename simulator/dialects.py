@@ -62,6 +62,7 @@ class Dialect:
     release_by_year: bool = False
     bare_members: bool = False
     document_parameters: bool = True
+    nested_joins: bool = True
     numeric_pids: bool = False
 
 
@@ -110,6 +111,7 @@ ILL = Dialect(
     foreign_keys=True,
     scored=frozenset({"Document"}),
     unscored_score=None,
+    nested_joins=False,
 )
 DATAGATEWAY = Dialect(
     "datagateway",
@@ -126,6 +128,7 @@ DATAGATEWAY = Dialect(
     scored=frozenset({"Document"}),
     unscored_score=None,
     unmatched_score=-1,
+    nested_joins=False,
     constants={"Document": {"isPublic": True}, "Dataset": {"isPublic": True}},
 )
 

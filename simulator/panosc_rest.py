@@ -273,7 +273,9 @@ class RestEndpoint:
         target = MODELS[relation.model]
         where = self._where(target, scope.get("where"))
         nested = self._includes(target, scope.get("include"))
-        required = bool(scope.get("where") or scope.get("include"))
+        joined = any(below.required for below in nested)
+        joined = joined or (self._dialect.nested_joins and bool(nested))
+        required = bool(scope.get("where")) or joined
         return Include(name, relation, where, scope, nested, required)
 
     def _relation(self, model: Model, name: Any) -> Relation:

@@ -7,15 +7,19 @@ from typing import Any
 import orjson
 import pytest
 
+from catalogue.facilities import Facility as There
 from catalogue.facilities import Source
+from catalogue.statistics import from_json
 from facility_http.errors import FacilityHttpError
 from facility_http.panosc_client import RestOptions, SearchApi
 from harvester.capabilities import check_service, probe_service
 from harvester.capability_probes import OPERATORS
+from harvester.sampling import SAMPLED
 from simulator import DIALECTS, Facility, FacilitySpec, running
 from simulator import RestOptions as Endpoint
 from tests.facility_http.http_world import INTERNAL, fetcher
 
+THERE = There("F", "F", "https://f.example/api")
 NAMES = ("lysozyme in water", "serial crystallography", "magnetic order of iron")
 
 
@@ -139,12 +143,53 @@ async def test_a_default_page_is_not_taken_for_everything() -> None:
     assert found["largest_limit"] is None
 
 
-async def test_words_are_counted_for_scoring() -> None:
-    """Semantics 8: live results are scored with statistics from a sample."""
-    statistics = (await profile())["Document"]["statistics"]
-    assert statistics["sampled"] == 12
-    assert statistics["records_with"]["lysozym"] == 4
-    assert statistics["mean_terms"]["summary"] == 1.0
+async def checked(dialect: str = "reference", faults: str = "", count: int = 12) -> dict[str, Any]:
+    """The profile that ``sources check`` would keep."""
+    endpoint = Endpoint(dialect=DIALECTS[dialect])
+    async with running(FacilitySpec("Test", rest=endpoint, faults=faults)) as facility:
+        fill(facility, count)
+        source = Source("s", "F", "panosc", facility.api_url, "panosc-json", internal=True)
+        report: dict[str, Any] = {"findings": {}, "problems": []}
+        async with fetcher() as http:
+            await check_service(http, THERE, source, report)
+    return orjson.loads(orjson.dumps(report["profile"]))["classes"]  # type: ignore[no-any-return]
+
+
+async def test_a_sample_is_counted_as_the_index_would_count_it() -> None:
+    """Semantics 8: live results are scored with statistics from a sample; a Document's text has
+    its Datasets' techniques and its people in it, whatever includes the service takes."""
+    for dialect in ("reference", "xfel", "ill"):
+        statistics = from_json((await checked(dialect))["Document"]["statistics"])
+        assert statistics.documents == 12
+        assert statistics.frequency("title", "lysozym") == 4
+        assert statistics.frequency("text", "sax") == 12
+        assert statistics.average_length("text") > statistics.average_length("title")
+
+
+async def test_at_least_a_thousand_records_of_each_class_are_sampled() -> None:
+    found = await checked(count=1_100)
+    assert found["Document"]["total"] == 1_100
+    assert from_json(found["Document"]["statistics"]).documents >= SAMPLED == 1_000
+
+
+@pytest.mark.parametrize(("dialect", "drops"), [("reference", True), ("ill", False)])
+async def test_nested_includes_that_lose_parents_are_told_from_those_that_do_not(
+    dialect: str, drops: bool
+) -> None:
+    """Crosswalks 2.2: the reference provider and SciCat drop parents without children."""
+    spec = FacilitySpec("Test", rest=Endpoint(dialect=DIALECTS[dialect]))
+    async with running(spec) as facility:
+        fill(facility)
+        facility.database.put_document({"pid": "10.5072/alone", "title": "No Dataset yet"})
+        async with fetcher() as http:
+            api = SearchApi(http, facility.api_url, access=INTERNAL)
+            found = await probe_service(api, RestOptions(classes=("Document",)))
+    assert found["classes"]["Document"]["nested_drops"] is drops
+
+
+async def test_where_every_object_has_children_nothing_can_be_told_and_nothing_is_lost() -> None:
+    assert (await profile())["Document"]["nested_drops"] is None
+    assert "datasets" in (await checked())["Document"]["always"]
 
 
 async def test_the_check_reports_findings_and_problems() -> None:
@@ -155,11 +200,11 @@ async def test_the_check_reports_findings_and_problems() -> None:
         source = Source("s", "F", "panosc", facility.api_url, "panosc-json", internal=True)
         report: dict[str, Any] = {"findings": {}, "problems": []}
         async with fetcher() as http:
-            await check_service(http, source, report)
+            await check_service(http, THERE, source, report)
     assert report["findings"]["Document"] == "12 objects"
     assert "between" in report["findings"]["Document: operators ignored"]
     assert any("only one page" in problem for problem in report["problems"])
-    assert report["profile"]["version"] == 1
+    assert report["profile"]["version"] == 2
 
 
 async def test_a_wrong_address_is_said_to_be_one() -> None:
@@ -168,7 +213,7 @@ async def test_a_wrong_address_is_said_to_be_one() -> None:
         source = Source("s", "F", "panosc", url, "panosc-json", internal=True)
         report: dict[str, Any] = {"findings": {}, "problems": []}
         async with fetcher() as http:
-            await check_service(http, source, report)
+            await check_service(http, THERE, source, report)
     assert any("base URL" in problem for problem in report["problems"])
 
 
