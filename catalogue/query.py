@@ -190,12 +190,14 @@ class Text:
     ``words`` as typed: bare words, ``"phrases"``, ``-excluded``, ``+required``, ``prefix*``.
     ``recognise``: find techniques and quantities in the sentence (linker of ``mappings``).
     ``techniques``: further PaNET ids whose kin rise in the order; they never decide membership.
+    ``literal``: what is not to be recognised after all, by its words (without case) or its id.
     """
 
     words: str
     match: Literal["all", "any"] = "all"
     recognise: bool = True
     techniques: tuple[str, ...] = ()
+    literal: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,7 +82,7 @@ def plan_text(text: Text, filter_techniques: Iterable[str] = ()) -> TextPlan:
     parts = _without_small_words(parts)
     wanted = [part for part in parts if part.unit.sign != "-"]
     excluded = [negation(part.met) for part in parts if part.unit.sign == "-"]
-    found = _recognised(text.words) if text.recognise else []
+    found = _recognised(text.words, text.literal) if text.recognise else []
     groups, recognised = _grouped(wanted, found)
     required = [plan for plan, signed in groups if signed]
     all_plan = both(*(plan for plan, _ in groups), *excluded)
@@ -167,8 +167,10 @@ class _Find:
     techniques: tuple[str, ...] = ()
 
 
-def _recognised(sentence: str) -> list[_Find]:
-    """Techniques first, then quantities in words that no technique took (semantics 5.3, 7.1)."""
+def _recognised(sentence: str, literal: Iterable[str] = ()) -> list[_Find]:
+    """Techniques first, then quantities in words that no technique took (semantics 5.3, 7.1);
+    nothing whose words or id are named in ``literal``."""
+    declined = frozenset(_folded(one) for one in literal)
     found = [
         _Find(
             one.start,
@@ -178,9 +180,12 @@ def _recognised(sentence: str) -> list[_Find]:
             one.ids,
         )
         for one in technique_scoring.recognised_techniques(sentence)
+        if not declined.intersection(map(_folded, (one.text, *one.ids)))
     ]
     for mention in recognise_quantities(sentence):
         if any(mention.start < one.end and one.start < mention.end for one in found):
+            continue
+        if declined.intersection(map(_folded, (mention.text, mention.condition.dimension))):
             continue
         condition = mention.condition
         wanted = ParameterRange(
@@ -198,6 +203,10 @@ def _recognised(sentence: str) -> list[_Find]:
         )
         found.append(_Find(mention.start, mention.end, met, shown))
     return found
+
+
+def _folded(text: str) -> str:
+    return " ".join(text.split()).casefold()
 
 
 def _grouped(

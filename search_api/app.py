@@ -7,15 +7,15 @@ limits, shedding under overload, ETag and conditional requests, compression.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import re
+import secrets
 import time
-import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from hashlib import blake2b
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as distribution_version
 from typing import Any
@@ -25,20 +25,23 @@ from aiohttp import web
 from catalogue.catalogue import Catalogue
 from catalogue.errors import CatalogueError, QueryError
 from search_api.cache import AnswerCache, Position
-from search_api.compression import choose_encoding, compress
 from search_api.errors import (
     BadRequest,
     DeadlinePassed,
     Overloaded,
     Relayed,
     SearchApiError,
+    TooManyRequests,
     UnknownThing,
     UriTooLong,
     WrongMethod,
 )
 from search_api.facilities import FacilityStates, header_text
 from search_api.health import Measurements
-from search_api.replies import Call, Reply, Server, json_reply, read_pairs
+from search_api.operator_key import HEADER, check_operator, read_operator_key
+from search_api.rate import RateLimiter, address_of
+from search_api.replies import Call, Server, json_reply, read_pairs
+from search_api.responses import Finished, add_headers, finish, response_of
 from search_api.routes import ROUTES, Route
 from search_api.settings import ServerSettings
 
@@ -48,24 +51,6 @@ SERVER: web.AppKey[Server] = web.AppKey("server", Server)
 MAX_LINE_BYTES = 1_048_576
 """What the HTTP parser reads of one line; ``max_uri_bytes`` is checked with a better message."""
 
-EXPOSED = (
-    "ETag",
-    "Link",
-    "Retry-After",
-    "Server-Timing",
-    "X-Facilities-Ok",
-    "X-Facilities-Silent",
-    "X-Facilities-Total",
-    "X-Limit",
-    "X-Request-Id",
-    "X-Total-Count",
-    "X-Total-Count-Relation",
-)
-PAGE_POLICY = (
-    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; "
-    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
-DATA_POLICY = "default-src 'none'; frame-ancestors 'none'"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_\-]{1,64}")
 
 
@@ -107,6 +92,10 @@ def create_app(
         AnswerCache(chosen.cache_bytes, chosen.cache_s),
         Position(catalogue, chosen.look_again_s),
         software_version(),
+        RateLimiter(
+            chosen.requests_per_s, chosen.request_burst, spare_loopback=not chosen.limit_loopback
+        ),
+        read_operator_key(chosen),
         now(),
     )
     app = web.Application(middlewares=[_outermost], client_max_size=chosen.max_body_bytes)
@@ -131,7 +120,7 @@ def software_version() -> str:
 
 
 def _responder(server: Server, route: Route) -> Responder:
-    """The aiohttp handler of a route: shed, deadline, measure."""
+    """The aiohttp handler of a route: who may, how often, shed, deadline, measure."""
     measured = server.measurements
 
     async def respond(request: web.Request) -> web.StreamResponse:
@@ -141,9 +130,13 @@ def _responder(server: Server, route: Route) -> Responder:
                 f"The address is longer than {server.settings.max_uri_bytes} bytes; "
                 f"send the filter as the body of a POST."
             )
-        if not route.always and server.in_flight >= server.settings.max_in_flight:
-            measured.shed.inc()
-            raise Overloaded(server.settings.retry_after_s)
+        if not route.always:
+            _admit(server, request)
+            if server.in_flight >= server.settings.max_in_flight:
+                measured.shed.inc()
+                raise Overloaded(server.settings.retry_after_s)
+        if route.operator:
+            check_operator(server.operator_key, request.headers.get(HEADER))
         server.in_flight += 1
         try:
             async with asyncio.timeout(server.settings.deadline_s):
@@ -156,6 +149,16 @@ def _responder(server: Server, route: Route) -> Responder:
     return respond
 
 
+def _admit(server: Server, request: web.Request) -> None:
+    proxies = server.settings.trusted_proxies
+    forwarded = ",".join(request.headers.getall("X-Forwarded-For", ())) if proxies else ""
+    try:
+        server.limiter.take(address_of(request.remote, forwarded, proxies))
+    except TooManyRequests:
+        server.measurements.limited.inc()
+        raise
+
+
 async def _answer(server: Server, route: Route, request: web.Request) -> web.StreamResponse:
     started = time.perf_counter()
     call = Call(
@@ -166,51 +169,25 @@ async def _answer(server: Server, route: Route, request: web.Request) -> web.Str
         server.clock(),
     )
     await server.states.refresh(call.now)
-    reply = await _kept_or_made(server, route, call)
+    finished = await _kept_or_made(server, route, call)
+    response = await response_of(finished, request.headers, server.settings)
     call.timings["total"] = (time.perf_counter() - started) * 1000
     TRACE.get().timings = call.timings
-    return _response(request, reply, server.settings)
+    return response
 
 
-async def _kept_or_made(server: Server, route: Route, call: Call) -> Reply:
+async def _kept_or_made(server: Server, route: Route, call: Call) -> Finished:
     """The reply from the cache, else made and kept as long as it holds."""
     if not route.cached or call.request.method == "POST" or not server.cache.is_on:
-        return await route.handler(call)
+        return finish(await route.handler(call))
     position = await server.position.now()
     accept = call.request.headers.get("Accept", "")
     key = (call.request.raw_path, accept, position, server.states.version)
-    reply = server.cache.get(key, call.now)
-    if reply is None:
-        reply = await route.handler(call)
-        server.cache.put(key, reply, call.now, call.good_until)
-    return reply
-
-
-def _response(request: web.Request, reply: Reply, settings: ServerSettings) -> web.Response:
-    """Turn a reply into a response: ETag, 304, compression."""
-    headers = dict(reply.headers)
-    headers["Content-Type"] = reply.content_type
-    headers.setdefault("Vary", "Accept, Accept-Encoding, Origin")
-    body = reply.body
-    if reply.status == 200:
-        tag = f'W/"{blake2b(body, digest_size=12).hexdigest()}"'
-        headers["ETag"] = tag
-        # Openness depends on the clock: what is kept must be asked about again (semantics 2.5).
-        headers.setdefault("Cache-Control", "no-cache")
-        if _matches(request.headers.get("If-None-Match", ""), tag):
-            return web.Response(status=304, headers=headers)
-    if len(body) > settings.compress_above_bytes:
-        encoding = choose_encoding(request.headers.get("Accept-Encoding", ""))
-        if encoding is not None:
-            body = compress(body, encoding)
-            headers["Content-Encoding"] = encoding
-    return web.Response(body=body, status=reply.status, headers=headers)
-
-
-def _matches(if_none_match: str, tag: str) -> bool:
-    wanted = tag.removeprefix("W/")
-    given = [part.strip().removeprefix("W/") for part in if_none_match.split(",")]
-    return wanted in given or "*" in given
+    finished = server.cache.get(key, call.now)
+    if finished is None:
+        finished = finish(await route.handler(call))
+        server.cache.put(key, finished, call.now, call.good_until)
+    return finished
 
 
 @web.middleware
@@ -223,7 +200,7 @@ async def _outermost(
     trace = Trace()
     TRACE.set(trace)
     given_id = request.headers.get("X-Request-Id", "")
-    request_id = given_id if _REQUEST_ID.fullmatch(given_id) else uuid.uuid4().hex
+    request_id = given_id if _REQUEST_ID.fullmatch(given_id) else new_request_id()
     response: web.StreamResponse
     try:
         if request.method == "OPTIONS":
@@ -237,15 +214,23 @@ async def _outermost(
     except Exception:
         LOG.exception("request %s failed: %s %s", request_id, request.method, request.path)
         response = error_response(SearchApiError(f"Something went wrong here ({request_id})."))
-    _add_headers(request, response, server.settings, request_id)
+    add_headers(request, response.headers, server.settings, request_id)
     elapsed_s = time.perf_counter() - started
     timings = trace.timings or {"total": elapsed_s * 1000}
     response.headers["Server-Timing"] = ", ".join(
         f"{name};dur={duration:.2f}" for name, duration in timings.items()
     )
-    server.measurements.requests.labels(trace.operation, str(response.status)).inc()
-    server.measurements.seconds.labels(trace.operation).observe(elapsed_s)
+    server.measurements.note(trace.operation, response.status, elapsed_s)
     return response
+
+
+_PROCESS = secrets.token_hex(6)
+_NUMBERS = itertools.count(secrets.randbits(24))
+
+
+def new_request_id() -> str:
+    """Unlike any other: random for the process, counted within it."""
+    return f"{_PROCESS}{next(_NUMBERS):08x}"
 
 
 def _options(request: web.Request) -> web.Response:
@@ -289,41 +274,6 @@ def error_response(error: SearchApiError) -> web.Response:
     headers = {"Content-Type": reply.content_type, "Cache-Control": "no-store"}
     headers |= {name: header_text(value) for name, value in error.headers().items()}
     return web.Response(body=reply.body, status=error.status, headers=headers)
-
-
-def _add_headers(
-    request: web.Request,
-    response: web.StreamResponse,
-    settings: ServerSettings,
-    request_id: str,
-) -> None:
-    headers = response.headers
-    headers["X-Request-Id"] = request_id
-    headers["X-Content-Type-Options"] = "nosniff"
-    headers["Referrer-Policy"] = "strict-origin-when-cross-origin"
-    headers["X-Frame-Options"] = "DENY"
-    is_page = headers.get("Content-Type", "").startswith("text/html")
-    headers["Content-Security-Policy"] = PAGE_POLICY if is_page else DATA_POLICY
-    origin = allowed_origin(request.headers.get("Origin"), settings.cors_origins)
-    if origin is None:
-        return
-    headers["Access-Control-Allow-Origin"] = origin
-    headers["Access-Control-Expose-Headers"] = ", ".join(EXPOSED)
-    headers["Cross-Origin-Resource-Policy"] = "cross-origin"
-    if request.method == "OPTIONS":
-        headers["Access-Control-Allow-Methods"] = "GET, HEAD, POST, OPTIONS"
-        headers["Access-Control-Allow-Headers"] = (
-            "Accept, Content-Type, If-None-Match, X-Request-Id"
-        )
-        headers["Access-Control-Max-Age"] = "86400"
-
-
-def allowed_origin(origin: str | None, configured: str) -> str | None:
-    """The value of ``Access-Control-Allow-Origin``; ``None`` where the origin may not read."""
-    allowed = [part.strip() for part in configured.split(",") if part.strip()]
-    if "*" in allowed:
-        return "*"
-    return origin if origin is not None and origin in allowed else None
 
 
 def runner_options(settings: ServerSettings) -> Mapping[str, Any]:

@@ -27,20 +27,21 @@ from catalogue.query import (
     OpenAt,
     Or,
 )
-from search_api.replies import Reply
 
 if TYPE_CHECKING:
     from catalogue.catalogue import Catalogue
+    from search_api.responses import Finished
 
 OVERHEAD_BYTES = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A reply and the instant from which it may be wrong."""
+    """A reply, the instant from which it may be wrong, and what it was counted as."""
 
-    reply: Reply
+    reply: Finished
     until: datetime
+    bytes: int
 
 
 class AnswerCache:
@@ -62,7 +63,7 @@ class AnswerCache:
     def is_on(self) -> bool:
         return self._most_bytes > 0
 
-    def get(self, key: tuple[object, ...], now: datetime) -> Reply | None:
+    def get(self, key: tuple[object, ...], now: datetime) -> Finished | None:
         """The answer kept under ``key``, if it still holds at ``now``."""
         found = self._kept.get(key)
         if found is None:
@@ -74,13 +75,14 @@ class AnswerCache:
         self.hits += 1
         return found.reply
 
-    def put(self, key: tuple[object, ...], reply: Reply, now: datetime, until: datetime) -> None:
+    def put(self, key: tuple[object, ...], reply: Finished, now: datetime, until: datetime) -> None:
         """Keep ``reply`` until ``until``, or until the longest life is over."""
-        size = len(reply.body) + OVERHEAD_BYTES
+        # Its compressed forms come later, and together are about half as large.
+        size = len(reply.reply.body) * 3 // 2 + OVERHEAD_BYTES
         if size > self._most_bytes // 10 or until <= now:
             return
         self._drop(key)
-        self._kept[key] = Kept(reply, min(until, now + self._keep))
+        self._kept[key] = Kept(reply, min(until, now + self._keep), size)
         self._bytes += size
         while self._bytes > self._most_bytes:
             self._drop(next(iter(self._kept)))
@@ -88,7 +90,7 @@ class AnswerCache:
     def _drop(self, key: tuple[object, ...]) -> None:
         dropped = self._kept.pop(key, None)
         if dropped is not None:
-            self._bytes -= len(dropped.reply.body) + OVERHEAD_BYTES
+            self._bytes -= dropped.bytes
 
 
 class Position:

@@ -2,7 +2,7 @@
 
 SearchApiError
 ├── BadRequest            400  ``field`` names the place, ``allowed`` what would be right
-├── Refused               403  only for whoever operates the server
+├── OperatorOnly          403  only for whoever operates the server
 ├── UnknownThing          404  no such record, or no such path
 ├── WrongMethod           405
 ├── NotAcceptable         406
@@ -11,6 +11,7 @@ SearchApiError
 ├── TooLarge              413
 ├── UriTooLong            414
 ├── WrongMediaType        415
+├── TooManyRequests       429  of this one client; ``retry_after_s``
 ├── Overloaded            503  shed before any work; ``retry_after_s``
 ├── DeadlinePassed        503  the answer took longer than its deadline
 ├── Relayed               what the catalogue raised, under its own name and status
@@ -94,8 +95,8 @@ class BadRequest(SearchApiError):
         return details
 
 
-class Refused(SearchApiError):
-    """Only whoever operates the server may see this."""
+class OperatorOnly(SearchApiError):
+    """Only whoever operates the server may see this (semantics 11.1)."""
 
     status = 403
 
@@ -169,6 +170,21 @@ class WrongMediaType(SearchApiError):
     """The body is not JSON."""
 
     status = 415
+
+
+class TooManyRequests(SearchApiError):
+    """One client asks more often than it may (fault I08)."""
+
+    status = 429
+
+    def __init__(self, per_s: float, retry_after_s: int) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(
+            f"A client may make {per_s:g} requests a second; try again in {retry_after_s} s."
+        )
+
+    def headers(self) -> Mapping[str, str]:
+        return {"Retry-After": str(self.retry_after_s)}
 
 
 class Overloaded(SearchApiError):

@@ -44,6 +44,12 @@ class Measurements:
             "Requests refused because too many were under way.",
             registry=self.registry,
         )
+        self.limited = Counter(
+            "pan_commons_requests_limited",
+            "Requests refused because their client made too many.",
+            registry=self.registry,
+        )
+        self._counted: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
         self.records = Gauge(
             "pan_commons_records",
             "Live records, by facility.",
@@ -56,6 +62,18 @@ class Measurements:
             ("facility",),
             registry=self.registry,
         )
+
+    def note(self, operation: str, status: int, elapsed_s: float) -> None:
+        """Count one answer."""
+        found = self._counted.get((operation, status))
+        if found is None:
+            found = (
+                self.requests.labels(operation, str(status)),
+                self.seconds.labels(operation),
+            )
+            self._counted[operation, status] = found
+        found[0].inc()
+        found[1].observe(elapsed_s)
 
 
 async def live(call: Call) -> Reply:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from search_api import operator_key
 from search_api.model import MODEL, FieldType, PanoscClass
 from search_api.openapi_filters import filter_schemas
 from search_api.openapi_schemas import SCHEMAS
@@ -29,15 +30,21 @@ TYPES: Mapping[FieldType, Json] = {
 }
 ERROR_TEXTS = {
     400: "The request cannot be meant; the message names the place and what is allowed.",
+    403: "Only for the operator, with the key; closed where the server has none.",
     404: "There is no such thing.",
     409: "Several facilities use this pid (add ?facility=), or the index is of another version.",
     410: "The cursor is older than it is kept; start again without it.",
     413: "The body is too large.",
     414: "The address is too long; send the filter as a body.",
     415: "The body is not JSON.",
+    429: "This client makes too many requests; see Retry-After.",
     503: "Too many requests, or a part of the service does not answer; see Retry-After.",
 }
-SCHEMA_OF = {"string": {"type": "string"}, "count": {"type": "integer", "minimum": 0}}
+SCHEMA_OF: Mapping[str, Json] = {
+    "string": {"type": "string"},
+    "count": {"type": "integer", "minimum": 0},
+    "class": {"type": "string", "enum": ["document", "dataset", "instrument"]},
+}
 
 
 def description(version: str) -> Json:
@@ -58,9 +65,15 @@ def description(version: str) -> Json:
             {"name": "PaNOSC Search API", "description": "What PaNOSC portals ask for."},
             {"name": "Techniques", "description": "The PaNET ontology as a service."},
             {"name": "Service", "description": "State and description of this service."},
+            {"name": "Operator", "description": "For whoever operates the server."},
         ],
         "paths": paths,
-        "components": {"schemas": {**_model_schemas(), **filter_schemas(), **SCHEMAS}},
+        "components": {
+            "schemas": {**_model_schemas(), **filter_schemas(), **SCHEMAS},
+            "securitySchemes": {
+                "operator": {"type": "apiKey", "in": "header", "name": operator_key.HEADER}
+            },
+        },
     }
 
 
@@ -72,6 +85,8 @@ def _operation(route: Route, method: str) -> Json:
         "parameters": _path_parameters(route.path),
         "responses": _responses(route),
     }
+    if route.operator:
+        operation["security"] = [{"operator": []}]
     operation["parameters"] += [_query_parameter(query) for query in route.queries]
     if route.search_parameters and method == "GET":
         operation["parameters"] += [_search_parameter(parameter) for parameter in PARAMETERS]
@@ -126,7 +141,8 @@ def _responses(route: Route) -> Json:
         for media_type in route.media_types
     }
     responses: Json = {"200": {"description": "The answer.", "content": content}}
-    for status in sorted({*route.statuses, 400, 409, 414, 503}):
+    usual = {400, 409, 414, 503} | (set() if route.always else {429})
+    for status in sorted({*route.statuses, *usual}):
         responses[str(status)] = _error(status)
     if route.answer == "Health":
         responses["503"] = {

@@ -119,6 +119,18 @@ SCHEMAS: Mapping[str, Json] = {
         )
     ),
     "Record": _object({**HIT_FIELDS, "provenance": {"type": "object"}, "sources": _list({})}),
+    "History": _object(
+        {
+            "key": _STRING,
+            "type": _STRING,
+            "deleted": {"type": "boolean"},
+            "change": _COUNT,
+            "records": _list(_object({"source": _STRING, "versions": _list({"type": "object"})})),
+        }
+    ),
+    "SourceHistory": _object(
+        {"source": _STRING, "identifier": _STRING, "versions": _list({"type": "object"})}
+    ),
     "Status": _object(
         {
             "uptime_seconds": _COUNT,

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from catalogue.query import AtFacility, Node, Search, Sort, Text
+from catalogue.query import AtFacility, Everything, Node, Nothing, OneOf, Search, Sort, Text
 from catalogue.records import EntityClass, StoredEntity
 from search_api.cache import depends_on_clock, next_opening
 from search_api.conditions import all_of, read_where
@@ -50,7 +50,8 @@ def list_of(class_name: EntityClass) -> Handler:
         given = await _given_filter(call)
         question = read_filter(panosc_class, given, call.reading())
         catalogue = call.server.catalogue
-        search = await within_the_catalogue(catalogue, _search(class_name, question, call))
+        named = await _named(call, class_name)
+        search = await within_the_catalogue(catalogue, _search(class_name, question, call, named))
         found = await catalogue.search(search)
         for hit in found.hits:
             call.holds_until(next_opening(hit.entity.record, call.now))
@@ -78,7 +79,8 @@ def count_of(class_name: EntityClass) -> Handler:
         if body and where is None and whole is None:
             whole = body
         question = read_count_where(MODEL[class_name], where, whole, reading)
-        total = await call.server.catalogue.count(_search(class_name, question, call))
+        named = await _named(call, class_name)
+        total = await call.server.catalogue.count(_search(class_name, question, call, named))
         return json_reply({"count": total.value})
 
     return answer
@@ -230,8 +232,17 @@ def _object(value: object) -> Mapping[str, Any] | None:
     raise BadRequest("A filter must be a JSON object.", field="filter")
 
 
-def _search(class_name: EntityClass, question: Question, call: Call) -> Search:
-    nodes: list[Node] = [question.where]
+async def _named(call: Call, class_name: EntityClass) -> Node:
+    """What ``?pid=`` asks for, in any writing, at all facilities that have it (fault E13)."""
+    pid = call.one("pid")
+    if pid is None:
+        return Everything()
+    found = await call.server.catalogue.find(class_name, pid)
+    return OneOf("key", tuple(entity.key for entity in found)) if found else Nothing()
+
+
+def _search(class_name: EntityClass, question: Question, call: Call, named: Node) -> Search:
+    nodes: list[Node] = [question.where, named]
     if facilities := call.many("facility"):
         nodes.append(AtFacility(facilities))
     text = None if question.query is None else Text(question.query, match="any")

@@ -7,18 +7,25 @@ versions are for whoever operates the server, and are not served.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import anyio.to_thread
 
 from catalogue.facilities import Source
-from catalogue.records import StoredRecord
-from search_api.errors import UnknownThing
+from catalogue.records import EntityClass, StoredEntity, StoredRecord
+from search_api.errors import BadRequest, UnknownThing
 from search_api.hits import load_children, record_json
+from search_api.panosc import find_one
 from search_api.replies import Call, Reply, json_reply
 
 Json = dict[str, Any]
 
+NAMED: Mapping[str, EntityClass] = {
+    "document": "Document",
+    "dataset": "Dataset",
+    "instrument": "Instrument",
+}
 MAX_RECORDS = 100
 MAX_PAYLOAD_BYTES = 1_000_000
 _MAIL = re.compile(r"[A-Za-z0-9._%+\-]{1,64}@[A-Za-z0-9\-]{1,63}(?:\.[A-Za-z0-9\-]{1,63})+")
@@ -26,11 +33,42 @@ _MAIL = re.compile(r"[A-Za-z0-9._%+\-]{1,64}@[A-Za-z0-9\-]{1,63}(?:\.[A-Za-z0-9\
 
 async def record_by_key(call: Call) -> Reply:
     """``GET /api/records/{key}``."""
-    key = call.arguments["key"]
-    store = call.server.catalogue.store
+    return await _of_key(call, call.arguments["key"])
+
+
+async def record_named(call: Call) -> Reply:
+    """``GET /api/records?key=`` or ``?pid=``, for who cannot put slashes into a path (fault E13).
+
+    A pid that names a Document and its derived Dataset means the Document, unless ``type`` says
+    otherwise.
+    """
+    key, pid = call.one("key"), call.one("pid")
+    if (key is None) == (pid is None):
+        raise BadRequest("Name the record by either key or pid.", field="key")
+    if pid is None:
+        return await _of_key(call, str(key))
+    wanted = call.one("type")
+    if wanted is not None and wanted not in NAMED:
+        raise BadRequest(
+            f"type cannot be {wanted[:50]!r}.", field="type", allowed=NAMED, given=wanted
+        )
+    for name in NAMED if wanted is None else (wanted,):
+        try:
+            return await _shown(call, await find_one(call, NAMED[name], pid))
+        except UnknownThing:
+            continue
+    raise UnknownThing(f"There is no record with the pid {pid[:300]!r}.")
+
+
+async def _of_key(call: Call, key: str) -> Reply:
     entity = await call.server.catalogue.get(key)
     if entity is None or entity.deleted:
         raise UnknownThing(f"There is no record {key[:300]!r}.")
+    return await _shown(call, entity)
+
+
+async def _shown(call: Call, entity: StoredEntity) -> Reply:
+    store = call.server.catalogue.store
     children = await load_children(store, [entity])
     stored = await anyio.to_thread.run_sync(store.stored_records, entity.key)
     sources = {

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from search_api.cache import AnswerCache, Position
     from search_api.facilities import FacilityStates
     from search_api.health import Measurements
+    from search_api.rate import RateLimiter
 
 JSON = "application/json; charset=utf-8"
 
@@ -54,6 +55,8 @@ class Server:
     cache: AnswerCache
     position: Position
     version: str
+    limiter: RateLimiter
+    operator_key: str | None = field(repr=False)
     started_at: datetime = datetime(1970, 1, 1, tzinfo=UTC)
     in_flight: int = 0
 

@@ -12,9 +12,10 @@ from typing import Literal
 
 from search_api import health, panosc, suggest
 from search_api.facilities import facilities_list
+from search_api.history import history_by_key, history_of_source
 from search_api.openapi_page import documentation, openapi_json
 from search_api.pages import site
-from search_api.records import record_by_key
+from search_api.records import record_by_key, record_named
 from search_api.replies import Handler
 from search_api.search_answer import search_page
 from search_api.status import root, status_object
@@ -37,7 +38,7 @@ class Route:
 
     ``answer`` names the schema of the answer (``openapi_schemas``); ``also`` are other spellings
     of the path. ``body``: schema of a POST's body. ``always``: answered under overload, too.
-    ``cached``: the answer may be kept for a moment.
+    ``cached``: the answer may be kept for a moment. ``operator``: only with the operator's key.
     """
 
     path: str
@@ -53,6 +54,7 @@ class Route:
     media_types: tuple[str, ...] = ("application/json",)
     always: bool = False
     cached: bool = False
+    operator: bool = False
     search_parameters: bool = False
     operation: str = field(default="")
 
@@ -66,6 +68,7 @@ def where_of(name: str) -> Query:
 
 
 FACILITY = Query("facility", "string", "Short name of a facility.")
+PID = Query("pid", "string", "Only what has this pid, DOI or other identifier.")
 TEXT = Query("query", "string", "Free text, as in filter.query.")
 
 
@@ -81,7 +84,7 @@ def _class_routes() -> list[Route]:
                 "PaNOSC Search API",
                 f"{name}List",
                 methods=("GET", "POST"),
-                queries=(filter_of(name), FACILITY, TEXT),
+                queries=(filter_of(name), FACILITY, PID, TEXT),
                 also=(lower, base + "/", lower + "/"),
                 body=f"{name}Filter",
                 operation=f"find{plural}",
@@ -94,7 +97,7 @@ def _class_routes() -> list[Route]:
                 "PaNOSC Search API",
                 "Count",
                 methods=("GET", "POST"),
-                queries=(where_of(name), filter_of(name), FACILITY),
+                queries=(where_of(name), filter_of(name), FACILITY, PID),
                 also=(f"{lower}/count",),
                 body=f"{name}Filter",
                 operation=f"count{plural}",
@@ -258,6 +261,45 @@ def _own_routes() -> list[Route]:
             "Record",
             statuses=(400, 404),
             operation="getRecord",
+        ),
+        Route(
+            "/api/records",
+            record_named,
+            "One record by key or pid, where a path cannot hold its slashes",
+            "Search",
+            "Record",
+            queries=(
+                Query("key", "string", "Key of the record."),
+                Query("pid", "string", "Its pid, DOI or another identifier."),
+                Query("type", "class", "What it is, where a pid names several things."),
+                FACILITY,
+            ),
+            statuses=(400, 404, 409),
+            operation="findRecord",
+        ),
+        Route(
+            "/api/history/{key}",
+            history_by_key,
+            "Every version kept of a record, for the operator",
+            "Operator",
+            "History",
+            statuses=(400, 403, 404),
+            operator=True,
+            operation="getHistory",
+        ),
+        Route(
+            "/api/history",
+            history_of_source,
+            "What a source said before of one of its records, deleted ones included",
+            "Operator",
+            "SourceHistory",
+            queries=(
+                Query("source", "string", "Name of the source."),
+                Query("identifier", "string", "What the record is called there."),
+            ),
+            statuses=(400, 403, 404),
+            operator=True,
+            operation="getSourceHistory",
         ),
     ]
 

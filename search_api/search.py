@@ -78,6 +78,7 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter("q", "string", 'Words, "phrases", -without, +must, prefix*; techniques are found.'),
     Parameter("match", "string", "Whether all words must be met, or any.", ("all", "any")),
     Parameter("recognise", "boolean", "Find techniques and quantities in q (default true)."),
+    Parameter("literal", "string", "Words or id of a recognition to leave out.", (), True),
     Parameter("type", "string", "What to find (default documents).", tuple(CLASSES)),
     Parameter("technique", "string", "PaNET id, IRI, label or synonym; with all below.", (), True),
     Parameter("facility", "string", "Short name of a facility.", (), True),
@@ -140,6 +141,7 @@ def read_search(
         words,
         match=cast(Any, _choice(values, "match", "all")),
         recognise=_flag(values, "recognise", True),
+        literal=tuple(dict.fromkeys(values.get("literal", ()))),
     )
     search = Search(
         entity_class,

@@ -12,8 +12,8 @@ from search_api.errors import BadRequest
 PREFIX = "PAN_COMMONS_"
 
 
-def _setting(default: Any, help_text: str) -> Any:
-    return field(default=default, metadata={"help": help_text})
+def _setting(default: Any, help_text: str, *, secret: bool = False) -> Any:
+    return field(default=default, metadata={"help": help_text}, repr=not secret)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,16 @@ class ServerSettings:
     deadline_s: float = _setting(10.0, "Seconds after which an answer is given up.")
     max_in_flight: int = _setting(256, "Requests under way before more are shed with 503.")
     retry_after_s: int = _setting(2, "Seconds a shed client is asked to wait.")
+    requests_per_s: float = _setting(100.0, "Requests a second of one client; 0 for any number.")
+    request_burst: int = _setting(1_000, "Requests that one client may make at once.")
+    limit_loopback: bool = _setting(False, "Whether clients on this machine are limited, too.")
+    trusted_proxies: int = _setting(
+        0, "Own proxies in front that add to X-Forwarded-For; 0: the socket tells who asks."
+    )
+    operator_key: str = _setting(
+        "", "Opens history and superseded versions to whoever sends it; empty: closed.", secret=True
+    )
+    operator_key_file: str = _setting("", "File that holds the operator's key.")
     cache_bytes: int = _setting(33_554_432, "Bytes of answers kept for a moment; 0 for none.")
     cache_s: float = _setting(5.0, "Seconds an answer is kept at most, on an unchanged index.")
     look_again_s: float = _setting(0.02, "Seconds between two looks at how far the index is.")
@@ -56,7 +66,16 @@ def settings_from(environment: Mapping[str, str] = os.environ) -> ServerSettings
             continue
         kind: Any = type(row.default)
         try:
-            given[row.name] = kind(text)
+            given[row.name] = _switch(text) if kind is bool else kind(text)
         except ValueError:
             raise BadRequest(f"{name} is {text!r}, expected {kind.__name__}.", field=name) from None
     return ServerSettings(**given)
+
+
+def _switch(text: str) -> bool:
+    folded = text.strip().casefold()
+    if folded in ("true", "1", "yes", "on"):
+        return True
+    if folded in ("false", "0", "no", "off", ""):
+        return False
+    raise ValueError(text)

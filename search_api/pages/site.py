@@ -50,6 +50,8 @@ ACCESS_WORDS = {
     "metadata_only": "metadata only",
     "unknown": "unknown",
 }
+NOT_KEPT = ("q", "skip", "cursor", "recognise", "literal")
+"""What a new text in the field does not take over."""
 EXAMPLES = (
     "serial femtosecond crystallography of lysozyme",
     "SAXS",
@@ -102,7 +104,7 @@ async def search_site(call: Call) -> Reply:
     states = call.server.states
     names: Json = {
         "query": next((value for name, value in pairs if name == "q"), ""),
-        "kept": [(n, v) for n, v in pairs if n not in ("q", "skip", "cursor", "recognise")],
+        "kept": [(n, v) for n, v in pairs if n not in NOT_KEPT],
         "facilities": states.all,
         "records": sum(state.records for state in states.all),
         "silent": [state for state in states.all if state.state == "silent"],
@@ -166,7 +168,7 @@ def _chips(pairs: Pairs, answer: Json) -> list[Json]:
             if one["text"] != one["label"]
             else one["text"],
             "what": one["kind"],
-            "drop": link(changed(pairs, [("recognise", "false")], drop=("skip", "recognise"))),
+            "drop": link(changed(pairs, [("literal", one["text"])])),
         }
         for one in answer["recognised"]
     ]
@@ -175,9 +177,8 @@ def _chips(pairs: Pairs, answer: Json) -> list[Json]:
         if name in ("q", "sort", "skip", "type", "match", "recognise", "related", "explain"):
             continue
         rest = [other for other in pairs if other != pair and other[0] != "skip"]
-        chips.append(
-            {"text": _spoken(name, value), "what": name.replace("_", " "), "drop": link(rest)}
-        )
+        what = "as words" if name == "literal" else name.replace("_", " ")
+        chips.append({"text": _spoken(name, value), "what": what, "drop": link(rest)})
     return chips
 
 

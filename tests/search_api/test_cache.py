@@ -19,13 +19,14 @@ from catalogue.query import (
 )
 from search_api.cache import FOREVER, AnswerCache, depends_on_clock, next_opening
 from search_api.replies import Reply
+from search_api.responses import Finished, finish
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 LATER = NOW + timedelta(days=1)
 
 
-def reply(size: int = 10) -> Reply:
-    return Reply(b"x" * size)
+def reply(size: int = 10) -> Finished:
+    return finish(Reply(b"x" * size))
 
 
 def test_an_answer_is_kept_for_its_longest_life_and_no_longer() -> None:
@@ -52,10 +53,10 @@ def test_an_answer_that_holds_only_now_is_not_kept() -> None:
 def test_the_least_used_goes_first_and_giants_are_not_kept() -> None:
     cache = AnswerCache(10_000, keep_s=5)
     for name in "abcdefghi":
-        cache.put((name,), reply(499), NOW, FOREVER)
+        cache.put((name,), reply(333), NOW, FOREVER)
     cache.get(("a",), NOW)
-    cache.put(("j",), reply(499), NOW, FOREVER)
-    cache.put(("k",), reply(499), NOW, FOREVER)
+    cache.put(("j",), reply(333), NOW, FOREVER)
+    cache.put(("k",), reply(333), NOW, FOREVER)
     assert cache.get(("a",), NOW) is not None
     assert cache.get(("b",), NOW) is None
     cache.put(("giant",), reply(9_000), NOW, FOREVER)

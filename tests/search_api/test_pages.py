@@ -102,7 +102,11 @@ async def test_a_recognised_technique_is_a_chip_that_can_be_dropped(
 ) -> None:
     shown = await page(server, "/?q=SANS")
     drop = [link for link in shown.all("a") if (link.get("aria-label") or "").startswith("Without")]
-    assert "recognise=false" in (drop[0]["href"] or "")
+    assert drop[0]["href"] == "/?q=SANS&literal=SANS"
+    shown = await page(server, "/?q=SANS&literal=SANS")
+    (again,) = [one for one in shown.all("a") if one.get("aria-label") == "Without SANS"]
+    assert again["href"] == "/?q=SANS", "and it can be taken up again"
+    assert "as words" in shown.text
 
 
 async def test_paging_and_facets_keep_the_question(server: TestClient[Any, Any]) -> None:

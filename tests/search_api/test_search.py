@@ -147,6 +147,26 @@ async def test_the_demo_question_finds_the_open_proposal_first(
     assert (chip["text"], chip["id"]) == ("SFX", "PaNET01168")
 
 
+@pytest.mark.parametrize("literal", ["SANS", "sans", "PaNET01189"])
+async def test_one_recognition_can_be_left_out_without_the_others(
+    literal: str, server: TestClient[Any, Any]
+) -> None:
+    q = "SANS SFX at 4 K"
+    whole = await found(server, q=q)
+    assert [one["text"] for one in whole["recognised"]] == ["SANS", "SFX", "4 K"]
+    answer = await found(server, q=q, literal=literal)
+    assert [one["text"] for one in answer["recognised"]] == ["SFX", "4 K"]
+    for quantity in ("4 K", "temperature"):
+        answer = await found(server, q=q, literal=[literal, quantity])
+        assert [one["text"] for one in answer["recognised"]] == ["SFX"]
+
+
+async def test_words_taken_as_words_find_no_tags(server: TestClient[Any, Any]) -> None:
+    assert (await found(server, q="SAS"))["total"]["value"] == 2
+    assert (await found(server, q="SAS", literal="SAS"))["total"]["value"] == 0
+    assert (await found(server, q="SAS", literal="SAXS"))["total"]["value"] == 2
+
+
 async def test_services_are_filled_from_the_facilitys_templates(
     server: TestClient[Any, Any],
 ) -> None:
