@@ -66,7 +66,8 @@ class Access:
     ``internal``: the operator says that private addresses are meant. ``ca_file``: certificates to
     trust in addition; switching verification off is not offered (fault A12). ``proxies``: see
     ``proxies``. ``pace_s``: least seconds between the starts of two requests. ``on_retry`` is told
-    why a request is tried again.
+    why a request is tried again. ``pool``: a name under which it has connections of its own, so
+    that it exhausts nobody else's.
     """
 
     internal: bool = False
@@ -77,6 +78,7 @@ class Access:
     limits: Limits | None = None
     patience: Patience | None = None
     on_retry: Callable[[FacilityHttpError], None] | None = None
+    pool: str | None = None
 
 
 def access_for(
@@ -188,7 +190,7 @@ class Fetcher:
         self._resolver = resolver
         self._names: aiohttp.abc.AbstractResolver | None = None
         self._gates: dict[tuple[str, int], HostGate] = {}
-        self._sessions: dict[tuple[bool, bool], aiohttp.ClientSession] = {}
+        self._sessions: dict[tuple[bool, bool, str | None], aiohttp.ClientSession] = {}
         self._tls: dict[Path | None, ssl.SSLContext] = {}
         self._heard_by = everybody_who_hears()
         for listener in self._heard_by:
@@ -256,11 +258,17 @@ class Fetcher:
 
     @asynccontextmanager
     async def open(
-        self, url: str, *, access: Access | None = None, accept: str = "*/*"
+        self,
+        url: str,
+        *,
+        access: Access | None = None,
+        accept: str = "*/*",
+        headers: Mapping[str, str] | None = None,
     ) -> AsyncIterator[Response]:
         """Make one attempt: follow redirects by hand, check every hop, translate every failure.
 
-        ``NotTheProtocol`` raised inside the block is turned into what the status says.
+        ``NotTheProtocol`` raised inside the block is turned into what the status says. ``headers``
+        go along on every hop, to whomever it leads: no secrets there.
 
         Raises:
             FacilityHttpError: see ``facility_http.errors``.
@@ -273,7 +281,8 @@ class Fetcher:
             raw: aiohttp.ClientResponse | None = None
             answer: Response | None = None
             try:
-                raw, answer = await self._follow(url, access, accept, limits, queue_s)
+                sent = {**(headers or {}), "Accept": accept, "Accept-Encoding": ACCEPTED_ENCODINGS}
+                raw, answer = await self._follow(url, access, sent, limits, queue_s)
                 answer._chunks = self._read(raw, answer, limits, began)
                 yield answer
             except (aiohttp.ClientError, OSError, TimeoutError) as error:
@@ -295,7 +304,7 @@ class Fetcher:
                         raw.close()
 
     async def _follow(
-        self, url: str, access: Access, accept: str, limits: Limits, queue_s: float
+        self, url: str, access: Access, sent: Mapping[str, str], limits: Limits, queue_s: float
     ) -> tuple[aiohttp.ClientResponse, Response]:
         """Send the request and follow redirects; gives the last answer, body unread."""
         here = URL(url, encoded=True)
@@ -306,7 +315,7 @@ class Fetcher:
             seen.add(str(here))
             if access.credential is not None and origin_of(here) != access.credential.origin:
                 lost_at = lost_at or str(here.origin())
-            raw = await self._send(here, access, accept, limits)
+            raw = await self._send(here, access, sent, limits)
             target = raw.headers.get("Location")
             if raw.status not in _REDIRECTS or not target:
                 moved = str(here.with_query(None)) if hop and permanent else None
@@ -328,9 +337,9 @@ class Fetcher:
         raise BadRedirect("redirected in a circle or too often", url=self.redactor.clean(url))
 
     async def _send(
-        self, here: URL, access: Access, accept: str, limits: Limits
+        self, here: URL, access: Access, sent: Mapping[str, str], limits: Limits
     ) -> aiohttp.ClientResponse:
-        headers = {"Accept": accept, "Accept-Encoding": ACCEPTED_ENCODINGS}
+        headers = dict(sent)
         credential = access.credential
         if credential is not None and origin_of(here) == credential.origin:
             headers[credential.header] = credential.value
@@ -343,7 +352,7 @@ class Fetcher:
             self._names = self._names or self._resolver or aiohttp.DefaultResolver()
             shown = self.redactor.clean(str(here))
             await check_target(here, self._names, internal=access.internal, shown=shown)
-        return await self._session(access.internal, proxied=proxy is not None).get(
+        return await self._session(access, proxied=proxy is not None).get(
             here,
             headers=headers,
             allow_redirects=False,
@@ -401,16 +410,16 @@ class Fetcher:
             )
         return self._gates[key]
 
-    def _session(self, internal: bool, *, proxied: bool) -> aiohttp.ClientSession:
+    def _session(self, access: Access, *, proxied: bool) -> aiohttp.ClientSession:
         """Connections of internal sources are a pool apart: a checked source never reuses one. So
         are those to proxies, which may have private addresses; nothing else is reached there."""
-        key = (internal, proxied)
+        key = (access.internal, proxied, access.pool)
         if key not in self._sessions:
             self._sessions[key] = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(
                     limit=0,
                     resolver=self._resolver,
-                    socket_factory=CheckedSockets(internal=internal or proxied),
+                    socket_factory=CheckedSockets(internal=access.internal or proxied),
                 ),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,

@@ -7,8 +7,9 @@ an error object is an error whatever its HTTP status; an empty body is never an 
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -112,6 +113,68 @@ def parse_json(body: bytes) -> tuple[Any, Counter[str]]:
     return _writable(value, mended), mended
 
 
+# Halves of surrogate pairs and numbers beyond every float or integer of 64 bits have to be looked
+# for value by value.
+_MAY_NEED_MENDING = re.compile(r"\\u[dD][89a-fA-F]|\d[eE]\+?\d{3}|\d{19}")
+_BLANKS = re.compile(r"[ \t\n\r]*")
+_STEP_CHARS = 32_768
+
+
+def parse_json_in_steps(
+    body: bytes, between: Callable[[], object] = lambda: None
+) -> tuple[Any, Counter[str]]:
+    """As ``parse_json``, entry by entry of an array, for large bodies in a worker thread.
+
+    No parser gives way to other threads before it has done, so a body of some megabytes would hold
+    up the event loop even from a thread.
+
+    Args:
+        between: called about once in 32 kB; should let other threads run.
+    """
+    try:
+        text = body.removeprefix(b"\xef\xbb\xbf").decode()
+    except UnicodeDecodeError:
+        return parse_json(body)
+    mended: Counter[str] = Counter()
+
+    def not_a_number(_: str) -> None:
+        mended["nan"] += 1
+
+    place = _skip_blanks(text, 0)
+    if text[place : place + 1] != "[":
+        return parse_json(body)
+    decode = json.JSONDecoder(parse_constant=not_a_number).raw_decode
+    mends = _MAY_NEED_MENDING.search(text) is not None
+    found: list[Any] = []
+    step_ends = _STEP_CHARS
+    try:
+        place = _skip_blanks(text, place + 1)
+        while text[place] != "]":
+            value, place = decode(text, place)
+            found.append(_writable(value, mended) if mends else value)
+            place = _skip_blanks(text, place)
+            if text[place] == ",":
+                place = _skip_blanks(text, place + 1)
+                if text[place] == "]":
+                    raise ValueError("a comma too many")
+            elif text[place] != "]":
+                raise ValueError("no comma")
+            if place > step_ends:
+                step_ends = place + _STEP_CHARS
+                between()
+        if _skip_blanks(text, place + 1) < len(text):
+            raise ValueError("more than one value")
+    except (ValueError, IndexError, RecursionError):
+        # Read once more as a whole: it says exactly what is wrong, or forgives what it forgives.
+        return parse_json(body)
+    return found, mended
+
+
+def _skip_blanks(text: str, place: int) -> int:
+    found = _BLANKS.match(text, place)
+    return found.end() if found else place
+
+
 def _writable(value: Any, mended: Counter[str]) -> Any:
     """The value with halves of surrogate pairs replaced, so that it can be written as UTF-8."""
     if isinstance(value, str):
@@ -128,6 +191,9 @@ def _writable(value: Any, mended: Counter[str]) -> Any:
     if isinstance(value, float) and value in (float("inf"), float("-inf")):
         mended["nan"] += 1
         return None
+    if isinstance(value, int) and not -(1 << 63) <= value < 1 << 64:
+        # As the strict reading has it; nothing that writes JSON takes more.
+        return float(value)
     return value
 
 

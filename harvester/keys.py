@@ -233,6 +233,7 @@ OPTION_KEYS: Mapping[str, Check] = {
     "page_size": _whole(1, 100_000),
     "pace_s": _seconds,
     "timeout_s": _seconds,
+    "live_timeout_s": _seconds,
     "retries": _whole(0, 20),
     "repair": _flag,
     "token_encoding": _one_of(("escaped", "raw")),

@@ -12,7 +12,7 @@ key, no word of the facility's own body beyond a short, redacted error message.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Literal, Self
 
 from search_api.errors import SearchApiError
 
@@ -23,6 +23,13 @@ class FederationError(SearchApiError):
     """Base of what live federation raises on purpose."""
 
     status = 503
+
+    def again(self) -> Self:
+        """The same for another one who asked: an error raised twice would grow two traces."""
+        twin = type(self).__new__(type(self), *self.args)
+        twin.args = self.args
+        twin.__dict__.update(self.__dict__)
+        return twin
 
 
 class FacilitySilent(FederationError):

@@ -116,9 +116,10 @@ class ServingStore:
             self._file = self._memory = None
 
     async def run(self, work: Callable[..., Answer], *arguments: object) -> Answer:
-        """Call one of the methods in a worker thread, one at a time."""
+        """Call one of the methods in a worker thread."""
         if self._limiter is None:
-            self._limiter = anyio.CapacityLimiter(1)
+            # A few, so that a look need not wait for bodies to be compressed.
+            self._limiter = anyio.CapacityLimiter(3)
         return await anyio.to_thread.run_sync(work, *arguments, limiter=self._limiter)
 
     # --- identity -------------------------------------------------------------------------------

@@ -27,6 +27,7 @@ from facility_http.rest_json import (
     is_ghost,
     objects_in,
     parse_json,
+    parse_json_in_steps,
     record_of,
 )
 
@@ -183,3 +184,42 @@ def test_any_bytes_give_a_value_or_an_error_of_ours(body: bytes) -> None:
         return
     error_in(value, 200)
     orjson.dumps(value)
+
+
+def outcome(parse: Any, body: bytes) -> Any:
+    """What a parser makes of a body, or the kind of its complaint."""
+    try:
+        value, mended = parse(body)
+    except FacilityHttpError as error:
+        return type(error), str(error)
+    return orjson.dumps(value), mended
+
+
+_LIST_PIECES = st.sampled_from(
+    ["[", "]", "[]", "{}", ",", " ", "\n", "1", "-0", "1e400", "NaN", "18446744073709551616",
+     "null", '"a"', '"\\ud800"', '{"a":[1]}', '{"a":', "\ufeff", '"', "tru"]
+)  # fmt: skip
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(_LIST_PIECES, max_size=12).map("".join) | st.lists(_JSON).map(json.dumps))
+def test_reading_in_steps_is_reading(text: str) -> None:
+    for body in (text.encode(), f"[{text}]".encode(), f" [{text},{text}] ".encode()):
+        assert outcome(parse_json_in_steps, body) == outcome(parse_json, body)
+
+
+def test_reading_in_steps_gives_way_often() -> None:
+    body = orjson.dumps(
+        [{"pid": f"10.5072/{number}", "title": "x" * 200} for number in range(2000)]
+    )
+    pauses: list[int] = []
+    value, mended = parse_json_in_steps(body, lambda: pauses.append(1))
+    assert value == orjson.loads(body)
+    assert not mended
+    assert len(body) // 32_768 - 1 <= len(pauses) <= len(body) // 32_768
+
+
+def test_numbers_too_large_to_write_are_mended() -> None:
+    """Fault D11: once a body is read leniently, its integers must still be writable."""
+    value, _ = parse_json(b'[{"size": 18446744073709551616, "score": NaN}]')
+    assert orjson.loads(orjson.dumps(value)) == [{"size": 18446744073709551616.0, "score": None}]

@@ -1,0 +1,79 @@
+"""What a server process keeps for each source that it asks live."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+from catalogue.facilities import Source
+from facility_http.errors import MissingCredential
+from facility_http.http import Access, Limits, access_for
+from facility_http.proxies import BadProxy
+from facility_http.waiting import Patience
+from search_api.federation.bulkhead import Bulkhead
+from search_api.federation.figures import Window
+from search_api.settings import ServerSettings
+
+ONCE = Patience(attempts=1, longest_wait_s=float("inf"))
+"""Nothing is tried again within a question: somebody waits, and the breaker remembers."""
+
+
+@dataclass(slots=True)
+class Line:
+    """The way to one source.
+
+    ``limit_s``: what one request may take. ``cannot``: why nothing can be asked at all.
+    ``lower_case``: classes whose endpoint turned out to be written in lower case.
+    """
+
+    source: Source
+    access: Access
+    limit_s: float
+    bulkhead: Bulkhead
+    window: Window
+    cannot: str | None = None
+    lower_case: set[str] = field(default_factory=set)
+
+
+def line_to(
+    source: Source,
+    settings: ServerSettings,
+    environment: Mapping[str, str],
+    monotonic: Callable[[], float],
+    before: Line | None = None,
+) -> Line:
+    """The line to a source as it is configured now.
+
+    Args:
+        before: the line as it was; its queue and its figures go on.
+    """
+    limit_s = float(source.options.get("live_timeout_s", settings.facility_timeout_s))
+    cannot = None
+    try:
+        access = access_for(
+            source.url, internal=source.internal, options=source.options, environment=environment
+        )
+    except (MissingCredential, BadProxy) as error:
+        # The messages name a variable or a file: for the operator, not for everybody.
+        is_key = isinstance(error, MissingCredential)
+        access, cannot = Access(), f"its {'key' if is_key else 'proxy'} is not configured here"
+    access = replace(
+        access,
+        limits=Limits(
+            connect_s=limit_s,
+            read_gap_s=limit_s,
+            whole_s=limit_s,
+            max_body_bytes=settings.facility_body_bytes,
+        ),
+        patience=ONCE,
+        pace_s=0.0,
+        pool=source.name,
+    )
+    return Line(
+        source,
+        access,
+        limit_s,
+        Bulkhead(settings.facility_at_once) if before is None else before.bulkhead,
+        Window(monotonic) if before is None else before.window,
+        cannot,
+    )

@@ -1,0 +1,111 @@
+"""Bodies of facilities as objects: parsed once for each body, large ones off the event loop."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, OrderedDict
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any
+
+import anyio.to_thread
+
+from facility_http.rest_json import (
+    Objects,
+    count_in,
+    error_in,
+    identifier_of,
+    is_ghost,
+    objects_in,
+    parse_json,
+    parse_json_in_steps,
+)
+from search_api.federation.questions import Question
+
+LARGE_BYTES = 192_000
+"""From here on a body would hold the event loop for some milliseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """A body as one question reads it: ``objects`` or, for a count, ``number``."""
+
+    objects: Objects | None
+    number: int | None
+    digest: bytes
+
+    @property
+    def is_brief(self) -> bool:
+        """Whether it must not stand for the whole for long: empty, or with oddities (fault G14)."""
+        if self.objects is None:
+            return not self.number
+        return not self.objects.length or bool(self.objects.odd)
+
+
+class Parser:
+    """Parses bodies and keeps what came of the last ones, by what is in them.
+
+    Args:
+        most_bytes: of bodies whose objects are kept; as objects they take about six times that.
+    """
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most_bytes = most_bytes
+        self._held = 0
+        self._kept: OrderedDict[tuple[bytes, str], tuple[Parsed, int]] = OrderedDict()
+
+    async def parse(
+        self, question: Question, body: bytes, *, status: int = 200, digest: bytes = b""
+    ) -> Parsed:
+        """Read a body.
+
+        Args:
+            status: of the HTTP answer.
+            digest: its hash, where that is known already.
+
+        Raises:
+            NotAccepted, NotOffered, AccessRefused: an error object, by its status.
+            MalformedResponse: no JSON, or not what was asked for.
+        """
+        digest = digest or blake2b(body, digest_size=16).digest()
+        form = "count" if question.count else "object" if question.pid is not None else "list"
+        key = (digest, form if question.pid is None else f"object {question.pid}")
+        if status == 200 and key in self._kept:
+            self._kept.move_to_end(key)
+            return self._kept[key][0]
+        if len(body) < LARGE_BYTES:
+            value, mended = parse_json(body)
+        else:
+            value, mended = await anyio.to_thread.run_sync(
+                parse_json_in_steps, body, _let_others_run
+            )
+        error = error_in(value, status)
+        if error is not None:
+            raise error
+        parsed = _read(question, value, mended, digest)
+        self._keep(key, parsed, len(body))
+        return parsed
+
+    def _keep(self, key: tuple[bytes, str], parsed: Parsed, size: int) -> None:
+        if size > self._most_bytes // 4:
+            return
+        self._kept[key] = (parsed, size)
+        self._held += size
+        while self._held > self._most_bytes:
+            _, (_, dropped) = self._kept.popitem(last=False)
+            self._held -= dropped
+
+
+def _let_others_run() -> None:
+    time.sleep(0)
+
+
+def _read(question: Question, value: Any, mended: Counter[str], digest: bytes) -> Parsed:
+    if question.count:
+        return Parsed(None, count_in(value), digest)
+    if question.pid is None:
+        return Parsed(objects_in(value, mended), None, digest)
+    # Another object than was asked for is none: some services answer with the first one they have.
+    found = isinstance(value, dict) and not is_ghost(value)
+    items = [value] if found and identifier_of(value) == question.pid else []
+    return Parsed(Objects(items, len(items), mended=mended), None, digest)

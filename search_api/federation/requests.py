@@ -1,0 +1,116 @@
+"""How a question becomes an address, and its answer objects."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+import orjson
+
+from facility_http.errors import (
+    BadStatus,
+    FacilityHttpError,
+    NotAccepted,
+    NotOffered,
+)
+from facility_http.http import Fetcher
+from search_api.federation.lines import Line
+from search_api.federation.parsing import Parsed, Parser
+from search_api.federation.questions import LiveSource, Question
+
+CONDITIONAL = frozenset({"where", "include", "order", "fields", "skip", "text", "query"})
+"""Parts of a filter that a service may fail on; ``limit`` alone is as plain as can be."""
+
+CANARY: Mapping[str, Any] = {"limit": 1}
+
+
+def path_of(live: LiveSource, question: Question) -> str:
+    """The endpoint's name, as its last check found it."""
+    known = live.of_class(question.entity_class).get("path")
+    return known if isinstance(known, str) and known else f"{question.entity_class}s"
+
+
+def address_of(live: LiveSource, question: Question, path: str) -> str:
+    """The whole address, percent-encoded; the filter is one JSON value (fault E11)."""
+    base = live.source.url.split("#", 1)[0].rstrip("/")
+    name, asked = "filter", question.filter
+    if question.count:
+        path += "/count"
+        name, asked = "where", question.filter.get("where") or {}
+    elif question.pid is not None:
+        path += "/" + quote(question.pid, safe="")
+    if not asked:
+        return f"{base}/{path}"
+    return f"{base}/{path}?{name}={quote(orjson.dumps(asked).decode(), safe='')}"
+
+
+def is_plain(question: Question) -> bool:
+    """Whether nothing in the question could be what a service fails on."""
+    return question.pid is None and not (CONDITIONAL & set(question.filter))
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Asks one facility over the network."""
+
+    http: Fetcher
+    parser: Parser
+    live: LiveSource
+    line: Line
+    headers: Mapping[str, str]
+
+    async def make(self, question: Question) -> tuple[Parsed, bytes]:
+        """Ask, and where the service fails find out whether it is the question.
+
+        Raises:
+            NotAccepted: also with 500, when this question fails twice and a plain one between does
+                not (fault E10).
+            FacilityHttpError: no answer.
+        """
+        try:
+            return await self._find(question)
+        except BadStatus as error:
+            if error.status != 500 or is_plain(question):
+                raise
+            try:
+                await self._find(Question(question.entity_class, CANARY))
+            except FacilityHttpError:
+                raise error from None
+        try:
+            return await self._find(question)
+        except BadStatus as again:
+            if again.status != 500:
+                raise
+            raise NotAccepted("", status=500) from again
+
+    async def _find(self, question: Question) -> tuple[Parsed, bytes]:
+        """Ask; where a class was never checked, look for its endpoint in lower case too."""
+        entity_class = question.entity_class
+        path = path_of(self.live, question)
+        if entity_class in self.line.lower_case:
+            return await self._get(question, path.lower())
+        try:
+            return await self._get(question, path)
+        except NotOffered:
+            checked = bool(self.live.of_class(entity_class))
+            if checked or question.pid is not None or path == path.lower():
+                raise
+        found = await self._get(question, path.lower())
+        self.line.lower_case.add(entity_class)
+        return found
+
+    async def _get(self, question: Question, path: str) -> tuple[Parsed, bytes]:
+        address = address_of(self.live, question, path)
+        try:
+            async with self.http.open(
+                address, access=self.line.access, accept="application/json", headers=self.headers
+            ) as response:
+                body = await response.body()
+                return await self.parser.parse(question, body, status=response.status), body
+        except BadStatus as error:
+            # Frameworks answer unknown paths with a page of their own.
+            if error.status in (404, 405, 501):
+                raise NotOffered(f"HTTP {error.status}", status=error.status) from error
+            raise
