@@ -75,6 +75,24 @@ def recall(situation: Situation, key: str) -> Place | None:
     return place
 
 
+def forget_stale_token(
+    place: Place, options: Mapping[str, Any], repository: Repository, journal: Journal
+) -> None:
+    """A token that the server said, or the operator knows, to be over is not sent (fault B02): its
+    window begins again."""
+    client = place.client
+    if not client or not client.get("token"):
+        return
+    now = repository.response_date
+    ends = read_instant(str(client.get("expiration") or ""))
+    got = read_instant(str(client.get("at") or ""))
+    ttl_s = options.get("token_ttl_s")
+    too_old = ttl_s is not None and (got is None or now - got > timedelta(seconds=float(ttl_s)))
+    if too_old or (ends is not None and ends <= now):
+        place.client = None
+        journal.note("stale_token", True)
+
+
 def decide(situation: Situation, repository: Repository, key: str, journal: Journal) -> Place:
     """The windows of a new harvest: what the order selects, everything, or what is new."""
     order, memory, options = situation.order, situation.memory, situation.source.options

@@ -310,6 +310,7 @@ class OaiClient:
                 elif isinstance(piece, Envelope):
                     if not walk.first_response_date:
                         walk.first_response_date = piece.response_date
+                    walk.response_date = piece.response_date
                     stop = walk.step(marks.digest(), count, piece.token)
                     walk.note("outside_set", outside)
                     notes = {**walk.notes, **piece.notes}

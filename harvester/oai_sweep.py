@@ -28,7 +28,15 @@ from harvester.errors import (
 from harvester.keys import ConfigurationError, suggest
 from harvester.ledger import Ledger
 from harvester.oai_lookups import HOPELESS, RESTARTS, OaiLookups
-from harvester.oai_plan import Repository, decide, identify, next_memory, recall, reconcile_is_due
+from harvester.oai_plan import (
+    Repository,
+    decide,
+    forget_stale_token,
+    identify,
+    next_memory,
+    recall,
+    reconcile_is_due,
+)
 from harvester.oai_pmh import OaiClient, OaiPage, read_options
 from harvester.oai_walk import COMPLETE_STOPS
 from harvester.oai_xml import OaiRecord
@@ -42,6 +50,9 @@ FRUITLESS = 40
 """Failures in a row without a page between them. Cutting 60 years down to a second takes 31."""
 DEAF_AFTER = 3
 """Failures in a row after which the endpoint is given up, if not even its lists can be read."""
+PART_RECORDS = 1_000
+"""Larger answers are mapped and committed in parts, so that none has to fit into memory: servers
+without paging send all that they have at once (fault H11)."""
 SINGLY = 200
 """A broken window of at most so many records is fetched record by record."""
 
@@ -112,6 +123,7 @@ class OaiSweep:
         place = recall(self._situation, key)
         if place is not None:
             self.journal.note("resumed", True)
+            forget_stale_token(place, self._source.options, self.repository, self.journal)
         self._settle(place or decide(self._situation, self.repository, key, self.journal))
 
     def begin_again(self) -> None:
@@ -168,6 +180,7 @@ class OaiSweep:
             from_=window.start,
             until=window.end,
             resume=resume,
+            part_records=PART_RECORDS,
         )
         try:
             async with aclosing(walk) as pages:
@@ -188,8 +201,9 @@ class OaiSweep:
             raise
 
     def _progress(self, page: OaiPage, window: Window) -> None:
-        self._pages_of_window += not page.part
-        self._fruitless = 0
+        if not page.part:
+            self._pages_of_window += 1
+            self._fruitless = 0
         self._seen_any = self._seen_any or bool(page.records)
         for name, count in page.notes.items():
             self.journal.note(name, self.journal.notes.get(name, 0) + count)

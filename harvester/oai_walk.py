@@ -51,6 +51,7 @@ class Walk:
     pages: int = 0
     complete_list_size: int | None = None
     first_response_date: str | None = None
+    response_date: str | None = None
     sent: str | None = None
     notes: dict[str, int] = field(default_factory=dict)
     _tokens: set[bytes] = field(default_factory=set)
@@ -135,6 +136,7 @@ class Walk:
         return {
             "token": None if token is None else token.text,
             "expiration": None if token is None else token.expiration,
+            "at": self.response_date,
             "seen": self.seen,
             "pages": self.pages,
             "complete_list_size": self.complete_list_size,
@@ -154,6 +156,7 @@ def resumed(
         pages=int(checkpoint.get("pages") or 0),
         complete_list_size=checkpoint.get("complete_list_size") if believe_size else None,
         first_response_date=checkpoint.get("first_response_date"),
+        response_date=checkpoint.get("at"),
         sent=checkpoint.get("token"),
     )
 

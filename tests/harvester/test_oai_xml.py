@@ -581,3 +581,34 @@ def test_damaged_bytes_never_raise_anything_else(
 def test_one_call_reads_a_whole_body() -> None:
     records, end = read_answer(listing(record(1), record(2)).encode(), "ListRecords")
     assert len(records) == end.records == 2
+
+
+# --- bounds of the envelope -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("place", ["about", "list"])
+def test_an_envelope_that_is_too_deep_is_refused(place: str) -> None:
+    """Depth is bounded outside of payloads too, where nothing belongs to a single record."""
+    deep = "<d>" * 400 + "</d>" * 400
+    inside = record(1, after=f"<about>{deep}</about>") if place == "about" else record(1) + deep
+    with pytest.raises(MalformedResponse, match="depth"):
+        read(listing(inside))
+
+
+@pytest.mark.parametrize("element", ["identifier", "resumptionToken"])
+def test_a_text_of_the_envelope_beyond_the_parsers_limit_is_no_end(element: str) -> None:
+    """Fault C07: eleven million characters where a name or a token belongs."""
+    long = "t" * 11_000_000
+    if element == "resumptionToken":
+        text = listing(record(1), token=f"<resumptionToken>{long}</resumptionToken>")
+    else:
+        text = listing(record(1, header=f"<identifier>{long}</identifier>"))
+    with pytest.raises(MalformedResponse):
+        read(text)
+
+
+@pytest.mark.parametrize("reference", ["&lol;", "&x;", "&nbsp;"])
+def test_entities_in_the_envelope_are_refused(reference: str) -> None:
+    """None can be declared without a DOCTYPE, and none is guessed."""
+    with pytest.raises(MalformedResponse):
+        read(listing(record(1, header=f"<identifier>oai:{reference}</identifier>")))

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from catalogue.records import PageReport
+from harvester import oai_sweep
 from harvester.place import Order
+from harvester.progress import Silent
 from simulator import Record
 from tests.harvester.harvest_world import START, a_world, oai_record, oai_spec
 
@@ -346,3 +349,104 @@ async def test_a_planted_key_is_found_nowhere(
     for path in (tmp_path / "data").rglob("*"):
         if path.is_file():
             assert b"s3cret-hunter2" not in path.read_bytes(), path
+
+
+def payload_record(number: int, payload: str) -> Record:
+    return Record(f"oai:test:{number:04}", START, payloads={"oai_datacite": payload.encode()})
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        "<a>" * 5_000 + "</a>" * 5_000,
+        "<a>" + "t" * 11_000_000 + "</a>",
+        "<!DOCTYPE a [<!ENTITY e 'x'>]><a>&e;</a>",
+        "<a>&nbsp;</a>",
+        "<a><b></a>",
+    ],
+    ids=["deep", "long", "doctype", "entity", "open"],
+)
+async def test_a_payload_beyond_any_bound_costs_its_own_record(
+    tmp_path: Path, payload: str
+) -> None:
+    """Faults C07, C09, B22: a harvest cuts payloads as bytes; what parses them has bounds too."""
+    sound = [oai_record(number) for number in range(12)]
+    async with a_world(tmp_path, oai_spec(records=[*sound, payload_record(99, payload)])) as world:
+        run = await world.harvest()
+        assert run.state == "partial", run
+        (refused,) = world.store.quarantine("test")
+        assert refused.identifier == "oai:test:0099"
+        assert len(world.titles()) == 12
+
+
+async def test_an_answer_with_everything_in_it_is_committed_in_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fault H11: a server without paging, whose one page breaks the first time."""
+    monkeypatch.setattr(oai_sweep, "PART_RECORDS", 100)
+    async with a_world(tmp_path, oai_spec(2000, page_size=10_000)) as world:
+        sizes: list[int] = []
+
+        class Watch(Silent):
+            def page(self, source: str, report: PageReport) -> None:
+                sizes.append(report.received)
+
+        world.endpoint.faults.set("truncate@page1x1")
+        run = await world.harvest(watcher=Watch())
+        assert run.state == "ok", run
+        assert len(sizes) > 4
+        assert max(sizes) < 1000, "a part and what a network buffer holds"
+        assert sum(sizes) == 2000, "the page that broke gave no record twice"
+        assert world.held() == world.offered()
+
+
+@pytest.mark.parametrize("token", ["expired by its date", "older than the operator allows"])
+async def test_a_token_that_is_over_is_not_sent(tmp_path: Path, token: str) -> None:
+    """Fault B02: the window begins again; the server is not even asked."""
+    options = {"token_ttl_s": 3600} if "operator" in token else {}
+    spec = oai_spec(60, token_lifetime_s=None if options else 3600)
+    async with a_world(tmp_path, spec, options=options) as world:
+        world.endpoint.faults.set("redirect@page4+")
+        first = await world.harvest()
+        assert first.counts["received"] == 30
+        world.endpoint.faults.clear()
+        world.clock.advance(hours=2)
+        before = len(world.endpoint.requests)
+        run = await world.harvest()
+        assert run.state == "ok", run
+        assert run.details["stale_token"]
+        lists = [r for r in list(world.endpoint.requests)[before:] if r.verb == "ListRecords"]
+        assert "resumptionToken" not in lists[0].params
+        assert run.counts["unchanged"] == 30
+        assert world.held() == world.offered()
+
+
+async def test_the_operators_own_times_are_kept(tmp_path: Path) -> None:
+    """Faults B17, B18, B21: overlap, full harvests and comparisons as often as the options say."""
+    options = {"overlap_s": 7200, "full_days": 2, "reconcile_days": 1}
+    async with a_world(tmp_path, options=options) as world:
+        await world.harvest()
+        kinds, compared, starts = [], [], []
+        for _ in range(5):
+            world.clock.advance(hours=12)
+            before = len(world.endpoint.requests)
+            run = await world.harvest()
+            asked = list(world.endpoint.requests)[before:]
+            kinds.append(run.details["harvest"])
+            compared.append(any(r.verb == "ListIdentifiers" for r in asked))
+            starts += [r.params.get("from") for r in asked if r.verb == "ListRecords"]
+        assert kinds == ["incremental", "incremental", "incremental", "full", "incremental"]
+        assert compared == [False, True, False, True, False]
+        assert starts[0] == "2024-06-01T10:00:00Z"
+
+
+async def test_the_operators_own_limits_hold_deletions(tmp_path: Path) -> None:
+    """Faults B12, H05: one in twenty-five is too much where the operator says so."""
+    options = {"hold_share": 0.01, "hold_records": 1}
+    async with a_world(tmp_path, oai_spec(50), options=options) as world:
+        await world.harvest()
+        for number in (1, 2):
+            world.endpoint.records.delete(f"oai:test:{number:04}", world.clock())
+        run = await world.harvest()
+        assert run.state == "held", run
+        assert world.held() == {f"oai:test:{number:04}" for number in range(50)}
