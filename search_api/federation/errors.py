@@ -2,17 +2,20 @@
 
 FederationError(SearchApiError)
 ├── FacilitySilent        one facility gave no answer: ``state``, ``reason``, ``until``
-└── QuestionRefused       one facility does not take this question; the planner learns from it
+├── QuestionRefused       one facility does not take this question; the planner learns from it
+├── NobodyAnswered        503: no facility answered and nobody speaks through the index
+└── TooDeep               400: a page deeper than facilities are asked live; use the cursor
 
-Both speak of one facility. They are raised by ``asking.Asker`` and never reach a client as such:
-the answer says them in its line for the facility. Their texts are safe to show: no address, no
-key, no word of the facility's own body beyond a short, redacted error message.
+The first two speak of one facility. They are raised by ``asking.Asker`` and never reach a client
+as such: the answer says them in its line for the facility. Their texts are safe to show: no
+address, no key, no word of the facility's own body beyond a short, redacted error message.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from search_api.errors import SearchApiError
 
@@ -81,3 +84,32 @@ class QuestionRefused(FederationError):
         self.source = source
         self.message = message
         self.refused_with = refused_with
+
+
+class NobodyAnswered(FederationError):
+    """No facility answered and no copy stands in: never an empty list (fault G02)."""
+
+    status = 503
+
+    def __init__(self, lines: Sequence[Mapping[str, Any]]) -> None:
+        said = "; ".join(f"{line['name']}: {line.get('why') or line['state']}" for line in lines)
+        super().__init__(f"None of the facilities could answer ({said}).")
+        self.lines = tuple(lines)
+
+    def details(self) -> dict[str, Any]:
+        return {"facilities": list(self.lines)}
+
+
+class TooDeep(FederationError):
+    """``skip`` + ``limit`` beyond what one facility is asked for (issue: bounded for each)."""
+
+    status = 400
+
+    def __init__(self, most: int) -> None:
+        super().__init__(
+            f"Facilities are asked live for their first {most} at most (skip + limit); "
+            "continue with the cursor of /api/search, or ask with mode=indexed."
+        )
+
+    def details(self) -> dict[str, Any]:
+        return {"field": "skip"}

@@ -1,0 +1,158 @@
+"""What an answer adds up to: totals with how sure they are, and the line of each facility.
+
+A total is exact only where the identifiers of all matches were seen (semantics 9.5). A facility
+that is missing makes every total a lower bound, and is named (faults G01, G02).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from catalogue.answers import Answer, Total
+from catalogue.oracle import Entity
+from search_api.facilities import FacilityState
+from search_api.federation.collecting import Take
+from search_api.federation.errors import FacilitySilent
+from search_api.federation.participants import Asked, has_copy
+from search_api.federation.questions import LiveSource
+from search_api.federation.ranking import Ranked
+from search_api.federation.reports import FacilityLine
+
+_STATES = {"ok": "answered", "silent": "stale"}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How asking one facility ended: a take, or why there is none."""
+
+    live: LiveSource
+    elapsed_s: float
+    take: Take | None = None
+    silence: FacilitySilent | None = None
+
+
+def total_of(
+    first: Answer, matching: Sequence[Entity], outcomes: Sequence[Outcome], *, waiting: bool
+) -> Total:
+    """How many match in the whole federation.
+
+    ``first`` is the index's answer, ``matching`` what came live; they have nothing in common.
+    """
+    known = least = first.total.value + len(matching)
+    exact = first.total.relation == "eq" and not waiting
+    for one in outcomes:
+        exact = exact and one.take is not None and one.take.complete
+        if one.take is not None and one.take.number is not None:
+            least = max(least, one.take.number)
+    return Total(known, "eq") if exact else Total(least, "gte")
+
+
+def facility_totals(first: Answer, matching: Sequence[Entity]) -> dict[str, int]:
+    """All known matches of each facility; one that several hold counts for each."""
+    totals = {one.id: one.count for one in first.facets.get("facility", ())}
+    for entity in matching:
+        for name in entity.stored.record.get("facilities") or ():
+            totals[str(name)] = totals.get(str(name), 0) + 1
+    return totals
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """Writes the lines of one answer. ``named``: facilities the request is about; ``waiting``:
+    those that have not answered yet."""
+
+    states: Sequence[FacilityState]
+    asked: Asked
+    named: tuple[str, ...]
+    now: datetime
+    waiting: Sequence[str] = ()
+
+    def lines(
+        self, outcomes: Sequence[Outcome], totals: Mapping[str, int]
+    ) -> tuple[FacilityLine, ...]:
+        by_name = {one.live.facility.name: one for one in outcomes}
+        lines = []
+        for state in self.states:
+            name = state.facility.name
+            if self.asked.facilities and name not in self.named:
+                continue
+            outcome = by_name.get(name)
+            line = self._index_line(state) if outcome is None else self._live_line(state, outcome)
+            number = outcome.take.number if outcome and outcome.take else None
+            lines.append(replace(line, total=max(totals.get(name, 0), number or 0)))
+        return tuple(lines)
+
+    def _index_line(self, state: FacilityState) -> FacilityLine:
+        """A facility that speaks through the index, or has not spoken yet."""
+        name = state.facility.name
+        if name in self.waiting:
+            return FacilityLine(
+                name, "answered", live=True, total_relation="gte", why="not answered yet"
+            )
+        shown = _STATES.get(state.state, state.state)
+        return FacilityLine(
+            name,
+            shown,  # type: ignore[arg-type]
+            silent_since=state.silent_since,
+            age_s=_age_s(state, self.now) if shown == "stale" else None,
+        )
+
+    def _live_line(self, state: FacilityState, outcome: Outcome) -> FacilityLine:
+        name, elapsed_ms = state.facility.name, outcome.elapsed_s * 1000
+        take, silence = outcome.take, outcome.silence
+        if take is not None:
+            return FacilityLine(
+                name,
+                "stale" if take.stale else "answered",
+                live=True,
+                elapsed_ms=elapsed_ms,
+                total_relation="eq" if take.complete or take.number is not None else "gte",
+                age_s=take.age_s if take.age_s or take.stale else None,
+                why="it does not answer; what it said before stands in" if take.stale else None,
+                missing=take.missing,
+            )
+        assert silence is not None
+        copy = has_copy(state) and self.asked.mode != "live"
+        return FacilityLine(
+            name,
+            "stale" if copy else silence.state,
+            live=True,
+            elapsed_ms=elapsed_ms,
+            total_relation="gte",
+            why=silence.reason,
+            until=silence.until,
+            age_s=_age_s(state, self.now) if copy else None,
+            silent_since=state.silent_since,
+        )
+
+
+def _age_s(state: FacilityState, now: datetime) -> float | None:
+    """Seconds since the facility last told us what the index has of it."""
+    at = [status.last_success_at for _, status in state.sources if status.last_success_at]
+    return max(0.0, (now - max(at)).total_seconds()) if at else None
+
+
+def lateness(dealt: Sequence[Ranked], takes: Sequence[Outcome]) -> dict[str, float]:
+    """For each source that could give more: how far down its own list the page's last hit of it
+    stood, from 0 (the top) to 1 (the end)."""
+    shown = {one.key for one in dealt if one.live}
+    late = {}
+    for outcome in takes:
+        take = outcome.take
+        if take is None or not take.more or not take.reading.listed:
+            continue
+        places = [place for place, key in enumerate(take.reading.listed, 1) if key in shown]
+        late[outcome.live.source.name] = max(places, default=0) / len(take.reading.listed)
+    return late
+
+
+def partly_scored(matching: Sequence[Entity], outcomes: Sequence[Outcome]) -> frozenset[str]:
+    """Keys of live records whose scored fields could not all be had."""
+    short = {one.live.facility.name for one in outcomes if one.take and one.take.missing}
+    return frozenset(
+        one.stored.key
+        for one in matching
+        if short & {str(name) for name in one.stored.record.get("facilities") or ()}
+    )

@@ -1,0 +1,340 @@
+"""What one facility gives for one question: pages of a superset, read into entities.
+
+The facility answers the part of the question that it can (``splitting``), page by page until
+enough has come or its list ends. Everything it says is then looked at by the oracle. The take says
+whether every record that could match was seen, and what could not be had.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import anyio.to_thread
+
+from catalogue.facilities import mapping_context
+from catalogue.query import Everything, Search
+from catalogue.readings import Reading, joined, read_objects
+from catalogue.records import EntityClass
+from facility_http.rest_json import identifier_of
+from search_api.federation.details import Asks, Details
+from search_api.federation.errors import FacilitySilent, QuestionRefused
+from search_api.federation.profiles import ClassProfile
+from search_api.federation.questions import FacilityAnswer, LiveSource, Question
+from search_api.federation.relations import Item, Wanted, wanted_relations
+from search_api.federation.splitting import (
+    Split,
+    conjunction_of,
+    likely_words,
+    split_filter,
+)
+
+PAGE = 1_000
+"""Objects asked for at a time where a service has no cap of its own."""
+UNCHECKED_PAGE = 100
+INLINE = 20
+"""So many objects are read on the event loop, some milliseconds; more in a worker thread."""
+_SORTABLE = frozenset({"pid", "title", "name", "startDate", "endDate", "releaseDate",
+                       "creationDate", "size"})  # fmt: skip
+_WORD_FIELDS = {"Document": ("title", "summary"), "Dataset": ("title",), "Instrument": ("name",)}
+
+
+class Learn(Protocol):
+    """Remembers operators that a service turned out not to know, for a class."""
+
+    async def __call__(self, entity_class: EntityClass, operators: frozenset[str]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """How much of a facility a question needs.
+
+    ``depth``: hits of the merged ranking up to the page's end. ``candidates``: records to look at
+    for it. ``most``: records to look at in any case no more. ``few``: a facility with at most so
+    many records is looked at whole. ``words``: of the text, for services that search substrings.
+    ``files``: whether files are wanted.
+    """
+
+    depth: int
+    candidates: int
+    most: int
+    few: int
+    words: tuple[str, ...] = ()
+    files: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """What came. ``complete``: every record that could match was looked at. ``number``: the
+    facility's own count of all that match, where it can be believed. ``missing``: relations that
+    could not be had. ``more``: asking deeper may bring more."""
+
+    reading: Reading
+    complete: bool
+    number: int | None = None
+    missing: tuple[str, ...] = ()
+    more: bool = False
+    age_s: float = 0.0
+    stale: bool = False
+
+
+class ReadingCache:
+    """Readings by what was read: the same body need not be mapped twice."""
+
+    def __init__(self, most: int = 512) -> None:
+        self._most = most
+        self._held: dict[tuple[str, str, bytes], Reading] = {}
+
+    def get(self, key: tuple[str, str, bytes]) -> Reading | None:
+        found = self._held.pop(key, None)
+        if found is not None:
+            self._held[key] = found
+        return found
+
+    def put(self, key: tuple[str, str, bytes], reading: Reading) -> None:
+        self._held[key] = reading
+        while len(self._held) > self._most:
+            del self._held[next(iter(self._held))]
+
+
+@dataclass(slots=True)
+class Collector:
+    """Collects from one source. ``profile`` and ``datasets`` are those of the asked class and of
+    Datasets, less what was learnt."""
+
+    live: LiveSource
+    profile: ClassProfile
+    datasets: ClassProfile
+    ask: Asks
+    learn: Learn
+    readings: ReadingCache
+
+    async def collect(self, search: Search, need: Need) -> Take:
+        """Collect for one question.
+
+        Raises:
+            FacilitySilent: nothing came; what came before a failure counts as a take.
+        """
+        split, list_filter = self._first_filter(search, need)
+        wanted = wanted_relations(self.profile, self.datasets, files=need.files, joins=split.joins)
+        pager = _Pager(self, search, need, split, list_filter, wanted)
+        return await pager.run()
+
+    async def one(self, pid: str, need: Need) -> Take:
+        """The thing of a pid, with its relations; a take without anything listed if there is none.
+
+        Raises:
+            FacilitySilent: no answer.
+        """
+        wanted = wanted_relations(self.profile, self.datasets, files=need.files)
+        entity_class = self.profile.entity_class
+        filter_ = {"include": list(wanted.include)} if wanted.include else {}
+        try:
+            answer = await self.ask(Question(entity_class, filter_, pid=pid))
+        except QuestionRefused:
+            wanted = Wanted(missing=("all relations",))
+            try:
+                answer = await self.ask(Question(entity_class, {}, pid=pid))
+            except QuestionRefused as refusal:
+                raise self.unsupported(refusal) from refusal
+        assert answer.objects is not None
+        details = self.details(wanted, need)
+        items, digest = await details.of(answer.objects.items, answer.digest)
+        return Take(
+            await self.read(items, digest),
+            complete=not answer.stale,
+            missing=tuple(sorted({*wanted.missing, *details.missing})),
+            age_s=answer.age_s,
+            stale=answer.stale,
+        )
+
+    def details(self, wanted: Wanted, need: Need) -> Details:
+        return Details(self.ask, wanted, self.datasets, need.files)
+
+    def unsupported(self, refusal: QuestionRefused) -> FacilitySilent:
+        """The facility is well, and of no help with this question."""
+        said = f": {refusal.message}" if refusal.message else ""
+        return FacilitySilent(
+            self.live.source.name,
+            "unsupported",
+            f"it does not take the question (HTTP {refusal.refused_with}){said}",
+        )
+
+    def is_small(self, need: Need) -> bool:
+        """Whether the facility is looked at whole, as few records as it has."""
+        total = self.profile.total
+        return total is not None and total <= need.few
+
+    def _first_filter(self, search: Search, need: Need) -> tuple[Split, Item]:
+        small = self.is_small(need)
+        # Of few records all are asked for, whatever is asked: the same list serves every question.
+        where = Everything() if small else search.where
+        split = split_filter(where, self.profile, likely=True)
+        asked: Item = {}
+        if search.text is not None and not small:
+            if self.profile.scored:
+                asked["query"] = search.text.words
+                split = replace(split, sure=False, whole=False)
+            else:
+                fields = _WORD_FIELDS[self.profile.entity_class]
+                words = likely_words(need.words, self.profile, fields)
+                split = conjunction_of(split, words, self.profile)
+        if small or search.text is not None:
+            split = replace(split, whole=False)
+        if self.profile.order and "query" not in asked:
+            asked["order"] = _order(search)
+        return split, asked
+
+    async def read(self, items: Sequence[Item], digest: bytes) -> Reading:
+        """The objects as entities; from the cache where the same were read before."""
+        entity_class = self.profile.entity_class
+        key = (self.live.source.name, entity_class, digest)
+        found = self.readings.get(key) if digest else None
+        if found is None:
+            context = mapping_context(self.live.facility, self.live.source)
+            if len(items) <= INLINE:
+                found = read_objects(entity_class, items, context)
+            else:
+                found = await anyio.to_thread.run_sync(read_objects, entity_class, items, context)
+            if digest:
+                self.readings.put(key, found)
+        return found
+
+
+def _order(search: Search) -> str:
+    """The asked order where a service has the field, else that of pids: any that stays the same."""
+    if len(search.sort) == 1 and search.sort[0].field in _SORTABLE and search.text is None:
+        return f"{search.sort[0].field} {'DESC' if search.sort[0].descending else 'ASC'}"
+    return "pid ASC"
+
+
+@dataclass(slots=True)
+class _Pager:
+    """One list being read."""
+
+    collector: Collector
+    search: Search
+    need: Need
+    split: Split
+    asked: Item
+    wanted: Wanted
+    refused: bool = False
+
+    async def run(self) -> Take:
+        need, profile = self.need, self.collector.profile
+        enough = need.most if self._must_see_all() else min(need.candidates, need.most)
+        page = min(
+            profile.largest_limit or (PAGE if profile.checked else UNCHECKED_PAGE), need.most
+        )
+        readings: list[Reading] = []
+        seen: set[str] = set()
+        skip, odd, ended, broken = 0, 0, False, False
+        age_s, stale = 0.0, False
+        details = self.collector.details(self.wanted, need)
+        while skip < enough and not ended:
+            limit = min(page, enough - skip)
+            try:
+                answer = await self._page(skip, limit)
+                objects = answer.objects
+                assert objects is not None
+                items, digest = await details.of(objects.items, answer.digest)
+            except FacilitySilent:
+                if not readings:
+                    raise
+                broken = True
+                break
+            age_s, stale = max(age_s, answer.age_s), stale or answer.stale
+            odd += objects.odd.total()
+            fresh = [item for item in items if identifier_of(item) not in seen]
+            seen.update(identifier_of(item) for item in items)
+            readings.append(await self.collector.read(items, digest))
+            skip += objects.length
+            ended = not objects.length or not fresh or self._is_last(objects.length, limit, skip)
+            if fresh or not objects.length:
+                continue
+            # The same objects again: the service ignores skip, so the rest cannot be had.
+            broken = bool(profile.total is None or profile.total > len(seen))
+        reading = joined(readings)
+        complete = ended and not broken and self.split.sure and not odd and not reading.dropped
+        return Take(
+            reading,
+            complete and not stale,
+            await self._number(complete, skip),
+            tuple(sorted({*self.wanted.missing, *details.missing})),
+            more=not ended and not broken and skip < need.most,
+            age_s=age_s,
+            stale=stale,
+        )
+
+    def _must_see_all(self) -> bool:
+        """Whether the best may be anywhere in the list: no order and no ranking that helps."""
+        if self.collector.is_small(self.need):
+            return True
+        if self.search.text is not None:
+            return not self.collector.profile.scored
+        return bool(self.search.sort) and self.asked.get("order", "pid ASC") == "pid ASC"
+
+    def _is_last(self, length: int, limit: int, seen: int) -> bool:
+        """A short page is the last, unless parents were dropped after it was cut (fault E12)."""
+        profile = self.collector.profile
+        if not profile.checked or length >= limit or self.split.joins:
+            return False
+        narrowed = self.split.where or "query" in self.asked
+        # More were there at the check: the service may cut pages shorter than it used to.
+        return bool(narrowed) or profile.total is None or seen >= profile.total
+
+    async def _page(self, skip: int, limit: int) -> FacilityAnswer:
+        collector = self.collector
+        entity_class = collector.profile.entity_class
+        try:
+            return await collector.ask(Question(entity_class, self._filter(skip, limit)))
+        except QuestionRefused as refusal:
+            if self.refused or skip:
+                raise self.collector.unsupported(refusal) from refusal
+            await self._learn()
+            try:
+                return await collector.ask(Question(entity_class, self._filter(skip, limit)))
+            except QuestionRefused:
+                self.wanted = Wanted(missing=("all relations",))
+                self.asked.pop("order", None)
+                try:
+                    return await collector.ask(Question(entity_class, self._filter(skip, limit)))
+                except QuestionRefused as last:
+                    raise self.collector.unsupported(last) from last
+
+    async def _learn(self) -> None:
+        """The service refused: ask without conditions, and remember which operators it was."""
+        self.refused = True
+        profile = self.collector.profile
+        blamed = self.split.operators - {"eq"}
+        if blamed:
+            await self.collector.learn(profile.entity_class, blamed)
+        self.split = Split({}, {}, True, False, frozenset())
+        if "query" in self.asked:
+            del self.asked["query"]
+            self.split = replace(self.split, sure=True)
+
+    def _filter(self, skip: int, limit: int) -> Mapping[str, Any]:
+        filter_: Item = dict(self.asked)
+        if self.split.where:
+            filter_["where"] = self.split.where
+        if self.wanted.include:
+            filter_["include"] = list(self.wanted.include)
+        filter_["limit"] = limit
+        if skip:
+            filter_["skip"] = skip
+        return filter_
+
+    async def _number(self, complete: bool, seen: int) -> int | None:
+        """The facility's own count, where the question is wholly its and not all was seen."""
+        profile = self.collector.profile
+        if complete or not self.split.whole or not profile.counts or self.refused:
+            return None
+        try:
+            answer = await self.collector.ask(
+                Question(profile.entity_class, {"where": dict(self.split.where)}, count=True)
+            )
+        except (FacilitySilent, QuestionRefused):
+            return None
+        return answer.number if answer.number is None or answer.number >= seen else None

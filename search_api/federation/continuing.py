@@ -1,0 +1,223 @@
+"""Further pages of a federated answer: its candidates are pinned with its first page (9.3, 9.5).
+
+A cursor names a snapshot: what is left of the live hits, with their records, and where the index's
+hits go on. Facilities are not asked again, so no hit is skipped or comes twice; whoever answers
+later is not in this cursor. Snapshots are kept ten minutes, in memory and, shortly after the
+answer, in ``serving.sqlite``, where every worker finds them.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import secrets
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Literal, cast
+
+import orjson
+
+from catalogue.cursors import KEPT, expired, question_digest
+from catalogue.errors import QueryError
+from catalogue.oracle import Entity
+from catalogue.query import Search
+from catalogue.readings import FIRST_ORDINAL, Pool
+from catalogue.records import Change, EntityClass, StoredEntity
+from catalogue.statistics import CollectionStatistics
+from search_api.federation.background import Background
+from search_api.federation.participants import Asked
+from search_api.federation.reports import FacilityLine
+from search_api.federation.serving_store import ServingStore
+
+KIND = "live"
+MOST_IN_MEMORY = 64
+_LONGEST = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What the next page is dealt from.
+
+    ``live`` and ``indexed`` are (key, score) in order; ``records`` those of the live hits and of
+    what they contain. ``facilities``, ``without`` and ``match`` are the index side's.
+    ``collection`` is what scores were made with.
+    """
+
+    live: tuple[tuple[str, float], ...]
+    indexed: tuple[tuple[str, float], ...]
+    records: Mapping[str, Mapping[str, Any]]
+    index_at: int
+    index_done: bool
+    facilities: tuple[str, ...]
+    without: frozenset[int]
+    match: Literal["all", "any"] | None
+    collection: CollectionStatistics | None
+    total: tuple[int, str]
+    relaxed: bool
+    lines: tuple[FacilityLine, ...]
+    partly: frozenset[str] = frozenset()
+
+    def pool(self) -> Pool:
+        """The live records as the oracle sees them."""
+        stored = {
+            key: StoredEntity(
+                key, cast(EntityClass, record["class"]), FIRST_ORDINAL + n, 0, False, record
+            )
+            for n, (key, record) in enumerate(self.records.items())
+        }
+        entities = {}
+        for key, entity in stored.items():
+            children = tuple(
+                stored[child] for child in entity.record.get("datasets") or () if child in stored
+            )
+            entities[key] = Entity(Change(entity, children))
+        return Pool(entities)
+
+
+def to_bytes(snapshot: Snapshot) -> bytes:
+    """The snapshot as JSON."""
+    collection = snapshot.collection
+    return orjson.dumps(
+        {
+            "live": snapshot.live,
+            "indexed": snapshot.indexed,
+            "records": snapshot.records,
+            "at": snapshot.index_at,
+            "done": snapshot.index_done,
+            "facilities": snapshot.facilities,
+            "without": sorted(snapshot.without),
+            "match": snapshot.match,
+            "collection": None
+            if collection is None
+            else [
+                collection.documents,
+                collection.lengths,
+                [[*term, count] for term, count in collection.frequencies.items()],
+            ],
+            "total": snapshot.total,
+            "relaxed": snapshot.relaxed,
+            "lines": [asdict(line) for line in snapshot.lines],
+            "partly": sorted(snapshot.partly),
+        },
+        option=orjson.OPT_NON_STR_KEYS,
+    )
+
+
+def from_bytes(body: bytes) -> Snapshot:
+    """Read what ``to_bytes`` wrote."""
+    held = orjson.loads(body)
+    collection = held["collection"]
+    return Snapshot(
+        tuple((key, score) for key, score in held["live"]),
+        tuple((key, score) for key, score in held["indexed"]),
+        held["records"],
+        held["at"],
+        held["done"],
+        tuple(held["facilities"]),
+        frozenset(held["without"]),
+        held["match"],
+        None
+        if collection is None
+        else CollectionStatistics(
+            collection[0], collection[1], {(name, term): n for name, term, n in collection[2]}
+        ),
+        (held["total"][0], held["total"][1]),
+        held["relaxed"],
+        tuple(_line(one) for one in held["lines"]),
+        frozenset(held["partly"]),
+    )
+
+
+def _line(held: dict[str, Any]) -> FacilityLine:
+    for name in ("until", "silent_since"):
+        if held[name] is not None:
+            held[name] = datetime.fromisoformat(held[name])
+    held["missing"] = tuple(held["missing"])
+    return FacilityLine(**held)
+
+
+def digest_of(search: Search, asked: Asked) -> str:
+    """Names a question and whom it asks, apart from its page."""
+    return question_digest(search) + repr((asked.facilities, asked.mode))
+
+
+def is_ours(cursor: str) -> bool:
+    """Whether a cursor is one of federated answers."""
+    return (_fields(cursor) or {}).get("k") == KIND
+
+
+def _fields(cursor: str) -> dict[str, Any] | None:
+    if len(cursor) > _LONGEST:
+        return None
+    try:
+        fields = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    except (ValueError, binascii.Error):
+        return None
+    return fields if isinstance(fields, dict) else None
+
+
+@dataclass(slots=True)
+class Pages:
+    """Snapshots by name, for the cursors of one server process."""
+
+    serving: ServingStore
+    background: Background
+    now: Callable[[], datetime]
+    kept: timedelta = KEPT
+    _held: OrderedDict[str, tuple[float, Snapshot]] = field(default_factory=OrderedDict)
+
+    def put(self, snapshot: Snapshot, search: Search, asked: Asked) -> str:
+        """Keep a snapshot; gives the cursor that leads to it."""
+        name = secrets.token_urlsafe(12)
+        expires = self.now() + self.kept
+        self._held[name] = (expires.timestamp(), snapshot)
+        while len(self._held) > MOST_IN_MEMORY:
+            self._held.popitem(last=False)
+        self.background.start(self._save, name, snapshot, expires)
+        fields = {"k": KIND, "q": _short(digest_of(search, asked)), "s": name}
+        return base64.urlsafe_b64encode(orjson.dumps(fields)).decode().rstrip("=")
+
+    async def get(self, cursor: str, search: Search, asked: Asked) -> Snapshot:
+        """The snapshot that a cursor leads to.
+
+        Raises:
+            QueryError: it belongs to another question. CursorExpired: it is not kept any more.
+        """
+        fields = _fields(cursor) or {}
+        if fields.get("q") != _short(digest_of(search, asked)):
+            raise QueryError(
+                "The cursor belongs to another question; start again without it.", field="cursor"
+            )
+        name = str(fields.get("s"))
+        now = self.now()
+        held = self._held.get(name)
+        if held is not None and held[0] >= now.timestamp():
+            return held[1]
+        body = await self.serving.run(self.serving.snapshot, name, now)
+        if body is None:
+            raise expired()
+        return from_bytes(body)
+
+    async def _save(self, name: str, snapshot: Snapshot, expires: datetime) -> None:
+        def save() -> None:
+            self.serving.put_snapshot(name, to_bytes(snapshot), expires, self.now())
+
+        await self.serving.run(save)
+
+
+def _short(digest: str) -> str:
+    return hashlib.blake2b(digest.encode(), digest_size=9).hexdigest()
+
+
+def records_of(pool: Pool, keys: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+    """The records of these keys and of what they contain."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for key in keys:
+        entity = pool.entities[key]
+        found[key] = entity.stored.record
+        for child in entity.children:
+            found[child.key] = child.record
+    return found

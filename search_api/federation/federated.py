@@ -1,0 +1,323 @@
+"""The federation: the catalogue and the facilities themselves, asked at once and merged.
+
+Every question has one deadline. What came until then is one ranking, with a line for each facility
+(issue: never lie about silence). Where no source is configured to be asked live, nothing here is
+used and the catalogue answers alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import partial
+from typing import Protocol
+
+from catalogue.catalogue import Catalogue
+from catalogue.query import Everything, Search
+from catalogue.records import EntityClass, StoredEntity
+from catalogue.statistics import CollectionStatistics
+from search_api.facilities import FacilityStates
+from search_api.federation.accounting import Outcome
+from search_api.federation.collecting import Collector, Need, ReadingCache, Take
+from search_api.federation.continuing import Pages
+from search_api.federation.errors import FacilitySilent, TooDeep
+from search_api.federation.index_side import IndexStatistics
+from search_api.federation.matching import text_plan
+from search_api.federation.overlay import Overlay
+from search_api.federation.participants import Asked, Participants, choose
+from search_api.federation.profiles import ClassProfile, read_profile
+from search_api.federation.questions import FacilityAnswer, LiveSource, Question
+from search_api.federation.reports import FacilityLine
+from search_api.federation.session import FederatedAnswer, Session
+from search_api.settings import ServerSettings
+
+LATE = 0.66
+"""A page whose last hit of a facility stood so far down its list may lack others behind it."""
+LARGEST_FACTOR = 16.0
+
+
+class Asks(Protocol):
+    """The transport: ``asking.Asker``."""
+
+    async def ask(
+        self, live: LiveSource, question: Question, *, deadline: float, via: Sequence[str] = ()
+    ) -> FacilityAnswer: ...
+
+
+class Lessons(Protocol):
+    """What services turned out not to know: (source, class) → operators."""
+
+    async def learned(self, source: str) -> frozenset[tuple[str, str]]: ...
+
+    async def learn(self, source: str, entity_class: str, what: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The things of a pid, over the whole federation."""
+
+    entities: tuple[StoredEntity, ...]
+    records: Overlay
+    lines: tuple[FacilityLine, ...]
+
+
+@dataclass(slots=True)
+class Federation:
+    """All facilities behind one question.
+
+    Args:
+        now: aware UTC. monotonic: seconds, the clock of deadlines, the asker's own.
+    """
+
+    catalogue: Catalogue
+    states: FacilityStates
+    asker: Asks
+    lessons: Lessons
+    settings: ServerSettings
+    now: Callable[[], datetime]
+    monotonic: Callable[[], float]
+    pages: Pages
+    readings: ReadingCache = field(default_factory=ReadingCache)
+    statistics: IndexStatistics = field(init=False)
+    _profiles: dict[str, tuple[Mapping[str, object], dict[str, ClassProfile]]] = field(
+        default_factory=dict
+    )
+    _factors: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.statistics = IndexStatistics(self.catalogue)
+
+    def participants(self, search: Search, asked: Asked) -> Participants:
+        """Who takes part; raises ``BadRequest`` for a facility that there is none of."""
+        return choose(self.states.all, asked, search.where)
+
+    # --- questions ----------------------------------------------------------------------------
+
+    async def search(
+        self,
+        search: Search,
+        asked: Asked,
+        arrived: Callable[[FederatedAnswer, Sequence[str]], Awaitable[None]] | None = None,
+    ) -> FederatedAnswer:
+        """Answer a question.
+
+        Args:
+            arrived: told of an answer each time that a facility has answered while others are
+                still waited for, with the names of those.
+
+        Raises:
+            NobodyAnswered: no facility answered, and no copy stands in.
+            TooDeep: ``skip`` + ``limit`` is beyond what facilities are asked for.
+            QueryError, QueryTooCostly, CursorExpired: the question's fault.
+        """
+        session = self._session(search, asked)
+        if search.cursor is not None:
+            return await self._continued(session)
+        self._check_depth(search, session.participants)
+        deadline = self._deadline(asked)
+        outcomes: list[Outcome] = []
+
+        async def note(outcome: Outcome) -> None:
+            outcomes.append(outcome)
+            names = [live.facility.name for live in session.participants.live]
+            waiting = set(names) - {one.live.facility.name for one in outcomes}
+            if arrived is not None and waiting:
+                await arrived(
+                    await session.assemble(list(outcomes), waiting=sorted(waiting)),
+                    sorted(waiting),
+                )
+
+        need = self._need(search, asked)
+        session.ask_one = partial(self._ask_one, search=search, asked=asked, deadline=deadline)
+        last = await session.ask(need, note)
+        answer = await session.assemble(last)
+        answer = await self._deepened(session, need, last, answer, deadline)
+        return self._with_cursor(session, answer)
+
+    async def _continued(self, session: Session) -> FederatedAnswer:
+        """A further page, dealt from what its cursor pinned."""
+        search = session.search
+        snapshot = await self.pages.get(search.cursor or "", search, session.asked)
+        return self._with_cursor(session, await session.resume(snapshot))
+
+    def _with_cursor(self, session: Session, answer: FederatedAnswer) -> FederatedAnswer:
+        """The answer with the way to its next page, where there is one."""
+        search = session.search
+        if search.plain or not search.limit or answer.deck.is_empty:
+            return answer
+        cursor = self.pages.put(session.snapshot(answer), search, session.asked)
+        return replace(answer, answer=replace(answer.answer, cursor=cursor))
+
+    async def find(self, entity_class: EntityClass, pid: str, asked: Asked) -> Found:
+        """The things that a pid means, at all facilities (semantics 1.2).
+
+        Raises:
+            NobodyAnswered: see ``search``.
+        """
+        search = Search(entity_class, self.now(), Everything(), limit=0)
+        session = self._session(search, asked)
+        deadline = self._deadline(asked)
+        need = self._need(search, asked)
+
+        async def one(live: LiveSource, need: Need) -> Outcome:
+            collect = partial(self._collector(live, entity_class, asked, deadline).one, pid, need)
+            return await self._outcome(live, collect)
+
+        session.ask_one = one
+        outcomes = await session.ask(need)
+        answer = await session.assemble(outcomes)
+        kept = await self.catalogue.find(entity_class, pid) if answer.side.facilities else ()
+        speaking = set(answer.side.facilities)
+        listed = [key for o in outcomes if o.take for key in o.take.reading.listed]
+        live = [answer.pool.entities[key].stored for key in dict.fromkeys(listed)]
+        known = {entity.key for entity in live}
+        others = [
+            entity
+            for entity in kept
+            if entity.key not in known
+            and not entity.deleted
+            and speaking & {str(n) for n in entity.record.get("facilities") or ()}
+        ]
+        return Found((*live, *others), answer.records, answer.lines)
+
+    # --- one facility -------------------------------------------------------------------------
+
+    async def _ask_one(
+        self, live: LiveSource, need: Need, *, search: Search, asked: Asked, deadline: float
+    ) -> Outcome:
+        factor = self._factors.get(live.source.name, 1.0)
+        wanted = replace(need, candidates=min(need.most, int(need.candidates * factor)))
+        collector = self._collector(live, search.entity_class, asked, deadline)
+        await self._unlearned(collector)
+        return await self._outcome(live, partial(collector.collect, search, wanted))
+
+    async def _outcome(self, live: LiveSource, collect: Callable[[], Awaitable[Take]]) -> Outcome:
+        began = self.monotonic()
+        try:
+            take = await collect()
+        except FacilitySilent as silence:
+            return Outcome(live, self.monotonic() - began, silence=silence)
+        return Outcome(live, self.monotonic() - began, take)
+
+    def _collector(
+        self, live: LiveSource, entity_class: EntityClass, asked: Asked, deadline: float
+    ) -> Collector:
+        async def ask(question: Question) -> FacilityAnswer:
+            return await self.asker.ask(live, question, deadline=deadline, via=asked.via)
+
+        async def learn(entity_class: EntityClass, operators: frozenset[str]) -> None:
+            for operator in sorted(operators):
+                await self.lessons.learn(live.source.name, entity_class, operator)
+
+        return Collector(
+            live,
+            self.profile(live, entity_class),
+            self.profile(live, "Dataset"),
+            ask,
+            learn,
+            self.readings,
+        )
+
+    async def _unlearned(self, collector: Collector) -> None:
+        """Take away what the service turned out not to know since it was checked."""
+        learned = await self.lessons.learned(collector.live.source.name)
+        name = collector.profile.entity_class
+        collector.profile = collector.profile.without(op for of, op in learned if of == name)
+
+    def profile(self, live: LiveSource, entity_class: EntityClass) -> ClassProfile:
+        """What a source can do with a class, read once for each check of it."""
+        held, profiles = self._profiles.get(live.source.name, ({}, {}))
+        if held is not live.capabilities and held != live.capabilities:
+            profiles = {}
+        self._profiles[live.source.name] = (live.capabilities, profiles)
+        if entity_class not in profiles:
+            profiles[entity_class] = read_profile(live.capabilities, entity_class)
+        return profiles[entity_class]
+
+    # --- inside -------------------------------------------------------------------------------
+
+    def _session(self, search: Search, asked: Asked) -> Session:
+        async def nobody(live: LiveSource, need: Need) -> Outcome:
+            raise AssertionError("ask_one is set before anybody is asked")
+
+        return Session(
+            self.catalogue,
+            self.states.all,
+            self.statistics,
+            search,
+            asked,
+            self.participants(search, asked),
+            nobody,
+            lambda live: self._sampled(live, search.entity_class),
+            self.settings.live_depth,
+        )
+
+    def _sampled(self, live: LiveSource, entity_class: EntityClass) -> CollectionStatistics:
+        """What a live facility adds to the collection; nothing where the index counts it."""
+        for state in self.states.all:
+            if state.facility.name == live.facility.name and state.records:
+                return CollectionStatistics()
+        return self.profile(live, entity_class).statistics
+
+    def _deadline(self, asked: Asked) -> float:
+        longest = max(0.0, self.settings.deadline_s - self.settings.live_reserve_s)
+        wanted = self.settings.live_deadline_s if asked.deadline_s is None else asked.deadline_s
+        return self.monotonic() + min(wanted, longest)
+
+    def _need(self, search: Search, asked: Asked) -> Need:
+        depth = search.skip + search.limit
+        text = text_plan(search)
+        return Need(
+            depth=depth,
+            candidates=max(self.settings.live_candidates, 3 * depth),
+            most=self.settings.live_depth,
+            few=self.settings.live_whole,
+            words=text.plain if text else (),
+            files=asked.files,
+        )
+
+    def _check_depth(self, search: Search, participants: Participants) -> None:
+        ordered = search.text is not None or search.sort
+        deep = search.skip + search.limit > self.settings.live_depth
+        if participants.live and ordered and deep:
+            raise TooDeep(self.settings.live_depth)
+
+    async def _deepened(
+        self,
+        session: Session,
+        need: Need,
+        outcomes: Sequence[Outcome],
+        answer: FederatedAnswer,
+        deadline: float,
+    ) -> FederatedAnswer:
+        """Ask those again, for more, whose hits on the page stood far down their own lists; and
+        ask them for more from the start the next time. Others are asked for less again."""
+        for outcome in outcomes:
+            name = outcome.live.source.name
+            lateness = answer.late.get(name)
+            if lateness is None:
+                continue
+            factor = self._factors.get(name, 1.0)
+            grown = factor * 3 if lateness > LATE else max(1.0, factor * 0.9)
+            self._factors[name] = min(grown, LARGEST_FACTOR)
+        late = {name for name, lateness in answer.late.items() if lateness > LATE}
+        left_s = deadline - self.monotonic()
+        slowest_s = max((o.elapsed_s for o in outcomes if o.live.source.name in late), default=0.0)
+        if not late or session.search.text is None or left_s < 2 * slowest_s:
+            return answer
+        again = {one.live.source.name: one for one in outcomes}
+        more = replace(
+            session,
+            participants=replace(
+                session.participants,
+                live=tuple(o.live for o in outcomes if o.live.source.name in late),
+            ),
+        )
+        for outcome in await more.ask(need):
+            if outcome.take is not None:
+                again[outcome.live.source.name] = outcome
+        return await session.assemble(list(again.values()))
+
+
+__all__ = ["Asks", "Federation", "Found", "Lessons"]

@@ -1,0 +1,139 @@
+"""What of a pool answers a question: membership, facets and counts, by the oracle alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from catalogue import technique_scoring
+from catalogue.answers import FacetCount
+from catalogue.facets import facet_of
+from catalogue.oracle import Entity, Evaluator, facet_counts, meets
+from catalogue.plan import Plan
+from catalogue.query import NOT_DATA, AccessIs, Node, OpenAt, Search, TechniqueIn, conditions
+from catalogue.readings import Pool
+from catalogue.text_query import TextPlan, plan_text
+
+Counts = Mapping[str, Sequence[FacetCount]]
+
+
+@dataclass(frozen=True, slots=True)
+class Matcher:
+    """One question over one pool. ``match``: ``all`` words or ``any`` (semantics 7)."""
+
+    search: Search
+    pool: Pool
+    text: TextPlan | None
+    match: str
+    _found: dict[tuple[Node, ...], list[Entity]] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of(cls, search: Search, pool: Pool, match: str | None = None) -> Matcher:
+        text = text_plan(search)
+        asked = search.text.match if search.text else "all"
+        return cls(search, pool, text, match or asked)
+
+    def matching(self, keep: Callable[[Node], bool] = lambda _: True) -> list[Entity]:
+        """Entities of the class that satisfy the text and those top-level conditions that are
+        kept, by key."""
+        nodes = tuple(node for node in conditions(self.search.where) if keep(node))
+        if nodes not in self._found:
+            self._found[nodes] = self._look(nodes)
+        return self._found[nodes]
+
+    def _look(self, nodes: Sequence[Node]) -> list[Entity]:
+        evaluator = Evaluator(self.search.now, self.pool.entities)
+        membership = self.membership
+        return [
+            one
+            for one in self.pool.of_class(self.search.entity_class)
+            if all(evaluator.holds(node, one.thing) for node in nodes)
+            and (membership is None or meets(membership, one))
+        ]
+
+    @property
+    def membership(self) -> Plan | None:
+        if self.text is None:
+            return None
+        return self.text.all_of if self.match == "all" else self.text.any_of
+
+    def facets(self) -> Counts:
+        """All asked facets, each without its own filter where that is asked."""
+        found: dict[str, Sequence[FacetCount]] = {}
+        for facet in self.search.facets:
+            own = facet.field if facet.exclude_own_filter else None
+            among = self.matching(lambda node, own=own: own is None or facet_of(node) != own)  # type: ignore[misc]
+            found[facet.field] = facet_counts(among, facet.field, self.search.now)
+        return found
+
+    def not_data(self) -> dict[str, int]:
+        """How many of each kind the filter on kinds leaves out (semantics 1.7)."""
+        if not any(facet_of(node) == "kind" for node in conditions(self.search.where)):
+            return {}
+        among = self.matching(lambda node: facet_of(node) != "kind")
+        counts = facet_counts(among, "kind", self.search.now)
+        return {one.id: one.count for one in counts if one.id in NOT_DATA}
+
+    def unknown_access(self) -> int | None:
+        """How many more would match if their openness were known (semantics 2.4)."""
+        opened = [node for node in conditions(self.search.where) if isinstance(node, OpenAt)]
+        if not opened:
+            return None
+        unknown = AccessIs(("unknown",), opened[0].instant)
+        evaluator = Evaluator(self.search.now, self.pool.entities)
+        among = self.matching(lambda node: facet_of(node) != "access")
+        return sum(evaluator.holds(unknown, one.thing) for one in among)
+
+    def related(self) -> dict[str, int]:
+        """Near techniques with their counts, never added to the hits (semantics 4.1)."""
+        asked = near(self.search, self.text)
+        if not asked:
+            return {}
+        rest = self.text.without_techniques if self.text else None
+        evaluator = Evaluator(self.search.now, self.pool.entities)
+        nodes = [n for n in conditions(self.search.where) if facet_of(n) != "technique"]
+        among = [
+            one
+            for one in self.pool.of_class(self.search.entity_class)
+            if all(evaluator.holds(node, one.thing) for node in nodes)
+            and (rest is None or meets(rest, one))
+        ]
+        held = [technique_scoring.with_ancestors(one.tags) for one in among]
+        counts = {one: sum(one in tags for tags in held) for one in asked}
+        return {one: count for one, count in counts.items() if count}
+
+
+def text_plan(search: Search) -> TextPlan | None:
+    """The plan of the question's text; techniques of the filter raise their kin's order, too."""
+    if search.text is None or not search.text.words.strip():
+        return None
+    return plan_text(search.text, techniques_named(search))
+
+
+def techniques_named(search: Search) -> list[str]:
+    """Techniques that the filter names at its top level."""
+    found = [node for node in conditions(search.where) if isinstance(node, TechniqueIn)]
+    return [one for node in found for one in node.ids]
+
+
+def near(search: Search, text: TextPlan | None) -> tuple[str, ...]:
+    """Techniques near to the asked ones, nearest first; none unless they are wanted."""
+    if not search.related:
+        return ()
+    asked = [*(text.techniques if text else ()), *techniques_named(search)]
+    return technique_scoring.near_techniques(tuple(dict.fromkeys(asked)))
+
+
+def added(parts: Iterable[Sequence[FacetCount]], most: int) -> list[FacetCount]:
+    """Counts of sets that have nothing in common, added up; most frequent first, ties by id."""
+    labels: dict[str, str] = {}
+    counts: dict[str, int] = {}
+    for part in parts:
+        for one in part:
+            labels.setdefault(one.id, one.label)
+            counts[one.id] = counts.get(one.id, 0) + one.count
+    ordered = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+    return [FacetCount(value, labels[value], count) for value, count in ordered[:most]]
+
+
+__all__ = ["Counts", "Matcher", "added", "near", "techniques_named", "text_plan"]

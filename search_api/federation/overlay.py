@@ -1,0 +1,68 @@
+"""The store as an answer sees it: what came live in front of what is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from catalogue.readings import Pool
+from catalogue.records import Change, StoredEntity
+
+
+class Kept(Protocol):
+    """What is needed of the record store."""
+
+    def entities(self, keys: Sequence[str]) -> Mapping[str, StoredEntity]: ...
+
+    def parents(self, keys: Sequence[str], relation: str) -> Mapping[str, Sequence[str]]: ...
+
+    def children(self, keys: Sequence[str], relation: str) -> Mapping[str, Sequence[str]]: ...
+
+    def changes_of(self, keys: Sequence[str]) -> Mapping[str, Change]: ...
+
+
+class Overlay:
+    """Records for includes and hits, with the methods of the store that those call."""
+
+    def __init__(self, pool: Pool, kept: Kept) -> None:
+        self._live = pool.stored()
+        self._kept = kept
+
+    def entities(self, keys: Sequence[str]) -> Mapping[str, StoredEntity]:
+        """Entities by key, live ones first."""
+        found = {key: self._live[key] for key in keys if key in self._live}
+        missing = [key for key in keys if key not in found]
+        return {**self._kept.entities(missing), **found} if missing else found
+
+    def children(self, keys: Sequence[str], relation: str) -> Mapping[str, Sequence[str]]:
+        """Datasets of Documents, the Instrument of Datasets."""
+        found: dict[str, Sequence[str]] = {}
+        for key in keys:
+            live = self._live.get(key)
+            if live is None:
+                continue
+            if relation == "datasets":
+                found[key] = tuple(live.record.get("datasets") or ())
+            else:
+                named = live.record.get("instrumentKey")
+                found[key] = (str(named),) if named else ()
+        missing = [key for key in keys if key not in found]
+        return {**self._kept.children(missing, relation), **found} if missing else found
+
+    def parents(self, keys: Sequence[str], relation: str) -> Mapping[str, Sequence[str]]:
+        """Documents of Datasets; Datasets of Instruments, live and kept ones together."""
+        if relation == "datasets":
+            found = {
+                key: tuple(self._live[key].record.get("documents") or ())
+                for key in keys
+                if key in self._live
+            }
+            missing = [key for key in keys if key not in found]
+            return {**self._kept.parents(missing, relation), **found} if missing else found
+        wanted = frozenset(keys)
+        merged = {key: list(many) for key, many in self._kept.parents(keys, relation).items()}
+        for key, entity in self._live.items():
+            named = str(entity.record.get("instrumentKey") or "")
+            if named in wanted and key not in merged.setdefault(named, []):
+                merged[named].append(key)
+        return merged

@@ -1,0 +1,109 @@
+"""What a facility's Search API can do, as ``sources check`` found it out (crosswalks 2.3).
+
+Nothing is taken for granted: of a service that was never checked only plain lists are asked. What
+turns out unknown afterwards is learnt and taken away from the profile (``without``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Literal
+
+from catalogue.records import EntityClass
+from catalogue.statistics import CollectionStatistics, from_json, scaled
+
+Like = Literal["contains", "sql"]
+
+
+@dataclass(frozen=True)
+class ClassProfile:
+    """One class at one service.
+
+    ``operators``: those that work. ``ignored``: fields whose conditions are silently dropped.
+    ``relations``: our name → the service's, of those that can be included. ``nested``: those that
+    may have includes of their own, since no parents are lost by it. ``joins``: a condition inside
+    an include drops parents. ``counts``: ``/count`` gives a number, and honours conditions.
+    ``scored``: ``query`` ranks. ``largest_limit``: what a page is cut to. ``total``: how many there
+    were at the check. ``sample``: statistics of a sample of them.
+    """
+
+    entity_class: EntityClass
+    served: bool = True
+    checked: bool = False
+    total: int | None = None
+    operators: frozenset[str] = frozenset()
+    like: Like = "contains"
+    ignored: frozenset[str] = frozenset()
+    order: bool = False
+    skip: bool = True
+    largest_limit: int | None = None
+    relations: Mapping[str, str] = field(default_factory=dict)
+    nested: frozenset[str] = frozenset()
+    joins: bool = False
+    counts: bool = False
+    scored: bool = False
+    sample: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    def can(self, operator: str) -> bool:
+        return operator in self.operators
+
+    def without(self, operators: Iterable[str]) -> ClassProfile:
+        """The profile less what the service refused."""
+        return replace(self, operators=self.operators - frozenset(operators))
+
+    @cached_property
+    def statistics(self) -> CollectionStatistics:
+        """Of all its records, as its sample tells."""
+        found = from_json(self.sample)
+        return scaled(found, float(self.total)) if self.total else found
+
+
+_NEVER_CHECKED = {
+    "Document": ("datasets", "members", "parameters"),
+    "Dataset": ("techniques", "instrument", "samples", "parameters"),
+    "Instrument": (),
+}
+
+
+def read_profile(capabilities: Mapping[str, Any], entity_class: EntityClass) -> ClassProfile:
+    """The profile of a class from a source's remembered or configured capabilities."""
+    found = (capabilities.get("classes") or {}).get(entity_class)
+    if not isinstance(found, Mapping):
+        relations = {name: name for name in _NEVER_CHECKED[entity_class]}
+        return ClassProfile(entity_class, relations=relations)
+    operators = found.get("operators") or {}
+    return ClassProfile(
+        entity_class,
+        served=found.get("state", "served") == "served",
+        checked=True,
+        total=_whole(found.get("total")),
+        operators=frozenset(name for name, how in operators.items() if how == "yes"),
+        like="sql" if found.get("like") == "sql" else "contains",
+        ignored=frozenset(found.get("conditions_ignored") or ()),
+        order=bool(found.get("order")),
+        skip=bool(found.get("skip", True)),
+        largest_limit=_whole(found.get("largest_limit")),
+        relations=dict(found.get("relations") or {}),
+        nested=_nested(found),
+        joins=found.get("joins") is True,
+        counts=found.get("count") in ("object", "number") and bool(found.get("counts_conditions")),
+        scored=found.get("scores") == "scored",
+        sample=found.get("statistics") or {},
+    )
+
+
+def _nested(found: Mapping[str, Any]) -> frozenset[str]:
+    """Relations under which includes are taken and lose no parents: those of a service that keeps
+    parents without children, or of which each sampled object has some."""
+    if int(found.get("include_depth") or 0) < 2:
+        return frozenset()
+    relations = frozenset(found.get("relations") or {})
+    if found.get("nested_drops") is False:
+        return relations
+    return relations & frozenset(found.get("always") or ())
+
+
+def _whole(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None

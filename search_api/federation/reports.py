@@ -1,0 +1,84 @@
+"""What an answer says of each facility: silence is data, never an empty list (fault G02)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Literal
+
+from search_api.federation.questions import State
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class FacilityLine:
+    """One facility in one answer.
+
+    ``state``: ``answered``; ``stale`` (what it told us before, ``age_s`` seconds old, stands in);
+    ``timed_out``, ``failed``, ``paused`` (until ``until``) or ``unsupported`` (it is missing from
+    the answer); ``why`` in words. ``live``: asked now. ``hits``: on this page. ``total``: all its
+    matches that are known, ``total_relation`` whether those are all. ``missing``: relations that
+    could not be had, so that its hits are scored in part.
+    """
+
+    name: str
+    state: State | Literal["disabled", "unharvested"]
+    live: bool = False
+    elapsed_ms: float = 0.0
+    hits: int = 0
+    total: int = 0
+    total_relation: Literal["eq", "gte"] = "eq"
+    why: str | None = None
+    until: datetime | None = None
+    age_s: float | None = None
+    silent_since: datetime | None = None
+    missing: tuple[str, ...] = ()
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether the answer lacks what the facility has."""
+        return self.state in ("timed_out", "failed", "paused", "unsupported")
+
+    def json(self) -> Json:
+        """The line as answers show it; what is not known is left out."""
+        shown: Json = {
+            "name": self.name,
+            "state": self.state,
+            "live": self.live,
+            "elapsed_ms": round(self.elapsed_ms, 3),
+            "hits": self.hits,
+            "total": self.total,
+            "total_relation": self.total_relation,
+            "silent_since": self.silent_since,
+        }
+        if self.why is not None:
+            shown["why"] = self.why
+        if self.until is not None:
+            shown["until"] = self.until
+        if self.age_s is not None:
+            shown["age_s"] = round(self.age_s, 3)
+        if self.missing:
+            shown["missing"] = list(self.missing)
+        return shown
+
+
+def with_hits(lines: Iterable[FacilityLine], on_page: Mapping[str, int]) -> list[FacilityLine]:
+    """The lines with how many hits of the page each facility has."""
+    return [replace(line, hits=on_page.get(line.name, 0)) for line in lines]
+
+
+def line_headers(lines: Sequence[FacilityLine]) -> dict[str, str]:
+    """``X-Facilities-*`` for answers whose body has no room for lines."""
+    by_state: dict[str, list[str]] = {}
+    for line in lines:
+        by_state.setdefault(line.state, []).append(line.name)
+    missing = [line.name for line in lines if line.is_missing]
+    return {
+        "X-Facilities-Total": str(len(lines)),
+        "X-Facilities-Ok": str(len(by_state.get("answered", ()))),
+        "X-Facilities-Silent": ", ".join(by_state.get("stale", ())),
+        "X-Facilities-Missing": ", ".join(missing),
+        "X-Facilities-States": ", ".join(f"{line.name}={line.state}" for line in lines),
+    }

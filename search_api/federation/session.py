@@ -1,0 +1,460 @@
+"""One question to the whole federation: who is asked, what came, and the answer put together.
+
+``ask`` lets every facility be asked at the same time under one deadline; ``assemble`` makes an
+answer of whatever has come so far, so that a stream can be answered again and again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, TypeVar
+
+import anyio
+import anyio.to_thread
+
+from catalogue import technique_scoring
+from catalogue.answers import Answer, FacetCount, Hit, Total
+from catalogue.catalogue import Catalogue
+from catalogue.oracle import Entity
+from catalogue.query import Search
+from catalogue.readings import Pool, Reading, make_pool
+from catalogue.records import StoredEntity
+from catalogue.statistics import CollectionStatistics, terms_asked
+from search_api.facilities import FacilityState
+from search_api.federation.accounting import (
+    Ledger,
+    Outcome,
+    facility_totals,
+    lateness,
+    partly_scored,
+    total_of,
+)
+from search_api.federation.collecting import Need
+from search_api.federation.continuing import Snapshot, records_of
+from search_api.federation.errors import NobodyAnswered, TooDeep
+from search_api.federation.index_side import (
+    EMPTY,
+    IndexSide,
+    IndexStatistics,
+    as_entities,
+    held_by_others,
+)
+from search_api.federation.matching import Matcher, added, near, text_plan
+from search_api.federation.overlay import Overlay
+from search_api.federation.participants import Asked, Participants, has_copy
+from search_api.federation.questions import LiveSource
+from search_api.federation.ranking import Deck, Ranked, Scorer, score_order, sort_order
+from search_api.federation.reports import FacilityLine
+
+Result = TypeVar("Result")
+
+CHUNK = 50
+"""Index hits fetched beyond what a page needs: rescored, they may come in another order."""
+INDEX_DEPTH = 10_000
+"""Index hits that one ranking goes through at most (semantics 9.2)."""
+NO_END = 1 << 60
+RELATED = 8
+INLINE = 40
+"""So many records are looked at on the event loop, some milliseconds; more in a worker thread."""
+
+
+@dataclass(frozen=True, slots=True)
+class FederatedAnswer:
+    """An answer with a line for each facility, and the records that it speaks of.
+
+    ``partly``: keys of hits whose scored fields could not all be had. Further pages are dealt from
+    ``deck`` and ``pool``; ``side`` is the index's part. ``late``: see ``accounting.lateness``.
+    """
+
+    answer: Answer
+    records: Overlay
+    lines: tuple[FacilityLine, ...]
+    pool: Pool
+    deck: Deck
+    side: IndexSide
+    scorer: Scorer | None
+    partly: frozenset[str] = frozenset()
+    late: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What matches: ``matching`` of the pool, and the index's first page."""
+
+    side: IndexSide
+    matcher: Matcher
+    matching: list[Entity]
+    first: Answer
+    relaxed: bool = False
+
+
+@dataclass(slots=True)
+class Session:
+    """One question. ``ask_one`` asks a source; ``states`` are all facilities as last seen."""
+
+    catalogue: Catalogue
+    states: Sequence[FacilityState]
+    statistics: IndexStatistics
+    search: Search
+    asked: Asked
+    participants: Participants
+    ask_one: Callable[[LiveSource, Need], Awaitable[Outcome]]
+    live_statistics: Callable[[LiveSource], CollectionStatistics]
+    most_live: int = 1_000
+
+    # --- asking -------------------------------------------------------------------------------
+
+    async def ask(
+        self, need: Need, arrived: Callable[[Outcome], Awaitable[None]] | None = None
+    ) -> list[Outcome]:
+        """Ask all live sources at once; ``arrived`` is told of each as it comes."""
+        outcomes: dict[str, Outcome] = {}
+
+        async def one(live: LiveSource) -> None:
+            outcome = await self.ask_one(live, need)
+            outcomes[live.source.name] = outcome
+            if arrived is not None:
+                await arrived(outcome)
+
+        async with anyio.create_task_group() as group:
+            for live in self.participants.live:
+                group.start_soon(one, live)
+        return [outcomes[live.source.name] for live in self.participants.live]
+
+    # --- putting together ---------------------------------------------------------------------
+
+    async def assemble(
+        self, outcomes: Sequence[Outcome], *, waiting: Sequence[str] = ()
+    ) -> FederatedAnswer:
+        """The answer of the index and of what has come.
+
+        Args:
+            waiting: facilities that have not answered yet, for a stream's first answers.
+
+        Raises:
+            NobodyAnswered: no facility answered and nobody speaks through the index.
+        """
+        takes = [one for one in outcomes if one.take is not None]
+        silent = [one for one in outcomes if one.take is None]
+        ledger = Ledger(self.states, self.asked, self.participants.named, self.search.now, waiting)
+        speaking = self._speaking(silent, waiting)
+        if outcomes and not takes and not speaking and not waiting:
+            raise NobodyAnswered([line.json() for line in ledger.lines(outcomes, {})])
+        pool, held = await self._pool([one.take.reading for one in takes if one.take], speaking)
+        without = frozenset(entity.ordinal for entity in held.values())
+        side = IndexSide(self.catalogue, self.search, speaking, without)
+        start, asked = self._first_stretch()
+        first = await side.page(start, asked, first=True)
+        found = await self._found(side, Matcher.of(self.search, pool), first)
+        scorer = await self._scorer(found)
+        live = await in_thread(len(found.matching), self._ranked, found, scorer, takes)
+        deck = Deck(live, index_at=start)
+        hits: dict[str, Hit] = {}
+        await self._add(deck, found.side, scorer, found.first.hits, asked, hits)
+        skip = self.search.skip
+        if self._is_unordered:
+            # The index comes first, and was asked from there on.
+            skip = max(0, skip - found.first.total.value)
+            self._check_depth(skip + self.search.limit, takes)
+        dealt = await self.deal(deck, found.side, scorer, skip, self.search.limit, hits)
+        answer = await in_thread(len(pool.entities), self._answer, found)
+        return FederatedAnswer(
+            replace(
+                answer,
+                hits=[self.hit(one, pool, hits, scorer) for one in dealt],
+                total=total_of(found.first, found.matching, outcomes, waiting=bool(waiting)),
+            ),
+            Overlay(pool, self.catalogue.store),
+            ledger.lines(outcomes, facility_totals(found.first, found.matching)),
+            pool,
+            deck,
+            found.side,
+            scorer,
+            partly_scored(found.matching, outcomes),
+            lateness(dealt, takes),
+        )
+
+    @property
+    def _is_unordered(self) -> bool:
+        return self.search.text is None and not self.search.sort
+
+    def _first_stretch(self) -> tuple[int, int]:
+        """From where, and how many hits, the index is asked for at first."""
+        search = self.search
+        if not search.limit:
+            return 0, 0
+        if self._is_unordered:
+            return search.skip, search.limit
+        return 0, search.skip + search.limit + CHUNK
+
+    def _check_depth(self, depth: int, takes: Sequence[Outcome]) -> None:
+        if depth > self.most_live and any(one.take and one.take.more for one in takes):
+            raise TooDeep(self.most_live)
+
+    async def resume(self, snapshot: Snapshot) -> FederatedAnswer:
+        """The next page of a snapshot; facilities are not asked."""
+        pool = snapshot.pool()
+        side = IndexSide(
+            self.catalogue, self.search, snapshot.facilities, snapshot.without, snapshot.match
+        )
+        text = text_plan(self.search)
+        scorer = None
+        if snapshot.collection is not None and text is not None:
+            scorer = Scorer(text.scores, snapshot.collection)
+        kept = await anyio.to_thread.run_sync(
+            self.catalogue.store.entities, [key for key, _ in snapshot.indexed]
+        )
+        deck = Deck(
+            [
+                self._again(k, s, n, pool.entities[k].stored)
+                for n, (k, s) in enumerate(snapshot.live)
+            ],
+            [
+                self._again(key, score, number, kept[key], live=False)
+                for number, (key, score) in enumerate(snapshot.indexed)
+                if key in kept and not kept[key].deleted
+            ],
+            snapshot.index_at,
+            snapshot.index_done,
+        )
+        hits = {key: Hit(entity, 0.0) for key, entity in kept.items()}
+        dealt = await self.deal(deck, side, scorer, 0, self.search.limit, hits)
+        value, relation = snapshot.total
+        recognised = text.recognised if text else ()
+        return FederatedAnswer(
+            Answer(
+                [self.hit(one, pool, hits, scorer) for one in dealt],
+                Total(value, "eq" if relation == "eq" else "gte"),
+                recognised=recognised,
+                relaxed=snapshot.relaxed,
+            ),
+            Overlay(pool, self.catalogue.store),
+            snapshot.lines,
+            pool,
+            deck,
+            side,
+            scorer,
+            snapshot.partly,
+        )
+
+    def _again(
+        self, key: str, score: float, place: int, entity: StoredEntity, *, live: bool = True
+    ) -> Ranked:
+        """A hit of a snapshot in its order."""
+        if self.search.text is not None and not self.search.sort:
+            return Ranked(score_order(score, key), key, score, live)
+        if self.search.sort:
+            return Ranked(self._sort_order(entity), key, score, live)
+        return Ranked((1 if live else 0, place - (0 if live else NO_END), key), key, score, live)
+
+    def snapshot(self, answer: FederatedAnswer) -> Snapshot:
+        """What the next page is dealt from."""
+        deck = answer.deck
+        live = [one.key for one in deck.live]
+        return Snapshot(
+            tuple((one.key, one.score) for one in deck.live),
+            tuple((one.key, one.score) for one in deck.indexed),
+            records_of(answer.pool, live),
+            deck.index_at,
+            deck.index_done,
+            answer.side.facilities,
+            answer.side.without,
+            answer.side.match,
+            answer.scorer.collection if answer.scorer else None,
+            (answer.answer.total.value, answer.answer.total.relation),
+            answer.answer.relaxed,
+            answer.lines,
+            answer.partly,
+        )
+
+    def _speaking(self, silent: Sequence[Outcome], waiting: Sequence[str]) -> tuple[str, ...]:
+        """Who speaks through the index: the indexed ones, and silent ones that left a copy."""
+        quiet = {one.live.facility.name for one in silent} | set(waiting)
+        copies = [
+            state.facility.name
+            for state in self.states
+            if state.facility.name in quiet and has_copy(state) and self.asked.mode != "live"
+        ]
+        return (*self.participants.indexed, *copies)
+
+    async def _pool(
+        self, readings: Sequence[Reading], speaking: tuple[str, ...]
+    ) -> tuple[Pool, dict[str, StoredEntity]]:
+        if not readings:
+            return Pool(), {}
+        keys = list(dict.fromkeys(key for reading in readings for key in reading.parts))
+        held = await held_by_others(self.catalogue, keys, speaking)
+        providers = {state.facility.name: state.facility.provider for state in self.states}
+        trust = {source.name: source.trust for state in self.states for source, _ in state.sources}
+        now = self.search.now
+
+        def merge() -> Pool:
+            return make_pool(readings, now=now, held=held, trust=trust, providers=providers)
+
+        return await in_thread(len(keys), merge), held
+
+    async def _found(self, side: IndexSide, matcher: Matcher, first: Answer) -> _Found:
+        """What matches on both sides; any word where nobody has a record with all of them
+        (semantics 7.1). That is decided for the whole federation: the index alone must not relax
+        where a facility has a full match."""
+        size = len(matcher.pool.entities)
+        matching = await in_thread(size, matcher.matching)
+        can_relax = matcher.match == "all" and matcher.text is not None and matcher.text.can_relax
+        if not can_relax:
+            return _Found(side, matcher, matching, first)
+        if matching and first.relaxed:
+            return _Found(replace(side, facilities=()), matcher, matching, EMPTY)
+        if matching or (first.total.value and not first.relaxed):
+            return _Found(side, matcher, matching, first)
+        loose = Matcher(matcher.search, matcher.pool, matcher.text, "any")
+        some = await in_thread(size, loose.matching)
+        if not some and not first.relaxed:
+            return _Found(side, matcher, matching, first)
+        return _Found(replace(side, match="any"), loose, some, first, relaxed=True)
+
+    async def _scorer(self, found: _Found) -> Scorer | None:
+        text = found.matcher.text
+        if text is None or self.search.sort:
+            return None
+        scores = text.scores
+        terms = terms_asked(scores)
+        parts = [self.live_statistics(live) for live in self.participants.live]
+        parts.append(await self.statistics.of(self.search.entity_class, terms))
+        return Scorer.of(scores, parts, found.matching)
+
+    def _ranked(
+        self, found: _Found, scorer: Scorer | None, takes: Sequence[Outcome]
+    ) -> list[Ranked]:
+        """The live hits in the merged order."""
+        matching = found.matching
+        if scorer is not None:
+            scored = [(scorer.score(one), one.stored.key) for one in matching]
+            ranked = [Ranked(score_order(score, key), key, score) for score, key in scored]
+        elif self.search.sort:
+            ranked = [Ranked(self._sort_order(one.stored), one.stored.key) for one in matching]
+        else:
+            # Behind the index's own, by the place where facilities have them: that stays the same
+            # however deep a page goes.
+            places: dict[str, int] = {}
+            for outcome in takes:
+                for place, key in enumerate(outcome.take.reading.listed if outcome.take else ()):
+                    places[key] = min(place, places.get(key, place))
+            ranked = [
+                Ranked((1, places.get(one.stored.key, 0), one.stored.key), one.stored.key)
+                for one in matching
+            ]
+        return sorted(ranked, key=lambda one: one.order)
+
+    def _sort_order(self, entity: StoredEntity) -> tuple[object, ...]:
+        return sort_order(entity.record, self.search.entity_class, self.search.sort, entity.key)
+
+    async def _add(
+        self,
+        deck: Deck,
+        side: IndexSide,
+        scorer: Scorer | None,
+        hits: Sequence[Hit],
+        asked: int,
+        found: dict[str, Hit],
+    ) -> None:
+        """Put index hits into the deck, on the federation's scale."""
+        found.update({hit.entity.key: hit for hit in hits})
+        if scorer is not None and (deck.live or self.participants.live):
+            entities = await as_entities(self.catalogue, hits)
+            scores = await in_thread(
+                len(entities), lambda: {key: scorer.score(one) for key, one in entities.items()}
+            )
+        else:
+            scores = {hit.entity.key: hit.score for hit in hits}
+        ranked = []
+        for place, hit in enumerate(hits):
+            key = hit.entity.key
+            if key not in scores:
+                continue
+            score = scores[key]
+            if scorer is not None:
+                order: tuple[object, ...] = score_order(score, key)
+            elif self.search.sort:
+                order = self._sort_order(hit.entity)
+            else:
+                order = (0, deck.index_at + place, key)
+            ranked.append(Ranked(order, key, score, live=False))
+        deck.add(ranked, asked, got=len(hits), most=INDEX_DEPTH if scorer else NO_END)
+
+    async def deal(
+        self,
+        deck: Deck,
+        side: IndexSide,
+        scorer: Scorer | None,
+        skip: int,
+        limit: int,
+        found: dict[str, Hit],
+    ) -> list[Ranked]:
+        """The next ``limit`` hits behind ``skip`` others, fetching of the index what it takes."""
+        wanted = skip + limit
+        while deck.ready() < wanted and not deck.index_done:
+            chunk = max(CHUNK, min(1_000, wanted - deck.ready() + CHUNK))
+            page = await side.page(deck.index_at, chunk, first=False)
+            await self._add(deck, side, scorer, page.hits, chunk, found)
+        deck.deal(skip)
+        return deck.deal(limit)
+
+    def hit(self, one: Ranked, pool: Pool, found: Mapping[str, Hit], scorer: Scorer | None) -> Hit:
+        entity = pool.entities.get(one.key)
+        if entity is None:
+            return replace(found[one.key], score=one.score)
+        explanation = None
+        if self.search.explain and scorer is not None:
+            explanation = scorer.explain(entity, pool.own_scores.get(one.key, {}))
+        return Hit(entity.stored, one.score, {}, explanation)
+
+    def _answer(self, found: _Found) -> Answer:
+        """Everything of the answer but its hits and total, counted on both sides."""
+        matcher, first = found.matcher, found.first
+        ours = matcher.facets()
+        return Answer(
+            (),
+            first.total,
+            {
+                facet.field: added(
+                    [first.facets.get(facet.field, ()), ours.get(facet.field, ())], facet.size
+                )
+                for facet in self.search.facets
+            },
+            self._related(matcher, first),
+            matcher.text.recognised if matcher.text else first.recognised,
+            None,
+            found.relaxed,
+            _sum(first.unknown_access, matcher.unknown_access()),
+            _added(first.not_data, matcher.not_data()),
+            first.suggestion,
+        )
+
+    def _related(self, matcher: Matcher, first: Answer) -> list[FacetCount]:
+        ours = matcher.related()
+        known = {one.id: one.count for one in first.related}
+        counts = {
+            one: ours.get(one, 0) + known.get(one, 0) for one in near(self.search, matcher.text)
+        }
+        return [
+            FacetCount(one, technique_scoring.label(one), count)
+            for one, count in counts.items()
+            if count
+        ][:RELATED]
+
+
+def _sum(one: int | None, other: int | None) -> int | None:
+    return None if one is None and other is None else (one or 0) + (other or 0)
+
+
+def _added(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
+    return {k: one.get(k, 0) + other.get(k, 0) for k in dict.fromkeys((*one, *other))}
+
+
+async def in_thread(size: int, work: Callable[..., Result], *arguments: Any) -> Result:
+    """Do the work here when it is small, else where it does not hold the event loop."""
+    if size <= INLINE:
+        return work(*arguments)
+    return await anyio.to_thread.run_sync(partial(work, *arguments))
