@@ -87,6 +87,7 @@ class Facility:
     requests: deque[Request] = field(default_factory=lambda: deque(maxlen=LOG_SIZE))
     hits: Counter[str] = field(default_factory=Counter)
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
+    door: Door | None = None
 
     def __post_init__(self) -> None:
         holdings = self.spec.holdings or self.records
@@ -111,6 +112,16 @@ class Facility:
         if self.spec.rest is None:
             raise ValueError(f"{self.name} has no Search API")
         return self.base_url + self.spec.rest.path
+
+    async def behave(self, *faults: str | Fault | Iterable[str | Fault]) -> None:
+        """Have these faults and no others, and be reachable or not, as they say."""
+        self.faults.set(*faults)
+        if self.door is None:
+            return
+        if self.faults.refuse_connections:
+            await self.door.shut()
+        else:
+            await self.door.open()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """One request, whatever its path."""
@@ -269,25 +280,15 @@ def _held(spec: FacilitySpec, document: Document) -> Document:
     return numbered(document) if renumbers else document
 
 
-async def _behave(facility: Facility, door: Door, script: Script, elapsed_s: float) -> None:
-    """Have the faults of this moment, and be reachable or not."""
-    facility.faults.set(parse_faults(facility.spec.faults), script.at(elapsed_s))
-    if facility.faults.refuse_connections:
-        await door.shut()
-    else:
-        await door.open()
-
-
-async def _perform(
-    facility: Facility, door: Door, script: Script, monotonic: Callable[[], float]
-) -> None:
+async def _perform(facility: Facility, script: Script, monotonic: Callable[[], float]) -> None:
     """Go through the schedule's phases while time passes."""
     began, elapsed = monotonic(), 0.0
+    always = parse_faults(facility.spec.faults)
     while (change := script.next_change_s(elapsed)) is not None:
         while elapsed < change:
             await facility.sleep(change - elapsed)
             elapsed = monotonic() - began
-        await _behave(facility, door, script, elapsed)
+        await facility.behave(always, script.at(elapsed))
 
 
 @asynccontextmanager
@@ -317,17 +318,17 @@ async def running(
         application, access_log=None, handler_cancellation=True, shutdown_timeout=0.1
     )
     await runner.setup()
-    door = Door(runner, spec.title or spec.name, host, port)
+    facility.door = door = Door(runner, spec.title or spec.name, host, port)
     performance: asyncio.Task[None] | None = None
     try:
         await door.open()
         shown = f"[{host}]" if ":" in host else host
         facility.base_url = f"http://{shown}:{door.port}"
         script = Script.read(spec.schedule)
-        await _behave(facility, door, script, 0.0)
+        await facility.behave(parse_faults(spec.faults), script.at(0.0))
         if spec.schedule:
             told = monotonic or asyncio.get_running_loop().time
-            performance = asyncio.create_task(_perform(facility, door, script, told))
+            performance = asyncio.create_task(_perform(facility, script, told))
         yield facility
     finally:
         if performance is not None:

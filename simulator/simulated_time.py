@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import selectors
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -55,9 +56,8 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
 
     def __init__(self) -> None:
         self._jumping = _JumpingSelector()
-        self._jumping.is_busy = self._threads_at_work
-        self._in_threads = 0
-        self.limiter: anyio.CapacityLimiter | None = None
+        self._jumping.is_busy = lambda: self.in_threads > 0
+        self.in_threads = 0
         super().__init__(self._jumping)
 
     def time(self) -> float:
@@ -68,31 +68,49 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
         """The simulated instant, aware UTC."""
         return START + timedelta(seconds=self.time())
 
-    def _threads_at_work(self) -> bool:
-        borrowed = self.limiter.borrowed_tokens if self.limiter is not None else 0
-        return bool(self._in_threads or borrowed)
+    @contextmanager
+    def thread_at_work(self) -> Iterator[None]:
+        """Time stands still meanwhile."""
+        self.in_threads += 1
+        try:
+            yield
+        finally:
+            self.in_threads -= 1
 
     def run_in_executor(  # type: ignore[no-untyped-def, override]
         self, executor, func, *args
     ) -> asyncio.Future[Any]:
         future = super().run_in_executor(executor, func, *args)
-        self._in_threads += 1
-
-        def ended(_: asyncio.Future[Any]) -> None:
-            self._in_threads -= 1
-
-        future.add_done_callback(ended)
+        working = self.thread_at_work()
+        working.__enter__()
+        future.add_done_callback(lambda _: working.__exit__(None, None, None))
         return future
 
 
+@contextmanager
+def _threads_watched(loop: SimulatedLoop) -> Iterator[None]:
+    """anyio has its own threads, with many limiters: its one entry is where to count them."""
+    run_sync = anyio.to_thread.run_sync
+
+    async def counted(*args: Any, **options: Any) -> Any:
+        with loop.thread_at_work():
+            return await run_sync(*args, **options)
+
+    anyio.to_thread.run_sync = counted  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        anyio.to_thread.run_sync = run_sync
+
+
 def run_simulated(main: Callable[[SimulatedLoop], Coroutine[Any, Any, T]]) -> T:
-    """Run ``main(loop)`` to its end in simulated time."""
+    """Run ``main(loop)`` to its end in simulated time; one at a time in a process."""
 
     async def begin() -> T:
         loop = asyncio.get_running_loop()
         assert isinstance(loop, SimulatedLoop)
-        loop.limiter = anyio.to_thread.current_default_thread_limiter()
-        return await main(loop)
+        with _threads_watched(loop):
+            return await main(loop)
 
     with asyncio.Runner(loop_factory=SimulatedLoop) as runner:
         return runner.run(begin())

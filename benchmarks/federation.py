@@ -1,0 +1,427 @@
+"""What live federation costs: beside a bare gather of the same requests, and under load.
+
+    python -m benchmarks.federation [--part own-time] [--part rate] [--part patience]
+
+Ten facilities with ready answers run in one process (``_canned``), ``pan-commons serve`` in
+another, the clients here. ``sources check`` has been run on simulated facilities at the same
+addresses. The bare gather sends the requests that the server was seen to send, with one aiohttp
+session, and parses the JSON. *Own time* is the median of the server's answers less the median of
+the gather, both asked in turns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import aiohttp
+import orjson
+import psutil
+from yarl import URL
+
+from benchmarks._canned import TOTAL, document
+from benchmarks.live import Place, Server, check_all, configure, lines_of, serving
+from benchmarks.search_api import free_port
+from simulator import FULL_TEXT, FacilitySpec, Record, RestOptions, running_all
+from simulator.simulated_time import START
+
+FACILITIES = 10
+INCUMBENT_PER_S = 218.0
+NO_CACHES = {"PAN_COMMONS_CACHE_BYTES": "0", "PAN_COMMONS_LIVE_CACHE_S": "0"}
+CLIENTS = 8
+DEADLINE_MS = 2_000
+WORDS = (
+    "lysozyme", "crystals", "pressure", "structure", "dynamics",
+    "water", "glycerol", "glass", "sample", "beam",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Stand:
+    """Facilities that stand ready: their ports, and a data folder that knows them."""
+
+    ports: tuple[int, ...]
+    folder: Path
+
+    @property
+    def places(self) -> list[Place]:
+        return [Place(f"F{n}", f"http://127.0.0.1:{port}/api") for n, port in enumerate(self.ports)]
+
+
+async def prepare(folder: Path) -> Stand:
+    """Check simulated facilities with the same records, then leave their ports."""
+    stand = Stand(tuple(free_port() for _ in range(FACILITIES)), folder)
+    specs = [
+        FacilitySpec(
+            f"F{place}",
+            records=[
+                Record(f"oai:bench:{n}", START, document=document(place, n)) for n in range(TOTAL)
+            ],
+            rest=RestOptions(dialect=FULL_TEXT),
+            port=port,
+        )
+        for place, port in enumerate(stand.ports)
+    ]
+    async with running_all(specs):
+        problems = await check_all(configure(folder, stand.places), stand.places)
+    if problems:
+        print(f"sources check: {problems}")
+    return stand
+
+
+@contextmanager
+def canned(stand: Stand) -> Iterator[None]:
+    """The facilities with ready answers, at their ports."""
+    command = [sys.executable, "-m", "benchmarks._canned", *map(str, stand.ports)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE)
+    try:
+        assert process.stdout is not None
+        process.stdout.readline()
+        yield
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+@dataclass(slots=True)
+class Bench:
+    """A stand, a server over it, and a session to ask both with."""
+
+    stand: Stand
+    server: Server
+    session: aiohttp.ClientSession
+
+    async def order(self, **orders: int) -> None:
+        """Tell the facilities how to answer from now on, and forget what they saw."""
+        words = "&".join(f"{name}={value}" for name, value in orders.items())
+        async with self.session.get(f"http://127.0.0.1:{self.stand.ports[0]}/_set?{words}"):
+            pass
+
+    async def seen(self) -> list[dict[str, Any]]:
+        async with self.session.get(f"http://127.0.0.1:{self.stand.ports[0]}/_seen") as response:
+            found: list[dict[str, Any]] = orjson.loads(await response.read())
+            return found
+
+    async def search(self, words: str, **more: object) -> dict[str, Any]:
+        """One answer of ``/api/search``."""
+        params = {"q": words, "match": "any", **{k: str(v) for k, v in more.items()}}
+        async with self.session.get(f"{self.server.url}/api/search", params=params) as response:
+            body = await response.read()
+            if response.status != 200:
+                raise SystemExit(f"/api/search answered {response.status}: {body[:300]!r}")
+            found: dict[str, Any] = orjson.loads(body)
+            return found
+
+    async def gather(self, targets: Sequence[tuple[int, str]]) -> None:
+        """The bare gather: all requests at once, JSON parsed."""
+
+        async def one(port: int, target: str) -> object:
+            url = URL(f"http://127.0.0.1:{port}{target}", encoded=True)
+            async with self.session.get(url) as response:
+                return orjson.loads(await response.read())
+
+        await asyncio.gather(*(one(port, target) for port, target in targets))
+
+    async def requests_of(self, words: str, **more: object) -> list[tuple[int, str]]:
+        """What one question makes the server ask the facilities."""
+        await self.order()
+        await self.search(words, **more)
+        return [(row["port"], target) for row in await self.seen() for target in row["asked"]]
+
+
+@asynccontextmanager
+async def bench(
+    stand: Stand, environment: Mapping[str, str], module: str = "pan_commons"
+) -> AsyncIterator[Bench]:
+    settings = configure(stand.folder, stand.places)
+    with canned(stand), serving(settings, environment, module) as server:
+        connector = aiohttp.TCPConnector(limit=0)
+        timeout = aiohttp.ClientTimeout(total=60)
+        async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
+            yield Bench(stand, server, session)
+
+
+# --- own time ------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Times:
+    ours_ms: list[float] = field(default_factory=list)
+    bare_ms: list[float] = field(default_factory=list)
+
+    def row(self) -> str:
+        ours, bare = statistics.median(self.ours_ms), statistics.median(self.bare_ms)
+        best = min(self.ours_ms) - min(self.bare_ms)
+        return (
+            f"ours {ours:7.1f} ms  gather {bare:6.1f} ms  own {ours - bare:7.1f} ms"
+            f"  (of the best: {best:6.1f})"
+        )
+
+
+async def own_time(run: Bench, names: str, words: str, rounds: int, limit: int) -> Times:
+    """Ask the server and make the gather in turns."""
+    params = {"facilities": names, "limit": limit}
+    targets = await run.requests_of(words, **params)
+    answer = await run.search(words, **params)
+    print(f"  {len(targets)} requests, {answer['total']} found, states "
+          f"{dict(Counter(lines_of(answer).values()))}")  # fmt: skip
+    times = Times()
+    for number in range(rounds + 3):
+        begun = time.perf_counter()
+        await run.gather(targets)
+        between = time.perf_counter()
+        await run.search(words, **params)
+        ended = time.perf_counter()
+        if number >= 3:
+            times.bare_ms.append((between - begun) * 1000)
+            times.ours_ms.append((ended - between) * 1000)
+    return times
+
+
+def names_of(count: int) -> str:
+    return ",".join(f"F{n}" for n in range(count))
+
+
+async def part_own_time(stand: Stand) -> None:
+    print("Own time on top of the slowest facility, no cache of answers:")
+    async with bench(stand, NO_CACHES) as run:
+        await run.order(hits=10, fresh=0)
+        times = await own_time(run, names_of(2), "lysozyme pressure", 150, 10)
+        print(f"  2 x 10 hits, seen           {times.row()}   goal 3 ms")
+        await run.order(hits=10, fresh=1)
+        times = await own_time(run, names_of(2), "lysozyme pressure", 150, 10)
+        print(f"  2 x 10 hits, never seen     {times.row()}   goal 3 ms")
+        await run.order(hits=100, fresh=0)
+        times = await own_time(run, names_of(10), "lysozyme pressure", 25, 100)
+        print(f"  10 x 100 hits, seen         {times.row()}   goal 15 ms")
+        await run.order(hits=100, fresh=1)
+        times = await own_time(run, names_of(10), "lysozyme pressure", 25, 100)
+        print(f"  10 x 100 hits, never seen   {times.row()}   goal 100 ms")
+
+
+# --- how long the loop is held -------------------------------------------------------------------
+
+
+async def part_loop(stand: Stand) -> None:
+    print("The longest callbacks of the server's event loop (goal 10 ms):")
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / "report.json"
+        environment = {**NO_CACHES, "WATCHED_REPORT": str(target)}
+        async with bench(stand, environment, "benchmarks._watched") as run:
+            for what, orders, limit in (
+                ("2 x 10 hits", {"hits": 10, "fresh": 1}, 10),
+                ("10 x 100 hits, seen", {"hits": 100, "fresh": 0}, 100),
+                ("10 x 100 hits, never seen", {"hits": 100, "fresh": 1}, 100),
+                ("10 x 1000 hits, never seen", {"hits": 1000, "fresh": 1}, 100),
+            ):
+                await run.order(**orders)
+                await run.search("lysozyme pressure", limit=limit)
+                await asyncio.to_thread(watched, run.server, target)  # forget what starting took
+                for _ in range(12):
+                    await run.search("lysozyme pressure", limit=limit)
+                rows = (await asyncio.to_thread(watched, run.server, target))["longest"]
+                print(f"  {what:28}" + ("nothing above 2 ms" if not rows else ""))
+                for row in rows[:3]:
+                    print(f"    {row['wall_ms']:7.1f} ms ({row['cpu_ms']:.1f} of the processor) "
+                          f"{row['what'][:110]}")  # fmt: skip
+
+
+def watched(server: Server, target: Path) -> dict[str, Any]:
+    """What ``_watched`` has to report since the last time."""
+    target.unlink(missing_ok=True)
+    os.kill(server.pid, signal.SIGUSR1)
+    while not target.exists():
+        time.sleep(0.05)
+    found: dict[str, Any] = json.loads(target.read_text())
+    return found
+
+
+# --- requests a second ---------------------------------------------------------------------------
+
+
+async def rate(url: str, paths: Sequence[str], seconds: float) -> tuple[float, float]:
+    """Requests a second of eight clients, and the median in milliseconds."""
+    port = int(url.rpartition(":")[2])
+    times: list[float] = []
+    until = time.perf_counter() + seconds
+
+    async def client(offset: int) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        number = offset
+        while time.perf_counter() < until:
+            begun = time.perf_counter()
+            path = paths[number % len(paths)]
+            number += CLIENTS
+            writer.write(f"GET {path} HTTP/1.1\r\nHost: bench\r\n\r\n".encode())
+            head = await reader.readuntil(b"\r\n\r\n")
+            lowered = head.lower()
+            at = lowered.index(b"content-length:") + 15
+            body = await reader.readexactly(int(lowered[at : lowered.index(b"\r\n", at)]))
+            if b" 200 " not in head[:20]:
+                raise SystemExit(f"{path} answered {head[:20]!r} {body[:300]!r}")
+            times.append(time.perf_counter() - begun)
+        writer.close()
+
+    begun = time.perf_counter()
+    await asyncio.gather(*(client(n) for n in range(CLIENTS)))
+    elapsed = time.perf_counter() - begun
+    return len(times) / elapsed, statistics.median(times) * 1000
+
+
+def shown(per_s: float, median_ms: float) -> str:
+    times = per_s / INCUMBENT_PER_S
+    return f"{per_s:7.0f} /s, p50 {median_ms:5.1f} ms, {times:5.1f} x the incumbent"
+
+
+async def part_rate(stand: Stand, seconds: float) -> None:
+    print("Requests a second, two facilities with 4 Documents each, eight clients:")
+    two = "facilities=F0&facilities=F1"
+    distinct = [
+        f"/api/search?q={quote(f'{a} {b} n{n}')}&match=any&limit=10&{two}"
+        for n in range(60)
+        for a in WORDS
+        for b in WORDS
+        if a < b
+    ]
+    lists = [
+        "/api/Documents?facility=F0,F1&filter="
+        + quote(json.dumps({"query": f"lysozyme n{n}", "limit": 10}))
+        for n in range(2000)
+    ]
+    async with bench(stand, NO_CACHES) as run:
+        await run.order(hits=4)
+        for what, paths in (("/api/search", distinct), ("/api/Documents", lists)):
+            await rate(run.server.url, paths[:50], 1.0)
+            told = await rate(run.server.url, paths, seconds)
+            print(f"  {what:16} caches off, distinct {shown(*told)} (goal 3)")
+    async with bench(stand, {}) as run:
+        await run.order(hits=4)
+        for what, paths in (("/api/search", distinct), ("/api/Documents", lists)):
+            await rate(run.server.url, paths[:20], 1.0)
+            told = await rate(run.server.url, paths[:20], seconds)
+            print(f"  {what:16} caches on, repeated  {shown(*told)} (goal 10)")
+
+
+# --- patience ------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Load:
+    """What came of many questions: latencies of answers, statuses, states of facilities."""
+
+    ms: list[float] = field(default_factory=list)
+    statuses: Counter[int] = field(default_factory=Counter)
+    states: Counter[str] = field(default_factory=Counter)
+    hanging: Counter[str] = field(default_factory=Counter)
+    retry_after: int = 0
+    rss_mib: list[float] = field(default_factory=list)
+
+
+async def question(run: Bench, number: int, load: Load, hanging: frozenset[str]) -> None:
+    params = {
+        "q": f"lysozyme {WORDS[number % 10]} n{number}", "match": "any", "limit": "10",
+        "deadline_ms": str(DEADLINE_MS),
+    }  # fmt: skip
+    begun = time.perf_counter()
+    try:
+        async with run.session.get(f"{run.server.url}/api/search", params=params) as response:
+            body = await response.read()
+    except aiohttp.ClientError as error:
+        load.statuses[-1] += 1
+        print(f"  {type(error).__name__}: {error}")
+        return
+    took = (time.perf_counter() - begun) * 1000
+    load.statuses[response.status] += 1
+    if response.status == 200:
+        load.ms.append(took)
+        for name, state in lines_of(orjson.loads(body)).items():
+            (load.hanging if name in hanging else load.states)[state] += 1
+    else:
+        load.retry_after += "Retry-After" in response.headers
+
+
+async def part_patience(stand: Stand, seconds: float) -> None:
+    per_s, connections, silent = 50.0, 200, 3
+    print(f"{connections} connections, {per_s:.0f} distinct questions a second, {silent} of "
+          f"{FACILITIES} facilities hang, deadline {DEADLINE_MS} ms:")  # fmt: skip
+    hanging = frozenset(f"F{n}" for n in range(FACILITIES - silent, FACILITIES))
+    async with bench(stand, {}) as run:
+        process = psutil.Process(run.server.pid)
+        await run.order(hits=10, hang=silent, fresh=1)
+        slots = asyncio.Semaphore(connections)
+        load = Load()
+
+        async def one(number: int) -> None:
+            async with slots:
+                await question(run, number, load, hanging)
+
+        files_before = process.num_fds()
+        begun = time.perf_counter()
+        async with asyncio.TaskGroup() as tasks:
+            for number in range(int(per_s * seconds)):
+                await asyncio.sleep(max(0.0, begun + number / per_s - time.perf_counter()))
+                tasks.create_task(one(number))
+                if number % int(per_s * 2) == 0:
+                    load.rss_mib.append(process.memory_info().rss / 2**20)
+        await asyncio.sleep(3.0)
+        load.rss_mib.append(process.memory_info().rss / 2**20)
+        seen = await run.seen()
+        left = sum(row["hanging"] for row in seen)
+        load.ms.sort()
+        shed = load.statuses[503]
+        print(
+            f"  statuses {dict(load.statuses)}, of {shed} shed {load.retry_after} say Retry-After"
+        )
+        if load.ms:
+            p99 = load.ms[min(int(len(load.ms) * 0.99), len(load.ms) - 1)]
+            print(f"  p50 {statistics.median(load.ms):.0f} ms, p99 {p99:.0f} ms, worst "
+                  f"{load.ms[-1]:.0f} ms (goal {DEADLINE_MS + 50} ms)")  # fmt: skip
+        print(f"  well facilities {dict(load.states)}; hanging ones {dict(load.hanging)}")
+        print("  memory MiB " + " ".join(f"{each:.0f}" for each in load.rss_mib))
+        print(f"  requests left hanging {left}, connections open at facilities "
+              f"{sum(row['open'] for row in seen)}, files {files_before} -> {process.num_fds()}, "
+              f"asked of a hanging one {len(seen[-1]['asked'])}")  # fmt: skip
+
+
+PARTS = ("own-time", "loop", "rate", "patience")
+
+
+async def run_parts(parts: Sequence[str], seconds: float) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        stand = await prepare(Path(folder))
+        for part in parts:
+            if part == "own-time":
+                await part_own_time(stand)
+            elif part == "loop":
+                await part_loop(stand)
+            elif part == "rate":
+                await part_rate(stand, seconds)
+            else:
+                await part_patience(stand, seconds * 4)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--part", action="append", choices=PARTS)
+    parser.add_argument("--seconds", type=float, default=5.0)
+    chosen = parser.parse_args()
+    asyncio.run(run_parts(chosen.part or PARTS, chosen.seconds))
+
+
+if __name__ == "__main__":
+    main()
