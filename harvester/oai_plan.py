@@ -29,18 +29,23 @@ MOST_UNFETCHED = 1_000
 """Records remembered one by one because they could not be had."""
 FULL_DAYS = 30.0
 """Datestamps lie (fault B18), so everything is looked at again from time to time."""
+A_DAY = timedelta(days=1)
+CLOCK_SKEW = timedelta(minutes=1)
+"""Differences between two clocks that mean nothing."""
+LONGEST_ELAPSED = timedelta(days=36_500)
 RECONCILE_EVERY_RUN = 20_000
 """Sources up to this size are compared with their list in every run, larger ones once a day."""
 
 
 @dataclass(frozen=True, slots=True)
 class Repository:
-    """What Identify said, made usable."""
+    """What Identify said, made usable; ``asked_at`` is our own clock's time of asking."""
 
     granularity: Granularity
     deleted_record: str
     earliest: datetime
     response_date: datetime
+    asked_at: datetime
 
     @property
     def keeps_deletions(self) -> bool:
@@ -54,14 +59,15 @@ async def identify(client: OaiClient, situation: Situation) -> Repository:
     Raises:
         FacilityHttpError: Identify cannot be had.
     """
-    said = await client.identify()
     now = situation.now()
+    said = await client.identify()
     response = read_instant(said.response_date) or now
     return Repository(
         granularity=read_granularity(said.granularity),
         deleted_record=said.deleted_record,
         earliest=plausible_start(read_instant(said.earliest_datestamp), response),
         response_date=response,
+        asked_at=now,
     )
 
 
@@ -104,8 +110,8 @@ def decide(situation: Situation, repository: Repository, key: str, journal: Jour
     last = remembered_instant(memory, "response_date")
     if order.full or memory.get("key") != key or full_is_due(situation, repository):
         last = None
-    if last is not None and last > repository.response_date:
-        journal.note("checkpoint_clamped", last.isoformat())
+    if last is not None:
+        last = _by_todays_clock(last, memory, repository, journal)
     window = next_window(
         last,
         overlap=timedelta(seconds=float(options.get("overlap_s", 0.0))),
@@ -118,6 +124,27 @@ def decide(situation: Situation, repository: Repository, key: str, journal: Jour
         place.todo = [Window.from_json(gap) for gap in memory.get("gaps") or []] + place.todo
         place.unfetched = [str(one) for one in memory.get("unfetched") or []]
     return place
+
+
+def _by_todays_clock(
+    last: datetime, memory: Mapping[str, Any], repository: Repository, journal: Journal
+) -> datetime:
+    """The server's time at the last harvest, as its clock would give it today.
+
+    A server whose clock was ahead and was set back stamps what changed since with times before
+    ``last``, and nothing in its answers shows it (fault H10). Our own clock does: it knows how long
+    ago the last harvest was. It is believed only where that asks for more, so a jump of ours costs
+    a larger answer and nothing else.
+    """
+    asked_at = remembered_instant(memory, "asked_at")
+    if asked_at is None:
+        return last
+    elapsed = max(repository.asked_at - asked_at, timedelta(0))
+    todays = repository.response_date - min(elapsed, LONGEST_ELAPSED)
+    if todays >= last - CLOCK_SKEW:
+        return last
+    journal.note("server_clock_set_back", (last - todays).total_seconds())
+    return todays - CLOCK_SKEW
 
 
 def _cut(window: Window, days: float, repository: Repository) -> tuple[Window, ...]:
@@ -155,7 +182,10 @@ def reconcile_is_due(situation: Situation, repository: Repository, place: Place)
 
 def _is_past(memory: Mapping[str, Any], name: str, days: float, repository: Repository) -> bool:
     last = remembered_instant(memory, name)
-    return last is None or repository.response_date - last >= timedelta(days=days)
+    if last is None or last > repository.response_date + A_DAY:
+        # The server's clock was ahead and was set right (fault H10): nobody knows how long ago.
+        return True
+    return repository.response_date - last >= timedelta(days=days)
 
 
 def next_memory(
@@ -178,6 +208,7 @@ def next_memory(
         return memory
     memory |= {
         "response_date": first.isoformat(),
+        "asked_at": (place.first_asked or repository.asked_at).isoformat(),
         "key": place.key,
         "unfetched": place.unfetched or None,
         "gaps": [gap.as_json() for gap in place.gaps] or None,

@@ -145,6 +145,7 @@ class OaiSweep:
         """
         if self.place.first_response is None:
             self.place.first_response = self.repository.response_date
+            self.place.first_asked = self.repository.asked_at
         if self._order.record is not None:
             record = await self.lookups.get(self._order.record)
             yield RawPage((record,), self.place.as_json())

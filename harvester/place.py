@@ -69,7 +69,8 @@ class Place:
     """Where a harvest stands: what its checkpoint holds.
 
     ``harvest`` is its identity over all runs that it takes. ``first_response`` is the responseDate
-    of its first answer, from which the next one counts (fault B16). ``client`` is the protocol
+    of its first answer, from which the next one counts (fault B16); ``first_asked`` is when that
+    was by our own clock. ``client`` is the protocol
     client's own place; ``todo`` the windows not yet finished, the present one first. ``unsure``:
     some list ended before its end, in this run or in one before.
     """
@@ -78,6 +79,7 @@ class Place:
     key: str
     kind: Kind
     first_response: datetime | None = None
+    first_asked: datetime | None = None
     todo: list[Window] = field(default_factory=list)
     client: Mapping[str, Any] | None = None
     unfetched: list[str] = field(default_factory=list)
@@ -88,13 +90,14 @@ class Place:
 
     def as_json(self) -> dict[str, Any]:
         """The checkpoint."""
-        first = self.first_response
+        first, asked = self.first_response, self.first_asked
         return {
             "version": CHECKPOINT_VERSION,
             "harvest": self.harvest,
             "key": self.key,
             "kind": self.kind,
             "first_response": None if first is None else first.isoformat(),
+            "first_asked": None if asked is None else asked.isoformat(),
             "todo": [window.as_json() for window in self.todo],
             "client": self.client,
             "unfetched": list(self.unfetched),
@@ -119,12 +122,13 @@ def read_place(checkpoint: Mapping[str, Any] | None, key: str, order: Order) -> 
     if checkpoint.get("key") != key or (order.full and checkpoint.get("kind") != "full"):
         return None
     try:
-        first = checkpoint["first_response"]
+        first, asked = checkpoint["first_response"], checkpoint.get("first_asked")
         return Place(
             harvest=str(checkpoint["harvest"]),
             key=key,
             kind=checkpoint["kind"],
             first_response=None if first is None else datetime.fromisoformat(first),
+            first_asked=None if asked is None else datetime.fromisoformat(asked),
             todo=[Window.from_json(window) for window in checkpoint["todo"]],
             client=checkpoint["client"],
             unfetched=list(checkpoint["unfetched"]),

@@ -13,6 +13,8 @@ from datetime import UTC, datetime, timedelta
 
 from cronsim import CronSim, CronSimError
 
+from facility_http.waiting import LONGEST_PARKING_S
+
 DEFAULT_SCHEDULE = "6h"
 JITTER_SHARE = 0.1
 """Largest jitter of an interval, as a share of it."""
@@ -21,6 +23,8 @@ MAX_JITTER = timedelta(minutes=10)
 FIRST_BACK_OFF = timedelta(minutes=5)
 MAX_BACK_OFF = timedelta(hours=24)
 SHORTEST_INTERVAL = timedelta(seconds=1)
+CLOCK_SKEW = timedelta(minutes=1)
+"""Clocks that are kept in time step back by so much at most."""
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _INTERVAL = re.compile(r"(?:every\s+)?((?:\d+\s*[smhdw]\s*)+)", re.ASCII)
@@ -81,21 +85,19 @@ def next_start(
 
     Args:
         last_started_at: start of the last run; ``None`` when it never ran. An instant in the
-            future (the clock was set back since, fault H10) counts as ``now``: the source waits
-            one interval, not until the clock has caught up.
+            future says that the clock was set back since (fault H10), and nothing about how long
+            ago the run was: the source is due, and its next run has the new time.
         failures: failed runs in a row, newest included; each doubles the pause, from five
             minutes to a day, but never before the schedule itself would allow.
-        not_before: what the server asked for by ``Retry-After`` (fault A03).
+        not_before: what the server asked for by ``Retry-After`` (fault A03); later than any pause
+            that is granted, it was written by another clock.
     """
-    if last_started_at is None:
-        due = now
-    else:
-        last = min(last_started_at, now)
-        due = _following(schedule, last) + _jitter(schedule, source)
-    if failures:
-        pause = back_off(failures)
-        due = max(due, min(last_started_at or now, now) + pause)
-    if not_before is not None:
+    due = now
+    if last_started_at is not None and last_started_at <= now + CLOCK_SKEW:
+        due = _following(schedule, last_started_at) + _jitter(schedule, source)
+        if failures:
+            due = max(due, last_started_at + back_off(failures))
+    if not_before is not None and not_before <= now + timedelta(seconds=LONGEST_PARKING_S):
         due = max(due, not_before)
     return due
 

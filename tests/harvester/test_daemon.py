@@ -26,7 +26,12 @@ from harvester.sd_notify import Notifier
 from harvester.sources import Configuration
 from simulator import running
 from tests.harvester.harvest_world import World, a_world, oai_record, oai_spec, until
-from tests.harvester.test_run_killed import a_zygote, assert_store_and_index_equal
+from tests.harvester.test_run_killed import (
+    YEAR_S,
+    ClockFile,
+    a_zygote,
+    assert_store_and_index_equal,
+)
 
 
 class Heard:
@@ -169,6 +174,28 @@ async def test_a_durable_record_is_searchable_within_two_seconds(tmp_path: Path)
         events = [json.loads(line)["event"] for line in one.output().splitlines() if "{" in line]
         assert events[-1] == "stopped"
         await assert_store_and_index_equal(data, endpoint)
+
+
+async def test_a_daemon_lives_through_jumps_of_the_clock(tmp_path: Path) -> None:
+    """Fault H10, in a process: three years back, then on, while it harvests every second."""
+    clock = ClockFile(tmp_path / "clock")
+    async with running(oai_spec(30)) as endpoint, a_zygote(tmp_path, endpoint) as zygote:
+        pid = await zygote.start(daemon=True, clock_file=str(clock.path))
+
+        def held() -> set[str]:
+            with Store.open(tmp_path / "data", read_only=True) as store:
+                return set(store.live_identifiers("test", None, 1000))
+
+        await until(lambda: '"run_ended"' in zygote.output())
+        for number, jump_s in enumerate((-3 * YEAR_S, 3 * YEAR_S, 0)):
+            clock.set(jump_s)
+            endpoint.records.put(oai_record(500 + number), endpoint.clock())
+            wanted = f"oai:test:{500 + number:04}"
+            await until(lambda wanted=wanted: wanted in held())  # type: ignore[misc]
+        os.kill(pid, signal.SIGTERM)
+        assert await zygote.wait() == 0, zygote.output()
+        assert "Traceback" not in zygote.output()
+        await assert_store_and_index_equal(tmp_path / "data", endpoint)
 
 
 async def test_two_daemons_share_the_work_and_never_a_source(tmp_path: Path) -> None:

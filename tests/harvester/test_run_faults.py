@@ -12,7 +12,7 @@ from harvester import oai_sweep
 from harvester.place import Order
 from harvester.progress import Silent
 from simulator import Record
-from tests.harvester.harvest_world import START, a_world, oai_record, oai_spec
+from tests.harvester.harvest_world import START, Clock, a_world, oai_record, oai_spec
 
 ALL = {f"oai:test:{number:04}" for number in range(25)}
 
@@ -189,17 +189,35 @@ async def test_windows_follow_the_servers_clock_not_ours(tmp_path: Path, off: st
         assert "oai:test:0099" in world.held()
 
 
-async def test_a_server_clock_that_goes_back_loses_nothing(tmp_path: Path) -> None:
-    """Fault H10: the checkpoint lies in the server's future; it is clamped and said so."""
+@pytest.mark.parametrize("later_h", [0, 2, 13])
+async def test_a_server_clock_that_goes_back_loses_nothing(tmp_path: Path, later_h: int) -> None:
+    """Fault H10: the checkpoint lies in the server's future, or did when the record changed: what
+    our own clock says has passed since then is asked for, and said so."""
     async with a_world(tmp_path) as world:
-        world.endpoint.faults.set("clock:48h")
+        world.endpoint.faults.set("clock:12h")
         await world.harvest()
         world.endpoint.faults.clear()
         world.clock.advance(minutes=1)
         world.endpoint.records.put(oai_record(99), world.clock())
+        world.clock.advance(hours=later_h)
         run = await world.harvest()
-        assert run.state == "ok"
-        assert "checkpoint_clamped" in run.details
+        assert (run.state, run.details["harvest"]) == ("ok", "incremental")
+        assert "server_clock_set_back" in run.details
+        assert "oai:test:0099" in world.held()
+
+
+@pytest.mark.parametrize("years", [-1, 1])
+async def test_our_own_clock_loses_nothing_either(tmp_path: Path, years: int) -> None:
+    """Fault H10: the server's clock goes on as ever; ours jumps, and is believed only where that
+    asks for more."""
+    async with a_world(tmp_path, server_clock=(theirs := Clock())) as world:
+        await world.harvest()
+        theirs.advance(minutes=1)
+        world.endpoint.records.put(oai_record(99), theirs())
+        theirs.advance(hours=5)
+        world.clock.advance(days=365 * years)
+        run = await world.harvest()
+        assert (run.state, run.details["harvest"]) == ("ok", "incremental")
         assert "oai:test:0099" in world.held()
 
 
@@ -419,6 +437,19 @@ async def test_a_token_that_is_over_is_not_sent(tmp_path: Path, token: str) -> N
         assert "resumptionToken" not in lists[0].params
         assert run.counts["unchanged"] == 30
         assert world.held() == world.offered()
+
+
+async def test_a_server_that_was_years_ahead_is_harvested_whole_again(tmp_path: Path) -> None:
+    """Fault H10: the next full harvest is not due in years."""
+    async with a_world(tmp_path) as world:
+        world.endpoint.faults.set("clock:87600h")
+        await world.harvest()
+        world.endpoint.faults.clear()
+        world.clock.advance(days=1)
+        run = await world.harvest()
+        assert (run.state, run.details["harvest"]) == ("ok", "full")
+        world.clock.advance(days=1)
+        assert (await world.harvest()).details["harvest"] == "incremental"
 
 
 async def test_the_operators_own_times_are_kept(tmp_path: Path) -> None:

@@ -254,3 +254,69 @@ async def test_a_clock_that_jumps_between_runs_loses_nothing(tmp_path: Path, jum
         await zygote.start()
         assert await zygote.wait() == 0, zygote.output()
         await assert_store_and_index_equal(tmp_path / "data", endpoint)
+
+
+class ClockFile:
+    """A clock that several processes read, and that the test sets while they run."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.set(0)
+
+    def set(self, seconds: int) -> None:
+        beside = self.path.with_suffix(".new")
+        beside.write_text(str(seconds), encoding="ascii")
+        beside.replace(self.path)
+
+
+YEAR_S = 400 * 86_400
+
+
+@pytest.mark.parametrize("jumps_s", [(YEAR_S,), (-YEAR_S,), (YEAR_S, -YEAR_S, 0)])
+async def test_a_clock_that_jumps_during_a_run_disturbs_nothing(
+    tmp_path: Path, jumps_s: tuple[int, ...]
+) -> None:
+    """Fault H10: forth, back, and both, over a year, in the middle of a harvest whose lease has to
+    be renewed meanwhile."""
+    clock = ClockFile(tmp_path / "clock")
+    async with running(oai_spec(300)) as endpoint, a_zygote(tmp_path, endpoint) as zygote:
+        endpoint.faults.set("slow:60ms")
+        await zygote.start(clock_file=str(clock.path), lease_s=1.0)
+        for number, jump_s in enumerate(jumps_s):
+            enough = 4 + 8 * number
+            await until(lambda enough=enough: endpoint.hits["ListRecords"] >= enough)  # type: ignore[misc]
+            clock.set(jump_s)
+        assert await zygote.wait() == 0, zygote.output()
+        await assert_store_and_index_equal(tmp_path / "data", endpoint)
+        with Store.open(tmp_path / "data", read_only=True) as store:
+            (run,) = store.runs("test")
+        assert (run.state, run.counts["new"]) == ("ok", 300)
+        mutate(endpoint, random.Random(5), 0)
+        await zygote.start(clock_file=str(clock.path))
+        assert await zygote.wait() == 0, zygote.output()
+        await assert_store_and_index_equal(tmp_path / "data", endpoint)
+
+
+@pytest.mark.parametrize("jump_s", [YEAR_S, -YEAR_S])
+async def test_a_clock_that_jumps_lets_no_second_process_in(tmp_path: Path, jump_s: int) -> None:
+    """Faults H02, H10: by the new time the lease ran out long ago, or lies in the future. Whoever
+    has it in the end, no record comes twice and none is lost."""
+    clock = ClockFile(tmp_path / "clock")
+    async with (
+        running(oai_spec(200)) as endpoint,
+        a_zygote(tmp_path, endpoint) as one,
+        a_zygote(tmp_path, endpoint) as two,
+    ):
+        endpoint.faults.set("slow:40ms")
+        await one.start(clock_file=str(clock.path))
+        await until(lambda: endpoint.hits["ListRecords"] >= 5)
+        clock.set(jump_s)
+        await two.start(clock_file=str(clock.path))
+        codes = {await one.wait(), await two.wait()}
+        assert codes <= {0, 3}, one.output() + two.output()
+        assert 0 in codes
+        with Store.open(tmp_path / "data", read_only=True) as store:
+            runs = store.runs("test")
+        assert sum(run.counts["new"] for run in runs) == 200
+        assert runs[0].state == "ok"
+        await assert_store_and_index_equal(tmp_path / "data", endpoint)

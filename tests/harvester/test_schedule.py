@@ -71,10 +71,21 @@ def test_cron_is_utc_so_summer_time_runs_nothing_twice_and_skips_nothing() -> No
     assert days == ["2026-03-28", "2026-03-29", "2026-03-30"]
 
 
-def test_a_last_start_in_the_future_waits_one_interval_not_for_ever() -> None:
-    """Fault H10: the clock was set back by ten years after that run."""
-    moment = due("1h", last_started_at=NOW + timedelta(days=3650))
-    assert moment - NOW <= timedelta(hours=1) + MAX_JITTER
+@pytest.mark.parametrize("failures", [0, 7])
+@pytest.mark.parametrize("text", ["1h", "30 2 * * *"])
+def test_a_last_start_in_the_future_does_not_wait_for_the_clock(text: str, failures: int) -> None:
+    """Fault H10: the clock was set back by ten years after that run. How long ago it was nobody
+    knows; one interval *from now* would be from now at every look, and never come."""
+    assert due(text, last_started_at=NOW + timedelta(days=3650), failures=failures) <= NOW
+    assert due(text, last_started_at=NOW + timedelta(seconds=5), failures=failures) > NOW
+
+
+def test_a_pause_that_no_server_can_have_asked_for_is_the_clocks() -> None:
+    """Faults A03, H10: asked for until tomorrow, then the clock went back by ten years."""
+    asked = NOW + timedelta(days=3650)
+    assert due("1h", last_started_at=NOW - timedelta(days=1), not_before=asked) <= NOW
+    asked = NOW + timedelta(days=6)
+    assert due("1h", last_started_at=NOW - timedelta(days=1), not_before=asked) == asked
 
 
 def test_a_failing_source_is_backed_off_from_minutes_to_a_day() -> None:
