@@ -7,16 +7,14 @@ Dall'Antonia`` does not, and is never cut: splitting at the first blank misfiles
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from mappings.identifiers import orcid
 from mappings.text import known
 
 
-@dataclass(frozen=True, slots=True)
-class Name:
+class Name(NamedTuple):
     """A person's name: ``full`` in reading order (given name first), parts only where known."""
 
     full: str
@@ -36,6 +34,7 @@ _INSTITUTE_STEMS = frozenset(
      "spalla", "helmho", "forsch", "labor", "gmbh", "ltd", "cnrs", "xfel", "desy", "cern", "e.v."}
 )  # fmt: skip
 """First six letters of words that institutes and collaborations have in their names."""
+_BETWEEN_WORDS = str.maketrans(";()", "   ")
 _PARTICLES = frozenset(
     {
         "de", "da", "di", "van", "von", "der", "den", "del", "della", "la", "le", "du", "dos",
@@ -52,7 +51,12 @@ def person_name(text: str) -> Name | None:
     the full name is kept.
     """
     name = known(text)
-    if name is None or name.lower() in _NOBODY or not name.strip(_NO_LETTERS):
+    return None if name is None else _read_name(name)
+
+
+def _read_name(name: str) -> Name | None:
+    """``person_name`` of clean text."""
+    if name.lower() in _NOBODY or not name.strip(_NO_LETTERS):
         return None
     if "@" in name:
         name = " ".join(_EMAIL.sub(" ", name).split())
@@ -89,16 +93,16 @@ def without_emails(text: str) -> str:
 
 def is_institute(text: str) -> bool:
     """Whether a "person" is an institute or collaboration (HZB lists its institute in the team)."""
-    for word in text.lower().split():  # noqa: SIM110 - quicker than any() here
-        if word[:6].strip(",;()") in _INSTITUTE_STEMS:
-            return True
-    return False
+    words = text.lower().replace(",", " ")
+    if ";" in words or "(" in words:
+        words = words.translate(_BETWEEN_WORDS)
+    return not _INSTITUTE_STEMS.isdisjoint([word[:6] for word in words.split()])
 
 
 @lru_cache(maxsize=16384)
 def agent_name(text: str) -> Name | None:
-    """``person_name`` of a name that may be an institute's; ``None`` for one of these too."""
-    return None if is_institute(text) else person_name(text)
+    """``person_name`` of clean text that may name an institute; ``None`` for one of these too."""
+    return None if is_institute(text) else _read_name(text)
 
 
 _ROLES = {
@@ -152,7 +156,7 @@ def without_repeats(members: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
     The same person is who has the same ORCID or, lacking one of them, the same name.
     """
-    if len(members) < 2:
+    if len(members) < 2 or _surely_different(members):
         return members
     kept: dict[str, dict[str, Any]] = {}
     for found in members:
@@ -173,7 +177,19 @@ def without_repeats(members: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return list(kept.values())
 
 
-@lru_cache(maxsize=16384)
+def _surely_different(members: list[dict[str, Any]]) -> bool:
+    """Whether no two names can be the same words in another order, by their lengths alone."""
+    lengths = set()
+    for found in members:
+        if "person" not in found:
+            return False
+        name = found["person"]["fullName"]
+        if "," in name or "  " in name:
+            return False
+        lengths.add(len(name.casefold()))
+    return len(lengths) == len(members)
+
+
 def _same_name(name: str) -> str:
     """The same for both orders of a name's words."""
     return " ".join(sorted(name.casefold().replace(",", " ").split()))

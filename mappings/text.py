@@ -21,7 +21,7 @@ ABSENT_WORDS = frozenset(
         "n/a", "none", "null", "not stated", "not available", "default", "string", "undefined",
     }
 )  # fmt: skip
-_LONGEST_ABSENT = max(map(len, ABSENT_WORDS))
+LONGEST_ABSENT = max(map(len, ABSENT_WORDS))
 
 _BLOCK = frozenset(
     {
@@ -82,7 +82,7 @@ def known(text: object) -> str | None:
         and (text.isascii() or unicodedata.is_normalized("NFC", text))
     ):
         text = clean(text)
-    if len(text) <= _LONGEST_ABSENT and (not text or text.lower() in ABSENT_WORDS):
+    if len(text) <= LONGEST_ABSENT and (not text or text.lower() in ABSENT_WORDS):
         return None
     return text
 

@@ -7,13 +7,14 @@ DOCTYPE are refused, entities are never resolved, nothing is fetched (fault I03)
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from lxml import etree
 
 from mappings.drafts import Notes
 from mappings.errors import MappingError
-from mappings.text import known
+from mappings.text import ABSENT_WORDS, LONGEST_ABSENT, known
 
 Element = Any
 """An lxml element; its type stubs lack the subclasses for comments and entities."""
@@ -33,6 +34,8 @@ class _Names(dict[Any, str]):
 
 
 NAMES = _Names()
+_known_value = lru_cache(maxsize=4096)(known)
+"""Of attributes, which are few words again and again."""
 
 _WRAPPERS = ("metadata", "record")
 
@@ -105,7 +108,25 @@ def text_of(element: Element) -> str | None:
     """
     if len(element):
         return known("".join(element.itertext()))
-    return known(element.text)
+    text = element.text
+    if (
+        text
+        # Plain text that `known` would give back as it is. XML has no other control characters.
+        and text.isascii()
+        and "<" not in text
+        and "&" not in text
+        and "\n" not in text
+        and "\t" not in text
+        and "\r" not in text
+        and "\x7f" not in text
+        and text[0] != " "
+        and text[-1] != " "
+        and "  " not in text
+        and (len(text) > LONGEST_ABSENT or text.lower() not in ABSENT_WORDS)
+    ):
+        found: str = text
+        return found
+    return known(text)
 
 
 def raw_text(element: Element) -> str:
@@ -119,14 +140,13 @@ def attribute(element: Element, name: str) -> str | None:
     """An attribute by local name and without regard to case; ``None`` when absent."""
     value = element.get(name)
     if value is None:
-        wanted = name.lower()
         for key in element.keys():  # noqa: SIM118 - lxml: quicker than its attrib
-            if NAMES[key] == wanted:
+            if NAMES[key] == name.lower():
                 value = element.get(key)
                 break
         else:
             return None
-    return known(value)
+    return _known_value(value)
 
 
 def keep_unused(element: Element, path: str, notes: Notes) -> None:
