@@ -20,8 +20,10 @@ from annotated_types import Ge, Gt, Le, Lt, MinLen
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+SHARED = "access"
+"""The field whose value several entities of one record share."""
 Check = Callable[..., bool]
-"""Takes a value and, optionally, one object inside it that is known to fit already."""
+"""Takes a value and, optionally, the object that was found to fit as another's ``SHARED``."""
 
 _NEVER = "never"
 """The name of what is never true, for what nobody compiled: pydantic decides."""
@@ -64,11 +66,10 @@ class _Writer:
                     f"{indent}if {item} is not None:",
                     f"{inner}left{number} -= 1",
                 ]
-            annotation = annotation_of(field)
-            if name == "value" and _is_model(_without_none(annotation)):
-                self.lines.append(f"{inner}if {item} is not known:")
+            if name == "value" and python_name == SHARED:
+                self.lines.append(f"{inner}if {item} is not known or known is None:")
                 inner = f"{inner}    "
-            self.value(annotation, item, inner)
+            self.value(annotation_of(field), item, inner)
         self._refuse_unless(f"not left{number}", indent)
 
     def value(self, annotation: Any, name: str, indent: str) -> None:

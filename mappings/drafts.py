@@ -60,11 +60,12 @@ class Notes:
 
     def mapped(self, entities: Sequence[Entity]) -> Mapped:
         """The result: entities checked against the schema, with these notes."""
-        return Mapped(
-            tuple(validated(entity) for entity in entities),
-            tuple(self.unmapped),
-            tuple(self.problems),
-        )
+        # Document and derived Dataset share one access block: it is looked at once.
+        known = None
+        for entity in entities:
+            validated(entity, known)
+            known = entity.get("access")
+        return Mapped(tuple(entities), tuple(self.unmapped), tuple(self.problems))
 
 
 @dataclass(slots=True)

@@ -276,8 +276,12 @@ MODELS: dict[str, type[Record]] = {
 _QUICK = {name: compiled(model) for name, model in MODELS.items()}
 
 
-def validated(entity: Entity) -> Entity:
+def validated(entity: Entity, known: object = None) -> Entity:
     """The same entity, if the schema takes it as it is.
+
+    Args:
+        entity: is not changed.
+        known: the access block of another entity that was validated, where this one may share it.
 
     Raises:
         MappingError: naming path, value and what was expected.
@@ -286,7 +290,7 @@ def validated(entity: Entity) -> Entity:
     quick = _QUICK.get(name) if isinstance(name, str) else None
     if quick is None or not isinstance(name, str):
         raise MappingError("class", clip(name), "Document, Dataset or Instrument")
-    if quick(entity):
+    if quick(entity, known):
         return entity
     try:
         MODELS[name].model_validate(entity)

@@ -38,6 +38,18 @@ def size_in_bytes(value: object, unit: str | None = None) -> int | None:
         return int(value) if math.isfinite(value) and 0 < value < _LARGEST else None
     if not isinstance(value, str):
         return None
+    digits, _, word = value.partition(" ")
+    factor = _UNITS.get((word or unit or "").lower())
+    if factor is not None and len(digits) <= 18 and digits.isascii():
+        # "5.70 MiB" and "9074975744", the commonest writings, without a pattern.
+        whole, point, fraction = digits.partition(".")
+        if whole.isdigit() and (fraction.isdigit() or not point):
+            size = int(float(digits) * factor) if point else int(digits) * factor
+            return size if 0 < size < _LARGEST else None
+    return _size_written_otherwise(value, unit)
+
+
+def _size_written_otherwise(value: str, unit: str | None) -> int | None:
     found = _SIZE.fullmatch(value.strip().replace(",", ""))
     if found is None:
         return None

@@ -79,14 +79,19 @@ def draft_of(element: Element, context: Context, header: Header, rules: Rules) -
 
 
 def _unwrapped(element: Element) -> Element:
-    current = root_named(element, _WRAPPED, "an element resource or oai_datacite")
+    current = element
+    if NAMES[current.tag] not in _WRAPPED:
+        current = root_named(element, _WRAPPED, "an element resource or oai_datacite")
     for _ in range(3):
-        if NAMES[current.tag] == "resource":
-            return current
-        inside = next((c for c in current if NAMES[c.tag] in ("payload", "resource")), None)
-        if inside is None:
+        for child in current:
+            name = NAMES[child.tag]
+            if name == "resource":
+                return child
+            if name == "payload":
+                current = child
+                break
+        else:
             break
-        current = inside
     return root_named(current, ROOTS, "an element resource inside oai_datacite/payload")
 
 

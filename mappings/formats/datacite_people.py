@@ -9,26 +9,25 @@ from mappings.formats.xml import NAMES, Element, attribute, text_of
 from mappings.identifiers import orcid, ror
 from mappings.people import agent_name, is_institute, member
 
-_NAME_ELEMENTS = ("creatorname", "contributorname", "name")
+_NAME_ELEMENTS = frozenset({"creatorname", "contributorname", "name"})
 
 
 def read_person(element: Element, role: str, draft: Draft) -> None:
-    text = given = family = code = None
+    text = given = family = code = affiliation = None
     organisation = False
-    affiliation: dict[str, Any] = {}
     for child in element:
         name = NAMES[child.tag]
         if name in _NAME_ELEMENTS:
             text = text_of(child)
             organisation = child.get("nameType") == "Organizational"
+        elif name == "affiliation":
+            affiliation = affiliation or _affiliation(child)
+        elif name == "nameidentifier":
+            code = _name_identifier(child, draft) or code
         elif name == "givenname":
             given = text_of(child)
         elif name == "familyname":
             family = text_of(child)
-        elif name == "nameidentifier":
-            code = _name_identifier(child, draft) or code
-        elif name == "affiliation" and "name" not in affiliation:
-            affiliation = _affiliation(child)
     if text is None and family is not None:
         text = f"{family}, {given}" if given else family
     if text is None:
@@ -60,12 +59,12 @@ def _name_identifier(element: Element, draft: Draft) -> str | None:
     return found
 
 
-def _affiliation(element: Element) -> dict[str, Any]:
+def _affiliation(element: Element) -> dict[str, Any] | None:
     text = text_of(element)
     if text is None:
-        return {}
+        return None
     made: dict[str, Any] = {"name": text}
-    if len(element.attrib):
+    if element.keys():
         code = attribute(element, "affiliationIdentifier")
         if code is not None and (found := ror(code)) is not None:
             made["ror"] = found
