@@ -80,7 +80,6 @@ _INSTANT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}", re.ASC
 _YEAR_IN_WORDS = re.compile(r"(?<![0-9.,-])c?(1[6-9][0-9]{2}|20[0-9]{2})(?![0-9.,-])", re.ASCII)
 
 
-@lru_cache(maxsize=16384)
 def moment(text: str, time_zone: str = "UTC") -> Moment | None:
     """Read one date; ``None`` when it is none.
 
@@ -89,6 +88,20 @@ def moment(text: str, time_zone: str = "UTC") -> Moment | None:
             certainty a sentence with one year in it.
         time_zone: the facility's, for what carries no offset.
     """
+    if len(text) == 20 and text[19] == "Z" and text[10] == "T" and text[13] == text[16] == ":":
+        # The commonest writing is already ours. Instants seldom come again: they are not kept.
+        try:
+            when = datetime.fromisoformat(text)
+        except ValueError:
+            return _moment(text, time_zone)
+        if not _near_new_year(when) and text[5] != "W" and when.year >= _FIRST_YEAR:
+            seconds = int(when.timestamp())
+            return Moment(text, "instant", seconds, seconds, when.year)
+    return _moment(text, time_zone)
+
+
+@lru_cache(maxsize=16384)
+def _moment(text: str, time_zone: str) -> Moment | None:
     text = text.strip()
     length = len(text)
     try:
@@ -120,10 +133,6 @@ def _instant_moment(text: str, time_zone: str) -> Moment | None:
     when = datetime.fromisoformat(text)
     if not _FIRST_YEAR <= when.year <= _LAST_YEAR:
         return None
-    if len(text) == 20 and text[19] == "Z" and text[10] == "T" and not _near_new_year(when):
-        # The commonest writing is already ours.
-        seconds = int(when.timestamp())
-        return Moment(text, "instant", seconds, seconds, when.year)
     here = zone(time_zone)
     offset = when.utcoffset()
     if offset is None:

@@ -185,12 +185,19 @@ def _settle_subjects(draft: Draft) -> None:
     separator = draft.context.options.get("keyword_separator")
     separator = separator if isinstance(separator, str) and separator else None
     alone = len(draft.subjects) == 1
+    words = []
     for text in draft.subjects:
-        cut = separator is not None or ";" in text or (alone and "," in text)
-        for word in split_keywords(text, separator) if cut else [text]:
-            if len(word) >= 2:
-                draft.keywords.append(word)
-                draft.techniques += keyword_tags(word, draft.context.probes)
+        if separator is not None or ";" in text or (alone and "," in text):
+            words += split_keywords(text, separator)
+        else:
+            words.append(text)
+    probes = draft.context.probes
+    for word in words:
+        if len(word) >= 2:
+            draft.keywords.append(word)
+            tags = keyword_tags(word, probes)
+            if tags:
+                draft.techniques += tags
 
 
 def entities(draft: Draft) -> Mapped:
@@ -347,6 +354,8 @@ def _parents(draft: Draft) -> list[str]:
 
 
 def _tied(draft: Draft, relations: frozenset[str], entity_class: str) -> list[str]:
+    if not draft.related:
+        return []
     return [
         entity_key(entity_class, other["identifier"], draft.context.facility)
         for other in draft.related
@@ -357,6 +366,8 @@ def _tied(draft: Draft, relations: frozenset[str], entity_class: str) -> list[st
 
 def _instruments(draft: Draft) -> list[dict[str, str]]:
     """Instruments that a flat record names, each once; with a pid they are entities."""
+    if not draft.instruments:
+        return []
     kept: dict[str, dict[str, str]] = {}
     for found in draft.instruments:
         whole = dict(found)
@@ -392,7 +403,7 @@ def _each_once(items: list[dict[str, str]]) -> list[dict[str, str]]:
 
 def _once(words: list[str]) -> list[str]:
     """Each text once, in order; the first writing of those that differ in case stays."""
-    if len(words) < 2:
+    if len(words) < 2 or len({word.casefold() for word in words}) == len(words):
         return words
     kept: dict[str, str] = {}
     for word in words:

@@ -166,6 +166,8 @@ def identify(text: str) -> Identifier:
     """
     if len(text) > LONGEST:
         return Identifier("local", text.strip(), text.strip())
+    if _PLAIN_DOI.fullmatch(text):
+        return Identifier("doi", text.lower(), text)
     return _identify(text)
 
 

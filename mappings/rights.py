@@ -241,6 +241,9 @@ def _latest(pieces: Iterable[Evidence], says: frozenset[str], name: str) -> str 
 def _once(pieces: Sequence[Evidence]) -> list[Evidence]:
     if len(pieces) < 2:
         return list(pieces)
+    said = {piece["says"]: piece for piece in pieces}
+    if len(said) == len(pieces):  # no two say the same: their first words put them in order
+        return [said[says] for says in sorted(said)]
     seen: dict[tuple[str, str, str], Evidence] = {}
     for piece in pieces:
         seen.setdefault((piece["says"], piece["path"], piece["value"]), piece)

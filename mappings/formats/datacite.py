@@ -313,14 +313,21 @@ def read_subjects(element: Element, draft: Draft) -> None:
 
 
 def read_subject(element: Element, text: str, draft: Draft) -> None:
-    scheme = ""
-    if element.keys():
-        scheme = (attribute(element, "subjectScheme") or "").lower()
-        uri = attribute(element, "valueURI")
-        if uri is not None and find_id(uri) is not None:
-            draft.techniques += technique_tags(text, uri, draft.context.probes)
-            draft.keywords.append(text)
-            return
+    attributes = element.items()
+    if not attributes:
+        draft.subjects.append(text)
+        return
+    scheme = uri = None
+    for name, value in attributes:
+        if NAMES[name] == "subjectscheme":
+            scheme = known(value)
+        elif NAMES[name] == "valueuri":
+            uri = known(value)
+    if uri is not None and find_id(uri) is not None:
+        draft.techniques += technique_tags(text, uri, draft.context.probes)
+        draft.keywords.append(text)
+        return
+    scheme = (scheme or "").lower()
     if scheme == "instrument":
         draft.instruments.append({"name": text})
         return
