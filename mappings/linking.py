@@ -34,6 +34,10 @@ TIME_OF_FLIGHT = frozenset({"PaNET01000", "PaNET01001"})
 LEFTOVER_PENALTY = 0.05
 PROBE_ADDED_CONFIDENCE = 0.85
 SPELLING_CONFIDENCE = 0.85
+SURE = 0.9
+"""From here on a name is certain enough to stand against an id, or for a mere keyword."""
+LABEL_AGAINST_ID = 0.6
+"""Confidence where label and id name unrelated techniques and the label is followed."""
 SHORTEST_MISSPELT = 8
 """Typing tolerance begins at words of eight letters (semantics 4.3); within a longer name that is
 otherwise complete, at seven ("inelastic neutorn scattering")."""
@@ -42,6 +46,7 @@ _HUMPS = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _PATH = re.compile(r"\s*(?:>|→|::|»)\s*|(?<=[a-z])\.(?=[A-Za-z])")
 _SEPARATOR = re.compile(r"[,;/|\n+&]|\band\b|\bor\b|\bwith\b", re.IGNORECASE)
 _LIST = re.compile(r"[,;|\n]")
+_ID_WITH_IRI = re.compile(r"[^\s,;]*PaNET[\s_:-]?\d{5,7}[^\s,;]*", re.IGNORECASE)
 _BRACKET = re.compile(r"[(\[{]([^()\[\]{}]*)[)\]}]")
 
 
@@ -93,7 +98,7 @@ def link(text: str, probes: tuple[str, ...] = ()) -> tuple[Link, ...]:
 def _link(text: str, probes: tuple[str, ...]) -> tuple[Link, ...]:
     names = load_names()
     if find_id(text) is not None:
-        return _by_id(text)
+        return _by_id(text, probes)
     exact = names.exact.get(fold(text))
     if exact is not None and not (exact.is_acronym and _is_other_word(names, text)):
         return _with_probe(_links(exact, text.strip(), exact.origin), text, probes)
@@ -127,14 +132,43 @@ def _recognise(sentence: str) -> tuple[Recognition, ...]:
     return tuple(found)
 
 
-def _by_id(text: str) -> tuple[Link, ...]:
-    """The terms of the ids in a text. An id is stronger than any label beside it: IRIs are stable
-    and labels are not. Ids of specifiers and unknown ids give nothing."""
+def _by_id(text: str, probes: tuple[str, ...]) -> tuple[Link, ...]:
+    """The terms of the ids in a text. Where they are none (ids of specifiers, unknown ids), the
+    words beside them decide, and where they contradict the only id, ``against_id`` does."""
     panet = load_panet()
     terms = [panet.terms[one] for one in find_ids(text) if one in panet.terms]
-    return tuple(
-        Link(term.id, term.label, 1.0, "id", text.strip()) for term in terms if term.is_technique
+    known = [term for term in terms if term.is_technique]
+    rest = _ID_WITH_IRI.sub(" ", text).strip()
+    if not known:
+        return _link(rest, probes) if rest else ()
+    if len(known) == 1 and rest:
+        other = against_id(known[0].id, rest, probes)
+        if other is not None:
+            return (replace(other, matched=text.strip()),)
+    return tuple(Link(term.id, term.label, 1.0, "id", text.strip()) for term in known)
+
+
+def against_id(identifier: str, label: str, probes: tuple[str, ...] = ()) -> Link | None:
+    """The link to follow where a label surely names a technique unrelated to the id beside it.
+
+    One DESY dataset has PaNET01177 (fluorescence) named "X-Ray Reflectivity (XRR)". People read and
+    choose labels, software copies ids: the label is followed, with the confidence of something
+    that has been contradicted. A label that PaNET renamed, or that is only broader or narrower than
+    its id, contradicts nothing.
+
+    Returns:
+        ``None`` where the label does not contradict the id.
+    """
+    links = link(label, probes)
+    if len(links) != 1 or links[0].confidence < SURE:
+        return None
+    panet = load_panet()
+    related = panet.ancestors(identifier, official=True) | panet.descendants(
+        identifier, official=True
     )
+    if links[0].id == identifier or links[0].id in related:
+        return None
+    return replace(links[0], confidence=LABEL_AGAINST_ID, rule="label against id")
 
 
 def _links(

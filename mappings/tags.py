@@ -10,15 +10,13 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from mappings.linking import link
+from mappings.linking import SURE, against_id, link
 from mappings.techniques import canonical_iri, find_id, is_technique_id, load_panet
 from mappings.text import known, split_outside_brackets
 
 Tag = dict[str, Any]
 
 _LONGEST_LABEL = 300
-_LABEL_AGAINST_ID = 0.6
-"""Confidence where label and id name unrelated techniques and the label is followed."""
 
 
 @lru_cache(maxsize=16384)
@@ -70,22 +68,19 @@ def _tag_of_id(
     term = panet.term(short)
     pid = identifier or canonical_iri(short)
     name = label if label is not None and find_id(label) is None else term.label
+    other = None
     if name != term.label and len(name) <= _LONGEST_LABEL:
-        links = link(name, probes)
-        others = {found.id for found in links}
-        related = panet.ancestors(short, official=True) | panet.descendants(short, official=True)
-        if len(links) == 1 and links[0].confidence >= 0.9 and not others & (related | {short}):
-            # A DESY dataset has PaNET01177 (fluorescence) named "X-Ray Reflectivity (XRR)": people
-            # read and choose labels, software copies ids.
-            return {
-                "name": name,
-                "pid": pid,
-                "panetId": canonical_iri(links[0].id),
-                "panet": links[0].id,
-                "confidence": _LABEL_AGAINST_ID,
-                "rule": "label-against-id",
-                "evidence": f"{short} ({term.label})",
-            }
+        other = against_id(short, name, probes)
+    if other is not None:
+        return {
+            "name": name,
+            "pid": pid,
+            "panetId": canonical_iri(other.id),
+            "panet": other.id,
+            "confidence": other.confidence,
+            "rule": other.rule,
+            "evidence": f"{short} ({term.label})",
+        }
     return {
         "name": name,
         "pid": pid,
@@ -117,9 +112,6 @@ def techniques_in_list(text: str, probes: Sequence[str] = ()) -> list[Tag]:
     return without_repeats(tags)
 
 
-_SURE = 0.9
-
-
 @lru_cache(maxsize=16384)
 def keyword_tags(keyword: str, probes: tuple[str, ...]) -> tuple[Tag, ...]:
     """Techniques that a keyword certainly names; a keyword need not be a technique at all.
@@ -129,7 +121,7 @@ def keyword_tags(keyword: str, probes: tuple[str, ...]) -> tuple[Tag, ...]:
     if len(keyword) > 120:
         return ()
     tags = _tags(keyword, None, probes)
-    if any("panet" not in tag or tag["confidence"] < _SURE for tag in tags):
+    if any("panet" not in tag or tag["confidence"] < SURE for tag in tags):
         return ()
     return tags
 

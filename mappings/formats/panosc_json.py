@@ -344,7 +344,7 @@ def _techniques(value: Any, entity: Entity, reading: Reading, path: str) -> None
         elif isinstance(item, str):
             tags += technique_tags(item, None, reading.context.probes)
     for tag in tags:
-        if tag.get("rule") == "label-against-id":
+        if tag.get("rule") == "label against id":
             reading.notes.dropped(path, f"{tag['name']} ≠ {tag['evidence']}", "label against id")
     if tags:
         entity["techniques"] = without_repeats(tags)

@@ -174,7 +174,7 @@ def _techniques(value: Any, reading: _DatasetReading) -> None:
     for item in objects_in({"techniques": value}, "techniques"):
         tags += technique_tags(text_in(item, "name"), text_in(item, "pid"), reading.context.probes)
     for tag in tags:
-        if tag.get("rule") == "label-against-id":
+        if tag.get("rule") == "label against id":
             reading.notes.dropped(
                 "$.techniques", f"{tag['name']} ≠ {tag['evidence']}", "label against id"
             )

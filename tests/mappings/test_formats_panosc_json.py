@@ -205,7 +205,7 @@ def test_odd_values_of_a_dataset() -> None:
     assert dataset["samples"] == [{"name": "s", "pid": "s"}]
     assert dataset["parameters"] == [{"name": "big", "value": 1e30}]
     assert dataset["techniques"][0]["panet"] == "PaNET01188"
-    assert dataset["techniques"][0]["rule"] == "label-against-id"
+    assert dataset["techniques"][0]["rule"] == "label against id"
     assert reasons(result) == {
         "$.size": "no size in bytes",
         "$.techniques": "label against id",

@@ -152,7 +152,7 @@ def test_a_dataset_of_desy_with_everything_odd() -> None:
     assert dataset["proposal"] == "11023101"
     assert dataset["keywords"] == ["reflectometry", "XRR", "thin film"]
     technique = dataset["techniques"][0]
-    assert (technique["panet"], technique["rule"]) == ("PaNET01149", "label-against-id")
+    assert (technique["panet"], technique["rule"]) == ("PaNET01149", "label against id")
     assert "PaNET01177" in technique["evidence"]
     values = {p["name"]: p for p in dataset["parameters"]}
     assert values["energy"]["quantity"]["canonical"] == "incident_photon_energy"

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mappings.linking import MAX_TEXT_LENGTH, link, recognise
+from mappings.tags import technique_tags
 from mappings.techniques import load_panet
 
 DATA = Path(__file__).resolve().parents[1] / "data" / "linking"
@@ -262,12 +263,42 @@ def test_every_label_of_a_technique_is_found(identifier: str) -> None:
         "http%3A%2F%2Fpurl.org%2Fpan-science%2FPaNET%2FPaNET01188",
         "purl.org/pan-science/PaNET/PaNET01188",
         "SAXS (PaNET01188)",
-        "PaNET01188 X-Ray Reflectivity (XRR)",
+        "PaNET01188 small angle scattering",
+        "PaNET01188 imaging of a beautiful sample",
+        "PaNET01188: proposal 7, with X-Ray Reflectivity and XRF",
     ],
 )
-def test_an_id_is_stronger_than_the_words_beside_it(text: str) -> None:
+def test_an_id_stands_beside_words_that_do_not_surely_name_another_technique(text: str) -> None:
     (found,) = link(text)
-    assert (found.id, found.rule) == ("PaNET01188", "id")
+    assert (found.id, found.rule, found.confidence) == ("PaNET01188", "id", 1.0)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://purl.org/pan-science/PaNET/PaNET01177 X-Ray Reflectivity (XRR)",
+        "X-Ray Reflectivity (XRR) [PaNET01177]",
+        "X-Ray Reflectivity (XRR), panet:PaNET01177",
+    ],
+)
+def test_a_label_that_contradicts_its_id_is_followed_with_less_confidence(text: str) -> None:
+    """§4.3: the same rule as for records, where id and label are two fields."""
+    (found,) = link(text)
+    (tag,) = technique_tags(
+        "X-Ray Reflectivity (XRR)", "https://purl.org/pan-science/PaNET/PaNET01177"
+    )
+    assert (found.id, found.confidence, found.rule) == ("PaNET01149", 0.6, "label against id")
+    assert (tag["panet"], tag["confidence"], tag["rule"]) == (
+        found.id,
+        found.confidence,
+        found.rule,
+    )
+    assert found.matched == text
+
+
+def test_an_id_that_is_no_technique_leaves_it_to_the_words_beside_it() -> None:
+    assert ids("PaNET2020072 SAXS") == ids("PaNET99999 SAXS") == ["PaNET01188"]
+    assert ids("PaNET2020072") == ids("PaNET99999 of lysozyme") == []
 
 
 def test_several_ids_are_several_techniques() -> None:
