@@ -93,7 +93,9 @@ class _Writer:
             base = _without_none(get_args(annotation)[0])
             return self._constrained(base, _constraints(annotation), name)
         if origin is Literal:
-            return f"(type({name}) is str and {name} in {self._keep(frozenset(get_args(annotation)))})"
+            return (
+                f"(type({name}) is str and {name} in {self._keep(frozenset(get_args(annotation)))})"
+            )
         if origin in (Union, types.UnionType):
             return f"({' or '.join(self.expression(one, name) for one in get_args(annotation))})"
         if annotation is str:

@@ -13,8 +13,18 @@ import functools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 
-from mappings.technique_names import AMBIGUOUS, CONFIDENCE, ENGLISH, Name, Names, fold, load_names
+from mappings.technique_names import (
+    AMBIGUOUS,
+    CONFIDENCE,
+    ENGLISH,
+    HEADS,
+    Name,
+    Names,
+    fold,
+    load_names,
+)
 from mappings.technique_words import (
     FLIGHT_WORDS,
     MODIFIERS,
@@ -30,6 +40,11 @@ from mappings.techniques import PROBES, find_id, find_ids, load_panet
 MAX_TEXT_LENGTH = 1000
 WORDS_FIRST = ENGLISH - {"sans"}
 """Never an acronym in small letters; alone, facilities do write "sans"."""
+JOINTS = frozenset({"and", "or"})
+FIRST_TECHNIQUE = "PaNET01"
+"""Ids below are kinds: by probe, by process, by purpose."""
+BEAM_WORDS = frozenset({"soft", "hard", "tender", "high", "resolution", "time", "resolved"})
+"""Words that may be taken out of a name although some names have them."""
 TIME_OF_FLIGHT = frozenset({"PaNET01000", "PaNET01001"})
 LEFTOVER_PENALTY = 0.05
 PROBE_ADDED_CONFIDENCE = 0.85
@@ -206,7 +221,9 @@ def _in_whole(names: Names, text: str) -> tuple[Link, ...]:
     key = tuple(word.text for word in words)
     if not words or key in names.refused:
         return ()
-    name = names.whole(key)
+    name = names.whole(key) or names.whole(tuple(one for one in key if one not in JOINTS))
+    if name is not None and _is_list(names, text) and _is_in_order(name, key, text):
+        return ()
     if name is not None and _may_stand(name, words, 0, len(words)):
         rule = name.origin if name.words == key else "word order"
         return _links(name, text.strip(), rule)
@@ -220,6 +237,20 @@ def _in_whole(names: Names, text: str) -> tuple[Link, ...]:
         if name is not None and not name.is_acronym:
             return _links(name, text.strip(), "spelling error", SPELLING_CONFIDENCE)
     return ()
+
+
+def _is_in_order(name: Name, key: Sequence[str], text: str) -> bool:
+    """Whether the words come as in the name; only a comma may put the last first."""
+    return "," not in text or name.words == tuple(one for one in key if one not in JOINTS)
+
+
+def _is_list(names: Names, text: str) -> bool:
+    """Whether a text only lists names: "Diffraction, Imaging" is not "diffraction imaging"."""
+    parts = _SEPARATOR.split(text)
+    if len(parts) < 2:
+        return False
+    keys = [tuple(word.text for word in names.read(part)) for part in parts if part.strip()]
+    return len(keys) > 1 and all(names.whole(key) is not None for key in keys)
 
 
 def _in_humps(names: Names, text: str) -> tuple[Link, ...]:
@@ -298,10 +329,28 @@ def _in_segments(names: Names, text: str) -> tuple[Link, ...]:
 
 def _links_of(names: Names, text: str) -> list[Link]:
     found: list[Link] = []
+    probe = None
     for segment in _SEPARATOR.split(text):
-        if segment.strip():
-            found += _in_whole(names, segment) or _in_part(names, segment)
+        words = names.read(segment)
+        if not words:
+            continue
+        links = _in_whole(names, segment) or _in_part(names, segment)
+        if probe is not None and len(words) == 1 and len(links) == 1:
+            links = (_sharing(names, links[0], probe),)
+        elif len(words) > 1:
+            probe = words[0].text if words[0].text in PROBE_WORDS else None
+        found += links
     return found
+
+
+def _sharing(names: Names, one: Link, probe: str) -> Link:
+    """The probe before the first name of "X-ray diffraction and imaging" is the second's too."""
+    name = names.with_probe(one.id, probe)
+    if name is None:
+        return one
+    label = load_panet().term(name.ids[0]).label
+    sure = min(one.confidence, PROBE_ADDED_CONFIDENCE)
+    return replace(one, id=name.ids[0], label=label, confidence=sure, rule="shares the probe")
 
 
 def _in_part(names: Names, segment: str) -> tuple[Link, ...]:
@@ -318,6 +367,10 @@ def _in_part(names: Names, segment: str) -> tuple[Link, ...]:
         if name is not None:  # "infrared reflection absorption spectroscopy"
             sure = CONFIDENCE[name.origin] - LEFTOVER_PENALTY
             return _links(name, segment.strip(), f"{name.origin} within", sure)
+    better = _without_modifiers(names, words, max((_length(one) for one in matches), default=1))
+    if better is not None:
+        sure = CONFIDENCE[better.origin] - LEFTOVER_PENALTY
+        return _links(better, segment.strip(), f"{better.origin} within", sure)
     links: list[Link] = []
     for match in matches:
         taken = words[match.first : match.last]
@@ -332,6 +385,28 @@ def _in_part(names: Names, segment: str) -> tuple[Link, ...]:
             sure, rule = min(sure, SPELLING_CONFIDENCE), "spelling error"
         links += _links(name, matched, rule, sure)
     return tuple(links)
+
+
+def _without_modifiers(names: Names, words: Sequence[Word], length: int) -> Name | None:
+    """The longest name of more than ``length`` words that is left when words which only qualify a
+    technique are taken out: "cryo soft X-ray microscopy"."""
+    if len(words) > 8:
+        return None
+    texts = [word.text for word in words]
+    if any(text in NEGATIONS for text in texts) or _holds_refused(names, words):
+        return None
+    places = [
+        place
+        for place, text in enumerate(texts)
+        if text in BEAM_WORDS or (text in MODIFIERS and text not in names.vocabulary)
+    ]
+    for dropped in range(1, min(len(places), len(texts) - length - 1, 3) + 1):
+        for out in combinations(places, dropped):
+            key = tuple(text for place, text in enumerate(texts) if place not in out)
+            name = names.by_words.get(key)
+            if name is not None and not name.is_head and not _is_only_a_kind(name, 0, 1):
+                return name
+    return None
 
 
 def _without_flight(
@@ -384,7 +459,7 @@ def _matches(names: Names, words: Sequence[Word], *, in_sentence: bool = False) 
                 step = last - place
                 break
             name = names.by_words.get(key) or (names.whole(key) if last - place > 1 else None)
-            if name is None:
+            if name is None or _is_only_a_kind(name, last - place, len(texts)):
                 continue
             if _is_made_of(taken, words, key, place) or _may_stand(
                 name, words, place, last, in_sentence=in_sentence
@@ -393,6 +468,7 @@ def _matches(names: Names, words: Sequence[Word], *, in_sentence: bool = False) 
                 step = last - place
                 break
         place += step
+    taken = _about_the_head(names, words, taken)
     if any(not match.name.is_head for match in taken):
         return [
             match
@@ -400,6 +476,40 @@ def _matches(names: Names, words: Sequence[Word], *, in_sentence: bool = False) 
             if not match.name.is_head or match.name.words == ("tomography",)
         ]
     return taken
+
+
+def _is_only_a_kind(name: Name, length: int, words: int) -> bool:
+    """Whether a name inside a longer one is of PaNET's kinds of techniques, which say little there:
+    "forward-scattering ptychography" is no propagation technique."""
+    return length < words and not name.is_head and name.ids[0] < FIRST_TECHNIQUE
+
+
+def _about_the_head(names: Names, words: Sequence[Word], taken: list[Match]) -> list[Match]:
+    """The last word says what a technique is: "X-ray phase contrast tomography" is "phase contrast
+    tomography" with X-rays, not "X-ray phase contrast" beside a tomography."""
+    end = len(words)
+    if (
+        not taken
+        or words[-1].text not in HEADS
+        or (taken[-1].last == end and _length(taken[-1]) > 1)
+    ):
+        return taken
+    texts = tuple(word.text for word in words)
+    for first in range(max(0, end - names.longest), end - 1):
+        name = names.whole(texts[first:end])
+        if name is None or texts[first:end] in names.refused:
+            continue
+        before = [
+            match
+            for match in taken
+            if match.last <= first and not MODIFIERS.issuperset(match.name.words)
+        ]
+        return [*before, Match(name, first, end)]
+    return taken
+
+
+def _length(match: Match) -> int:
+    return match.last - match.first
 
 
 def _is_made_of(taken: Sequence[Match], words: Sequence[Word], key: Sequence[str], at: int) -> bool:
@@ -414,7 +524,7 @@ def _may_stand(
 ) -> bool:
     """Whether a name found in ``words[first:last]`` is meant as such, judging by its neighbours."""
     others = (*words[:first], *words[last:])
-    if first and words[first - 1].text in NEGATIONS:
+    if first and (words[first - 1].text in NEGATIONS or _is_denied(words[:first])):
         return False
     if name.is_head:
         beside = words[max(first - 1, 0) : first] if in_sentence else others
@@ -425,11 +535,21 @@ def _may_stand(
     if word.text in WORDS_FIRST and not word.shouts:
         return False
     if word.text in AMBIGUOUS:
-        alone = all(_is_harmless(other) for other in others)
+        alone = all(_is_harmless(other) or other.text in FLIGHT_WORDS for other in others)
         return word.shouts and (alone or in_sentence) if others else word.shouts or not in_sentence
     if word.text in ENGLISH or len(word.text) < (3 if in_sentence else 4):
         return word.shouts or not others
     return True
+
+
+def _is_denied(before: Sequence[Word]) -> bool:
+    """Whether a denial stands before a name, with words between that only qualify it."""
+    for word in reversed(before):
+        if word.text in NEGATIONS - MODIFIERS:
+            return True
+        if word.text not in MODIFIERS:
+            return False
+    return False
 
 
 def _is_harmless(word: Word) -> bool:

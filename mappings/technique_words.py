@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 _PIECE = re.compile(r"[^\W_]+", re.UNICODE)
-_PREFIXED_ACRONYM = re.compile(r"([A-Za-z][a-z]{0,4})([A-Z]{3,6})")
+_PREFIXED_ACRONYM = re.compile(r"([A-Za-z][a-z]{0,4})([A-Z]{3,6}|CT)")
 _LETTER_BEFORE_ACRONYM = {"s": "soft", "q": "quick"}
 _MICRO_SIGN = re.compile(r"[µμ]")
 
@@ -44,6 +44,8 @@ SAME_WORD = {
     "cristallographie": "crystallography", "neutronen": "neutron", "poudre": "powder",
     "photoelektronen": "photoelectron", "elektronen": "electron",
     "protéines": "protein", "bildgebung": "imaging",
+    "infrarouge": "infrared", "infrarot": "infrared", "ir": "infrared",
+    "multiple": "multi", "biomacromolecular": "macromolecular",
     "moessbauer": "mössbauer", "mossbauer": "mössbauer", "tunnelling": "tunneling",
 }  # fmt: skip
 """One spelling for words that mean the same in a technique's name."""
@@ -80,7 +82,8 @@ _MODIFIERS = """
     crystal powder and or propagation absorption phase contrast fluorescence transmission
     reflection bragg laue rietveld larmor diamond anvil cell spherical core level resonant
     valence band fixed target two tensor edge subtraction dark bright k l depolarization deep
-    confocal table top focused focusing
+    confocal table top focused focusing native sulfur s long short wavelength spectral
+    millisecond microsecond nanosecond specular off axis circle four six
 """
 MODIFIERS = frozenset(_MODIFIERS.split())
 """Words that qualify a technique and leave it what it is."""
@@ -88,6 +91,7 @@ MODIFIERS = frozenset(_MODIFIERS.split())
 ABBREVIATIONS: dict[str, tuple[str, ...]] = {
     "ed": ("energy", "dispersive"), "gi": ("grazing", "incidence"), "tof": ("time", "flight"),
     "tr": ("time", "resolved"), "hr": ("high", "resolution"), "sc": ("single", "crystal"),
+    "res": ("resonant",),
 }  # fmt: skip
 """Put before an acronym: "ED-XRD", "TR-SFX"."""
 
@@ -95,7 +99,9 @@ NEGATIONS = frozenset({"no", "not", "without", "non", "except"})
 
 FLIGHT_WORDS = frozenset({"time", "flight", "tof"})
 
-OTHER_WORD = {"spectrometry": "spectroscopy", "spectroscopy": "spectrometry"}
+OTHER_WORD = {
+    "spectrometry": "spectroscopy", "spectroscopy": "spectrometry", "ct": "tomography",
+}  # fmt: skip
 """Often confused, but not always the same: tried only when the word itself gives nothing."""
 
 _SHARERS = (
@@ -151,6 +157,10 @@ def split_words(text: str) -> list[Word]:
             first = words.pop()
             words.append(Word("xray", text[first.start : end], first.start, end))
             continue
+        if folded == "red" and words and words[-1].raw.casefold() == "infra":
+            first = words.pop()
+            words.append(Word("infrared", text[first.start : end], first.start, end))
+            continue
         if folded in ("ray", "rays") and words and words[-1].text == "x":
             first = words.pop()
             words.append(Word("xray", text[first.start : end], first.start, end))
@@ -184,7 +194,7 @@ def _known_forms(word: Word, vocabulary: frozenset[str]) -> Iterable[Word]:
     if text in vocabulary or text in GENERIC or text in MODIFIERS or len(text) < 4:
         return (word,)
     prefixed = _PREFIXED_ACRONYM.fullmatch(word.raw)
-    if prefixed is not None and prefixed[2].casefold() in vocabulary:
+    if prefixed is not None and (prefixed[2] == "CT" or prefixed[2].casefold() in vocabulary):
         first = prefixed[1].casefold()
         first = _LETTER_BEFORE_ACRONYM.get(first, first)
         if first in MODIFIERS or first in ABBREVIATIONS:

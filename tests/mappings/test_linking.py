@@ -74,6 +74,91 @@ def test_strings_never_looked_at_while_tuning_reach_the_aim_as_well() -> None:
     assert recall >= 0.85
 
 
+def test_strings_labelled_before_the_linker_saw_them_keep_the_figures_reached_since() -> None:
+    """At first sight: precision 0.964, recall 0.858; see the folder's README."""
+    precision, recall = precision_and_recall("third_round.tsv")
+    assert precision >= 0.98
+    assert recall >= 0.95
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Cryo soft X-ray microscopy", ["PaNET01315"]),
+        ("time-resolved cryo soft X-ray microscopy", ["PaNET01315"]),
+        ("no cryo soft X-ray microscopy", []),
+        ("cryo soft X-ray microscopy of a crystal growth cell for nine people", ["PaNET01180"]),
+        ("nuclear magnetic resonance cryo soft x-ray microscopy", ["PaNET01180"]),
+    ],
+)
+def test_a_word_that_only_qualifies_does_not_hide_a_longer_name(
+    text: str, expected: list[str]
+) -> None:
+    assert ids(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("X-ray phase-contrast tomography", ["PaNET01332"]),
+        ("Zernike phase contrast X-ray microscopy", ["PaNET01180"]),
+        ("SAXS phase contrast tomography", ["PaNET01188", "PaNET01152"]),
+        ("XANES tomography", ["PaNET01199", "PaNET01129"]),
+    ],
+)
+def test_the_last_word_says_what_a_technique_is(text: str, expected: list[str]) -> None:
+    assert ids(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Diffraction, Imaging", ["PaNET01022", "PaNET01106"]),
+        ("Imaging and tomography", ["PaNET01106", "PaNET01129"]),
+        ("diffraction imaging", ["PaNET01136"]),
+        ("diffraction, x-ray powder", ["PaNET01101"]),
+        ("correlative light and X-ray microscopy", ["PaNET01314"]),
+    ],
+)
+def test_a_list_of_names_is_not_one_name(text: str, expected: list[str]) -> None:
+    assert ids(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("X-ray diffraction and imaging", ["PaNET01216", "PaNET01285"]),
+        ("X-ray diffraction, scattering and reflectometry",
+         ["PaNET01216", "PaNET01184", "PaNET01149"]),
+        ("Neutron diffraction and imaging", ["PaNET01217", "PaNET01106"]),
+        ("powder diffraction and imaging", ["PaNET01030", "PaNET01106"]),
+    ],
+)  # fmt: skip
+def test_a_probe_before_the_first_of_several_belongs_to_all(text: str, expected: list[str]) -> None:
+    assert ids(text) == expected
+
+
+def test_a_kind_of_techniques_inside_a_name_is_no_technique() -> None:
+    assert ids("Forward-scattering ptychography") == ["PaNET01212"]
+    assert ids("forward scattering technique") == ["PaNET00203"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Infra-red spectroscopy", "PaNET01109"),
+        ("IR nanospectroscopy", "PaNET01175"),
+        ("nanoCT", "PaNET01154"),
+        ("phase contrast CT", "PaNET01152"),
+        ("TOF-INS", "PaNET01245"),
+        ("S-SAD", "PaNET01170"),
+        ("ResPES", "PaNET01202"),
+    ],
+)
+def test_writings_of_words_meet(text: str, expected: str) -> None:
+    assert ids(text) == [expected]
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
