@@ -13,39 +13,25 @@ import functools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
 
-from mappings.technique_names import (
-    AMBIGUOUS,
-    CONFIDENCE,
-    ENGLISH,
-    HEADS,
-    Name,
-    Names,
-    fold,
-    load_names,
+from mappings.technique_matches import (
+    SHORTEST_MISSPELT,
+    WORDS_FIRST,
+    Match,
+    correct_spelling,
+    find_matches,
+    holds_refused,
+    length_of,
+    may_stand,
+    without_flight,
+    without_modifiers,
 )
-from mappings.technique_words import (
-    FLIGHT_WORDS,
-    MODIFIERS,
-    NEGATIONS,
-    PAIRS,
-    PROBE_WORDS,
-    SAME_WORD,
-    Word,
-    within_one_edit,
-)
+from mappings.technique_names import CONFIDENCE, Name, Names, fold, load_names
+from mappings.technique_words import MODIFIERS, PAIRS, PROBE_WORDS, Word
 from mappings.techniques import PROBES, find_id, find_ids, load_panet
 
 MAX_TEXT_LENGTH = 1000
-WORDS_FIRST = ENGLISH - {"sans"}
-"""Never an acronym in small letters; alone, facilities do write "sans"."""
 JOINTS = frozenset({"and", "or"})
-FIRST_TECHNIQUE = "PaNET01"
-"""Ids below are kinds: by probe, by process, by purpose."""
-BEAM_WORDS = frozenset({"soft", "hard", "tender", "high", "resolution", "time", "resolved"})
-"""Words that may be taken out of a name although some names have them."""
-TIME_OF_FLIGHT = frozenset({"PaNET01000", "PaNET01001"})
 LEFTOVER_PENALTY = 0.05
 PROBE_ADDED_CONFIDENCE = 0.85
 SPELLING_CONFIDENCE = 0.85
@@ -53,9 +39,6 @@ SURE = 0.9
 """From here on a name is certain enough to stand against an id, or for a mere keyword."""
 LABEL_AGAINST_ID = 0.6
 """Confidence where label and id name unrelated techniques and the label is followed."""
-SHORTEST_MISSPELT = 8
-"""Typing tolerance begins at words of eight letters (semantics 4.3); within a longer name that is
-otherwise complete, at seven ("inelastic neutorn scattering")."""
 
 _HUMPS = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _PATH = re.compile(r"\s*(?:>|→|::|»)\s*|(?<=[a-z])\.(?=[A-Za-z])")
@@ -85,15 +68,6 @@ class Recognition:
     end: int
     text: str
     links: tuple[Link, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Match:
-    """A name found in ``words[first:last]``."""
-
-    name: Name
-    first: int
-    last: int
 
 
 def link(text: str, probes: tuple[str, ...] = ()) -> tuple[Link, ...]:
@@ -136,8 +110,8 @@ def recognise(sentence: str) -> tuple[Recognition, ...]:
 def _recognise(sentence: str) -> tuple[Recognition, ...]:
     names = load_names()
     words = names.read(sentence)
-    matches = _matches(names, words, in_sentence=True)
-    words, matches = _without_flight(names, words, matches, in_sentence=True)
+    matches = find_matches(names, words, in_sentence=True)
+    words, matches = without_flight(names, words, matches, in_sentence=True)
     found = []
     for match in matches:
         taken = words[match.first : match.last]
@@ -224,7 +198,7 @@ def _in_whole(names: Names, text: str) -> tuple[Link, ...]:
     name = names.whole(key) or names.whole(tuple(one for one in key if one not in JOINTS))
     if name is not None and _is_list(names, text) and _is_in_order(name, key, text):
         return ()
-    if name is not None and _may_stand(name, words, 0, len(words)):
+    if name is not None and may_stand(name, words, 0, len(words)):
         rule = name.origin if name.words == key else "word order"
         return _links(name, text.strip(), rule)
     written_out = names.written_out(key)
@@ -232,7 +206,7 @@ def _in_whole(names: Names, text: str) -> tuple[Link, ...]:
     if name is not None:
         return _links(name, text.strip(), "acronym written out")
     for shortest in (SHORTEST_MISSPELT, SHORTEST_MISSPELT - 1)[: len(words)]:
-        corrected = _correct(names, words, shortest)
+        corrected = correct_spelling(names, words, shortest)
         name = names.whole(corrected) if corrected is not None else None
         if name is not None and not name.is_acronym:
             return _links(name, text.strip(), "spelling error", SPELLING_CONFIDENCE)
@@ -275,41 +249,6 @@ def _in_pair(names: Names, text: str) -> tuple[Link, ...]:
                 links.setdefault(taken.id, replace(taken, matched=text.strip(), rule=rule))
         return tuple(links.values())
     return ()
-
-
-def _correct(
-    names: Names, words: Sequence[Word], shortest: int = SHORTEST_MISSPELT
-) -> tuple[str, ...] | None:
-    """The words with one typing error each mended, where that is certain; None without any."""
-    mended = False
-    texts = []
-    for word in words:
-        text = word.text
-        if (
-            len(text) >= shortest
-            and text not in names.vocabulary
-            and text not in MODIFIERS
-            and text.isalpha()
-            and not word.shouts
-        ):
-            near = _near(names, text, shortest)
-            if near is not None:
-                text, mended = near, True
-        texts.append(text)
-    return tuple(texts) if mended else None
-
-
-def _near(names: Names, text: str, shortest: int) -> str | None:
-    return _near_in(names.correct_words, text, shortest)
-
-
-@functools.lru_cache(maxsize=4096)
-def _near_in(vocabulary: frozenset[str], text: str, shortest: int) -> str | None:
-    near = [
-        one for one in vocabulary if abs(len(one) - len(text)) < 2 and within_one_edit(one, text)
-    ]
-    meant = {SAME_WORD.get(one, one) for one in near if len(one) >= shortest}
-    return meant.pop() if len(meant) == 1 else None
 
 
 def _in_segments(names: Names, text: str) -> tuple[Link, ...]:
@@ -355,19 +294,19 @@ def _sharing(names: Names, one: Link, probe: str) -> Link:
 
 def _in_part(names: Names, segment: str) -> tuple[Link, ...]:
     words = names.read(segment)
-    corrected = _correct(names, words)
+    corrected = correct_spelling(names, words)
     if corrected is not None:
         words = [replace(w, text=t) for w, t in zip(words, corrected, strict=True)]
-    words, matches = _without_flight(names, words, _matches(names, words))
+    words, matches = without_flight(names, words, find_matches(names, words))
     if all(match.name.is_head for match in matches):
         core = tuple(word.text for word in words if word.text not in MODIFIERS)
         name = names.whole(core) if 1 < len(core) < len(words) else None
-        if _holds_refused(names, words):
+        if holds_refused(names, words):
             name = None
         if name is not None:  # "infrared reflection absorption spectroscopy"
             sure = CONFIDENCE[name.origin] - LEFTOVER_PENALTY
             return _links(name, segment.strip(), f"{name.origin} within", sure)
-    better = _without_modifiers(names, words, max((_length(one) for one in matches), default=1))
+    better = without_modifiers(names, words, max((length_of(one) for one in matches), default=1))
     if better is not None:
         sure = CONFIDENCE[better.origin] - LEFTOVER_PENALTY
         return _links(better, segment.strip(), f"{better.origin} within", sure)
@@ -387,42 +326,6 @@ def _in_part(names: Names, segment: str) -> tuple[Link, ...]:
     return tuple(links)
 
 
-def _without_modifiers(names: Names, words: Sequence[Word], length: int) -> Name | None:
-    """The longest name of more than ``length`` words that is left when words which only qualify a
-    technique are taken out: "cryo soft X-ray microscopy"."""
-    if len(words) > 8:
-        return None
-    texts = [word.text for word in words]
-    if any(text in NEGATIONS for text in texts) or _holds_refused(names, words):
-        return None
-    places = [
-        place
-        for place, text in enumerate(texts)
-        if text in BEAM_WORDS or (text in MODIFIERS and text not in names.vocabulary)
-    ]
-    for dropped in range(1, min(len(places), len(texts) - length - 1, 3) + 1):
-        for out in combinations(places, dropped):
-            key = tuple(text for place, text in enumerate(texts) if place not in out)
-            name = names.by_words.get(key)
-            if name is not None and not name.is_head and not _is_only_a_kind(name, 0, 1):
-                return name
-    return None
-
-
-def _without_flight(
-    names: Names, words: list[Word], matches: list[Match], *, in_sentence: bool = False
-) -> tuple[list[Word], list[Match]]:
-    """Time of flight says how neutrons are sorted: it counts only where nothing else is named."""
-    if not any(TIME_OF_FLIGHT.issuperset(match.name.ids) for match in matches):
-        return words, matches
-    rest = [word for word in words if word.text not in FLIGHT_WORDS]
-    others = _matches(names, rest, in_sentence=in_sentence)
-    if others:
-        return rest, others
-    alone = all(_is_harmless(word) or word.text in FLIGHT_WORDS for word in words)
-    return words, matches if alone or in_sentence else []
-
-
 def _with_probe_word(names: Names, words: Sequence[Word], match: Match) -> Name | None:
     """A probe named elsewhere in the segment belongs to a neutral name ("X-ray pump-probe
     spectroscopy"), if PaNET has the two together."""
@@ -435,125 +338,6 @@ def _with_probe_word(names: Names, words: Sequence[Word], match: Match) -> Name 
         if name is not None:
             return name
     return None
-
-
-def _holds_refused(names: Names, words: Sequence[Word]) -> bool:
-    texts = tuple(word.text for word in words)
-    return any(
-        texts[first:last] in names.refused
-        for first in range(len(texts))
-        for last in range(first + 1, min(len(texts), first + names.longest) + 1)
-    )
-
-
-def _matches(names: Names, words: Sequence[Word], *, in_sentence: bool = False) -> list[Match]:
-    """Names in a segment: longest first, from left to right, none over another."""
-    texts = tuple(word.text for word in words)
-    taken: list[Match] = []
-    place = 0
-    while place < len(texts):
-        step = 1
-        for last in range(min(len(texts), place + names.longest), place, -1):
-            key = texts[place:last]
-            if key in names.refused:
-                step = last - place
-                break
-            name = names.by_words.get(key) or (names.whole(key) if last - place > 1 else None)
-            if name is None or _is_only_a_kind(name, last - place, len(texts)):
-                continue
-            if _is_made_of(taken, words, key, place) or _may_stand(
-                name, words, place, last, in_sentence=in_sentence
-            ):
-                taken.append(Match(name, place, last))
-                step = last - place
-                break
-        place += step
-    taken = _about_the_head(names, words, taken)
-    if any(not match.name.is_head for match in taken):
-        return [
-            match
-            for match in taken
-            if not match.name.is_head or match.name.words == ("tomography",)
-        ]
-    return taken
-
-
-def _is_only_a_kind(name: Name, length: int, words: int) -> bool:
-    """Whether a name inside a longer one is of PaNET's kinds of techniques, which say little there:
-    "forward-scattering ptychography" is no propagation technique."""
-    return length < words and not name.is_head and name.ids[0] < FIRST_TECHNIQUE
-
-
-def _about_the_head(names: Names, words: Sequence[Word], taken: list[Match]) -> list[Match]:
-    """The last word says what a technique is: "X-ray phase contrast tomography" is "phase contrast
-    tomography" with X-rays, not "X-ray phase contrast" beside a tomography."""
-    end = len(words)
-    if (
-        not taken
-        or words[-1].text not in HEADS
-        or (taken[-1].last == end and _length(taken[-1]) > 1)
-    ):
-        return taken
-    texts = tuple(word.text for word in words)
-    for first in range(max(0, end - names.longest), end - 1):
-        name = names.whole(texts[first:end])
-        if name is None or texts[first:end] in names.refused:
-            continue
-        before = [
-            match
-            for match in taken
-            if match.last <= first and not MODIFIERS.issuperset(match.name.words)
-        ]
-        return [*before, Match(name, first, end)]
-    return taken
-
-
-def _length(match: Match) -> int:
-    return match.last - match.first
-
-
-def _is_made_of(taken: Sequence[Match], words: Sequence[Word], key: Sequence[str], at: int) -> bool:
-    """Tomography made with another technique ("XANES tomography", "SAXS-CT") is both."""
-    if tuple(key) not in (("tomography",), ("ct",)) or not taken or taken[-1].name.is_head:
-        return False
-    return all(_is_harmless(word) for word in words[taken[-1].last : at])
-
-
-def _may_stand(
-    name: Name, words: Sequence[Word], first: int, last: int, *, in_sentence: bool = False
-) -> bool:
-    """Whether a name found in ``words[first:last]`` is meant as such, judging by its neighbours."""
-    others = (*words[:first], *words[last:])
-    if first and (words[first - 1].text in NEGATIONS or _is_denied(words[:first])):
-        return False
-    if name.is_head:
-        beside = words[max(first - 1, 0) : first] if in_sentence else others
-        return all(_is_harmless(word) for word in beside)
-    if not name.is_acronym:
-        return True
-    word = words[first]
-    if word.text in WORDS_FIRST and not word.shouts:
-        return False
-    if word.text in AMBIGUOUS:
-        alone = all(_is_harmless(other) or other.text in FLIGHT_WORDS for other in others)
-        return word.shouts and (alone or in_sentence) if others else word.shouts or not in_sentence
-    if word.text in ENGLISH or len(word.text) < (3 if in_sentence else 4):
-        return word.shouts or not others
-    return True
-
-
-def _is_denied(before: Sequence[Word]) -> bool:
-    """Whether a denial stands before a name, with words between that only qualify it."""
-    for word in reversed(before):
-        if word.text in NEGATIONS - MODIFIERS:
-            return True
-        if word.text not in MODIFIERS:
-            return False
-    return False
-
-
-def _is_harmless(word: Word) -> bool:
-    return word.text in MODIFIERS or word.text in PROBE_WORDS or word.text.isdigit()
 
 
 def _without_broader(links: tuple[Link, ...], text: str) -> tuple[Link, ...]:

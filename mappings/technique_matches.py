@@ -1,0 +1,233 @@
+"""Finding technique names among the words of a text: longest first, judged by their neighbours.
+
+Precision counts more than recall (semantics 4.3): a lone "imaging" needs everything beside it to
+merely qualify it, acronyms with other meanings must stand alone, what is denied is not meant.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from mappings.technique_names import AMBIGUOUS, ENGLISH, HEADS, Name, Names
+from mappings.technique_words import (
+    FLIGHT_WORDS,
+    MODIFIERS,
+    NEGATIONS,
+    PROBE_WORDS,
+    SAME_WORD,
+    Word,
+    within_one_edit,
+)
+
+WORDS_FIRST = ENGLISH - {"sans"}
+"""Never an acronym in small letters; alone, facilities do write "sans"."""
+BEAM_WORDS = frozenset({"soft", "hard", "tender", "high", "resolution", "time", "resolved"})
+"""Words that may be taken out of a name although some names have them."""
+FIRST_TECHNIQUE = "PaNET01"
+"""Ids below are kinds: by probe, by process, by purpose."""
+TIME_OF_FLIGHT = frozenset({"PaNET01000", "PaNET01001"})
+SHORTEST_MISSPELT = 8
+"""Typing tolerance begins at words of eight letters (semantics 4.3); within a longer name that is
+otherwise complete, at seven ("inelastic neutorn scattering")."""
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A name found in ``words[first:last]``."""
+
+    name: Name
+    first: int
+    last: int
+
+
+def find_matches(names: Names, words: Sequence[Word], *, in_sentence: bool = False) -> list[Match]:
+    """Names in a segment: longest first, from left to right, none over another."""
+    texts = tuple(word.text for word in words)
+    taken: list[Match] = []
+    place = 0
+    while place < len(texts):
+        step = 1
+        for last in range(min(len(texts), place + names.longest), place, -1):
+            key = texts[place:last]
+            if key in names.refused:
+                step = last - place
+                break
+            name = names.by_words.get(key) or (names.whole(key) if last - place > 1 else None)
+            if name is None or _is_only_a_kind(name, last - place, len(texts)):
+                continue
+            if _is_made_of(taken, words, key, place) or may_stand(
+                name, words, place, last, in_sentence=in_sentence
+            ):
+                taken.append(Match(name, place, last))
+                step = last - place
+                break
+        place += step
+    taken = _about_the_head(names, words, taken)
+    if any(not match.name.is_head for match in taken):
+        return [
+            match
+            for match in taken
+            if not match.name.is_head or match.name.words == ("tomography",)
+        ]
+    return taken
+
+
+def _is_only_a_kind(name: Name, length: int, words: int) -> bool:
+    """Whether a name inside a longer one is of PaNET's kinds of techniques, which say little there:
+    "forward-scattering ptychography" is no propagation technique."""
+    return length < words and not name.is_head and name.ids[0] < FIRST_TECHNIQUE
+
+
+def _about_the_head(names: Names, words: Sequence[Word], taken: list[Match]) -> list[Match]:
+    """The last word says what a technique is: "X-ray phase contrast tomography" is "phase contrast
+    tomography" with X-rays, not "X-ray phase contrast" beside a tomography."""
+    end = len(words)
+    if (
+        not taken
+        or words[-1].text not in HEADS
+        or (taken[-1].last == end and length_of(taken[-1]) > 1)
+    ):
+        return taken
+    texts = tuple(word.text for word in words)
+    for first in range(max(0, end - names.longest), end - 1):
+        name = names.whole(texts[first:end])
+        if name is None or texts[first:end] in names.refused:
+            continue
+        before = [
+            match
+            for match in taken
+            if match.last <= first and not MODIFIERS.issuperset(match.name.words)
+        ]
+        return [*before, Match(name, first, end)]
+    return taken
+
+
+def length_of(match: Match) -> int:
+    return match.last - match.first
+
+
+def _is_made_of(taken: Sequence[Match], words: Sequence[Word], key: Sequence[str], at: int) -> bool:
+    """Tomography made with another technique ("XANES tomography", "SAXS-CT") is both."""
+    if tuple(key) not in (("tomography",), ("ct",)) or not taken or taken[-1].name.is_head:
+        return False
+    return all(_is_harmless(word) for word in words[taken[-1].last : at])
+
+
+def may_stand(
+    name: Name, words: Sequence[Word], first: int, last: int, *, in_sentence: bool = False
+) -> bool:
+    """Whether a name found in ``words[first:last]`` is meant as such, judging by its neighbours."""
+    others = (*words[:first], *words[last:])
+    if first and (words[first - 1].text in NEGATIONS or _is_denied(words[:first])):
+        return False
+    if name.is_head:
+        beside = words[max(first - 1, 0) : first] if in_sentence else others
+        return all(_is_harmless(word) for word in beside)
+    if not name.is_acronym:
+        return True
+    word = words[first]
+    if word.text in WORDS_FIRST and not word.shouts:
+        return False
+    if word.text in AMBIGUOUS:
+        alone = all(_is_harmless(other) or other.text in FLIGHT_WORDS for other in others)
+        return word.shouts and (alone or in_sentence) if others else word.shouts or not in_sentence
+    if word.text in ENGLISH or len(word.text) < (3 if in_sentence else 4):
+        return word.shouts or not others
+    return True
+
+
+def _is_denied(before: Sequence[Word]) -> bool:
+    """Whether a denial stands before a name, with words between that only qualify it."""
+    for word in reversed(before):
+        if word.text in NEGATIONS - MODIFIERS:
+            return True
+        if word.text not in MODIFIERS:
+            return False
+    return False
+
+
+def _is_harmless(word: Word) -> bool:
+    return word.text in MODIFIERS or word.text in PROBE_WORDS or word.text.isdigit()
+
+
+def holds_refused(names: Names, words: Sequence[Word]) -> bool:
+    texts = tuple(word.text for word in words)
+    return any(
+        texts[first:last] in names.refused
+        for first in range(len(texts))
+        for last in range(first + 1, min(len(texts), first + names.longest) + 1)
+    )
+
+
+def without_flight(
+    names: Names, words: list[Word], matches: list[Match], *, in_sentence: bool = False
+) -> tuple[list[Word], list[Match]]:
+    """Time of flight says how neutrons are sorted: it counts only where nothing else is named."""
+    if not any(TIME_OF_FLIGHT.issuperset(match.name.ids) for match in matches):
+        return words, matches
+    rest = [word for word in words if word.text not in FLIGHT_WORDS]
+    others = find_matches(names, rest, in_sentence=in_sentence)
+    if others:
+        return rest, others
+    alone = all(_is_harmless(word) or word.text in FLIGHT_WORDS for word in words)
+    return words, matches if alone or in_sentence else []
+
+
+def without_modifiers(names: Names, words: Sequence[Word], length: int) -> Name | None:
+    """The longest name of more than ``length`` words that is left when words which only qualify a
+    technique are taken out: "cryo soft X-ray microscopy"."""
+    if len(words) > 8:
+        return None
+    texts = [word.text for word in words]
+    if any(text in NEGATIONS for text in texts) or holds_refused(names, words):
+        return None
+    places = [
+        place
+        for place, text in enumerate(texts)
+        if text in BEAM_WORDS or (text in MODIFIERS and text not in names.vocabulary)
+    ]
+    for dropped in range(1, min(len(places), len(texts) - length - 1, 3) + 1):
+        for out in combinations(places, dropped):
+            key = tuple(text for place, text in enumerate(texts) if place not in out)
+            name = names.by_words.get(key)
+            if name is not None and not name.is_head and not _is_only_a_kind(name, 0, 1):
+                return name
+    return None
+
+
+def correct_spelling(
+    names: Names, words: Sequence[Word], shortest: int = SHORTEST_MISSPELT
+) -> tuple[str, ...] | None:
+    """The words with one typing error each mended, where that is certain; None without any."""
+    mended = False
+    texts = []
+    for word in words:
+        text = word.text
+        if (
+            len(text) >= shortest
+            and text not in names.vocabulary
+            and text not in MODIFIERS
+            and text.isalpha()
+            and not word.shouts
+        ):
+            near = _near(names, text, shortest)
+            if near is not None:
+                text, mended = near, True
+        texts.append(text)
+    return tuple(texts) if mended else None
+
+
+def _near(names: Names, text: str, shortest: int) -> str | None:
+    return _near_in(names.correct_words, text, shortest)
+
+
+@functools.lru_cache(maxsize=4096)
+def _near_in(vocabulary: frozenset[str], text: str, shortest: int) -> str | None:
+    near = [
+        one for one in vocabulary if abs(len(one) - len(text)) < 2 and within_one_edit(one, text)
+    ]
+    meant = {SAME_WORD.get(one, one) for one in near if len(one) >= shortest}
+    return meant.pop() if len(meant) == 1 else None
