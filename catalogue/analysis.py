@@ -28,11 +28,6 @@ no letter and no digit: no text and no query yields it."""
 _SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹"
 _WORD = re.compile(rf"(?:[^\W_{_SUPERSCRIPTS}]|[\u0300-\u036f])+|[{_SUPERSCRIPTS}]+", re.UNICODE)
 _ALPHANUMERIC = re.compile(r"[^\W_]+", re.UNICODE)
-# Jamo that could join what stands before them, and Korean at the end that could be joined: the one
-# script in which letters that follow each other become one.
-_JOINING = re.compile(
-    r"^[\u1160-\u11ff\ud7b0-\ud7ff]+|[\uac00-\ud7a3]?[\u1100-\u11ff\ua960-\ua97f\ud7b0-\ud7ff]*$"
-)
 _PIECES = re.compile(r"[/,;|]")
 _JOINERS = re.compile(r"[-‐‑‒–—'’·]")
 _ONLY_JOINED = re.compile(r"[^\W_]+(?:[-‐‑‒–—'’·][^\W_]+)+", re.UNICODE)
@@ -64,19 +59,22 @@ class Token:
 
 
 def fold(text: str) -> str:
-    """NFKC, case folded, accents removed: ``Müller`` and ``MULLER`` become ``muller``."""
+    """NFKC, case folded, accents removed: ``Müller`` and ``MULLER`` become ``muller``.
+
+    Each letter by itself, so Korean stays in its single letters: composed again, what a letter
+    becomes would depend on its neighbour.
+    """
     return text.lower() if text.isascii() else _fold_foreign(text)
 
 
 @lru_cache(maxsize=50_000)
 def _fold_foreign(text: str) -> str:
     folded = unicodedata.normalize("NFKC", text).casefold()
-    plain = "".join(
+    return "".join(
         letter
         for letter in unicodedata.normalize("NFD", folded)
         if not unicodedata.combining(letter)
     )
-    return unicodedata.normalize("NFC", plain)
 
 
 def tokenize(text: str) -> Iterator[Token]:
@@ -225,7 +223,6 @@ def runs(part: str) -> list[Run]:
     Words begin and end, and are folded, letter by letter, whatever stands beside: so what is inside
     the part is known, and only its two ends are open.
     """
-    part = _JOINING.sub("", part)
     found: list[Run] = []
     for match in _WORD.finditer(part):
         pieces = _ALPHANUMERIC.findall(fold(match.group()))

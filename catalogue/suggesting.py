@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 
 from catalogue import analysis
@@ -71,7 +72,7 @@ async def _nearest(reader: Reader, entity_class: EntityClass, word: str) -> str 
         distance = edit_distance(word, candidate, allowed)
         if distance <= allowed and (best is None or (distance, -count, candidate) < best):
             best = (distance, -count, candidate)
-    return best[2] if best else None
+    return unicodedata.normalize("NFC", best[2]) if best else None
 
 
 def edit_distance(first: str, second: str, most: int) -> int:
