@@ -28,6 +28,10 @@ no letter and no digit: no text and no query yields it."""
 _SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹"
 _WORD = re.compile(rf"(?:[^\W_{_SUPERSCRIPTS}]|[\u0300-\u036f])+|[{_SUPERSCRIPTS}]+", re.UNICODE)
 _ALPHANUMERIC = re.compile(r"[^\W_]+", re.UNICODE)
+_ASCII_WORDS = {
+    code: chr(code).lower() if chr(code).isalnum() else " " for code in range(128)
+}
+"""Letters and digits in lower case, spaces for all else."""
 _PIECES = re.compile(r"[/,;|]")
 _JOINERS = re.compile(r"[-‐‑‒–—'’·]")
 _ONLY_JOINED = re.compile(r"[^\W_]+(?:[-‐‑‒–—'’·][^\W_]+)+", re.UNICODE)
@@ -91,7 +95,7 @@ def tokenize(text: str) -> Iterator[Token]:
 def words(text: str) -> list[str]:
     """The folded, unstemmed words of a text, in order."""
     if text.isascii():
-        found = _ALPHANUMERIC.findall(text.lower())
+        found = text.translate(_ASCII_WORDS).split()
     else:
         found = []
         for raw in _WORD.findall(text):
@@ -99,7 +103,9 @@ def words(text: str) -> list[str]:
                 found.append(raw.lower())
             else:
                 found.extend(_foreign_words(raw))
-    return [word if len(word) <= _SURELY_SHORT else cut(word) for word in found]
+    if found and max(map(len, found)) > _SURELY_SHORT:
+        return [cut(word) for word in found]
+    return found
 
 
 @lru_cache(maxsize=20_000)
@@ -107,9 +113,27 @@ def _foreign_words(raw: str) -> tuple[str, ...]:
     return tuple(_GREEK.get(part, part) for part in _ALPHANUMERIC.findall(fold(raw)))
 
 
-@lru_cache(maxsize=200_000)
+class _Stems(dict[str, str]):
+    """Stems by word, worked out when first asked for: a look-up costs a quarter of what
+    ``lru_cache`` takes, and there is one for each word of each record."""
+
+    def __missing__(self, word: str) -> str:
+        if len(self) >= MAX_STEMS:
+            self.clear()
+        found = self[word] = _stem(word)
+        return found
+
+
+MAX_STEMS = 200_000
+_stems = _Stems()
+
+
 def stem(word: str) -> str:
     """The Snowball English stem; words with digits or foreign letters stay as they are."""
+    return _stems[word]
+
+
+def _stem(word: str) -> str:
     if not (word.isascii() and word.isalpha()):
         return word
     stemmer = getattr(_local, "stemmer", None)
@@ -117,6 +141,11 @@ def stem(word: str) -> str:
         # A PyStemmer object must not be shared between threads.
         stemmer = _local.stemmer = Stemmer.Stemmer("english", 0)
     return str(stemmer.stemWord(word))
+
+
+def stemmed(listed: Iterable[str]) -> str:
+    """The stems of words as one line."""
+    return " ".join(map(_stems.__getitem__, listed))
 
 
 def stems(text: str) -> list[str]:
@@ -134,9 +163,9 @@ def wholes(text: str, listed: Sequence[str] | None = None) -> set[str]:
         listed: ``words(text)``, where the caller has them.
     """
     found: set[str] = set()
-    for chunk in text.split():
-        if chunk.isalnum() or (chunk[:-1].isalnum() and chunk.isascii()):
-            continue  # a word, or a word and one sign after it
+    for chunk in [chunk for chunk in text.split() if not chunk.isalnum()]:
+        if chunk[:-1].isalnum() and chunk.isascii():
+            continue  # a word and one sign after it
         found.update(_wholes_again(chunk) if len(chunk) <= 40 else wholes_of_chunk(chunk))
     if "ray" in text or "RAY" in text or "Ray" in text:
         if listed is None:

@@ -8,7 +8,7 @@ technique, sample and instrument.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from typing import Any, Literal, NamedTuple
@@ -17,27 +17,25 @@ from catalogue import analysis, technique_scoring
 from catalogue.access import FOREVER, STATES, access_spans
 from catalogue.fields import FIELDS, Kind, elements, stored_value
 from catalogue.parameter_terms import parameter_terms
-from catalogue.record_terms import (
-    PartsPlan,
-    add_parts,
-    add_terms,
-    class_plan,
-    int_or_none,
-    term,
-)
+from catalogue.record_terms import ClassPlan, add_terms, class_plan, int_or_none, term
 from catalogue.records import Change, EntityClass, StoredEntity
+from catalogue.shares import Share, lines_of, share_of, strings
 
 MAX_YEARS = 200
 """An experiment that claims more years than this is indexed for facets under the first ones."""
 
 MAX_CHILD_IDENTIFIERS = 500
 
-CARRIED = ("techniques", "instrument", "samples")
+CARRIED = ("techniques", "samples", "instrument")
 """Relations of a Dataset whose terms its Documents carry, under ``datasets.``, without limit."""
 
 ACCESS_NAMES = (*STATES, "public")
 FACET_FIELDS = ("facility", "instrument", "instrument_key", "year", "kind", "sample")
 FACET_TERM_BYTES = 2_000
+
+
+_TITLES = ("title", "name")
+_OTHERS = ("summary", "keywords", "instrumentNames", "type", "proposal")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,25 +92,13 @@ def text_lines(change: Change) -> TextLines:
         datasets: Sequence[Mapping[str, Any]] = contained
     else:
         datasets = [record]
-    title = _strings(record, "title", "name")
-    others = _strings(record, "summary", "keywords", "instrumentNames", "type", "proposal")
-    for member in elements(record, "members"):
-        for person in elements(member, "person"):
-            others += _strings(person, "fullName")
-        for affiliation in elements(member, "affiliation"):
-            others += _strings(affiliation, "name")
+    title = strings(record, *_TITLES)
+    others = strings(record, *_OTHERS)
+    others += lines_of("members", elements(record, "members"))
     for dataset in datasets:
-        for technique in elements(dataset, "techniques"):
-            others += _strings(technique, "name")
-        for tag in sorted(technique_scoring.tags_of(elements(dataset, "techniques"))):
-            others += technique_scoring.names(tag)
-        for sample in elements(dataset, "samples"):
-            others += _strings(sample, "name", "description")
-        for instrument in elements(dataset, "instrument"):
-            others += _strings(instrument, "name")
-    identifiers = _strings(record, "pid", "doi", "alternateIds", "proposal")
-    for child in contained[:MAX_CHILD_IDENTIFIERS]:
-        identifiers += _strings(child, "pid", "doi")
+        for relation in CARRIED:
+            others += lines_of(relation, elements(dataset, relation))
+    identifiers = _identifiers(record, change.children)
     return TextLines(_once(title), _once(others), _once(identifiers))
 
 
@@ -126,24 +112,76 @@ def engine_document(change: Change) -> EngineDocument:
     if entity.deleted:
         return document
     children = [child for child in change.children if not child.deleted]
+    shares = _shares(entity, children)
     _add_terms(document, entity)
     _add_numbers(document, entity.record)
-    _add_text(document, text_lines(change))
-    _add_techniques_and_parameters(document, entity, children)
-    facets = facet_values(entity, children)
-    _add_facets(document, facets)
+    _add_text(document, entity.record, change.children, shares)
+    _add_parameters(document, entity, children)
+    _add_facets(document, entity.record, shares)
     if entity.entity_class == "Document":
         document.links = tuple(sorted(child.ordinal for child in children))
-        document.suggestions = _suggestions(entity.record, facets)
+        document.terms.update(*(share.carried for share in shares.of_datasets()))
+        if children:
+            document.terms.add("has:datasets")
+        document.suggestions = _suggestions(entity.record, document.facets, shares)
+    elif entity.entity_class == "Dataset":
+        document.terms.update(*(share.own for share in shares.of_datasets()))
+    if shares.members:
+        document.terms.update(shares.members.own)
     document.record = entity.record
     return document
 
 
+class _Shares(NamedTuple):
+    """What the parts of a record, and of its Datasets, add. ``in_order`` is that of the text."""
+
+    members: Share | None
+    techniques: list[Share]
+    samples: list[Share]
+    instruments: list[Share]
+    in_order: list[Share]
+
+    def of_datasets(self) -> list[Share]:
+        return [*self.techniques, *self.samples, *self.instruments]
+
+
+def _shares(entity: StoredEntity, children: Sequence[StoredEntity]) -> _Shares:
+    record = entity.record
+    members = record.get("members")
+    shares = _Shares(share_of("members", members) if members else None, [], [], [], [])
+    if shares.members:
+        shares.in_order.append(shares.members)
+    of_document = entity.entity_class == "Document"
+    for dataset in [child.record for child in children] if of_document else (record,):
+        for relation, found in zip(
+            CARRIED, (shares.techniques, shares.samples, shares.instruments), strict=True
+        ):
+            value = dataset.get(relation)
+            if value:
+                share = share_of(relation, value)
+                found.append(share)
+                shares.in_order.append(share)
+    return shares
+
+
 def _add_terms(document: EngineDocument, entity: StoredEntity) -> None:
     record = entity.record
-    add_terms(record, class_plan(entity.entity_class), document.terms)
-    for name in record.get("facilities") or [record.get("facility", "")]:
-        document.terms.add(term("at", str(name).casefold()))
+    add_terms(record, _without_shares(entity.entity_class), document.terms)
+    for name in record.get("facilities") or (record.get("facility", ""),):
+        document.terms.add(_at(str(name)))
+
+
+@lru_cache(maxsize=1_024)
+def _at(facility: str) -> str:
+    return term("at", facility.casefold())
+
+
+@cache
+def _without_shares(class_name: str) -> ClassPlan:
+    """The fields of a class, and those relations of which values do not come again."""
+    plan = class_plan(class_name)
+    others = [one for one in plan.relations if one.name not in (*CARRIED, "members")]
+    return ClassPlan(plan.fields, tuple(others))
 
 
 @cache
@@ -176,27 +214,49 @@ def _add_numbers(document: EngineDocument, record: Mapping[str, Any]) -> None:
             document.numbers[f"{name}_until"] = end
 
 
-def _add_text(document: EngineDocument, lines: TextLines) -> None:
-    for line in lines.title:
-        if (analysed := _analysed(line)).stems:
-            document.title.append(analysed.stems)
-            document.title_words.append(" ".join(analysis.words(line)))
-    for line in (*lines.title, *lines.others):
-        stems, words, wholes = _analysed(line)
+def _add_text(
+    document: EngineDocument,
+    record: Mapping[str, Any],
+    children: Sequence[StoredEntity],
+    shares: _Shares,
+) -> None:
+    """Those of ``text_lines``, with what was worked out of them before."""
+    text, words, wholes = document.text, document.words, document.wholes
+    titles = _once(strings(record, *_TITLES))
+    for line in titles:
+        analysed = _analysed_once(line)
+        if analysed.stems:
+            text.append(analysed.stems)
+            words.update(analysed.words)
+            wholes.update(analysed.wholes)
+            document.title_words.append(" ".join(analysed.words))
+    document.title = text.copy()
+    others = strings(record, *_OTHERS)
+    for share in shares.in_order:
+        others += share.lines
+    for line in dict.fromkeys(others):
+        stems, listed, found = _analysed(line)
         if stems:
-            document.text.append(stems)
-            document.words.update(words)
-            document.wholes.update(wholes)
-    if analysis.may_be_cut(document.words):
+            text.append(stems)
+            words.update(listed)
+            wholes.update(found)
+    if words and max(map(len, words)) * 4 > analysis.MAX_TERM_BYTES and analysis.may_be_cut(words):
         document.terms.add(CUT_WORDS)
-    for identifier in lines.identifiers:
-        document.wholes.update(analysis.identifier_wholes(identifier))
+    for identifier in _identifiers(record, children):
+        wholes.update(analysis.identifier_wholes(identifier))
+
+
+def _identifiers(record: Mapping[str, Any], children: Sequence[StoredEntity]) -> Iterable[str]:
+    found = strings(record, "pid", "doi", "alternateIds", "proposal")
+    for child in children[:MAX_CHILD_IDENTIFIERS]:
+        found += strings(child.record, "pid", "doi")
+    return dict.fromkeys(found)
 
 
 class _Analysed(NamedTuple):
     stems: str
-    words: frozenset[str]
-    wholes: frozenset[str]
+    words: list[str]
+    wholes: set[str]
 
 
 def _analysed(line: str) -> _Analysed:
@@ -206,37 +266,22 @@ def _analysed(line: str) -> _Analysed:
 
 def _analysed_once(line: str) -> _Analysed:
     words = analysis.words(line)
-    stems = " ".join(map(analysis.stem, words))
-    return _Analysed(stems, frozenset(words), frozenset(analysis.wholes(line, words)))
+    return _Analysed(analysis.stemmed(words), words, analysis.wholes(line, words))
 
 
 _analysed_again = lru_cache(maxsize=50_000)(_analysed_once)
 
 
-def _add_techniques_and_parameters(
+def _add_parameters(
     document: EngineDocument, entity: StoredEntity, children: Sequence[StoredEntity]
 ) -> None:
-    datasets = _datasets(entity, children)
-    document.tags = frozenset(
-        tag
-        for dataset in datasets
-        for tag in technique_scoring.tags_of(elements(dataset, "techniques"))
-    )
-    document.panet = technique_scoring.with_ancestors(document.tags)
-    document.params = parameter_terms(elements(entity.record, "parameters"))
+    if "parameters" in entity.record:
+        document.params = parameter_terms(elements(entity.record, "parameters"))
     if entity.entity_class == "Document":
         document.all_params = set(document.params)
         for child in children:
-            document.all_params |= parameter_terms(elements(child.record, "parameters"))
-            add_parts(child.record, _carried(), document.terms, None)
-        if children:
-            document.terms.add("has:datasets")
-
-
-@cache
-def _carried() -> tuple[PartsPlan, ...]:
-    plan = class_plan("Dataset", "datasets.")
-    return tuple(relation for relation in plan.relations if relation.name in CARRIED)
+            if "parameters" in child.record:
+                document.all_params |= parameter_terms(elements(child.record, "parameters"))
 
 
 def facet_values(
@@ -258,27 +303,57 @@ def facet_values(
         for sample in elements(dataset, "samples")
         if sample.get("name")
     }
-    years = record.get("years")
-    listed = (
-        range(int(years["first"]), min(int(years["last"]), int(years["first"]) + MAX_YEARS) + 1)
-        if years
-        else ()
-    )
-    facilities = record.get("facilities") or [record.get("facility", "")]
     return {
         "instrument_key": (str(record["instrumentKey"]),) if record.get("instrumentKey") else (),
-        "facility": tuple(sorted({str(name) for name in facilities if name})),
+        "facility": tuple(sorted({str(name) for name in _held(record) if name})),
         "instrument": tuple(sorted(instruments)),
-        "year": tuple(str(year) for year in listed),
+        "year": _years(record),
         "kind": (str(record["kind"]),) if record.get("kind") else (),
         "sample": tuple(sorted(samples)),
     }
 
 
-def _add_facets(document: EngineDocument, facets: Mapping[str, tuple[str, ...]]) -> None:
+def _held(record: Mapping[str, Any]) -> Sequence[Any]:
+    held: Sequence[Any] = record.get("facilities") or [record.get("facility", "")]
+    return held
+
+
+def _add_facets(document: EngineDocument, record: Mapping[str, Any], shares: _Shares) -> None:
+    """Tags, and the values of ``facet_values`` with what was worked out before."""
+    instruments = {str(name) for name in record.get("instrumentNames") or ()}
+    samples: set[str] = set()
+    if document.entity_class != "Instrument":
+        instruments.update(*(share.names for share in shares.instruments))
+        samples.update(*(share.names for share in shares.samples))
+        document.tags = frozenset().union(*(share.tags for share in shares.techniques))
+        document.panet = technique_scoring.with_ancestors(document.tags)
+    key, kind = record.get("instrumentKey"), record.get("kind")
     document.facets = {
-        name: tuple(dict.fromkeys(map(_short, values))) for name, values in facets.items()
+        "instrument_key": (_short(str(key)),) if key else (),
+        "facility": _facilities(record),
+        "instrument": _shortened(instruments),
+        "year": _years(record),
+        "kind": (_short(str(kind)),) if kind else (),
+        "sample": _shortened(samples),
     }
+
+
+def _shortened(values: Collection[str]) -> tuple[str, ...]:
+    if not values:
+        return ()
+    return tuple(dict.fromkeys(map(_short, sorted(values))))
+
+
+def _years(record: Mapping[str, Any]) -> tuple[str, ...]:
+    years = record.get("years")
+    if not years:
+        return ()
+    first = int(years["first"])
+    return tuple(map(str, range(first, min(int(years["last"]), first + MAX_YEARS) + 1)))
+
+
+def _facilities(record: Mapping[str, Any]) -> tuple[str, ...]:
+    return _shortened({str(name) for name in _held(record) if name})
 
 
 def _short(value: str) -> str:
@@ -296,14 +371,15 @@ def _datasets(entity: StoredEntity, children: Sequence[StoredEntity]) -> list[Ma
     return [entity.record] if entity.entity_class == "Dataset" else []
 
 
-def _suggestions(record: Mapping[str, Any], facets: Mapping[str, tuple[str, ...]]) -> set[str]:
-    """``kind:folded␟original`` strings for prefix completion."""
-    found = {suggestion_term("title", title) for title in _strings(record, "title")}
+def _suggestions(
+    record: Mapping[str, Any], facets: Mapping[str, tuple[str, ...]], shares: _Shares
+) -> set[str]:
+    """The raw terms by which a Document's texts are completed."""
+    found = {_suggestion("title", title) for title in strings(record, "title")}
     for kind in ("sample", "instrument"):
-        found.update(suggestion_term(kind, text) for text in facets[kind])
-    for member in elements(record, "members"):
-        for person in elements(member, "person"):
-            found.update(suggestion_term("person", name) for name in _strings(person, "fullName"))
+        found.update([suggestion_term(kind, text) for text in facets[kind]])
+    if shares.members:
+        found.update([suggestion_term("person", name) for name in shares.members.people])
     return found
 
 
@@ -311,19 +387,21 @@ MAX_SUGGESTION = 60
 _CAPITAL = re.compile("[A-Z]")
 
 
-@lru_cache(maxsize=20_000)
-def suggestion_term(kind: str, text: str) -> str:
-    """The raw term by which a text is completed: its folded form, and after a unit separator what
-    makes the original of it again: the places of its capitals, or itself."""
+def _suggestion(kind: str, text: str) -> str:
     original = " ".join(text.split())[:MAX_SUGGESTION]
     folded = analysis.fold(original)
     if folded == original:
         written = ""
     elif original.isascii():
-        written = f"{sum(1 << capital.start() for capital in _CAPITAL.finditer(original)):x}"
+        written = f"{sum([1 << capital.start() for capital in _CAPITAL.finditer(original)]):x}"
     else:
         written = f"={original}"
     return f"{kind}:{folded}\x1f{written}"
+
+
+suggestion_term = lru_cache(maxsize=20_000)(_suggestion)
+"""The raw term by which a text is completed: its folded form, and after a unit separator what makes
+the original of it again: the places of its capitals, or itself."""
 
 
 def suggested_text(term: str) -> str:
@@ -336,19 +414,6 @@ def suggested_text(term: str) -> str:
     return "".join(
         letter.upper() if capitals >> place & 1 else letter for place, letter in enumerate(folded)
     )
-
-
-def _strings(record: Mapping[str, Any], *names: str) -> list[str]:
-    found: list[str] = []
-    for name in names:
-        value = record.get(name)
-        if type(value) is str:
-            if value:
-                found.append(value)
-        elif value is not None:
-            listed = value if isinstance(value, (list, tuple)) else (value,)
-            found.extend(str(one) for one in listed if one not in (None, ""))
-    return found
 
 
 def _once(lines: Iterable[str]) -> tuple[str, ...]:

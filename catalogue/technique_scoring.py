@@ -52,6 +52,11 @@ def tags_of(techniques: Iterable[Mapping[str, Any]]) -> frozenset[str]:
 
 def with_ancestors(tags: Iterable[str]) -> frozenset[str]:
     """The tags and everything above them in the cut graph: what filters and facets look up."""
+    return _all_ancestors(frozenset(tags))
+
+
+@lru_cache(maxsize=4_096)
+def _all_ancestors(tags: frozenset[str]) -> frozenset[str]:
     return frozenset(above for tag in tags for above in _ancestors(tag))
 
 

@@ -85,7 +85,7 @@ def test_threads_do_not_share_a_stemmer() -> None:
     """A PyStemmer object is not safe to share."""
     found: list[list[str]] = []
     words = [f"crystal{ending}" for ending in ("s", "", "line", "lization")]
-    analysis.stem.cache_clear()
+    analysis._stems.clear()
     threads = [
         threading.Thread(target=lambda: found.append([analysis.stem(word) for word in words]))
         for _ in range(8)
