@@ -28,9 +28,7 @@ no letter and no digit: no text and no query yields it."""
 _SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹"
 _WORD = re.compile(rf"(?:[^\W_{_SUPERSCRIPTS}]|[\u0300-\u036f])+|[{_SUPERSCRIPTS}]+", re.UNICODE)
 _ALPHANUMERIC = re.compile(r"[^\W_]+", re.UNICODE)
-_ASCII_WORDS = {
-    code: chr(code).lower() if chr(code).isalnum() else " " for code in range(128)
-}
+_ASCII_WORDS = {code: chr(code).lower() if chr(code).isalnum() else " " for code in range(128)}
 """Letters and digits in lower case, spaces for all else."""
 _PIECES = re.compile(r"[/,;|]")
 _JOINERS = re.compile(r"[-‐‑‒–—'’·]")

@@ -6,9 +6,9 @@ scale) is in ``catalogue/search.py``; an engine only translates physical plans.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from catalogue.documents import EngineDocument
 from catalogue.plan import Plan, Score
@@ -67,6 +67,17 @@ class EnginePage:
     best_possible: float = 0.0
 
 
+class Rendered(NamedTuple):
+    """A document in the form of one engine: ``body`` is JSON, empty for what is deleted."""
+
+    key: str
+    entity_class: EntityClass
+    ordinal: int
+    change: int
+    deleted: bool
+    body: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class Applied:
     """What became of a batch: ``rejected`` maps keys to reasons, never silently (fault F01)."""
@@ -118,6 +129,18 @@ class Reader(Protocol):
         """How many records there are, and how many have each (field, term)."""
 
 
+def newest_by_key(
+    documents: Sequence[EngineDocument | Rendered], render: Callable[[EngineDocument], Rendered]
+) -> list[Rendered]:
+    """Of several states of an entity the newest, rendered."""
+    newest: dict[str, EngineDocument | Rendered] = {}
+    for document in documents:
+        held = newest.get(document.key)
+        if held is None or held.change <= document.change:
+            newest[document.key] = document
+    return [one if isinstance(one, Rendered) else render(one) for one in newest.values()]
+
+
 class Engine(Protocol):
     """An index of all entities. ``apply`` is idempotent: the change number is the version."""
 
@@ -131,7 +154,12 @@ class Engine(Protocol):
 
     async def reader(self) -> Reader: ...
 
-    async def apply(self, documents: Sequence[EngineDocument]) -> Applied:
+    @property
+    def render(self) -> Callable[[EngineDocument], Rendered]:
+        """Gives a document the form of this engine: a function of a module, so that another process
+        can be asked to do it."""
+
+    async def apply(self, documents: Sequence[EngineDocument | Rendered]) -> Applied:
         """Write or delete entities; an older change never overwrites a newer one (fault F12)."""
 
     async def commit(self, position: int) -> None:

@@ -19,10 +19,10 @@ import orjson
 
 from catalogue.documents import EngineDocument
 from catalogue.engines import shared_state
-from catalogue.engines.base import Applied
+from catalogue.engines.base import Applied, Rendered, newest_by_key
 from catalogue.engines.elasticsearch_bulk import BulkWriter, Item
 from catalogue.engines.elasticsearch_client import connect, translated
-from catalogue.engines.elasticsearch_mapping import document_id, mapping, settings, to_source
+from catalogue.engines.elasticsearch_mapping import document_id, mapping, rendered, settings
 from catalogue.engines.elasticsearch_reader import ElasticsearchReader, Frequencies
 from catalogue.engines.shared_state import StateStore
 from catalogue.errors import EngineDamaged, EngineError, EngineUnavailable, ForeignIndex
@@ -189,32 +189,29 @@ class ElasticsearchEngine:
     async def release(self) -> None:
         """Nothing is held between writes."""
 
-    async def apply(self, documents: Sequence[EngineDocument]) -> Applied:
+    render = staticmethod(rendered)
+
+    async def apply(self, documents: Sequence[EngineDocument | Rendered]) -> Applied:
         await self._follow()
         self._check_writable()
-        newest: dict[str, EngineDocument] = {}
-        for document in documents:
-            held = newest.get(document.key)
-            if held is None or held.change <= document.change:
-                newest[document.key] = document
-        items = await anyio.to_thread.run_sync(self._items, list(newest.values()))
+        items = await anyio.to_thread.run_sync(self._items, documents)
         return await BulkWriter(self._send, self._sleep).write(items)
 
     async def _send(self, lines: list[bytes]) -> Any:
         # The client's types know mappings only; its serializer passes bytes through.
         return await self._client.bulk(operations=cast(Any, lines))
 
-    def _items(self, documents: Sequence[EngineDocument]) -> list[Item]:
+    def _items(self, documents: Sequence[EngineDocument | Rendered]) -> list[Item]:
         return [
             Item(
                 self.index(document.entity_class),
                 document_id(document.key),
                 document.key,
                 document.change,
-                orjson.dumps(to_source(document)),
+                document.body,
                 document.deleted,
             )
-            for document in documents
+            for document in newest_by_key(documents, rendered)
         ]
 
     def _check_writable(self) -> None:

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any
 
+import orjson
+
 from catalogue.analysis import SENTINEL
 from catalogue.documents import (
     COUNTED_FIELDS,
@@ -18,6 +20,7 @@ from catalogue.documents import (
     EngineDocument,
     number_fields,
 )
+from catalogue.engines.base import Rendered
 from catalogue.scoring import K1, B
 
 RESULT_WINDOW = 50_000
@@ -83,6 +86,18 @@ def document_id(key: str) -> str:
     if len(encoded) <= MAX_ID_BYTES:
         return key
     return "#" + blake2b(encoded, digest_size=16).hexdigest()
+
+
+def rendered(document: EngineDocument) -> Rendered:
+    """The document as it is sent; of a deleted entity a tombstone."""
+    return Rendered(
+        document.key,
+        document.entity_class,
+        document.ordinal,
+        document.change,
+        document.deleted,
+        orjson.dumps(to_source(document)),
+    )
 
 
 def to_source(document: EngineDocument) -> Mapping[str, Any]:

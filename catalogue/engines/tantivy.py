@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import IO, Any, TypeVar, cast
 
 from catalogue.documents import EngineDocument
-from catalogue.engines.base import Applied
-from catalogue.engines.tantivy_index import ORDINAL, ClassIndex, guarded, to_tantivy
+from catalogue.engines.base import Applied, Rendered, newest_by_key
+from catalogue.engines.tantivy_index import ORDINAL, ClassIndex, guarded, rendered
 from catalogue.engines.tantivy_reader import TantivyReader
 from catalogue.errors import EngineDamaged, EngineError, ForeignIndex, IndexBusy
 from catalogue.fields import ENTITY_CLASSES
@@ -55,7 +55,7 @@ class TantivyEngine:
         self._named = generation
         self._generation: str | None = None
         self._indices: dict[str, ClassIndex] = {}
-        self._writers: dict[str, Any] = {}
+        self._writers: dict[str, _Writer] = {}
         self._pending: dict[str, int] = {}
         self._lock_file: IO[str] | None = None
         self._read: tuple[object, TantivyReader] | None = None
@@ -176,20 +176,18 @@ class TantivyEngine:
 
     # --- writing ------------------------------------------------------------------------------
 
-    async def apply(self, documents: Sequence[EngineDocument]) -> Applied:
+    render = staticmethod(rendered)
+
+    async def apply(self, documents: Sequence[EngineDocument | Rendered]) -> Applied:
         return await self._run(partial(self._apply, documents))
 
-    def _apply(self, documents: Sequence[EngineDocument]) -> Applied:
+    def _apply(self, documents: Sequence[EngineDocument | Rendered]) -> Applied:
         with self._guard, guarded("writing"):
             self._begin_writing()
-            newest: dict[str, EngineDocument] = {}
-            for document in documents:
-                held = newest.get(document.key)
-                if held is None or held.change <= document.change:
-                    newest[document.key] = document
-            replayed = self._versions_held(list(newest.values()))
+            newest = newest_by_key(documents, rendered)
+            replayed = self._versions_held(newest)
             written = deleted = older = 0
-            for document in newest.values():
+            for document in newest:
                 if (
                     self._pending.get(document.key, replayed.get(document.key, -1))
                     > document.change
@@ -197,18 +195,20 @@ class TantivyEngine:
                     older += 1
                     continue
                 writer = self._writers[document.entity_class]
-                # By the raw key: deleting by a number finds nothing, as Python's integers become
-                # signed terms (seen with tantivy 0.27; fault F15).
-                writer.delete_documents_by_term("key", document.key)
+                if writer.may_hold(document.ordinal):
+                    # By the raw key: deleting by a number finds nothing, as Python's integers
+                    # become signed terms (seen with tantivy 0.27; fault F15).
+                    writer.library.delete_documents_by_term("key", document.key)
                 if document.deleted:
                     deleted += 1
                 else:
-                    writer.add_document(to_tantivy(document))
+                    writer.library.add_json(document.body.decode())
+                    writer.wrote(document.ordinal)
                     written += 1
                 self._pending[document.key] = document.change
             return Applied(written, deleted, older + len(documents) - len(newest))
 
-    def _versions_held(self, documents: Sequence[EngineDocument]) -> dict[str, int]:
+    def _versions_held(self, documents: Sequence[Rendered]) -> dict[str, int]:
         """Versions in the index of documents that may be replays; new ones are not looked up."""
         reached = self._position()
         found: dict[str, int] = {}
@@ -235,7 +235,7 @@ class TantivyEngine:
         if not self._writers:
             if self._named is None:
                 self.lock()
-            self._writers = {name: index.writer() for name, index in self._indices.items()}
+            self._writers = {name: _Writer(index) for name, index in self._indices.items()}
 
     async def commit(self, position: int) -> None:
         await self._run(partial(self._commit, position))
@@ -244,7 +244,7 @@ class TantivyEngine:
         with self._guard, guarded("committing"):
             self._begin_writing()
             for writer in self._writers.values():
-                writer.commit()
+                writer.library.commit()
             self._pending.clear()
             _write_json(self._position_file(), {"position": position})
 
@@ -274,8 +274,8 @@ class TantivyEngine:
         with self._guard, guarded("emptying"):
             self._begin_writing()
             for writer in self._writers.values():
-                writer.delete_all_documents()
-                writer.commit()
+                writer.library.delete_all_documents()
+                writer.library.commit()
             self._pending.clear()
             _write_json(self._position_file(), {"position": 0})
 
@@ -393,8 +393,8 @@ class TantivyEngine:
     def _close_writers(self) -> None:
         for writer in self._writers.values():
             with guarded("closing its writer"):
-                writer.rollback()
-                writer.wait_merging_threads()
+                writer.library.rollback()
+                writer.library.wait_merging_threads()
         self._writers = {}
         self._pending.clear()
 
@@ -410,6 +410,27 @@ class TantivyEngine:
     @staticmethod
     async def _run(function: Callable[[], Result]) -> Result:
         return await in_thread(function)
+
+
+class _Writer:
+    """The library's writer of one class, and which entities it cannot have yet: to delete what is
+    not there costs a look-up in each segment."""
+
+    def __init__(self, index: ClassIndex) -> None:
+        self.library = index.writer()
+        self._highest = index.highest_ordinal()
+        self._written = bytearray()  # by ordinal, beyond the highest of the last commit then
+
+    def may_hold(self, ordinal: int) -> bool:
+        place = ordinal - self._highest - 1
+        return place < 0 or (place < len(self._written) and bool(self._written[place]))
+
+    def wrote(self, ordinal: int) -> None:
+        place = ordinal - self._highest - 1
+        if place >= len(self._written):
+            self._written.extend(bytes(max(place + 1 - len(self._written), 4_096)))
+        if place >= 0:
+            self._written[place] = 1
 
 
 def _write_json(path: Path, value: Mapping[str, Any]) -> None:
