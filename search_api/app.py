@@ -12,7 +12,7 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -37,6 +37,8 @@ from search_api.errors import (
     WrongMethod,
 )
 from search_api.facilities import FacilityStates, header_text
+from search_api.federation.metrics import FederationMeasurements
+from search_api.federation.service import LiveService
 from search_api.health import Measurements
 from search_api.operator_key import HEADER, check_operator, read_operator_key
 from search_api.rate import RateLimiter, address_of
@@ -100,6 +102,7 @@ def create_app(
     )
     app = web.Application(middlewares=[_outermost], client_max_size=chosen.max_body_bytes)
     app[SERVER] = server
+    app.cleanup_ctx.append(_live_service)
     for route in ROUTES:
         responder = _responder(server, route)
         for path in (route.path, *route.also):
@@ -110,6 +113,21 @@ def create_app(
                 else:
                     app.router.add_route(method, pattern, responder)
     return app
+
+
+async def _live_service(app: web.Application) -> AsyncIterator[None]:
+    """What asks facilities lives as long as the application."""
+    server = app[SERVER]
+    async with LiveService(
+        server.catalogue,
+        server.states,
+        server.settings,
+        now=server.clock,
+        measurements=FederationMeasurements(server.measurements.registry),
+    ) as live:
+        server.live = live
+        yield
+    server.live = None
 
 
 def software_version() -> str:

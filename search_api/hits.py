@@ -59,11 +59,19 @@ async def load_children(
 
 
 def hit_json(
-    hit: Hit, children: tuple[int, list[Record]] | None, states: FacilityStates, now: datetime
+    hit: Hit,
+    children: tuple[int, list[Record]] | None,
+    states: FacilityStates,
+    now: datetime,
+    *,
+    partly: bool = False,
 ) -> Json:
-    """A hit with score, access, techniques and services; absent fields are left out."""
+    """A hit with score, access, techniques and services; absent fields are left out. ``partly``:
+    not all the fields that are scored could be had of its facility."""
     shown = record_json(hit.entity, children, states, now)
     shown["score"] = hit.score
+    if partly:
+        shown["partly_scored"] = True
     if hit.highlights:
         shown["highlights"] = {
             name: [list(span) for span in spans] for name, spans in hit.highlights.items()

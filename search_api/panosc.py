@@ -16,11 +16,12 @@ from catalogue.query import AtFacility, Everything, Node, Nothing, OneOf, Search
 from catalogue.records import EntityClass, StoredEntity
 from search_api.cache import depends_on_clock, next_opening
 from search_api.conditions import all_of, read_where
-from search_api.depth import within_the_catalogue
 from search_api.errors import AmbiguousPid, BadRequest, UnknownThing
+from search_api.federation.overlay import Kept
 from search_api.filter_text import read_parameter
 from search_api.includes import Hydration, without_joins
 from search_api.loopback import (
+    Include,
     Projection,
     Question,
     read_count_where,
@@ -34,6 +35,7 @@ from search_api.presentation import Json, entity_json, list_item_fields, row_jso
 from search_api.replies import Call, Handler, Reply, json_reply, next_link
 from search_api.rows import holds
 from search_api.techniques import find_technique, find_techniques, pan_ontology
+from search_api.whole import ask_whole, count_whole, find_whole, read_asked
 
 CLASSES: Mapping[str, EntityClass] = {
     "Documents": "Document",
@@ -49,20 +51,21 @@ def list_of(class_name: EntityClass) -> Handler:
     async def answer(call: Call) -> Reply:
         given = await _given_filter(call)
         question = read_filter(panosc_class, given, call.reading())
-        catalogue = call.server.catalogue
         named = await _named(call, class_name)
-        search = await within_the_catalogue(catalogue, _search(class_name, question, call, named))
-        found = await catalogue.search(search)
+        asked = read_asked(call, files=includes_files(question.includes))
+        whole = await ask_whole(call, _search(class_name, question, call, named), asked)
+        found = whole.answer
         for hit in found.hits:
             call.holds_until(next_opening(hit.entity.record, call.now))
-        related = await _related(call, class_name, [hit.entity for hit in found.hits], question)
+        entities = [hit.entity for hit in found.hits]
+        related = await _related(call, class_name, entities, question, whole.records)
         items = [
             _item(call, panosc_class, hit.entity, hit.score, extra, question.projection)
             for hit, extra in zip(found.hits, related, strict=True)
             if extra is not None
         ]
         headers = _page_headers(call, question, given, len(found.hits), found.total.value)
-        headers["X-Total-Count-Relation"] = found.total.relation
+        headers |= whole.headers()
         return json_reply(items, headers=headers)
 
     return answer
@@ -80,8 +83,9 @@ def count_of(class_name: EntityClass) -> Handler:
             whole = body
         question = read_count_where(MODEL[class_name], where, whole, reading)
         named = await _named(call, class_name)
-        total = await call.server.catalogue.count(_search(class_name, question, call, named))
-        return json_reply({"count": total.value})
+        search = _search(class_name, question, call, named)
+        total, headers = await count_whole(call, search, read_asked(call))
+        return json_reply({"count": total.value}, headers=headers)
 
     return answer
 
@@ -93,37 +97,40 @@ def one_of(class_name: EntityClass) -> Handler:
     async def answer(call: Call) -> Reply:
         given = await _given_filter(call)
         question = read_filter(panosc_class, given, call.reading(), by_id=True)
-        entity = await find_one(call, class_name, call.arguments["pid"])
+        files = includes_files(question.includes)
+        pid = call.arguments["pid"]
+        entity, records, headers = await find_one(call, class_name, pid, files=files)
         includes = without_joins(question.includes)
-        hydration = Hydration(call.server.catalogue.store, call.now, call.settings.max_included)
+        hydration = Hydration(records, call.now, call.settings.max_included)
         (related,) = await hydration.fill(class_name, [entity], includes)
         call.holds_until(min(hydration.good_until, next_opening(entity.record, call.now)))
         shown = entity_json(panosc_class, entity.record, call.now, question.projection)
         ours = list_item_fields(entity.record, 0, _provider(call, entity), question.projection)
         del ours["score"]
-        return json_reply({**shown, **ours, **(related or {})})
+        return json_reply({**shown, **ours, **(related or {})}, headers=headers)
 
     return answer
 
 
-async def find_one(call: Call, class_name: EntityClass, pid: str) -> StoredEntity:
-    """The entity of a pid; never silently one of several (semantics 1.2).
+async def find_one(
+    call: Call, class_name: EntityClass, pid: str, *, files: bool = False
+) -> tuple[StoredEntity, Kept, dict[str, str]]:
+    """The entity of a pid, never silently one of several (semantics 1.2); the records that it is
+    related to, and headers that tell of the facilities.
 
     Raises:
         UnknownThing: nobody has it (at the facility of ``?facility=``).
         AmbiguousPid: several facilities use it for different things.
     """
-    found = [
-        entity for entity in await call.server.catalogue.find(class_name, pid) if not entity.deleted
-    ]
+    found, records, headers = await find_whole(call, class_name, pid, read_asked(call, files=files))
     facility = call.one("facility")
     if facility is not None:
         wanted = facility.casefold()
-        found = [
+        found = tuple(
             entity
             for entity in found
             if wanted in [name.casefold() for name in facilities_of(entity.record)]
-        ]
+        )
     if not found:
         raise UnknownThing(f'Unknown "{class_name}" id "{pid[:500]}".', code="MODEL_NOT_FOUND")
     if len({entity.key for entity in found}) > 1:
@@ -140,7 +147,15 @@ async def find_one(call: Call, class_name: EntityClass, pid: str) -> StoredEntit
                 for entity in found
             ],
         )
-    return found[0]
+    return found[0], records, headers
+
+
+def includes_files(includes: Sequence[Include]) -> bool:
+    """Whether files are to be included anywhere."""
+    return any(
+        include.relation.target == "File" or includes_files(include.includes)
+        for include in includes
+    )
 
 
 def facilities_of(record: Mapping[str, Any]) -> list[str]:
@@ -160,7 +175,10 @@ async def files_of(call: Call) -> Reply:
     skip = read_number(given.get("skip", given.get("offset")), "skip") or 0
     page = sorted_rows(rows, order)[skip : skip + limit]
     question = Question(FILE, all_of([]), limit=limit, skip=skip, limit_was_cut=True)
-    headers = _page_headers(call, question, given, len(page), len(rows))
+    headers = {
+        **call.server.states.headers(),
+        **_page_headers(call, question, given, len(page), len(rows)),
+    }
     return json_reply([row_json(FILE, row, projection) for row in page], headers=headers)
 
 
@@ -173,7 +191,7 @@ async def files_count(call: Call) -> Reply:
 
 async def _files(call: Call, where: object) -> list[Json]:
     node: Node = read_where(FILE, {} if where is None else where, call.reading())
-    dataset = await find_one(call, "Dataset", call.arguments["pid"])
+    dataset, _, _ = await find_one(call, "Dataset", call.arguments["pid"], files=True)
     rows = [dict(row) for row in dataset.record.get("files") or ()]
     return [row for row in rows if holds("File", node, row, call.now)]
 
@@ -237,7 +255,7 @@ async def _named(call: Call, class_name: EntityClass) -> Node:
     pid = call.one("pid")
     if pid is None:
         return Everything()
-    found = await call.server.catalogue.find(class_name, pid)
+    found, _, _ = await find_whole(call, class_name, pid, read_asked(call))
     return OneOf("key", tuple(entity.key for entity in found)) if found else Nothing()
 
 
@@ -272,9 +290,13 @@ def _search(class_name: EntityClass, question: Question, call: Call, named: Node
 
 
 async def _related(
-    call: Call, class_name: str, entities: Sequence[StoredEntity], question: Question
+    call: Call,
+    class_name: str,
+    entities: Sequence[StoredEntity],
+    question: Question,
+    records: Kept,
 ) -> list[Json | None]:
-    hydration = Hydration(call.server.catalogue.store, call.now, call.settings.max_included)
+    hydration = Hydration(records, call.now, call.settings.max_included)
     filled = await hydration.fill(class_name, entities, question.includes)
     call.holds_until(hydration.good_until)
     return filled
@@ -302,7 +324,7 @@ def _provider(call: Call, entity: StoredEntity) -> str:
 def _page_headers(
     call: Call, question: Question, given: Mapping[str, Any] | None, shown: int, total: int
 ) -> dict[str, str]:
-    headers = {"X-Total-Count": str(total), **call.server.states.headers()}
+    headers = {"X-Total-Count": str(total)}
     after = question.skip + shown
     if shown and after < total:
         if question.limit_was_cut:

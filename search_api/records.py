@@ -15,9 +15,11 @@ import anyio.to_thread
 from catalogue.facilities import Source
 from catalogue.records import EntityClass, StoredEntity, StoredRecord
 from search_api.errors import BadRequest, UnknownThing
+from search_api.federation.overlay import Kept
 from search_api.hits import load_children, record_json
 from search_api.panosc import find_one
 from search_api.replies import Call, Reply, json_reply
+from search_api.whole import find_whole, read_asked
 
 Json = dict[str, Any]
 
@@ -54,7 +56,8 @@ async def record_named(call: Call) -> Reply:
         )
     for name in NAMED if wanted is None else (wanted,):
         try:
-            return await _shown(call, await find_one(call, NAMED[name], pid))
+            entity, records, _ = await find_one(call, NAMED[name], pid, files=True)
+            return await _shown(call, entity, records)
         except UnknownThing:
             continue
     raise UnknownThing(f"There is no record with the pid {pid[:300]!r}.")
@@ -62,14 +65,27 @@ async def record_named(call: Call) -> Reply:
 
 async def _of_key(call: Call, key: str) -> Reply:
     entity = await call.server.catalogue.get(key)
-    if entity is None or entity.deleted:
-        raise UnknownThing(f"There is no record {key[:300]!r}.")
-    return await _shown(call, entity)
+    if entity is not None and not entity.deleted:
+        return await _shown(call, entity, call.server.catalogue.store)
+    class_name, pid = _named_by(key)
+    if class_name is not None:
+        # A facility that is asked live may have what no index knows.
+        found, records, _ = await find_whole(call, class_name, pid, read_asked(call, files=True))
+        for one in found:
+            if one.key == key:
+                return await _shown(call, one, records)
+    raise UnknownThing(f"There is no record {key[:300]!r}.")
 
 
-async def _shown(call: Call, entity: StoredEntity) -> Reply:
+def _named_by(key: str) -> tuple[EntityClass | None, str]:
+    """Class and pid that a key was made of: ``document:doi:10.5072/1``, ``document:ess:42``."""
+    name, _, rest = key.partition(":")
+    return NAMED.get(name), rest.partition(":")[2]
+
+
+async def _shown(call: Call, entity: StoredEntity, records: Kept) -> Reply:
     store = call.server.catalogue.store
-    children = await load_children(store, [entity])
+    children = await load_children(records, [entity])
     stored = await anyio.to_thread.run_sync(store.stored_records, entity.key)
     sources = {
         source.name: source for state in call.server.states.all for source, _ in state.sources

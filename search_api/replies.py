@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from catalogue.catalogue import Catalogue
     from search_api.cache import AnswerCache, Position
     from search_api.facilities import FacilityStates
+    from search_api.federation.service import LiveService
     from search_api.health import Measurements
     from search_api.rate import RateLimiter
 
@@ -59,6 +60,7 @@ class Server:
     operator_key: str | None = field(repr=False)
     started_at: datetime = datetime(1970, 1, 1, tzinfo=UTC)
     in_flight: int = 0
+    live: LiveService | None = None
 
 
 @dataclass(slots=True)

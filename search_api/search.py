@@ -47,6 +47,7 @@ FACET_SIZES = {"facility": 1_000, "technique": 100}
 KINDS = ("data", "publication", "poster", "software", "collection", "other", "all")
 LEVELS = ("raw", "reduced", "processed")
 FORMATS = ("json", "html", "csv", "jsonl", "bibtex", "ris", "datacite")
+MODES = ("indexed", "live", "both")
 SORTS = {
     "relevance": (),
     "date": ("startDate", "creationDate"),
@@ -105,6 +106,9 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter("explain", "boolean", "Say how each score came about."),
     Parameter("related", "boolean", "Near techniques with their counts (default true)."),
     Parameter("format", "string", "Form of the answer.", FORMATS),
+    Parameter("facilities", "string", "Ask only these facilities (short names).", (), True),
+    Parameter("mode", "string", "Ask the index, facilities live, or both as configured.", MODES),
+    Parameter("deadline_ms", "number", "Milliseconds that live facilities are waited for."),
 )
 BY_NAME = {parameter.name: parameter for parameter in PARAMETERS}
 IGNORED = frozenset({"access_token"})

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from catalogue.answers import Answer, FacetCount
-from catalogue.catalogue import Catalogue
+from catalogue.answers import FacetCount
 from search_api.cache import depends_on_clock
-from search_api.depth import within_the_catalogue
 from search_api.exports import export
 from search_api.facilities import FacilityStates
 from search_api.hits import hit_json, load_children
 from search_api.replies import Call, Reply, json_reply, next_link
 from search_api.search import SearchRequest, pairs_of_body, read_search
+from search_api.whole import Whole, ask_whole, read_asked, with_page_hits
 
 Json = dict[str, Any]
 
@@ -36,7 +34,10 @@ async def search_page(call: Call) -> Reply:
     if call.request.method == "POST":
         pairs += pairs_of_body(await call.body())
     request = read_search(call.reading(), pairs, call.settings.search_limit)
-    answer = await ask(call.server.catalogue, call.server.states, call.timings, request)
+    started = time.perf_counter()
+    whole = await ask_whole(call, request.search, read_asked(call, pairs=pairs))
+    call.timings["search"] = (time.perf_counter() - started) * 1000
+    answer = await show(whole, call.server.states, call.timings, request)
     if depends_on_clock(request.search.where) or "access" in request.facets:
         call.holds_until(call.now)
     for hit in answer["hits"]:
@@ -45,7 +46,7 @@ async def search_page(call: Call) -> Reply:
     form = request.format if call.one("format") else accepted_form(call)
     if form not in ("json", "html"):
         return export(form, answer["hits"])
-    headers = {"X-Total-Count": str(answer["total"]["value"]), **call.server.states.headers()}
+    headers = whole.headers()
     if answer.get("cursor") and call.request.method == "GET":
         headers["Link"] = next_link(call, {"cursor": answer["cursor"]})
     return json_reply(answer, headers=headers)
@@ -61,42 +62,43 @@ def accepted_form(call: Call) -> str:
     return "json"
 
 
-async def ask(
-    catalogue: Catalogue,
-    states: FacilityStates,
-    timings: dict[str, float],
-    request: SearchRequest,
+async def show(
+    whole: Whole, states: FacilityStates, timings: dict[str, float], request: SearchRequest
 ) -> Json:
-    """Search, and put the answer together; ``timings`` gets milliseconds by step."""
+    """Put the answer of a question together; ``timings`` gets milliseconds by step."""
     started = time.perf_counter()
-    answer = await catalogue.search(await within_the_catalogue(catalogue, request.search))
-    elapsed_ms = (time.perf_counter() - started) * 1000
-    timings["search"] = elapsed_ms
-    children = await load_children(catalogue.store, [hit.entity for hit in answer.hits])
-    timings["records"] = (time.perf_counter() - started) * 1000 - elapsed_ms
+    answer = whole.answer
+    children = await load_children(whole.records, [hit.entity for hit in answer.hits])
+    timings["records"] = (time.perf_counter() - started) * 1000
     now = request.search.now
-    hits = [hit_json(hit, children.get(hit.entity.key), states, now) for hit in answer.hits]
-    return answer_json(states, request, answer, hits, elapsed_ms)
+    hits = [
+        hit_json(
+            hit,
+            children.get(hit.entity.key),
+            states,
+            now,
+            partly=hit.entity.key in whole.partly,
+        )
+        for hit in answer.hits
+    ]
+    return answer_json(request, whole, hits)
 
 
-def answer_json(
-    states: FacilityStates,
-    request: SearchRequest,
-    answer: Answer,
-    hits: Sequence[Json],
-    elapsed_ms: float,
-) -> Json:
-    """The shape that scripts rely on; parts that were not asked for are empty."""
+def answer_json(request: SearchRequest, whole: Whole, hits: Sequence[Json]) -> Json:
+    """The shape that scripts rely on; parts that were not asked for are empty. Facets are as sure
+    as the total: lower bounds where that is one."""
+    answer = whole.answer
     shown: Json = {
         "hits": list(hits),
         "total": {"value": answer.total.value, "relation": answer.total.relation},
         "facets": {name: _counts(answer.facets.get(name, ())) for name in request.facets},
+        "facets_relation": answer.total.relation,
         "related": _counts(answer.related),
         "recognised": [
             {"text": one.text, "kind": one.kind, "id": one.id, "label": one.label}
             for one in answer.recognised
         ],
-        "facilities": facilities_json(states, answer, hits, elapsed_ms),
+        "facilities": [line.json() for line in with_page_hits(whole.lines, answer)],
         "cursor": answer.cursor,
         "relaxed": answer.relaxed,
         "not_data": dict(answer.not_data),
@@ -110,26 +112,3 @@ def answer_json(
 
 def _counts(counts: Sequence[FacetCount]) -> list[Json]:
     return [{"id": one.id, "label": one.label, "count": one.count} for one in counts]
-
-
-def facilities_json(
-    states: FacilityStates, answer: Answer, hits: Sequence[Json], elapsed_ms: float
-) -> list[Json]:
-    """One line for each facility: state, hits on this page, all its hits. What a silent facility
-    told us before counts as ``stale``."""
-    totals: Mapping[str, int] = {one.id: one.count for one in answer.facets.get("facility", ())}
-    on_page = Counter(name for hit in hits for name in hit["facilities"])
-    lines = []
-    for state in states.all:
-        name = state.facility.name
-        lines.append(
-            {
-                "name": name,
-                "state": "stale" if state.state == "silent" else state.state,
-                "elapsed_ms": round(elapsed_ms, 3),
-                "hits": on_page.get(name, 0),
-                "total": totals.get(name, 0),
-                "silent_since": state.silent_since,
-            }
-        )
-    return lines

@@ -25,11 +25,13 @@ from search_api.app import create_app, runner_options, utc_now
 from search_api.conditions import Reading
 from search_api.errors import NothingToServe, PortInUse
 from search_api.facilities import FacilityStates
+from search_api.federation.service import LiveService
 from search_api.pages.site import environment
 from search_api.search import read_search
-from search_api.search_answer import ask
+from search_api.search_answer import show
 from search_api.settings import ServerSettings, settings_from
 from search_api.technique_conditions import technique_ids
+from search_api.whole import ask, asked_of
 
 RESTART_PAUSE_S = 1.0
 BACKLOG = 1_024
@@ -197,7 +199,10 @@ async def ask_folder(settings: Settings, pairs: Sequence[tuple[str, str]]) -> An
         await states.refresh(now)
         reading = Reading(now, states.facilities, options)
         request = read_search(reading, pairs, options.search_limit)
-        return await ask(catalogue, states, {}, request)
+        asked = asked_of(pairs)
+        async with LiveService(catalogue, states, options, now=utc_now) as live:
+            whole = await ask(catalogue, states, live.federation, request.search, asked)
+            return await show(whole, states, {}, request)
 
 
 __all__ = ["address", "ask_folder", "check_port", "open_catalogue", "run_workers"]

@@ -15,7 +15,7 @@ from catalogue.oracle import Entity
 from search_api.facilities import FacilityState
 from search_api.federation.collecting import Take
 from search_api.federation.errors import FacilitySilent
-from search_api.federation.participants import Asked, has_copy
+from search_api.federation.participants import Asked, has_copy, live_source
 from search_api.federation.questions import LiveSource
 from search_api.federation.ranking import Ranked
 from search_api.federation.reports import FacilityLine
@@ -92,10 +92,12 @@ class Ledger:
                 name, "answered", live=True, total_relation="gte", why="not answered yet"
             )
         shown = _STATES.get(state.state, state.state)
+        why = self.asked.index_only if live_source(state) is not None else None
         return FacilityLine(
             name,
             shown,  # type: ignore[arg-type]
             silent_since=state.silent_since,
+            why=why,
             age_s=_age_s(state, self.now) if shown == "stale" else None,
         )
 

@@ -78,6 +78,7 @@ class Federation:
     now: Callable[[], datetime]
     monotonic: Callable[[], float]
     pages: Pages
+    has_contact: bool = True
     readings: ReadingCache = field(default_factory=ReadingCache)
     statistics: IndexStatistics = field(init=False)
     _profiles: dict[str, tuple[Mapping[str, object], dict[str, ClassProfile]]] = field(
@@ -190,6 +191,12 @@ class Federation:
         wanted = replace(need, candidates=min(need.most, int(need.candidates * factor)))
         collector = self._collector(live, search.entity_class, asked, deadline)
         await self._unlearned(collector)
+        if not (self.has_contact or live.source.internal or live.source.demo):
+            # As for a harvest: real facilities are told who asks (semantics 10.5).
+            silence = FacilitySilent(
+                live.source.name, "unsupported", "no contact address is configured here"
+            )
+            return Outcome(live, 0.0, silence=silence)
         return await self._outcome(live, partial(collector.collect, search, wanted))
 
     async def _outcome(self, live: LiveSource, collect: Callable[[], Awaitable[Take]]) -> Outcome:

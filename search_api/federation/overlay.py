@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from catalogue.readings import Pool
-from catalogue.records import Change, StoredEntity
+from catalogue.records import StoredEntity
 
 
 class Kept(Protocol):
@@ -17,8 +17,6 @@ class Kept(Protocol):
     def parents(self, keys: Sequence[str], relation: str) -> Mapping[str, Sequence[str]]: ...
 
     def children(self, keys: Sequence[str], relation: str) -> Mapping[str, Sequence[str]]: ...
-
-    def changes_of(self, keys: Sequence[str]) -> Mapping[str, Change]: ...
 
 
 class Overlay:

@@ -23,7 +23,8 @@ class Asked:
     ``facilities``: only these (short names without case); empty for all. ``mode``: ``indexed`` asks
     nobody, ``live`` leaves the index out, ``both`` (the default) is as configured. ``deadline_s``:
     seconds that facilities are waited for; ``None`` for the server's own. ``via``: nodes the
-    request has passed. ``files``: whether files of Datasets are wanted.
+    request has passed. ``files``: whether files of Datasets are wanted. ``index_only``: why nobody
+    is asked live although somebody could be.
     """
 
     facilities: tuple[str, ...] = ()
@@ -31,6 +32,7 @@ class Asked:
     deadline_s: float | None = None
     via: tuple[str, ...] = ()
     files: bool = False
+    index_only: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

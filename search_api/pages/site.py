@@ -21,7 +21,8 @@ from search_api.errors import SearchApiError, UnknownThing
 from search_api.hits import is_safe_link
 from search_api.replies import Call, Reply
 from search_api.search import BY_NAME, SORTS, read_search
-from search_api.search_answer import ask
+from search_api.search_answer import show
+from search_api.whole import ask_whole, read_asked
 
 Json = dict[str, Any]
 Pairs = Sequence[tuple[str, str]]
@@ -122,7 +123,8 @@ async def search_site(call: Call) -> Reply:
         wanted = [pair for pair in pairs if pair[0] not in ("format", "facets", "limit", "cursor")]
         wanted += [("facets", ",".join(FACETS)), ("limit", str(PAGE_SIZE))]
         request = read_search(call.reading(), wanted, PAGE_SIZE)
-        answer = await ask(call.server.catalogue, states, call.timings, request)
+        whole = await ask_whole(call, request.search, read_asked(call))
+        answer = await show(whole, states, call.timings, request)
     except (SearchApiError, CatalogueError) as error:
         return render("search.html", status=error.status, **{**names, "error": str(error)})
     skip = request.search.skip

@@ -1,0 +1,106 @@
+"""What a server process needs to ask facilities live, opened with it and closed with it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from types import TracebackType
+from typing import Self
+
+from catalogue.catalogue import Catalogue
+from search_api.facilities import FacilityStates
+from search_api.federation.asking import Asker
+from search_api.federation.background import Background
+from search_api.federation.continuing import Pages
+from search_api.federation.federated import Federation
+from search_api.federation.metrics import FederationMeasurements
+from search_api.federation.serving_store import ServingStore
+from search_api.settings import ServerSettings
+
+CONTACT = "PAN_COMMONS_CONTACT"
+
+
+class LiveService:
+    """Asker, memory and federation of one process; an async context manager.
+
+    Args:
+        environment: where the contact address and the sources' keys are looked up.
+    """
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        states: FacilityStates,
+        settings: ServerSettings,
+        *,
+        now: Callable[[], datetime],
+        monotonic: Callable[[], float] = time.monotonic,
+        environment: Mapping[str, str] = os.environ,
+        measurements: FederationMeasurements | None = None,
+    ) -> None:
+        self.serving = ServingStore(catalogue.store.folder)
+        self.node = self.serving.node()
+        self._background = Background()
+        contact = environment.get(CONTACT, "").strip() or None
+        self.asker = Asker(
+            self.serving,
+            settings,
+            node=self.node,
+            contact=contact,
+            now=now,
+            monotonic=monotonic,
+            environment=environment,
+            measurements=measurements,
+        )
+        self.federation = Federation(
+            catalogue,
+            states,
+            self.asker,
+            Lessons(self.serving, now),
+            settings,
+            now,
+            monotonic,
+            Pages(self.serving, self._background, now),
+            contact is not None,
+        )
+
+    async def __aenter__(self) -> Self:
+        await self._background.open()
+        await self.asker.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.asker.__aexit__(kind, error, trace)
+        await self._background.close()
+        self.serving.close()
+
+
+class Lessons:
+    """Operators that services turned out not to know, shared by the workers."""
+
+    def __init__(self, serving: ServingStore, now: Callable[[], datetime]) -> None:
+        self._serving = serving
+        self._now = now
+        self._known: dict[str, frozenset[tuple[str, str]]] = {}
+
+    async def learned(self, source: str) -> frozenset[tuple[str, str]]:
+        """(class, operator) pairs, read once and remembered."""
+        if source not in self._known:
+            self._known[source] = await self._serving.run(self._serving.learned, source)
+        return self._known[source]
+
+    async def learn(self, source: str, entity_class: str, what: str) -> None:
+        """Remember, here and for the other workers."""
+        known = self._known.get(source, frozenset())
+        self._known[source] = known | {(entity_class, what)}
+        await self._serving.run(self._serving.learn, source, entity_class, what, self._now())
+
+
+__all__ = ["CONTACT", "Lessons", "LiveService"]

@@ -1,0 +1,207 @@
+"""A question put to the whole: the catalogue, and the facilities that are asked live.
+
+All routes ask here, so a caller need not know who is live. Where nobody is, the catalogue answers
+alone and nothing else is touched.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from catalogue.answers import Answer, FacetCount, Total
+from catalogue.catalogue import Catalogue
+from catalogue.query import Search
+from catalogue.records import EntityClass, StoredEntity
+from search_api.depth import within_the_catalogue
+from search_api.errors import BadRequest
+from search_api.facilities import FacilityStates
+from search_api.federation.accounting import Ledger
+from search_api.federation.federated import Federation
+from search_api.federation.overlay import Kept
+from search_api.federation.participants import MODES, Asked
+from search_api.federation.reports import FacilityLine, line_headers
+from search_api.federation.via import HEADER, read_via, why_index_only
+from search_api.replies import Call
+from search_api.values import number_of
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """An answer, the records it speaks of, and a line for each facility.
+
+    ``partly``: keys of hits whose scored fields could not all be had.
+    """
+
+    answer: Answer
+    records: Kept
+    lines: tuple[FacilityLine, ...]
+    partly: frozenset[str] = frozenset()
+
+    def headers(self) -> dict[str, str]:
+        """The total with how sure it is, and the facilities, for answers that are bare lists."""
+        return {
+            "X-Total-Count": str(self.answer.total.value),
+            "X-Total-Count-Relation": self.answer.total.relation,
+            **line_headers(self.lines),
+        }
+
+
+def read_asked(
+    call: Call, *, files: bool = False, pairs: Sequence[tuple[str, str]] | None = None
+) -> Asked:
+    """What a request says of facilities: ``facilities``, ``mode``, ``deadline_ms``, and the nodes
+    that it has passed.
+
+    Args:
+        pairs: the parameters where they are not those of the address (a POST).
+
+    Raises:
+        BadRequest: names the parameter and what is allowed.
+    """
+    asked = asked_of(call.pairs if pairs is None else pairs, files=files)
+    via = read_via(call.request.headers.get(HEADER))
+    live = call.server.live
+    reason = why_index_only(via, live.node) if live is not None and via else None
+    if reason is None:
+        return replace(asked, via=via)
+    return replace(asked, via=via, mode="indexed", index_only=reason)
+
+
+def asked_of(pairs: Sequence[tuple[str, str]], *, files: bool = False) -> Asked:
+    """The same from parameters alone."""
+    mode = _one(pairs, "mode") or "both"
+    if mode not in MODES:
+        raise BadRequest(
+            f"There is no mode {mode[:50]!r}.", field="mode", allowed=MODES, given=mode
+        )
+    given = _one(pairs, "deadline_ms")
+    deadline_ms = None if given is None else number_of(given)
+    if given is not None and (deadline_ms is None or deadline_ms <= 0):
+        raise BadRequest(f"{given[:50]!r} is no number of milliseconds.", field="deadline_ms")
+    names = [name.strip() for key, text in pairs if key == "facilities" for name in text.split(",")]
+    deadline_s = None if deadline_ms is None else deadline_ms / 1000
+    return Asked(tuple(filter(None, names)), mode, deadline_s, files=files)
+
+
+def _one(pairs: Sequence[tuple[str, str]], name: str) -> str | None:
+    values = [value for key, value in pairs if key == name]
+    if len(values) > 1:
+        raise BadRequest(f"{name} is given more than once.", field=name)
+    return values[0] if values and values[0].strip() else None
+
+
+async def ask_whole(call: Call, search: Search, asked: Asked) -> Whole:
+    """Answer a question for a request; says how long the answer may be kept."""
+    server = call.server
+    federation = server.live.federation if server.live is not None else None
+    whole = await ask(server.catalogue, server.states, federation, search, asked)
+    if any(line.live for line in whole.lines):
+        hold(call, whole.lines)
+    return whole
+
+
+async def ask(
+    catalogue: Catalogue,
+    states: FacilityStates,
+    federation: Federation | None,
+    search: Search,
+    asked: Asked,
+) -> Whole:
+    """Answer a question, with or without a server around."""
+    if federation is not None and needs_federation(federation, search, asked):
+        found = await federation.search(search, asked)
+        return Whole(found.answer, found.records, found.lines, found.partly)
+    began = time.perf_counter()
+    answer = await catalogue.search(await within_the_catalogue(catalogue, search))
+    elapsed_ms = (time.perf_counter() - began) * 1000
+    lines = index_lines(states, asked, search, answer, elapsed_ms)
+    return Whole(answer, catalogue.store, lines)
+
+
+async def count_whole(call: Call, search: Search, asked: Asked) -> tuple[Total, dict[str, str]]:
+    """How many match, and the headers that say how sure that is."""
+    live = call.server.live
+    if live is None or not needs_federation(live.federation, search, asked):
+        total = await call.server.catalogue.count(search)
+        return total, dict(line_headers(index_lines(call.server.states, asked, search)))
+    found = await live.federation.search(replace(search, limit=0, skip=0), asked)
+    hold(call, found.lines)
+    whole = Whole(found.answer, found.records, found.lines)
+    return found.answer.total, whole.headers()
+
+
+async def find_whole(
+    call: Call, entity_class: EntityClass, pid: str, asked: Asked
+) -> tuple[tuple[StoredEntity, ...], Kept, dict[str, str]]:
+    """The things of a pid, the records to include from, and headers."""
+    live = call.server.live
+    catalogue = call.server.catalogue
+    search = Search(entity_class, call.now, limit=0)
+    if live is None or not needs_federation(live.federation, search, asked):
+        found = await catalogue.find(entity_class, pid)
+        lines = index_lines(call.server.states, asked, search)
+        return tuple(e for e in found if not e.deleted), catalogue.store, line_headers(lines)
+    there = await live.federation.find(entity_class, pid, asked)
+    hold(call, there.lines)
+    return there.entities, there.records, line_headers(there.lines)
+
+
+def needs_federation(federation: Federation, search: Search, asked: Asked) -> bool:
+    """Whether more than the catalogue as it stands is asked."""
+    if asked.facilities or asked.mode == "live":
+        return True
+    return bool(federation.participants(search, asked).live)
+
+
+def index_lines(
+    states: FacilityStates,
+    asked: Asked,
+    search: Search,
+    answer: Answer | None = None,
+    elapsed_ms: float = 0.0,
+) -> tuple[FacilityLine, ...]:
+    """The lines where all facilities speak through the index."""
+    counts: Sequence[FacetCount] = answer.facets.get("facility", ()) if answer else ()
+    totals: Mapping[str, int] = {one.id: one.count for one in counts}
+    ledger = Ledger(states.all, asked, (), search.now)
+    return tuple(replace(line, elapsed_ms=elapsed_ms) for line in ledger.lines((), totals))
+
+
+def with_page_hits(lines: Sequence[FacilityLine], answer: Answer) -> list[FacilityLine]:
+    """The lines with how many hits of the page each facility has."""
+    on_page = Counter(
+        str(name)
+        for hit in answer.hits
+        for name in hit.entity.record.get("facilities") or [hit.entity.record.get("facility")]
+    )
+    return [replace(line, hits=on_page.get(line.name, 0)) for line in lines]
+
+
+def hold(call: Call, lines: Sequence[FacilityLine]) -> None:
+    """A live answer is kept no longer than the oldest part of it is good; one that lacks a facility
+    is not kept at all (fault G14)."""
+    if any(line.is_missing or line.state == "stale" for line in lines if line.live):
+        call.holds_until(call.now)
+        return
+    ages = [line.age_s or 0.0 for line in lines if line.live]
+    left_s = call.settings.facility_cache_s - max(ages, default=0.0)
+    call.holds_until(call.now + timedelta(seconds=max(0.0, left_s)))
+
+
+__all__ = [
+    "Whole",
+    "ask",
+    "ask_whole",
+    "asked_of",
+    "count_whole",
+    "find_whole",
+    "hold",
+    "index_lines",
+    "needs_federation",
+    "read_asked",
+    "with_page_hits",
+]
