@@ -29,7 +29,7 @@ _SIGNED = (
 )
 _POWER = r"10\s?(?:\^|\*\*)\s?[-+]?\d{1,3}"
 _NUMBER = rf"(?:{_POWER}|{_SIGNED})"
-_UNIT = r"(?!(?:to|and|bis)\b)[^\d\s.,;:+\-±<>=~][^\d<>=±;,]*?(?:\^?[-+]?\d)?"
+_UNIT = r"(?!(?:to|and|bis)\b|[x×*]\s?\d)[^\d\s.,;:+\-±<>=~‒–—…][^\d<>=±;,]*?(?:\^?[-+]?\d)?"
 _ABOUT = r"(?:~|≈|≃|∼|ca\.?|c\.|approx\.?|approximately|about|around)?\s*"
 
 _ONE = re.compile(rf"{_ABOUT}({_NUMBER})(?:\((\d{{1,4}})\))?\s*({_UNIT})?", re.IGNORECASE)

@@ -191,9 +191,9 @@ def read_unit(text: str, *, quantity: str | None = None) -> Unit | None:
             is an ångström of a length (else ampere).
     """
     cleaned = _clean(text)
+    cleaned = _as_announced(cleaned, quantity)
     if not cleaned or len(cleaned) > MAX_UNIT_LENGTH or cleaned in _REFUSED:
         return None
-    cleaned = _as_announced(cleaned, quantity)
     whole = _SPELLINGS.get(cleaned) or _SPELLINGS.get(cleaned.replace(" ", ""))
     whole = whole or _spell_word(re.sub(r"[\s_]", "", cleaned))
     if whole is None and cleaned in _INVERSE_ANGSTROM:

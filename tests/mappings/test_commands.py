@@ -94,3 +94,65 @@ def test_import_writes_the_table_and_says_how_to_use_it(
     printed = capsys.readouterr()
     assert "PAN_COMMONS_PANET" in printed.err
     assert "SAXS, renamed\tsmall angle x-ray scattering" in (tmp_path / "terms.tsv").read_text()
+
+
+def test_a_term_is_shown_to_people_with_its_place_in_the_graph(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run(["technique", "show", "PaNET01188"]) == 0
+    shown = capsys.readouterr().out
+    for text in ("small angle x-ray scattering", "SAXS", "PaNET01124", "PaNET01184", "photon"):
+        assert text in shown
+
+
+def test_a_name_of_several_techniques_lists_them(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["technique", "show", "SAXS/WAXS"]) == 1
+    error = capsys.readouterr().err
+    assert "PaNET01188" in error
+    assert "PaNET01191" in error
+
+
+def test_the_tree_is_drawn_for_people(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["technique", "tree", "small angle scattering", "--depth", "2"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    (own,) = [line for line in lines if "PaNET01188" in line]
+    (below,) = [line for line in lines if "PaNET01274" in line]
+    assert below.index("anomalous") > own.index("small angle x-ray")
+
+
+def test_links_are_a_table_for_people(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["technique", "link", "powder diffraction", "lysozyme", "--probe", "neutron"]) == 0
+    shown = capsys.readouterr().out
+    assert "PaNET01100" in shown
+    assert "no technique of PaNET" in shown
+
+
+def test_map_reads_standard_input_and_says_what_was_not_read(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = DUBLIN_CORE.replace("<dc:relation>", "<dc:date>tomorrow</dc:date><dc:relation>")
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(record.encode())))
+    assert run(["map", "-", "--format", "oai_dc"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    (problem,) = shown["problems"]
+    assert (problem["path"], problem["value"]) == ("dc/date", "tomorrow")
+
+
+def test_an_import_is_reported_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    owl = tmp_path / "panet.ttl"
+    owl.write_text(
+        "@prefix owl: <http://www.w3.org/2002/07/owl#> ."
+        "@prefix rdfs: <http://www.w3.org/2000/01/rdf-schema#> ."
+        "@prefix p: <http://purl.org/pan-science/PaNET/> ."
+        'p:PaNET01188 a owl:Class ; rdfs:label "SAXS, renamed" .'
+        'p:PaNET01777 a owl:Class ; rdfs:label "new" ; rdfs:subClassOf p:PaNET01188 .',
+        encoding="utf-8",
+    )
+    output = tmp_path / "deep" / "terms.tsv"
+    assert run(["technique", "import", str(owl), "--output", str(output), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["added"] == ["PaNET01777"]
+    assert report["relabelled"] == ["PaNET01188"]
+    assert "PaNET01168" in report["missing"]
+    assert report["unnecessary_exceptions"] == []
+    assert output.exists()

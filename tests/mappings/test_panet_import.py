@@ -120,3 +120,46 @@ def test_external_entities_are_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(UnreadableOntology, match="external entities"):
         import_owl(path, KNOWN)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableOntology, match="cannot be read"):
+        import_owl(tmp_path / "nowhere.owl", KNOWN)
+
+
+def test_a_file_that_is_too_large_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mappings.panet_import.MAX_FILE_BYTES", 10)
+    path = tmp_path / "panet.owl"
+    path.write_text(PREFIXES, encoding="utf-8")
+    with pytest.raises(UnreadableOntology, match="10 at most"):
+        import_owl(path, KNOWN)
+
+
+def test_external_entities_are_not_read(tmp_path: Path) -> None:
+    """Fault I03."""
+    path = tmp_path / "panet.owl"
+    path.write_text(
+        '<!DOCTYPE r [<!ENTITY x SYSTEM "file:///etc/passwd">]>'
+        '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">&x;</rdf:RDF>',
+        encoding="utf-8",
+    )
+    with pytest.raises(UnreadableOntology, match="external entities"):
+        import_owl(path, KNOWN)
+
+
+def test_a_term_without_a_label_and_labels_of_other_languages_are_passed_over(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "panet.ttl"
+    path.write_text(
+        PREFIXES
+        + 'p:PaNET01216 a owl:Class ; rdfs:label "x-ray diffraction", "Röntgenbeugung"@de .'
+        + "p:PaNET01777 a owl:Class .",
+        encoding="utf-8",
+    )
+    terms = {one.id: one for one in import_owl(path, KNOWN).terms}
+    assert "PaNET01777" not in terms
+    assert terms["PaNET01216"].label == "x-ray diffraction"
+    assert terms["PaNET01216"].synonyms == ()

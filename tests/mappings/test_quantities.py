@@ -7,12 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mappings.quantities import (
+    canonical_name,
     from_si,
     interval_for_query,
     parameter_names,
     particle_for,
     recognise_quantities,
     refusal,
+    to_quantities,
     to_quantity,
 )
 
@@ -110,6 +112,226 @@ def test_quantities_are_recognised_in_sentences(sentence: str, taken: str) -> No
     (found,) = recognise_quantities(sentence)
     assert taken in sentence[found.start : found.end] or found.text in taken
     assert found.text == sentence[found.start : found.end]
+
+
+@pytest.mark.parametrize(
+    ("sentence", "low", "high", "open_low", "open_high"),
+    [
+        ("at 300 K", 300, 300, False, False),
+        ("below 10 K", None, 10, False, True),
+        ("up to 10 K", None, 10, False, False),
+        ("<= 10 K", None, 10, False, False),
+        ("above 10 K", 10, None, True, False),
+        ("at least 10 K", 10, None, False, False),
+        ("between 1 and 2 K", 1, 2, False, False),
+        ("from 2 K to 1 K", 1, 2, False, False),
+        ("-10 °C to 300 K", 263.15, 300, False, False),
+        ("10 ± 2 K", 8, 12, False, False),
+        ("about 300 K", 299.5, 300.5, False, False),
+        ("~4.2 K", 4.15, 4.25, False, False),
+        ("around 1e2 K", 50, 150, False, False),
+        ("−196 °C", 77.15, 77.15, False, False),
+    ],
+)
+def test_a_quantity_in_a_sentence_is_a_condition(
+    sentence: str, low: float | None, high: float | None, open_low: bool, open_high: bool
+) -> None:
+    """§5.3."""
+    (found,) = recognise_quantities(f"copper {sentence}, twice")
+    condition = found.condition
+    assert condition.dimension == "temperature"
+    assert "sample_temperature" in condition.names
+    assert condition.low == (None if low is None else pytest.approx(low, rel=1e-8))
+    assert condition.high == (None if high is None else pytest.approx(high, rel=1e-8))
+    assert (condition.open_low, condition.open_high) == (open_low, open_high)
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    ["5 apples", "10 keV to 20 K", "at 12", "1e9 Kelvinists", "x12 keV", "12 keV2", "1e309 K",
+     "10 hours", "300 mK^2"],
+)  # fmt: skip
+def test_what_is_no_listed_quantity_in_a_sentence_is_left(sentence: str) -> None:
+    assert recognise_quantities(sentence) == ()
+
+
+@pytest.mark.parametrize(
+    ("op", "value", "low", "high", "open_low", "open_high"),
+    [
+        ("eq", 10, 10, 10, False, False),
+        ("gt", 10, 10, None, True, False),
+        ("gte", 10, 10, None, False, False),
+        ("lt", "10", None, 10, False, True),
+        ("lte", 10, None, 10, False, False),
+        ("between", (20, 10), 10, 20, False, False),
+    ],
+)
+def test_every_operator_is_an_interval(
+    op: str, value: object, low: float | None, high: float | None, open_low: bool, open_high: bool
+) -> None:
+    found = interval_for_query("temperature", op, value, "K")
+    assert found is not None
+    assert found.low == (None if low is None else pytest.approx(low, rel=1e-8))
+    assert found.high == (None if high is None else pytest.approx(high, rel=1e-8))
+    assert (found.open_low, found.open_high) == (open_low, open_high)
+
+
+@pytest.mark.parametrize(
+    ("op", "value", "unit"),
+    [("near", 10, "K"), ("between", 10, "K"), ("between", [1], "K"), ("eq", "warm", "K"),
+     ("eq", 10, None), ("eq", 10, "counts"), ("between", [1, "x"], "K")],
+)  # fmt: skip
+def test_a_condition_that_is_no_quantity_is_none(op: str, value: object, unit: str | None) -> None:
+    """§5.5: without a unit the value is compared as sent."""
+    assert interval_for_query("temperature", op, value, unit) is None
+
+
+def test_a_wavelength_asked_for_as_energy_is_looked_up_among_the_energies() -> None:
+    """§5.2."""
+    by_energy = interval_for_query("incident_wavelength", "eq", 12.4, "keV")
+    assert by_energy is not None
+    assert {"incident_wavelength", "incident_photon_energy"} <= set(by_energy.names)
+    by_length = interval_for_query("incident_photon_energy", "eq", 1, "Å")
+    assert by_length is not None
+    assert {"incident_photon_energy", "incident_wavelength"} <= set(by_length.names)
+
+
+def test_a_pair_of_ends_is_one_interval() -> None:
+    """§5.1: both names state the whole interval, so that either matches by overlap."""
+    low, high, other = to_quantities(
+        [("temperature_min", 10, "K"), ("temperature_max", 20, "K"), ("pressure", 1, "bar")]
+    )
+    assert low is not None
+    assert low == high
+    assert (low.low, low.high, low.canonical) == (10.0, 20.0, "sample_temperature")
+    assert other is not None
+    assert other.low == 1e5
+
+
+@pytest.mark.parametrize(
+    "second",
+    [("temperature_max", 5, "K"), ("temperature_max", 20, "bar"), ("temperature_max", "?", "K"),
+     ("pressure_max", 20, "bar"), ("max", 20, "K"), ("temperature_min", 20, "K")],
+)  # fmt: skip
+def test_ends_that_make_no_interval_stay_apart(second: tuple[str, object, str]) -> None:
+    first, _ = to_quantities([("temperature_min", 10, "K"), second])
+    assert first is not None
+    assert (first.low, first.high) == (10.0, 10.0)
+
+
+def test_a_pair_of_wavelengths_has_its_twin() -> None:
+    first, second = to_quantities(
+        [("wavelength_min", 1, "Å"), ("wavelength_max", 2, "Å")], panet_ids=["PaNET01188"]
+    )
+    assert first == second
+    assert first is not None
+    (twin,) = first.also
+    assert twin.canonical == "incident_photon_energy"
+    assert twin.low < twin.high
+    assert first.as_json()["also"][0]["dimension"] == "energy"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "unit", "reason"),
+    [
+        ("signal", "warm", "K", "no number"),
+        ("signal", 5, None, "no unit"),
+        ("signal", 5, "counts", "unknown unit"),
+        ("energy", "12 keV", "eV", "unknown unit"),
+        ("energy", 1e300, "GeV", None),
+        ("pressure", 1e300, "TPa", "out of range"),
+        ("energy [keV]", 12, None, None),
+        ("energy", "12 keV", "keV", None),
+    ],
+)
+def test_the_reason_why_a_value_stays_text(
+    name: str, value: object, unit: str | None, reason: str | None
+) -> None:
+    """Faults D09, D11."""
+    assert refusal(name, value, unit) == reason
+    assert (to_quantity(name, value, unit) is None) == (reason is not None)
+
+
+def test_a_name_with_another_dimension_is_not_the_portals() -> None:
+    quantity = to_quantity("sample_temperature", 5, "V")
+    assert quantity is not None
+    assert quantity.canonical is None
+    energy = to_quantity("neutron_energy", 5, "meV")
+    assert energy is not None
+    assert energy.canonical == "incident_neutron_energy"
+
+
+@pytest.mark.parametrize("value", [0, -1, "1e-290"])
+def test_a_beam_without_a_sensible_twin_has_none(value: object) -> None:
+    quantity = to_quantity("wavelength", value, "Å", particle="neutron")
+    assert quantity is not None
+    assert quantity.also == ()
+
+
+def test_an_answer_is_converted_to_the_asked_unit_or_not_at_all() -> None:
+    assert from_si(2.3e-10, "length", "nm") == 0.23
+    assert from_si(2.3e-10, "length", "K") is None
+    assert from_si(2.3e-10, "length", "no unit") is None
+    assert from_si(1e308, "length", "fm") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "canonical"),
+    [
+        ("entry/sample/temperature", "sample_temperature"),
+        ("detector.temperature", None),
+        ("beam.wavelength", "incident_wavelength"),
+        ("detector/energy", None),
+        ("nothing", None),
+        ("x" * 300, None),
+    ],
+)
+def test_the_last_part_of_a_path_counts_only_below_known_groups(
+    name: str, canonical: str | None
+) -> None:
+    assert canonical_name(name) == canonical
+
+
+def test_the_names_of_an_end_are_the_names_of_the_whole() -> None:
+    assert {"temperature_min", "sample_temperature"} <= set(parameter_names("temperature_min"))
+    assert parameter_names("signal_min") == ("signal_min",)
+    assert {"energy", "photon_energy", "neutron_energy"} <= set(parameter_names("energy"))
+
+
+@pytest.mark.parametrize(
+    ("name", "ids", "probes", "particle"),
+    [
+        ("photon and neutron energy", (), ("photon",), None),
+        ("muon_momentum", (), ("photon",), "muon"),
+        ("photoelectron_energy", (), (), None),
+        ("electron_energy", (), ("photon",), "electron"),
+        ("wavelength", ("PaNET99999", "PaNET01189"), (), "neutron"),
+        ("wavelength", ("PaNET01188", "PaNET01189"), ("photon",), None),
+        ("wavelength", ("PaNET01129",), ("photon",), "photon"),
+    ],
+)
+def test_a_particle_is_known_only_where_nothing_contradicts_it(
+    name: str, ids: tuple[str, ...], probes: tuple[str, ...], particle: str | None
+) -> None:
+    """§5.2."""
+    assert particle_for(name, ids, probes) == particle
+
+
+@pytest.mark.parametrize(
+    ("name", "kelvins"),
+    [("oven temp", 293.15), ("tempSensor1", 293.15), ("min temperature", 293.15), ("charge", None)],
+)
+def test_c_is_a_degree_only_of_a_temperature(name: str, kelvins: float | None) -> None:
+    quantity = to_quantity(name, 20, "C")
+    assert quantity is not None
+    assert quantity.low == (kelvins if kelvins is not None else 20.0)
+
+
+def test_a_is_an_angstrom_only_of_a_length() -> None:
+    for name, dimension in (("my wavelength", "length"), ("ring", "current")):
+        quantity = to_quantity(name, 1, "A")
+        assert quantity is not None
+        assert quantity.dimension == dimension
 
 
 @given(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -81,10 +83,8 @@ def test_an_exception_about_an_unknown_term_is_refused() -> None:
         Panet((Term("PaNET01001", "", "a", (), ()),), (GraphException("PaNET01001", "PaNET1", ""),))
 
 
-def test_terms_are_written_as_they_are_read(tmp_path: object) -> None:
-    from pathlib import Path
-
-    path = Path(str(tmp_path)) / "terms.tsv"
+def test_terms_are_written_as_they_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "terms.tsv"
     terms = tuple(load_panet().terms.values())
     write_terms(path, terms)
     assert read_terms(path) == terms
@@ -109,3 +109,61 @@ def test_information_grows_downwards(identifier: str) -> None:
     panet = load_panet()
     own = panet.information_content(identifier)
     assert all(panet.information_content(one) <= own for one in panet.ancestors(identifier))
+
+
+def test_a_parent_that_is_not_there_is_refused() -> None:
+    with pytest.raises(UnreadableOntology, match="PaNET01002"):
+        Panet((Term("PaNET01001", "", "a", (), ("PaNET01002",)),))
+
+
+def test_terms_are_found_by_label_first_and_by_synonym() -> None:
+    panet = load_panet()
+    assert panet.named(" SAXS ")[0].id == SAXS
+    assert panet.named("small angle scattering")[0].id == "PaNET01124"
+    assert panet.named("lysozyme") == ()
+    assert panet.find("lysozyme") is None
+
+
+def test_the_least_common_subsumer_of_saxs_and_sans_is_small_angle_scattering() -> None:
+    panet = load_panet()
+    found = panet.least_common_subsumers(SAXS, SANS)
+    assert found[0] == "PaNET01124"
+    assert panet.least_common_subsumers(SAXS, SAXS) == (SAXS,)
+    for one in found:
+        assert not any(
+            other != one and one in panet.ancestors(other)
+            for other in panet.ancestors(SAXS) & panet.ancestors(SANS)
+        )
+
+
+def test_near_techniques_are_of_the_same_probe_unless_asked() -> None:
+    """§4.1."""
+    panet = load_panet()
+    near = dict(panet.similar(SAXS))
+    assert SANS not in near
+    assert SAXS not in near
+    assert all(panet.probe(one) in (None, "photon") for one in near)
+    assert list(near.values()) == sorted(near.values(), reverse=True)
+    wide = dict(panet.similar(SAXS, across_probes=True))
+    assert near.items() <= wide.items()
+    assert wide[SANS] == pytest.approx(panet.similarity(SAXS, SANS))
+    assert panet.similar(SAXS, at_least=1.1) == ()
+
+
+def test_a_table_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableOntology, match="nowhere"):
+        read_terms(tmp_path / "nowhere.tsv")
+
+
+@given(IDS, IDS)
+def test_lin_similarity_follows_from_the_information_content(first: str, second: str) -> None:
+    """Lin (1998) over Seco's information content of the graph."""
+    panet = load_panet()
+    if first == second:
+        assert panet.similarity(first, second) == 1.0
+        return
+    shared = panet.ancestors(first) & panet.ancestors(second)
+    common = max((panet.information_content(one) for one in shared), default=0.0)
+    total = panet.information_content(first) + panet.information_content(second)
+    expected = min(2 * common / total, 1.0) if total else 0.0
+    assert panet.similarity(first, second) == pytest.approx(expected)
