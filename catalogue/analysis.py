@@ -298,9 +298,23 @@ def _letters_by_case() -> Mapping[str, set[str]]:
 
 def highlights(text: str, wanted_stems: frozenset[str]) -> list[tuple[int, int]]:
     """Where words with one of the stems stand in ``text``, as (start, end) offsets."""
+    if text.isascii():
+        # A stem keeps its word's first letter, so that few words have to be stemmed at all.
+        begin = "".join(sorted({one[0] for one in wanted_stems if one and one.isascii()}))
+        return [
+            match.span()
+            for match in (_words_beginning(begin).finditer(text) if begin else ())
+            if stem(cut(match.group().lower())) in wanted_stems
+        ]
     return [
         (token.start, token.end) for token in tokenize(text) if stem(token.text) in wanted_stems
     ]
+
+
+@lru_cache(maxsize=1_024)
+def _words_beginning(letters: str) -> re.Pattern[str]:
+    """ASCII words that begin with one of the letters or digits."""
+    return re.compile(rf"(?<![a-z0-9])[{letters}][a-z0-9]*", re.IGNORECASE | re.ASCII)
 
 
 def _trim(piece: str) -> str:

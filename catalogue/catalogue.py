@@ -263,7 +263,10 @@ class Catalogue:
             or continuation is not None
         ):
             return _Page(found, settled)
-        if found.hits or await reader.count(search.entity_class, settled.plan()):
+        met = bool(found.hits or found.total.value)
+        if not met and found.total.relation == "gte":
+            met = bool(await reader.count(search.entity_class, settled.plan()))
+        if met:
             return _Page(found, settled)
         loose = replace(search, text=replace(text, match="any"))
         again = await self._settled(loose, reader)

@@ -24,12 +24,13 @@ from catalogue.errors import QueryError, QueryTooCostly
 from catalogue.facets import FIELD_OF_FACET, facet_of
 from catalogue.fields import kind_of, values_of
 from catalogue.plan import NoneOf, Numbers, Plan, Score, both
-from catalogue.planning import access_plan, number_field
+from catalogue.planning import access_plan, number_field, plan_filter
 from catalogue.query import (
     NOT_DATA,
     Everything,
     Facet,
     Node,
+    OneOf,
     OpenAt,
     Search,
     TechniqueIn,
@@ -49,6 +50,9 @@ MAX_TEXT_SORTED = 100_000
 
 TIE_ROOM = 32
 """Hits fetched beyond a page, so that equal rounded scores at its end come in order."""
+
+TIED = (1_000, 2 * MAX_SCORED)
+"""How many of the best are ranked when there are more equal scores than that."""
 
 RELATED = 8
 
@@ -165,12 +169,7 @@ async def find_page(
         name: _facet_counts(name, counts)
         for name, counts in zip(listed, page.facets[: len(listed)], strict=True)
     }
-    left_out = {
-        kind: count
-        for counts in page.facets[len(listed) :]
-        for kind, count in counts
-        if kind in NOT_DATA
-    }
+    left_out = {kind: count for counts in page.facets[len(listed) :] for kind, count in counts}
     for facet in search.facets:
         if facet.field == "access":
             facets["access"] = await _access_counts(settled, facet)
@@ -184,20 +183,33 @@ async def _ranked(
     """Scores on our scale, equal ones in the order of their ordinals, cut to the page."""
     search = settled.search
     wanted = search.skip + search.limit
-    ranked = _on_scale(hits, best)
-    asked = request.limit
-    while len(ranked) >= asked and wanted and ranked[-1].score == ranked[wanted - 1].score:
-        if asked >= 2 * MAX_SCORED:
-            break  # so many equal scores: the engine's own order among them has to do
-        asked = min(4 * asked, 2 * MAX_SCORED)
-        more = replace(request, limit=asked, count=False, facets=())
-        ranked = _on_scale((await settled.reader.page(more)).hits, best)
-    return ranked[search.skip : wanted]
+    ranked = on_scale([(hit.ordinal, hit.score) for hit in hits], best)
+    held = {hit.ordinal: (hit.key, hit.change) for hit in hits}
+    for most in TIED:
+        if len(ranked) < request.limit or ranked[-1][1] != ranked[wanted - 1][1]:
+            break
+        if most > request.limit:
+            request = replace(request, limit=most, count=False, facets=())
+            pairs, best = await settled.reader.ranking(request)
+            ranked = on_scale(pairs, best)
+            held = {}
+    # With more equal scores than that the engine's own order among them has to do.
+    page = ranked[search.skip : wanted]
+    if not held and page:
+        plan = Numbers("ordinal", frozenset(ordinal for ordinal, _ in page))
+        versions = await settled.reader.versions(search.entity_class, plan)
+        held = {ordinal: (key, change) for key, (ordinal, change) in versions.items()}
+    return [
+        EngineHit(held[ordinal][0], ordinal, held[ordinal][1], score)
+        for ordinal, score in page
+        if ordinal in held
+    ]
 
 
-def _on_scale(hits: Iterable[EngineHit], best: float) -> list[EngineHit]:
-    scaled = [replace(hit, score=normalised(hit.score, best)) for hit in hits]
-    return sorted(scaled, key=lambda hit: (-hit.score, hit.ordinal))
+def on_scale(pairs: Iterable[tuple[int, float]], best: float) -> list[tuple[int, float]]:
+    """(ordinal, score) with scores on our scale, best first, equal ones by ordinal."""
+    scaled = [(ordinal, normalised(score, best)) for ordinal, score in pairs]
+    return sorted(scaled, key=lambda pair: (-pair[1], pair[0]))
 
 
 async def ranked_ordinals(settled: Settled, most: int = MAX_SCORED) -> list[tuple[int, float]]:
@@ -206,8 +218,7 @@ async def ranked_ordinals(settled: Settled, most: int = MAX_SCORED) -> list[tupl
         settled.search.entity_class, settled.plan(), settled.scores, limit=most, count=False
     )
     pairs, best = await settled.reader.ranking(request)
-    scaled = [(ordinal, normalised(score, best)) for ordinal, score in pairs]
-    return sorted(scaled, key=lambda pair: (-pair[1], pair[0]))
+    return on_scale(pairs, best)
 
 
 def _sort_by(search: Search, field: str, descending: bool) -> SortBy | None:
@@ -292,10 +303,12 @@ async def unknown_access(settled: Settled) -> int | None:
 
 
 def _kinds_request(settled: Settled) -> tuple[FacetRequest, ...]:
-    """Counts of all kinds, where the filter chooses some (semantics 1.7)."""
+    """Counts of what is no data, where the filter chooses kinds (semantics 1.7)."""
     if not any(condition.facet == "kind" for condition in settled.conditions):
         return ()
-    return (FacetRequest(FIELD_OF_FACET["kind"], 20, settled.plan(without="kind")),)
+    others = plan_filter(OneOf("kind", NOT_DATA), settled.search.entity_class, settled.search.now)
+    plan = both(settled.plan(without="kind"), others)
+    return (FacetRequest(FIELD_OF_FACET["kind"], len(NOT_DATA), plan),)
 
 
 async def related_techniques(settled: Settled) -> list[FacetCount]:

@@ -59,6 +59,7 @@ class TantivyEngine:
         self._pending: dict[str, int] = {}
         self._lock_file: IO[str] | None = None
         self._read: tuple[object, TantivyReader] | None = None
+        self._pointer_read: tuple[tuple[int, int, int], dict[str, str]] | None = None
         self._guard = threading.RLock()
 
     # --- opening ------------------------------------------------------------------------------
@@ -103,16 +104,23 @@ class TantivyEngine:
         self._generation = generation
 
     def _pointer(self) -> dict[str, str] | None:
+        path = self.root / POINTER
         try:
-            text = (self.root / POINTER).read_text()
+            found = path.stat()
+            stamp = (found.st_mtime_ns, found.st_size, found.st_ino)
+            if self._pointer_read is not None and self._pointer_read[0] == stamp:
+                return self._pointer_read[1]
+            text = path.read_text()
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise EngineDamaged(f"{self.root / POINTER} cannot be read: {error}") from error
+            raise EngineDamaged(f"{path} cannot be read: {error}") from error
         try:
-            return cast(dict[str, str], json.loads(text))
+            read = cast(dict[str, str], json.loads(text))
         except ValueError as error:
-            raise EngineDamaged(f"{self.root / POINTER} is no JSON: {error}") from error
+            raise EngineDamaged(f"{path} is no JSON: {error}") from error
+        self._pointer_read = (stamp, read)
+        return read
 
     def _write_pointer(self, generation: str) -> None:
         _write_json(self.root / POINTER, {"generation": generation, "fingerprint": fingerprint()})

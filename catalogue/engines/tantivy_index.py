@@ -23,7 +23,7 @@ from catalogue.documents import (
     EngineDocument,
     number_fields,
 )
-from catalogue.engines.base import Rendered
+from catalogue.engines.base import FacetRequest, Rendered
 from catalogue.errors import EngineDamaged, EngineError
 from catalogue.plan import (
     All,
@@ -43,12 +43,19 @@ from catalogue.plan import (
     Terms,
     WordScore,
     either,
+    rewrite,
 )
 from catalogue.scoring import TIE_BREAKER
 
 WRITER_BYTES = 32_000_000
 """Memory that the writer of one class may use before it flushes a segment (fault F15: no upper
 bound); there are three classes."""
+
+_FEW_TERMS = 256
+"""Terms of a look-up that are worth looking for in the dictionary beforehand, at 2 µs each."""
+
+_ONE_BY_ONE = 8
+"""Terms of a look-up that become clauses of their own."""
 
 ORDINAL = "ordinal"
 CHANGE = "change"
@@ -130,6 +137,7 @@ class ClassIndex:
             self.schema = self.index.schema
             self.index.reload()
         self._seen = self._stamp()
+        self._view: ClassView | None = None
 
     def _stamp(self) -> tuple[int, int, int]:
         try:
@@ -150,8 +158,11 @@ class ClassIndex:
             with guarded("reloading"):
                 self.index.reload()
             self._seen = stamp
-        with guarded("reading"):
-            return ClassView(self.class_name, self.index, self.index.searcher())
+            self._view = None
+        if self._view is None:
+            with guarded("reading"):
+                self._view = ClassView(self.class_name, self.index, self.index.searcher())
+        return self._view
 
     def highest_ordinal(self) -> int:
         """That of the newest entity in the last commit; -1 without any."""
@@ -221,6 +232,18 @@ class ClassView:
 
     def query(self, plan: Plan) -> Any:
         """The Tantivy query of a plan that holds no undecided and no linked leaf."""
+        return self._query(rewrite(plan, self._present))
+
+    def _present(self, leaf: Plan) -> Plan:
+        """A look-up without the terms that no record has: most words are no compound, most kinds
+        and techniques do not occur, and each such clause would cost as much as one that does."""
+        if isinstance(leaf, Terms) and len(leaf.terms) <= _FEW_TERMS:
+            frequency = self.searcher.doc_freq
+            held = frozenset(term for term in leaf.terms if frequency(leaf.field, term))
+            return Terms(leaf.field, held) if held else Empty()
+        return leaf
+
+    def _query(self, plan: Plan) -> Any:
         match plan:
             case All():
                 return Query.all_query()
@@ -245,7 +268,7 @@ class ClassView:
             case AllOf(parts):
                 return self._all_of(parts)
             case AnyOf(parts):
-                return Query.boolean_query([(Occur.Should, self.query(part)) for part in parts])
+                return Query.boolean_query([(Occur.Should, self._query(part)) for part in parts])
             case NoneOf():
                 return self._all_of((plan,))
         raise TypeError(f"{type(plan).__name__} must be settled before it reaches an engine")
@@ -260,9 +283,9 @@ class ClassView:
         clauses = []
         for part in parts:
             if isinstance(part, NoneOf):
-                clauses.append((Occur.MustNot, self.query(part.part)))
+                clauses.append((Occur.MustNot, self._query(part.part)))
             else:
-                clauses.append((Occur.Must, self.query(part)))
+                clauses.append((Occur.Must, self._query(part)))
         if all(occur == Occur.MustNot for occur, _ in clauses):
             clauses.append((Occur.Must, Query.all_query()))
         return Query.boolean_query(clauses)
@@ -278,9 +301,15 @@ class ClassView:
         return phrase
 
     def _terms(self, field: str, terms: frozenset[str]) -> Any:
-        if len(terms) == 1:
-            (term,) = terms
-            return Query.term_query(self.schema, field, term, "basic")
+        if len(terms) <= _ONE_BY_ONE:
+            # A term set marks the place of every match first, however few the other conditions
+            # leave; terms one by one are merely stepped through.
+            found = [Query.term_query(self.schema, field, term, "basic") for term in sorted(terms)]
+            return (
+                found[0]
+                if len(found) == 1
+                else Query.boolean_query([(Occur.Should, query) for query in found])
+            )
         return Query.term_set_query(self.schema, field, list(terms))
 
     def _numbers(self, field: str, values: frozenset[int]) -> Any:
@@ -301,7 +330,12 @@ class ClassView:
     def _score(self, score: Score) -> Any | None:
         if isinstance(score, WordScore):
             return self._word(score)
-        levels = [Query.const_score_query(self.query(plan), worth) for worth, plan in score.levels]
+        present = [(worth, rewrite(plan, self._present)) for worth, plan in score.levels]
+        levels = [
+            Query.const_score_query(self._query(plan), worth)
+            for worth, plan in present
+            if not isinstance(plan, Empty)
+        ]
         return Query.disjunction_max_query(levels, 0.0) if levels else None
 
     def _word(self, score: WordScore) -> Any | None:
@@ -370,12 +404,26 @@ class ClassView:
         held = sorted(self.ordinals(plan, None))
         return held[(len(held) - 1) // 2] if len(held) > 1 else (low + high) // 2
 
-    def facet(self, query: Any, field: str, size: int) -> list[tuple[str, int]]:
-        """The most frequent values, ties by value."""
-        wanted = min(_MOST_BUCKETS, max(1_000, 4 * size))
-        answer = self.searcher.aggregate(query, {"f": {"terms": {"field": field, "size": wanted}}})
-        pairs = [(str(b["key"]), int(b["doc_count"])) for b in answer["f"]["buckets"]]
-        return sorted(pairs, key=lambda pair: (-pair[1], pair[0]))[:size]
+    def facets(self, requests: Sequence[FacetRequest]) -> list[list[tuple[str, int]]]:
+        """The most frequent values of each, ties by value; what has one plan is counted in one
+        pass over its records."""
+        passes: dict[Plan, dict[str, Any]] = {}
+        for number, one in enumerate(requests):
+            size = min(_MOST_BUCKETS, max(1_000, 4 * one.size))
+            wanted = passes.setdefault(rewrite(one.plan, self._present), {})
+            wanted[str(number)] = {"terms": {"field": one.field, "size": size}}
+        counted: dict[str, Any] = {}
+        for plan, wanted in passes.items():
+            if isinstance(plan, Empty):
+                counted |= {number: {"buckets": []} for number in wanted}
+            else:
+                counted |= self.searcher.aggregate(self._query(plan), wanted)
+        found = []
+        for number, one in enumerate(requests):
+            buckets = counted[str(number)]["buckets"]
+            pairs = [(str(bucket["key"]), int(bucket["doc_count"])) for bucket in buckets]
+            found.append(sorted(pairs, key=lambda pair: (-pair[1], pair[0]))[: one.size])
+        return found
 
     def _buckets(self, query: Any, field: str, most: int) -> list[tuple[str, int]] | None:
         try:

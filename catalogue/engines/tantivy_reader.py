@@ -78,7 +78,6 @@ class TantivyReader:
 
     def _page(self, request: PageRequest) -> EnginePage:
         view = self._views[request.entity_class]
-        query = view.query(request.plan)
         total = None
         if request.limit == 0:
             found: list[tuple[float, Any]] = []
@@ -95,19 +94,13 @@ class TantivyReader:
             total = view.count(request.plan) if request.count else None
         else:
             answer = view.searcher.search(
-                query, limit=request.limit, offset=request.skip, count=request.count,
+                view.query(request.plan),
+                limit=request.limit, offset=request.skip, count=request.count,
                 order_by_field=ORDINAL, order=_order(descending=False),
             )  # fmt: skip
             found = [(0.0, address) for _, address in answer.hits]
             total = answer.count if request.count else None
-        facets = [
-            view.facet(
-                query if facet.plan == request.plan else view.query(facet.plan),
-                facet.field,
-                facet.size,
-            )
-            for facet in request.facets
-        ]
+        facets = view.facets(request.facets)
         best = _best_possible(view, request.scores)
         return EnginePage(_hits(view, found), total, facets, best)
 

@@ -390,9 +390,10 @@ class Store(Upkeep):
     # -- entities ---------------------------------------------------------------------------------
 
     def entities(self, keys: Iterable[str]) -> dict[str, StoredEntity]:
-        """Entities by key, deleted ones included; unknown keys are left out."""
+        """Entities by key, deleted ones included; unknown keys are left out. Not to be changed:
+        the next caller may be given the same ones."""
         with self._database.read() as connection:
-            return entities.by_keys(connection, list(keys))
+            return self._hydration.read(connection, list(keys))
 
     def entity(self, key: str) -> StoredEntity | None:
         """One entity by key, deleted or not."""

@@ -12,6 +12,7 @@ from catalogue.store.compaction import CompactionReport
 from catalogue.store.database import Database, micros, translated
 from catalogue.store.forget import Eraser, ForgetReport
 from catalogue.store.forgotten import person_form
+from catalogue.store.hydration import Hydration
 from catalogue.store.inspection import CheckReport
 from catalogue.store.payloads import Payloads, PayloadsByThread
 from catalogue.store.remap import Mapper, Remapper, RemapReport
@@ -26,6 +27,7 @@ class Upkeep:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._by_thread = PayloadsByThread()
+        self._hydration = Hydration()
 
     @property
     def _payloads(self) -> Payloads:

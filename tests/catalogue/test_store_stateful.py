@@ -246,6 +246,12 @@ class StoreMachine(RuleBasedStateMachine):
             assert self.ordinals.setdefault(key, ordinal) == ordinal
 
     @invariant()
+    def what_was_read_before_is_read_as_it_is_now(self) -> None:
+        """Entities are kept by change number, which must name all that they show (10.3)."""
+        changes = {c.entity.key: c.entity for c in self.world.store.changes_since(0)}
+        assert self.world.store.entities(changes) == changes
+
+    @invariant()
     def store_is_sound(self) -> None:
         assert self.world.store.check().problems == ()
 
