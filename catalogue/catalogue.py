@@ -6,12 +6,9 @@ whoever indexes holds the engine's lease, all others only read and hydrate (sema
 
 from __future__ import annotations
 
-import asyncio
-import secrets
-import threading
-from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -23,44 +20,31 @@ from catalogue.answers import Answer, Hit, Total
 from catalogue.cursors import (
     KEPT,
     Continuation,
-    Snapshot,
     Snapshots,
     expired,
     moved,
     question_digest,
     read_cursor,
-    short_stamp,
     write_cursor,
 )
-from catalogue.engines.base import Engine, EngineHit, Reader, SortBy
-from catalogue.errors import EngineDamaged, EngineError, QueryError
+from catalogue.engines.base import Engine, EngineHit, Reader
+from catalogue.errors import EngineDamaged, QueryError, ViewLost
 from catalogue.explaining import explain_hits
-from catalogue.fields import kind_of
 from catalogue.indexer import Indexer
 from catalogue.oracle import Entity, Evaluator, meets
+from catalogue.paging import Cursors, Page, sort_of_cursor
 from catalogue.plan import Numbers, Plan
-from catalogue.planning import number_field
 from catalogue.query import Node, Search
 from catalogue.records import EntityClass, StoredEntity
-from catalogue.search import Found, Settled
+from catalogue.search import MAX_SCORED, Settled
 from catalogue.store import Store
 from catalogue.suggesting import Suggestion, did_you_mean, suggestions
-from catalogue.threads import Driver, in_thread, is_driven
+from catalogue.threads import Driver, in_thread
 
 if TYPE_CHECKING:
     from catalogue.opening import CatalogueOpening
 
 Result = TypeVar("Result")
-
-MAX_PINNED = 256
-"""First pages whose ranking may still be asked for; beyond it another worker's way is taken."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Page:
-    found: Found
-    settled: Settled
-    relaxed: bool = False
 
 
 class Catalogue:
@@ -73,14 +57,8 @@ class Catalogue:
         self.engine = engine
         self.indexer = Indexer(store, engine)
         self.read_only = read_only
-        self._snapshots = snapshots
-        self._saving: set[asyncio.Task[None]] = set()
-        self._pinned: OrderedDict[str, _Page] = OrderedDict()
-        self._pinned_stamp: str | None = None
-        self._pinning = threading.Lock()
+        self._cursors = Cursors(snapshots)
         self._driver = Driver()
-        self._unsaved: dict[str, _Page] = {}
-        self._loop: asyncio.AbstractEventLoop | None = None
 
     @classmethod
     def open(
@@ -91,30 +69,29 @@ class Catalogue:
         *,
         read_only: bool = False,
         demo: bool | None = None,
+        taking_over: bool = False,
     ) -> CatalogueOpening:
         """Open the catalogue of a data folder: ``async with Catalogue.open(folder) as catalogue``,
         or ``catalogue = await Catalogue.open(folder)`` and ``await catalogue.close()``.
 
-        A missing index is made, a damaged one rebuilt from the store, unless ``read_only``.
+        A missing index is made, a damaged one rebuilt from the store, unless ``read_only``. With
+        ``taking_over`` a rebuild makes Elasticsearch's indices this store's, whoever's they were.
 
         Raises:
             StoreError, EngineError: see ``catalogue.errors``.
         """
         from catalogue.opening import CatalogueOpening
 
-        return CatalogueOpening(folder, engine, elasticsearch_url, read_only, demo)
+        return CatalogueOpening(folder, engine, elasticsearch_url, read_only, demo, taking_over)
 
     async def settle_snapshots(self) -> None:
         """Wait until the rankings of the last answers are kept for their cursors."""
-        for task in list(self._saving):
-            await task
+        await self._cursors.settle()
 
     async def close(self) -> None:
-        await self.settle_snapshots()
+        await self._cursors.settle()
         await self.engine.close()
-        close = getattr(self._snapshots, "close", None)
-        if close is not None:
-            await in_thread(close)
+        await self._cursors.close()
         await in_thread(self.store.close)
 
     async def __aenter__(self) -> Catalogue:
@@ -143,9 +120,13 @@ class Catalogue:
         digest = question_digest(search)
         continuation = None
         if search.cursor is not None:
-            continuation = read_cursor(search.cursor, digest, _sort_of_cursor(search))
+            continuation = read_cursor(search.cursor, digest, sort_of_cursor(search))
             if continuation.kind == "skip":
                 search = replace(search, skip=continuation.at)
+            if continuation.expires and search.now.timestamp() > continuation.expires:
+                raise expired()
+            if continuation.kind == "view":
+                return await self._continued_view(search, continuation, digest)
         reader = await self._reader()
         if continuation is not None and continuation.kind == "ranked":
             return await self._continued(search, reader, continuation, digest)
@@ -154,7 +135,7 @@ class Catalogue:
         hits = await self._hydrated(settled, found.hits)
         if search.explain and settled.scores:
             hits = await explain_hits(settled, hits)
-        cursor = await self._next_cursor(page, digest, continuation)
+        cursor = await self._cursors.next_after(page, digest)
         text = settled.text
         suggestion = None
         if text is not None and not found.total.value and continuation is None and not search.plain:
@@ -227,20 +208,16 @@ class Catalogue:
 
     async def _ask_once(self, work: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
         if not self.engine.in_process:
-            return await work()
-        self._loop = asyncio.get_running_loop()
+            try:
+                return await work()
+            except ViewLost:
+                return await work()
+        self._cursors.on_loop()
         return await self._driver.in_one_thread(work)
 
     async def _reader(self) -> Reader:
         reader = await self.engine.reader()
-        if reader.stamp != self._pinned_stamp:
-            # The index moved on: rankings of the former view can be had from that view only.
-            with self._pinning:
-                former = list(self._pinned.items())
-                self._pinned.clear()
-                self._pinned_stamp = reader.stamp
-            for name, page in former:
-                self._save_soon(name, page)
+        self._cursors.reads(reader)
         return reader
 
     async def _settled(self, search: Search, reader: Reader) -> Settled:
@@ -251,7 +228,7 @@ class Catalogue:
 
     async def _page(
         self, search: Search, reader: Reader, continuation: Continuation | None
-    ) -> _Page:
+    ) -> Page:
         settled = await self._settled(search, reader)
         found = await searching.find_page(settled, self._hydrate, continuation)
         text = search.text
@@ -262,18 +239,18 @@ class Catalogue:
             or not settled.text.can_relax
             or continuation is not None
         ):
-            return _Page(found, settled)
+            return Page(found, settled)
         met = bool(found.hits or found.total.value)
         if not met and found.total.relation == "gte":
             met = bool(await reader.count(search.entity_class, settled.plan()))
         if met:
-            return _Page(found, settled)
+            return Page(found, settled)
         loose = replace(search, text=replace(text, match="any"))
         again = await self._settled(loose, reader)
         relaxed = await searching.find_page(again, self._hydrate)
         if not relaxed.total.value:
-            return _Page(found, settled)
-        return _Page(relaxed, again, relaxed=True)
+            return Page(found, settled)
+        return Page(relaxed, again, relaxed=True)
 
     async def _hydrated(self, settled: Settled, hits: Sequence[EngineHit]) -> list[Hit]:
         """Records of the version that was found; newer ones only if they still match (10.3)."""
@@ -314,104 +291,13 @@ class Catalogue:
 
     # --- cursors ------------------------------------------------------------------------------
 
-    async def _next_cursor(
-        self, page: _Page, digest: str, continuation: Continuation | None
-    ) -> str | None:
-        search, found = page.settled.search, page.found
-        if search.plain or not search.limit or len(found.hits) < search.limit:
-            return None
-        if page.settled.scores:
-            if found.total.relation == "eq" and search.skip + search.limit >= found.total.value:
-                return None
-            name = secrets.token_urlsafe(12)
-            stamp = page.settled.reader.stamp
-            if stamp is None:
-                self._save_soon(name, page)
-            elif stamp == self._pinned_stamp:
-                # Most first pages have no second one: the ranking is worked out when it comes.
-                with self._pinning:
-                    self._pinned[name] = page
-                    if len(self._pinned) > MAX_PINNED:
-                        self._pinned.popitem(last=False)
-            at = search.skip + search.limit
-            expires = int((search.now + KEPT).timestamp())
-            token = Continuation(
-                "ranked", at=at, snapshot=name, stamp=short_stamp(stamp), expires=expires
-            )
-            return write_cursor(token, digest)
-        last = found.hits[-1]
-        if not search.sort:
-            return write_cursor(Continuation("after", ordinal=last.ordinal), digest)
-        by = _sort_of_cursor(search)
-        if by is None:
-            at = search.skip + search.limit
-            return write_cursor(Continuation("skip", at=at), digest)
-        value = await _sort_value(page.settled.reader, search.entity_class, by, last.ordinal)
-        return write_cursor(Continuation("after", ordinal=last.ordinal, value=value), digest)
-
-    def _save_soon(self, name: str, page: _Page) -> None:
-        self._unsaved[name] = page
-        if is_driven() and self._loop is not None:
-            self._loop.call_soon_threadsafe(self._start_saving, name, page)
-        else:
-            self._start_saving(name, page)
-
-    def _start_saving(self, name: str, page: _Page) -> None:
-        task = asyncio.create_task(self._save_snapshot(page, name))
-        self._saving.add(task)
-        task.add_done_callback(self._saving.discard)
-
-    async def _save_snapshot(self, page: _Page, name: str) -> None:
-        """Keep a ranking where every worker finds it."""
-        try:
-            ranked = await searching.ranked_ordinals(page.settled)
-            snapshot = Snapshot(
-                [ordinal for ordinal, _ in ranked],
-                [score for _, score in ranked],
-                page.found.total.value,
-            )
-            expires = page.settled.search.now + KEPT
-            await in_thread(partial(self._snapshots.put, name, snapshot, expires))
-        except (EngineError, OSError) as error:
-            # The answer is already given; its cursor will say that it has expired.
-            self.snapshot_error = error
-        finally:
-            self._unsaved.pop(name, None)
-
-    async def _snapshot(
-        self, search: Search, reader: Reader, continuation: Continuation
-    ) -> Snapshot:
-        """The ranking that a cursor continues: kept, pinned here, or worked out again where the
-        index is still the same.
-
-        Raises:
-            CursorExpired: it is none of these.
-        """
-        if search.now.timestamp() > continuation.expires:
-            raise expired()
-        name = continuation.snapshot
-        with self._pinning:
-            page = self._pinned.pop(name, None) or self._unsaved.get(name)
-        if page is None:
-            kept = await in_thread(partial(self._snapshots.get, name, search.now))
-            if kept is not None:
-                return kept
-        if page is None and short_stamp(reader.stamp) == continuation.stamp != "":
-            first = replace(search, cursor=None, skip=0, facets=())
-            page = await self._page(first, reader, None)
-        if page is None:
-            raise expired()
-        await self._save_snapshot(page, name)
-        kept = await in_thread(partial(self._snapshots.get, name, search.now))
-        if kept is None:
-            raise expired()
-        return kept
-
     async def _continued(
         self, search: Search, reader: Reader, continuation: Continuation, digest: str
     ) -> Answer:
         """A further page of a snapshot."""
-        snapshot = await self._snapshot(search, reader, continuation)
+        snapshot = await self._cursors.snapshot(
+            search, reader, continuation, lambda first: self._page(first, reader, None)
+        )
         end = continuation.at + search.limit
         ordinals = list(snapshot.ordinals[continuation.at : end])
         scores = dict(zip(ordinals, snapshot.scores[continuation.at : end], strict=True))
@@ -433,6 +319,39 @@ class Catalogue:
             cursor=write_cursor(moved(continuation, search.limit), digest) if more else None,
         )
 
+    async def _continued_view(
+        self, search: Search, continuation: Continuation, digest: str
+    ) -> Answer:
+        """A further page of a view that the engine keeps.
+
+        Raises:
+            CursorExpired: it keeps it no longer, or the cursor is another engine's.
+        """
+        reader_of = getattr(self.engine, "reader_of", None)
+        if reader_of is None:
+            raise expired()
+        reader = await reader_of(continuation.view, continuation.best)
+        asked = replace(
+            search,
+            cursor=None,
+            skip=continuation.at,
+            limit=max(0, min(search.limit, MAX_SCORED - continuation.at)),
+            facets=(),
+            # What was open when the first page was asked for is what its cursor goes through.
+            now=datetime.fromtimestamp(continuation.expires, UTC) - KEPT,
+        )
+        try:
+            page = await self._page(asked, reader, None)
+            cursor = await self._cursors.next_after(page, digest, continuation)
+        except ViewLost as error:
+            raise expired() from error
+        shown = await self._hydrated(page.settled, page.found.hits)
+        text = page.settled.text
+        recognised = text.recognised if text else ()
+        return Answer(
+            shown, page.found.total, recognised=recognised, cursor=cursor, relaxed=page.relaxed
+        )
+
 
 async def rebuild_damaged(catalogue: Catalogue) -> None:
     """Make a damaged index anew from the store (issue: recovery), if nobody else is at it."""
@@ -447,22 +366,6 @@ def _holds(evaluator: Evaluator, where: Node, entity: Entity) -> bool:
     except QueryError:
         # An Instrument's Datasets cannot be looked through here; the index said yes a moment ago.
         return True
-
-
-def _sort_of_cursor(search: Search) -> SortBy | None:
-    if len(search.sort) != 1:
-        return None
-    (one,) = search.sort
-    if kind_of(search.entity_class, one.field) not in ("instant", "number"):
-        return None
-    return SortBy(number_field(one.field), one.descending)
-
-
-async def _sort_value(
-    reader: Reader, entity_class: EntityClass, by: SortBy, ordinal: int
-) -> int | None:
-    values = await reader.values(entity_class, Numbers("ordinal", frozenset({ordinal})), by.field)
-    return int(next(iter(values))) if values else None
 
 
 def _highlights(settled: Settled, entity: StoredEntity) -> Mapping[str, Sequence[tuple[int, int]]]:

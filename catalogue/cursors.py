@@ -2,7 +2,8 @@
 
 Without scores a cursor is the last (sort value, ordinal): every record that matched and did not
 change in between comes exactly once. With scores it is a snapshot of the ranked ordinals, kept ten
-minutes in ``serving.sqlite`` (disposable, semantics 10.2) and continued by any worker.
+minutes in ``serving.sqlite`` (disposable, semantics 10.2) and continued by any worker; or a point
+in time that the engine keeps, continued by any node.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ import re
 import sqlite3
 import threading
 from array import array
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -29,6 +30,9 @@ from catalogue.query import Search
 
 KEPT = timedelta(minutes=10)
 FILE_NAME = "serving.sqlite"
+MAX_LENGTH = 6_000
+"""Characters of a cursor: a point in time names each shard of an index, at some 120 of them."""
+
 _LARGEST = 2**62
 
 
@@ -39,10 +43,11 @@ class Continuation:
     ``after``: behind ``ordinal`` (and the value ``value`` of ``sort``; ``None`` when the records
     without a value are being listed). ``skip``: ``at`` records on. ``ranked``: position ``at`` of
     the snapshot ``snapshot`` of the view of the index that ``stamp`` names, until ``expires``
-    (seconds since 1970).
+    (seconds since 1970). ``view``: position ``at`` in the engine's own view ``view`` (names by
+    class), whose scores are in parts of ``best``.
     """
 
-    kind: Literal["after", "skip", "ranked"]
+    kind: Literal["after", "skip", "ranked", "view"]
     at: int = 0
     ordinal: int = 0
     sort: SortBy | None = None
@@ -50,6 +55,8 @@ class Continuation:
     snapshot: str = ""
     stamp: str = ""
     expires: int = 0
+    view: Mapping[str, str] = field(default_factory=dict)
+    best: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +99,13 @@ def write_cursor(continuation: Continuation, digest: str) -> str:
                 "i": continuation.stamp,
                 "e": continuation.expires,
             }
+        case "view":
+            fields |= {
+                "a": continuation.at,
+                "v": dict(continuation.view),
+                "b": continuation.best,
+                "e": continuation.expires,
+            }
     return base64.urlsafe_b64encode(orjson.dumps(fields)).decode().rstrip("=")
 
 
@@ -102,7 +116,7 @@ def read_cursor(text: str, digest: str, sort: SortBy | None) -> Continuation:
         QueryError: it is none of ours, or belongs to another question.
     """
     broken = QueryError("This is no cursor of ours; start again without it.", field="cursor")
-    if len(text) > 500:
+    if len(text) > MAX_LENGTH:
         raise broken
     try:
         fields = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
@@ -129,7 +143,15 @@ def read_cursor(text: str, digest: str, sort: SortBy | None) -> Continuation:
                 stamp=str(fields["i"]),
                 expires=_whole(fields["e"]),
             )
-    except (ValueError, KeyError, TypeError, binascii.Error) as error:
+        if kind == "view":
+            return Continuation(
+                "view",
+                at=_whole(fields["a"]),
+                expires=_whole(fields["e"]),
+                view={str(name): str(pit) for name, pit in fields["v"].items()},
+                best=float(fields["b"]),
+            )
+    except (ValueError, KeyError, TypeError, AttributeError, binascii.Error) as error:
         raise broken from error
     raise broken
 

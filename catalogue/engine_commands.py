@@ -34,10 +34,15 @@ def status(settings: Settings) -> None:
 
 
 @click.command()
+@click.option(
+    "--take-over",
+    is_flag=True,
+    help="Elasticsearch: make indices that belong to another record store this one's.",
+)
 @common_options
-def rebuild(settings: Settings) -> None:
+def rebuild(settings: Settings, take_over: bool) -> None:
     """Make the search index anew from the store; the old one answers until then."""
-    _run(settings, _rebuild)
+    _run(settings, _rebuild, taking_over=take_over)
 
 
 @click.command()
@@ -60,6 +65,7 @@ def _run(
     ask: Callable[[Catalogue, bool], Awaitable[bool]],
     *,
     read_only: bool = False,
+    taking_over: bool = False,
 ) -> None:
     import asyncio
 
@@ -75,7 +81,11 @@ def _run(
 
     async def work() -> bool:
         opening = Catalogue.open(
-            settings.data, settings.engine, settings.elasticsearch_url, read_only=read_only
+            settings.data,
+            settings.engine,
+            settings.elasticsearch_url,
+            read_only=read_only,
+            taking_over=taking_over,
         )
         async with opening as catalogue:
             return await ask(catalogue, settings.as_json)

@@ -12,9 +12,11 @@ CatalogueError                 status 500, exit code 1 unless said otherwise
 │   └── LeaseLost              409  our fencing number is no longer the newest: stop writing
 ├── EngineError
 │   ├── EngineUnavailable      503
+│   │   └── ViewLost           503  the view that was being read is gone: ask again
 │   ├── EngineDamaged          503  can be rebuilt from the store
 │   ├── IndexBusy              409  another process is writing the embedded index
-│   └── ForeignIndex           409  other mapping or analysis (semantics 6.3)
+│   ├── ForeignIndex           409  other mapping or analysis (semantics 6.3)
+│   └── ForeignStore           409  the indices belong to another record store
 ├── QueryError                 400  the query cannot be meant; ``field`` names where
 │   └── QueryTooCostly         400  over a bound, which the message names
 ├── CursorExpired              410
@@ -96,6 +98,11 @@ class EngineUnavailable(EngineError):
     status = 503
 
 
+class ViewLost(EngineUnavailable):
+    """The view of the index that a question was reading is gone: expired, or its node or index
+    is. Asked again, the question is answered from a new one."""
+
+
 class EngineDamaged(EngineError):
     """The index cannot be read; it can be rebuilt from the store."""
 
@@ -110,6 +117,12 @@ class IndexBusy(EngineError):
 
 class ForeignIndex(EngineError):
     """The index was made with another mapping, analysis, PaNET or parameter coding."""
+
+    status = 409
+
+
+class ForeignStore(EngineError):
+    """The indices hold the records of another store, which writes them."""
 
     status = 409
 

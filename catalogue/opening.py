@@ -26,12 +26,14 @@ class CatalogueOpening:
         elasticsearch_url: str | None,
         read_only: bool,
         demo: bool | None,
+        taking_over: bool = False,
     ) -> None:
         self._folder = folder
         self._engine = engine
         self._url = elasticsearch_url
         self._read_only = read_only
         self._demo = demo
+        self._taking_over = taking_over
         self._catalogue: Catalogue | None = None
 
     def __await__(self) -> Generator[Any, None, Catalogue]:
@@ -55,6 +57,12 @@ class CatalogueOpening:
             return cast(Store, ElasticsearchRecords(self._url, prefix_of(), self._folder))
         return await anyio.to_thread.run_sync(open_store)
 
+    async def _identity(self, store: Store) -> str | None:
+        """Whose indices are to be written, where several stores might write them."""
+        if self._engine != "elasticsearch" or self._read_only:
+            return None
+        return await anyio.to_thread.run_sync(store.identity)
+
     async def _open(self) -> Catalogue:
         def open_store() -> Store:
             return Store.open(self._folder, demo=self._demo, read_only=self._read_only)
@@ -62,7 +70,14 @@ class CatalogueOpening:
         store = await self._records(open_store)
         engine: Engine
         try:
-            engine = make_engine(self._folder, self._engine, self._url, read_only=self._read_only)
+            engine = make_engine(
+                self._folder,
+                self._engine,
+                self._url,
+                read_only=self._read_only,
+                store=await self._identity(store),
+                taking_over=self._taking_over,
+            )
             catalogue = Catalogue(
                 store, engine, SnapshotFile(self._folder), read_only=self._read_only
             )
@@ -88,9 +103,20 @@ def _is_empty(folder: Path) -> bool:
 
 
 def make_engine(
-    folder: Path, name: str, elasticsearch_url: str | None, *, read_only: bool = False
+    folder: Path,
+    name: str,
+    elasticsearch_url: str | None,
+    *,
+    read_only: bool = False,
+    store: str | None = None,
+    taking_over: bool = False,
 ) -> Engine:
-    """The engine that a name and an address mean."""
+    """The engine that a name and an address mean.
+
+    Args:
+        store: identity of the record store, without which a shared index is nobody's.
+        taking_over: a rebuild is to make a shared index this store's, whoever's it was.
+    """
     if name == "tantivy":
         return TantivyEngine(folder, read_only=read_only)
     if name == "elasticsearch":
@@ -98,5 +124,7 @@ def make_engine(
             raise QueryError("The engine elasticsearch needs an address (ELASTICSEARCH_URL).")
         from catalogue.engines.elasticsearch import engine_from
 
-        return engine_from(elasticsearch_url, read_only=read_only)
+        return engine_from(
+            elasticsearch_url, read_only=read_only, store=store, taking_over=taking_over
+        )
     raise QueryError(f"There is no engine {name!r}.")

@@ -173,7 +173,8 @@ async def find_page(
     for facet in search.facets:
         if facet.field == "access":
             facets["access"] = await _access_counts(settled, facet)
-    known = Total(total) if total is not None else Total(search.skip + len(hits), "gte")
+    seen = search.skip + len(hits) if hits else 0
+    known = Total(total) if total is not None else Total(seen, "gte")
     return Found(hits, known, facets, page.best_possible, left_out)
 
 

@@ -11,6 +11,8 @@ import contextlib
 import os
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any, cast
 
 import anyio
@@ -19,16 +21,26 @@ import orjson
 
 from catalogue.documents import EngineDocument
 from catalogue.engines import shared_state
-from catalogue.engines.base import Applied, Rendered, newest_by_key
+from catalogue.engines.base import Applied, Reader, Rendered, newest_by_key
 from catalogue.engines.elasticsearch_bulk import BulkWriter, Item
 from catalogue.engines.elasticsearch_client import connect, translated
 from catalogue.engines.elasticsearch_mapping import document_id, mapping, rendered, settings
 from catalogue.engines.elasticsearch_reader import ElasticsearchReader, Frequencies
+from catalogue.engines.elasticsearch_upkeep import (
+    PURGE_EVERY_S,
+    claim,
+    purge_tombstones,
+    take_over,
+)
+from catalogue.engines.elasticsearch_views import View, Views
 from catalogue.engines.shared_state import StateStore
 from catalogue.errors import EngineDamaged, EngineError, EngineUnavailable, ForeignIndex
 from catalogue.fields import ENTITY_CLASSES
 from catalogue.fingerprint import fingerprint
 from catalogue.records import Change
+
+PART = 250
+"""Documents rendered at once: the next are rendered while the server is at these."""
 
 PREFIX_VARIABLE = "ELASTICSEARCH_PREFIX"
 SHARDS_VARIABLE = "ELASTICSEARCH_SHARDS"
@@ -41,9 +53,17 @@ def prefix_of(environment: Mapping[str, str] = os.environ) -> str:
 
 
 def engine_from(
-    urls: str, *, read_only: bool = False, environment: Mapping[str, str] = os.environ
+    urls: str,
+    *,
+    read_only: bool = False,
+    store: str | None = None,
+    taking_over: bool = False,
+    environment: Mapping[str, str] = os.environ,
 ) -> ElasticsearchEngine:
     """An engine with prefix, shards and replicas as the environment has them.
+
+    Args:
+        store: the identity of the record store whose records are to be written.
 
     Raises:
         EngineError: shards or replicas are no numbers.
@@ -60,6 +80,8 @@ def engine_from(
         shards=counts[0],
         replicas=counts[1],
         read_only=read_only,
+        store=store,
+        taking_over=taking_over,
     )
 
 
@@ -71,6 +93,9 @@ class ElasticsearchEngine:
         prefix: begins the names of all our indices; a user needs rights on ``<prefix>-*`` only.
         shards, replicas: of each class's index, when it is made.
         generation: write to and read from this generation, whatever the aliases say.
+        store: identity of the record store whose indices these are to be; nobody's when missing.
+        taking_over: with the next rebuild they become this store's, whoever's they were.
+        now: the instant that tombstones' ages are counted from.
     """
 
     name = "elasticsearch"
@@ -85,7 +110,10 @@ class ElasticsearchEngine:
         replicas: int = 0,
         read_only: bool = False,
         generation: str | None = None,
+        store: str | None = None,
+        taking_over: bool = False,
         sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.urls = urls
         self.prefix = prefix
@@ -96,7 +124,12 @@ class ElasticsearchEngine:
         self._generation = generation
         self._client = connect(urls)
         self._sleep = sleep
+        self._now = now
+        self._purged_at = time.monotonic()
+        self.store = store
+        self.taking_over = taking_over
         self._frequencies = Frequencies(time.monotonic)
+        self._views = Views(self._client, self.position, time.monotonic)
 
     # --- opening ------------------------------------------------------------------------------
 
@@ -105,12 +138,16 @@ class ElasticsearchEngine:
 
         Raises:
             EngineUnavailable: no node answers.
+            ForeignStore: they are another record store's.
             EngineError: the cluster forbids what ranges over terms need.
         """
         await self._check_settings()
         if self._named is not None:
             await self._create(self._named, aliased=False)
             return
+        if not self.read_only:
+            await self._create_shared()
+            await self._require_ownership()
         found = await self._current()
         if found is None and not self.read_only:
             await self._create(f"{fingerprint()}-1", aliased=True)
@@ -144,6 +181,9 @@ class ElasticsearchEngine:
             if aliased:
                 body["aliases"] = {self.alias(name): {}}
             await self._create_index(self.index(name, generation), body)
+
+    async def _create_shared(self) -> None:
+        """The small indices that all generations share."""
         for part in ("meta", "raw"):
             await self._create_index(
                 f"{self.prefix}-{part}",
@@ -168,7 +208,10 @@ class ElasticsearchEngine:
         """The generation that the aliases point to."""
         async with translated("looking for its indices"):
             try:
-                found = await self._client.indices.get_alias(name=self.alias("Document"))
+                # Asked of our own indices only, as a user may have rights on no others.
+                found = await self._client.indices.get_alias(
+                    index=f"{self.prefix}-*", name=self.alias("Document")
+                )
             except elasticsearch.NotFoundError:
                 return None
         names = sorted(found.keys())
@@ -194,8 +237,17 @@ class ElasticsearchEngine:
     async def apply(self, documents: Sequence[EngineDocument | Rendered]) -> Applied:
         await self._follow()
         self._check_writable()
-        items = await anyio.to_thread.run_sync(self._items, documents)
-        return await BulkWriter(self._send, self._sleep).write(items)
+        await self._require_ownership()
+        newest: dict[str, EngineDocument | Rendered] = {}
+        for document in documents:
+            held = newest.get(document.key)
+            if held is None or held.change <= document.change:
+                newest[document.key] = document
+        wanted = list(newest.values())
+        parts = [wanted[at : at + PART] for at in range(0, len(wanted), PART)]
+        return await BulkWriter(self._send, self._sleep).write_parts(
+            [partial(self._items, part) for part in parts]
+        )
 
     async def _send(self, lines: list[bytes]) -> Any:
         # The client's types know mappings only; its serializer passes bytes through.
@@ -213,6 +265,11 @@ class ElasticsearchEngine:
             )
             for document in newest_by_key(documents, rendered)
         ]
+
+    async def _require_ownership(self) -> None:
+        """Raises ``ForeignStore`` when another record store has the indices, by now."""
+        if self.store is not None and not self.taking_over:
+            await claim(self._client, self.prefix, self.store)
 
     def _check_writable(self) -> None:
         if self.read_only:
@@ -237,7 +294,16 @@ class ElasticsearchEngine:
                 id=f"position-{self._generation}",
                 document={"value": {"position": position}},
             )
-        self._frequencies.clear()
+        await self._start_afresh()
+        if time.monotonic() - self._purged_at > PURGE_EVERY_S:
+            await self.purge()
+
+    async def purge(self) -> int:
+        """Remove tombstones that have served their time; returns how many (semantics 1.4)."""
+        self._purged_at = time.monotonic()
+        now = self._now()
+        names = [self.index(name) for name in ENTITY_CLASSES]
+        return sum([await purge_tombstones(self._client, name, now) for name in names])
 
     async def position(self) -> int:
         await self._follow()
@@ -329,7 +395,10 @@ class ElasticsearchEngine:
         async with translated("moving to the new indices"):
             await self._client.indices.update_aliases(actions=actions)
         self._generation = other._generation
-        self._frequencies.clear()
+        if self.taking_over and self.store is not None:
+            await take_over(self._client, self.prefix, self.store)
+            self.taking_over = False
+        await self._start_afresh()
         await other.close()
 
     async def _indices_of_ours(self, other: ElasticsearchEngine) -> list[str]:
@@ -374,7 +443,19 @@ class ElasticsearchEngine:
         names = {
             name: self.index(name) if self._named else self.alias(name) for name in ENTITY_CLASSES
         }
-        return ElasticsearchReader(self._client, names, self._frequencies)
+        view = await self._views.current(names)
+        return ElasticsearchReader(self._client, names, self._frequencies, view)
+
+    async def reader_of(self, pits: Mapping[str, str], best_possible: float) -> Reader:
+        """A reader of the view that a cursor of whichever node names (``promise``)."""
+        names = {name: self.alias(name) for name in ENTITY_CLASSES}
+        view = View(self._client, names, pits)
+        return ElasticsearchReader(self._client, names, self._frequencies, view, best_possible)
+
+    async def _start_afresh(self) -> None:
+        """Something is to be seen that no view shows yet."""
+        self._frequencies.clear()
+        await self._views.forget()
 
     async def size_bytes(self) -> int | None:
         if self._generation is None:
@@ -388,5 +469,6 @@ class ElasticsearchEngine:
         return int(answer["_all"]["primaries"]["store"]["size_in_bytes"])
 
     async def close(self) -> None:
+        await self._views.close()
         with contextlib.suppress(elasticsearch.TransportError):
             await self._client.close()

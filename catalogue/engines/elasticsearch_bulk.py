@@ -13,6 +13,7 @@ from typing import Any
 import anyio
 import elasticsearch
 import orjson
+from anyio.streams.memory import MemoryObjectReceiveStream
 
 from catalogue.engines.base import Applied
 from catalogue.engines.elasticsearch_client import error_type, translated
@@ -23,6 +24,9 @@ MAX_BODY_BYTES = 900_000
 body of plain bytes holds up the event loop."""
 
 MAX_ITEMS = 1_000
+SENDERS = 2
+"""Requests on their way at once, so that the server always has the next one at hand."""
+
 ATTEMPTS = 6
 FIRST_PAUSE_S = 0.5
 
@@ -88,6 +92,36 @@ class BulkWriter:
             size += length
         if chunk:
             await self._send(chunk)
+        return Applied(self.written, self.deleted, self.older, dict(self.rejected))
+
+    async def write_parts(self, parts: Sequence[Callable[[], Sequence[Item]]]) -> Applied:
+        """Write items that are rendered part by part, in worker threads, while earlier ones are on
+        their way.
+
+        Raises:
+            EngineUnavailable: see ``write``.
+        """
+        if len(parts) == 1:
+            return await self.write(await anyio.to_thread.run_sync(parts[0]))
+        send, receive = anyio.create_memory_object_stream[Sequence[Item]](SENDERS)
+
+        async def render() -> None:
+            async with send:
+                for part in parts:
+                    await send.send(await anyio.to_thread.run_sync(part))
+
+        async def pass_on(own: MemoryObjectReceiveStream[Sequence[Item]]) -> None:
+            async with own:
+                async for items in own:
+                    await self.write(items)
+
+        try:
+            async with anyio.create_task_group() as tasks, receive:
+                tasks.start_soon(render)
+                for _ in range(SENDERS):
+                    tasks.start_soon(pass_on, receive.clone())
+        except BaseExceptionGroup as group:
+            raise group.exceptions[0] from group
         return Applied(self.written, self.deleted, self.older, dict(self.rejected))
 
     async def _send(self, chunk: list[Item]) -> None:

@@ -86,6 +86,11 @@ async def translated(doing: str) -> AsyncIterator[None]:
         raise EngineUnavailable(f"Elasticsearch did not answer in time while {doing}.") from error
     except elastic_transport.ApiError as error:
         raise _of_status(error, doing) from error
+    except elastic_transport.TlsError as error:
+        raise EngineUnavailable(
+            f"Elasticsearch's certificate is not trusted while {doing}: name the file of its CA in "
+            f"{CA_VARIABLE}."
+        ) from error
     except elasticsearch.TransportError as error:
         message = f"Elasticsearch cannot be reached while {doing}: {type(error).__name__}"
         raise EngineUnavailable(message) from error

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
+import anyio
+import elasticsearch
 from elasticsearch import AsyncElasticsearch
 
 from catalogue.engines.base import EngineHit, EnginePage, FacetRequest, PageRequest
-from catalogue.engines.elasticsearch_client import translated, whole
+from catalogue.engines.elasticsearch_client import error_type, translated, whole
 from catalogue.engines.elasticsearch_mapping import RESULT_WINDOW
 from catalogue.engines.elasticsearch_queries import (
     LIVE,
@@ -18,7 +20,8 @@ from catalogue.engines.elasticsearch_queries import (
     sorting,
     terms_facet,
 )
-from catalogue.errors import EngineError
+from catalogue.engines.elasticsearch_views import KEPT, KEPT_FOR_A_CURSOR, View
+from catalogue.errors import EngineError, EngineUnavailable, ViewLost
 from catalogue.plan import LevelScore, Plan, Prefix, Score
 from catalogue.records import EntityClass
 from catalogue.scoring import highest_for_levels, highest_for_term
@@ -58,15 +61,35 @@ class Frequencies:
 
 
 class ElasticsearchReader:
-    """See ``engines.base.Reader``. ``names`` gives the index or alias of each class."""
+    """See ``engines.base.Reader``.
+
+    Args:
+        names: the index or alias of each class.
+        view: the points in time that are read.
+        best_possible: of the question that a cursor continues, so that its scores stay on one
+            scale.
+    """
 
     def __init__(
-        self, client: AsyncElasticsearch, names: Mapping[str, str], frequencies: Frequencies
+        self,
+        client: AsyncElasticsearch,
+        names: Mapping[str, str],
+        frequencies: Frequencies,
+        view: View,
+        best_possible: float | None = None,
     ) -> None:
         self._client = client
         self._names = names
         self._frequencies = frequencies
+        self._view = view
+        self._best = best_possible
         self.stamp: str | None = None
+
+    def promise(self) -> Mapping[str, str]:
+        """The points in time of this view, which a cursor may name for ten minutes: the page of
+        scored hits that it follows has asked the server to keep them so long."""
+        self._view.promised = True
+        return self._view.pits
 
     async def page(self, request: PageRequest) -> EnginePage:
         deep = request.skip + request.limit > RESULT_WINDOW
@@ -78,7 +101,12 @@ class ElasticsearchReader:
                 body |= {"size": 0, "from": 0}
             else:
                 body |= {"search_after": after, "from": 0}
-        answer = await self._search(request.entity_class, body)
+        scored = bool(request.scores and request.limit)
+        kept = KEPT_FOR_A_CURSOR if scored else KEPT
+        answer, best = await _both(
+            lambda: self._search(request.entity_class, body, kept),
+            lambda: self._best_possible(request.entity_class, request.scores),
+        )
         hits = [
             EngineHit(
                 hit["fields"]["key"][0],
@@ -93,7 +121,6 @@ class ElasticsearchReader:
             _buckets(answer["aggregations"], number, facet)
             for number, facet in enumerate(request.facets)
         ]
-        best = await self._best_possible(request.entity_class, request.scores)
         return EnginePage(hits, total, facets, best)
 
     def _body(self, request: PageRequest) -> dict[str, Any]:
@@ -137,12 +164,15 @@ class ElasticsearchReader:
 
     async def ranking(self, request: PageRequest) -> tuple[list[tuple[int, float]], float]:
         body = self._body(request) | {"docvalue_fields": ["ordinal"]}
-        answer = await self._search(request.entity_class, body)
+        answer, best = await _both(
+            lambda: self._search(request.entity_class, body),
+            lambda: self._best_possible(request.entity_class, request.scores),
+        )
         pairs = [
             (int(hit["fields"]["ordinal"][0]), float(hit["_score"] or 0.0))
             for hit in answer["hits"]["hits"]
         ]
-        return pairs, await self._best_possible(request.entity_class, request.scores)
+        return pairs, best
 
     async def count(self, entity_class: EntityClass, plan: Plan) -> int:
         body = {"query": live(plan), "size": 0, "track_total_hits": True}
@@ -230,6 +260,8 @@ class ElasticsearchReader:
             self._frequencies.put((entity_class, *pair), int(whole(one)["hits"]["total"]["value"]))
 
     async def _best_possible(self, entity_class: EntityClass, scores: Sequence[Score]) -> float:
+        if self._best is not None:
+            return self._best
         total = 0.0
         pairs = [
             (clause.field, clause.term)
@@ -268,17 +300,59 @@ class ElasticsearchReader:
             body["search_after"] = hits[-1]["sort"]
 
     async def _search(
-        self, entity_class: EntityClass, body: Mapping[str, Any]
+        self, entity_class: EntityClass, body: Mapping[str, Any], kept: str = KEPT
     ) -> Mapping[str, Any]:
-        # Statistics over all shards, or the same record would score differently on each.
-        async with translated("searching"):
+        pit = {"id": await self._view.pit(entity_class), "keep_alive": kept}
+        try:
+            async with translated("searching"):
+                answer = await self._asked({**body, "pit": pit})
+            found = whole(answer)
+        except EngineUnavailable:
+            # Whatever it was, the next question begins with a new view.
+            self._view.lost = True
+            raise
+        self._view.moved(entity_class, answer.get("pit_id"))
+        return found
+
+    async def _asked(self, body: dict[str, Any]) -> Mapping[str, Any]:
+        try:
+            # Statistics over all shards, or the same record would score differently on each.
             answer = await self._client.search(
-                index=self._names[entity_class],
-                body=dict(body),
-                search_type="dfs_query_then_fetch",
-                allow_partial_search_results=False,
+                body=body, search_type="dfs_query_then_fetch", allow_partial_search_results=False
             )
-        return whole(answer.body)
+        except (elasticsearch.NotFoundError, elasticsearch.BadRequestError) as error:
+            # What a cursor names may also be no point in time at all.
+            if error.status_code == 404 or self._best is not None:
+                self._view.lost = True
+                kind = error_type(error.body) or error.message
+                raise ViewLost(
+                    f"Elasticsearch lost the view that was being read ({kind})."
+                ) from error
+            raise
+        found: Mapping[str, Any] = answer.body
+        return found
+
+
+First = TypeVar("First")
+Second = TypeVar("Second")
+
+
+async def _both(
+    first: Callable[[], Awaitable[First]], second: Callable[[], Awaitable[Second]]
+) -> tuple[First, Second]:
+    """Two requests at the same time."""
+    found: dict[str, Any] = {}
+
+    async def one(name: str, work: Callable[[], Awaitable[Any]]) -> None:
+        found[name] = await work()
+
+    try:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(one, "second", second)
+            await one("first", first)
+    except BaseExceptionGroup as group:
+        raise group.exceptions[0] from group
+    return found["first"], found["second"]
 
 
 def _buckets(

@@ -6,6 +6,7 @@ asynchronous callers use ``anyio.to_thread.run_sync``. Clocks are the caller's.
 
 from __future__ import annotations
 
+import secrets
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -149,6 +150,19 @@ class Store(Upkeep):
         """Whether the folder holds demo data; ``None`` while it is undecided."""
         with self._database.read() as connection:
             return configuration.demo_flag(connection)
+
+    def identity(self) -> str:
+        """What tells this store from every other; copies and backups of it have the same."""
+        with self._database.read() as connection:
+            held = configuration.meta(connection, "identity")
+        if held is not None:
+            return held
+        with self._database.write() as connection:
+            held = configuration.meta(connection, "identity")
+            if held is None:
+                held = secrets.token_hex(8)
+                configuration.set_meta(connection, "identity", held)
+            return held
 
     @property
     def schema_version(self) -> int:

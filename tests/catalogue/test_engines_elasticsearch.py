@@ -125,6 +125,23 @@ async def test_requests_are_bounded_by_bytes() -> None:
     assert [len(keys) for keys in server.sent] == [2, 2, 1]
 
 
+async def test_parts_are_rendered_while_others_are_on_their_way() -> None:
+    """Each item is sent once, and what a server says of any of them is not lost."""
+    server = Server(
+        lambda _, keys: [refused(400, "bad") if key == "7" else CREATED for key in keys]
+    )
+    parts = [lambda at=at: [item(str(n)) for n in range(at, at + 3)] for at in range(0, 21, 3)]
+    applied = await server.writer().write_parts(parts)
+    assert sorted(key for keys in server.sent for key in keys) == sorted(map(str, range(21)))
+    assert (applied.written, list(applied.rejected)) == (20, ["7"])
+
+
+async def test_a_server_that_is_gone_ends_the_rendering_of_parts() -> None:
+    server = Server(lambda _, keys: [refused(429, "cluster_block_exception") for _ in keys])
+    with pytest.raises(EngineUnavailable, match="disk is full"):
+        await server.writer().write_parts([lambda: [item("a")] for _ in range(9)])
+
+
 async def test_a_version_conflict_means_that_the_index_is_newer() -> None:
     """Fault F12."""
     server = Server(lambda _, keys: [refused(409, "version_conflict_engine_exception")])
