@@ -34,7 +34,7 @@ from catalogue.catalogue import Catalogue
 from catalogue.cursors import SnapshotFile
 from catalogue.documents import EngineDocument, engine_document
 from catalogue.engines.elasticsearch import ElasticsearchEngine
-from catalogue.engines.elasticsearch_mapping import document_id, to_source
+from catalogue.engines.elasticsearch_mapping import document_id, rendered
 from catalogue.query import Search, Text, data_only
 from catalogue.store import Store
 
@@ -76,7 +76,7 @@ async def written_bare(url: str, documents: Sequence[EngineDocument]) -> float:
     for document in documents:
         action = {"index": {"_index": engine.index(document.entity_class),
                             "_id": document_id(document.key)}}  # fmt: skip
-        body = orjson.dumps(to_source(document))
+        body = rendered(document).body
         if size + len(body) > BARE_BYTES:
             bodies.append([])
             size = 0
