@@ -6,6 +6,7 @@ would answer.
 
 from __future__ import annotations
 
+import base64
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -13,8 +14,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import anyio
 import anyio.to_thread
+import orjson
 
+from catalogue.answers import Total
 from catalogue.catalogue import Catalogue
 from catalogue.facilities import Facility, Mode, Source, mapping_context
 from catalogue.oracle import Entity
@@ -76,6 +80,31 @@ class World:
             question["text"] = Text(words, match=question.pop("match", "all"))
         question.setdefault("limit", 10)
         return await self.federation.search(Search(entity_class, NOW, **question), asked)
+
+    async def total(self, **question: Any) -> Total:
+        """How many match."""
+        return (await self.ask(limit=0, **question)).answer.total
+
+    async def kill(self, name: str) -> None:
+        """The facility refuses connections from now on."""
+        door = self.facilities[name].door
+        assert door is not None
+        await door.shut()
+
+    def refuse(self, name: str, operator: str) -> None:
+        """The facility answers 400 to an operator from now on."""
+        self.facilities[name].faults.add(f"refuses-operator:{operator}")
+
+    def asked(self, name: str) -> list[str]:
+        """The filters that a facility was sent, in order."""
+        return [request.params.get("filter", "") for request in self.facilities[name].requests]
+
+    async def settle(self, cursor: str | None) -> None:
+        """Wait until the cursor's snapshot is where other workers find it."""
+        name = orjson.loads(base64.urlsafe_b64decode(f"{cursor}==="))["s"]
+        with anyio.fail_after(10):
+            while self.serving.snapshot(name, NOW) is None:  # noqa: ASYNC110 (another's file)
+                await anyio.sleep(0.005)
 
     def truth(self, entity_class: EntityClass = "Document", **question: Any) -> list[str]:
         """The keys that one index over the union would list, in its order."""

@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.search_api.federation.federation_world import Part, documents, world
+from catalogue.answers import Total
+from catalogue.errors import CursorExpired, QueryError
+from catalogue.query import Compare, Facet, Search, Sort, TechniqueIn, all_of, data_only
+from search_api.federation.errors import NobodyAnswered, TooDeep
+from search_api.federation.matching import Matcher
+from search_api.federation.participants import Asked
+from tests.search_api.federation.federation_world import (
+    NOW,
+    SETTINGS,
+    Part,
+    document,
+    documents,
+    union,
+    world,
+)
 
+SAXS = "PaNET01188"
 DIALECTS = ("reference", "xfel", "scicat", "ill", "datagateway")
 
 
@@ -26,3 +44,242 @@ async def test_every_dialect_gives_what_one_index_would(tmp_path: Path, dialect:
                 "Old": "answered",
                 "Now": "answered",
             }
+
+
+async def test_facets_counts_and_hits_are_those_of_the_union(tmp_path: Path) -> None:
+    """Facets over everything, each without its own filter; a hit that three have is one hit."""
+    shared = documents(0, 6)
+    parts = [
+        Part("Old", [*shared, *documents(10, 20)], mode="indexed", harvested=True),
+        Part("One", [*shared[:4], *documents(40, 15)]),
+        Part("Two", [*shared[2:], *documents(60, 15)], dialect="ill"),
+    ]
+    facets = tuple(Facet(name) for name in ("facility", "technique", "year", "kind"))
+    where = all_of(TechniqueIn((SAXS,)), data_only())
+    async with world(tmp_path, *parts) as there:
+        found = await there.ask(where=where, facets=facets, limit=100, related=True)
+        truth = Matcher.of(Search("Document", NOW, where=where, facets=facets), union(parts))
+        assert {hit.entity.key for hit in found.answer.hits} == set(there.truth(where=where))
+        assert found.answer.total.value == len(there.truth(where=where))
+        for name, expected in truth.facets().items():
+            assert {(c.id, c.count) for c in found.answer.facets[name]} == {
+                (c.id, c.count) for c in expected
+            }, name
+        hits = {hit.entity.record["pid"]: hit.entity.record for hit in found.answer.hits}
+        assert set(hits["10.5072/doc-0004"]["facilities"]) == {"Old", "Two"}
+        whole = await there.ask(words="lysozyme", limit=100)
+        everywhere = [
+            hit.entity.record
+            for hit in whole.answer.hits
+            if len(hit.entity.record["facilities"]) == 3
+        ]
+        assert everywhere == [] or {"Old", "One", "Two"} == set(everywhere[0]["facilities"])
+        totals = {line.name: line.total for line in found.lines}
+        assert totals == {one.id: one.count for one in truth.facets()["facility"]}
+
+
+async def test_a_silent_facility_is_named_and_never_an_empty_list(tmp_path: Path) -> None:
+    """Faults G01, G02, G16: silence is no answer; what is known stands, the total is a bound."""
+    parts = [
+        Part("Old", documents(0, 10), mode="indexed", harvested=True),
+        Part("Dead", documents(10, 10)),
+    ]
+    async with world(tmp_path, *parts) as there:
+        await there.kill("Dead")
+        found = await there.ask(words="lysozyme", limit=100)
+        lines = {line.name: line for line in found.lines}
+        assert lines["Dead"].state == "failed"
+        assert lines["Dead"].why
+        assert lines["Old"].state == "answered"
+        assert found.answer.total.relation == "gte"
+        assert found.answer.hits
+        with pytest.raises(NobodyAnswered) as caught:
+            await there.ask(words="lysozyme", asked=Asked(mode="live"))
+        assert caught.value.status == 503
+        assert "Dead" in str(caught.value)
+
+
+async def test_a_copy_stands_in_for_a_silent_facility_and_is_marked(tmp_path: Path) -> None:
+    """Fault G15, mode ``both``: live when it answers, the indexed copy with its age otherwise."""
+    part = Part("Both", documents(0, 10), mode="both", harvested=True)
+    async with world(tmp_path, part) as there:
+        new = document(99, "Lysozyme of this minute")
+        there.facilities["Both"].database.put_document(new)
+        fresh = await there.ask(words="lysozyme", limit=100)
+        assert [line.state for line in fresh.lines] == ["answered"]
+        pids = {hit.entity.record["pid"] for hit in fresh.answer.hits}
+        assert new["pid"] in pids
+        assert len(pids) == len(fresh.answer.hits)  # nothing of the copy beside what came live
+        await there.kill("Both")
+        stale = await there.ask(words="lysozyme", limit=100)
+        (line,) = stale.lines
+        assert (line.state, line.live) == ("stale", True)
+        assert line.age_s == 0.0
+        assert {hit.entity.record["pid"] for hit in stale.answer.hits} == pids - {new["pid"]}
+        assert stale.answer.total.relation == "gte"
+
+
+@pytest.mark.parametrize("words", ["lysozyme crystal", None])
+async def test_pages_are_pages_of_the_one_ranking(tmp_path: Path, words: str | None) -> None:
+    """Fault G08: page two is page two, by skip and by cursor; what answers later is not in it."""
+    parts = [
+        Part("Old", documents(0, 25), mode="indexed", harvested=True),
+        Part("One", documents(25, 25)),
+        Part("Two", [*documents(50, 20), *documents(0, 5)], dialect="datagateway"),
+    ]
+    question: Any = {"words": words, "match": "any"} if words else {}
+    async with world(tmp_path, *parts) as there:
+        whole = await there.ask(limit=100, **question)
+        expected = [hit.entity.key for hit in whole.answer.hits]
+        assert len(set(expected)) == len(expected) == whole.answer.total.value
+        # Records that two facilities have are counted twice among the statistics, so near ties may
+        # stand the other way round than in one index; which records match is exact.
+        assert set(expected) == set(there.truth(**question))
+        scores = [hit.score for hit in whole.answer.hits]
+        assert scores == sorted(scores, reverse=True)
+        by_skip = []
+        for skip in range(0, len(expected), 7):
+            page = await there.ask(limit=7, skip=skip, **question)
+            by_skip += [hit.entity.key for hit in page.answer.hits]
+        assert by_skip == expected
+        page = await there.ask(limit=7, **question)
+        await there.kill("One")
+        by_cursor = [hit.entity.key for hit in page.answer.hits]
+        while page.answer.cursor is not None:
+            again = await there.ask(limit=7, cursor=page.answer.cursor, **question)
+            twice = await there.ask(limit=7, cursor=page.answer.cursor, **question)
+            assert [h.entity.key for h in again.answer.hits] == [
+                h.entity.key for h in twice.answer.hits
+            ]
+            page = again
+            by_cursor += [hit.entity.key for hit in page.answer.hits]
+            assert page.answer.total == whole.answer.total
+        assert by_cursor == expected
+
+
+async def test_another_worker_continues_a_cursor(tmp_path: Path) -> None:
+    """Semantics 9.3: the snapshot is in ``serving.sqlite``; ten minutes later it is gone."""
+    parts = [
+        Part("Old", documents(0, 10), mode="indexed", harvested=True),
+        Part("Now", documents(10, 10)),
+    ]
+    async with world(tmp_path, *parts) as there:
+        whole = await there.ask(words="lysozyme crystal ice", match="any", limit=100)
+        first = await there.ask(words="lysozyme crystal ice", match="any", limit=4)
+        await there.settle(first.answer.cursor)
+        there.federation.pages._held.clear()
+        second = await there.ask(
+            words="lysozyme crystal ice", match="any", limit=4, cursor=first.answer.cursor
+        )
+        assert [hit.entity.key for hit in second.answer.hits] == [
+            hit.entity.key for hit in whole.answer.hits[4:8]
+        ]
+        assert [(one.name, one.state, one.total) for one in second.lines] == [
+            (one.name, one.state, one.total) for one in first.lines
+        ]
+        with pytest.raises(QueryError, match="another question"):
+            await there.ask(words="water", limit=4, cursor=first.answer.cursor)
+        there.federation.pages.now = lambda: NOW + timedelta(minutes=11)
+        with pytest.raises(CursorExpired):
+            await there.ask(
+                words="lysozyme crystal ice", match="any", limit=4, cursor=first.answer.cursor
+            )
+
+
+@pytest.mark.parametrize("dialect", ["xfel", "datagateway", "ill"])
+async def test_a_date_range_is_exact_whatever_a_facility_can_compare(
+    tmp_path: Path, dialect: str
+) -> None:
+    """Fault E08; European XFEL has no lt, gt, and, between: the superset is paged through. Where it
+    is larger than the bound the answer says "at least"."""
+    part = Part("Now", documents(0, 40), dialect=dialect)
+    where = all_of(
+        Compare("startDate", "gte", "2014-01-01T00:00:00Z"),
+        Compare("startDate", "lt", "2018-01-01T00:00:00Z"),
+    )
+    whole = replace(SETTINGS, live_whole=0)
+    bounded = replace(SETTINGS, live_whole=0, live_depth=12)
+    async with world(tmp_path, part, settings=whole) as there:
+        expected = there.truth(where=where)
+        found = await there.ask(where=where, limit=100)
+        assert {hit.entity.key for hit in found.answer.hits} == set(expected)
+        assert found.answer.total == Total(len(expected), "eq")
+        by_date = await there.ask(where=where, limit=100, sort=(Sort("startDate", True),))
+        dates = [hit.entity.record["startDate"] for hit in by_date.answer.hits]
+        assert dates == sorted(dates, reverse=True)
+        assert len(dates) == len(expected)
+        there.federation.settings = bounded
+        some = await there.ask(where=where, limit=10)
+        if dialect == "xfel":
+            assert some.answer.total.relation == "gte"
+            assert some.answer.total.value <= len(expected)
+        with pytest.raises(TooDeep, match="cursor"):
+            await there.ask(words="lysozyme", limit=10, skip=3)
+
+
+async def test_a_large_facility_that_ranks_gives_its_best_and_says_at_least(tmp_path: Path) -> None:
+    """Faults G04, G05: its own score is evidence and nothing else."""
+    part = Part("Rank", documents(0, 120), dialect="scicat")
+    settings = replace(SETTINGS, live_whole=0, live_candidates=20)
+    async with world(tmp_path, part, settings=settings) as there:
+        found = await there.ask(words="lysozyme", limit=5, explain=True)
+        assert found.answer.total.relation == "gte"
+        assert all(0 < hit.score < 1 for hit in found.answer.hits)
+        explained = found.answer.hits[0].explanation
+        assert explained is not None
+        evidence = [part for part in explained.parts if part["part"] == "evidence"]
+        assert evidence
+        assert evidence[0]["points"] == 0
+        assert await there.total() == Total(120, "gte")
+
+
+async def test_all_words_anywhere_beat_any_word_everywhere(tmp_path: Path) -> None:
+    """Semantics 7.1 over the federation: the index alone must not fall back to any word where a
+    facility has a record with all of them."""
+    parts = [
+        Part("Old", [document(1, "Only lysozyme")], mode="indexed", harvested=True),
+        Part("Now", [document(2, "Lysozyme and xenon"), document(3, "Xenon")]),
+    ]
+    async with world(tmp_path, *parts) as there:
+        strict = await there.ask(words="lysozyme xenon")
+        assert [hit.entity.record["pid"] for hit in strict.answer.hits] == ["10.5072/doc-0002"]
+        assert (strict.answer.relaxed, strict.answer.total) == (False, Total(1))
+        loose = await there.ask(words="lysozyme xenon krypton")
+        assert loose.answer.relaxed
+        assert loose.answer.total == Total(3)
+
+
+async def test_a_thing_is_found_by_its_pid_wherever_it_is(tmp_path: Path) -> None:
+    """Fault E13; one that several have is merged and names all."""
+    both = document(7, "Shared")
+    parts = [
+        Part("Old", [both, document(8, "Indexed")], mode="indexed", harvested=True),
+        Part("Now", [both, document(9, "Live"), document(5, "Number", pid="1000001")]),
+        Part("Ill", [document(4, "Other number", pid="1000001")], dialect="ill"),
+    ]
+    async with world(tmp_path, *parts) as there:
+        for pid, facilities in (
+            ("10.5072/doc-0007", [{"Old", "Now"}]),
+            ("10.5072/DOC-0008", [{"Old"}]),
+            ("10.5072/doc-0009", [{"Now"}]),
+            ("1000001", [{"Now"}, {"Ill"}]),
+            ("10.5072/none", []),
+        ):
+            found = await there.federation.find("Document", pid, Asked())
+            held = [set(one.record["facilities"]) for one in found.entities]
+            assert sorted(held, key=sorted) == sorted(facilities, key=sorted), pid
+
+
+async def test_an_operator_that_turns_out_unknown_is_learnt(tmp_path: Path) -> None:
+    """What the check found may be gone: the refused operators are not sent again."""
+    part = Part("Now", documents(0, 20))
+    where = Compare("startDate", "gte", "2014-01-01T00:00:00Z")
+    async with world(tmp_path, part, settings=replace(SETTINGS, live_whole=0)) as there:
+        there.refuse("Now", "gte")
+        found = await there.ask(where=where, limit=100)
+        assert {hit.entity.key for hit in found.answer.hits} == set(there.truth(where=where))
+        assert ("Document", "gte") in await there.federation.lessons.learned("now-rest")
+        asked = there.asked("Now")
+        again = await there.ask(where=where, limit=100)
+        assert again.answer.total == found.answer.total
+        assert all("gte" not in one for one in there.asked("Now")[len(asked) :])
