@@ -5,8 +5,8 @@ about 1.5 kB, 500 a page. In one run: Sickle reading all of them; our client rea
 and ``pan-commons harvest`` of all of them, until the last is searchable. Then what each stage costs
 a record, by itself on one core: that shows what bounds the whole.
 
-Run: ``python -m benchmarks.harvest [RECORDS] [--curve]``. ``--curve`` prints rate and resident
-memory for each tenth of the harvest.
+Run: ``python -m benchmarks.harvest [RECORDS]``. ``benchmarks.curves`` shows rate and memory along
+the way.
 """
 
 from __future__ import annotations
@@ -52,6 +52,12 @@ internal = true
 """
 
 
+FIRST = 70_000_000
+BLOCK = 10_000
+MOST_RENDERED = 100_000
+"""Records that an endpoint keeps rendered; longer lists repeat a block with other numbers in it."""
+
+
 def render(records: int) -> list[bytes]:
     """All pages of ListRecords, each a whole document with its token."""
     chance = random.Random(7)
@@ -61,12 +67,28 @@ def render(records: int) -> list[bytes]:
             f"<record><header><identifier>oai:bench:{number}</identifier>"
             f"<datestamp>2024-01-01T00:00:00Z</datestamp></header>"
             f"<metadata>{datacite_record(chance, number)}</metadata></record>"
-            for number in range(start, min(start + PAGE, records))
+            for number in range(FIRST + start, FIRST + min(start + PAGE, records))
         )
         more = start + PAGE < records
         token = f"<resumptionToken>{start + PAGE}</resumptionToken>" if more else ""
         pages.append(envelope(f"<ListRecords>{items}{token}</ListRecords>"))
     return pages
+
+
+def page_from(pages: list[bytes], start: int, records: int) -> bytes:
+    """The page of a list of ``records`` that begins at ``start``.
+
+    Of a list longer than what is rendered, a page of the first block with its numbers moved on: in
+    all of a record's numbers the first four digits say which block it is of.
+    """
+    if records <= MOST_RENDERED:
+        return pages[start // PAGE]
+    block, within = divmod(start, BLOCK)
+    page = pages[within // PAGE].replace(b"7000", b"%d" % (7000 + block))
+    head, _, _ = page.partition(b"<resumptionToken>")
+    more = start + PAGE < records
+    token = b"<resumptionToken>%d</resumptionToken>" % (start + PAGE) if more else b""
+    return head.removesuffix(b"</ListRecords></OAI-PMH>") + token + b"</ListRecords></OAI-PMH>"
 
 
 def envelope(content: str) -> bytes:
@@ -92,7 +114,7 @@ def serve(records: int, port: Any) -> None:
     """The endpoint: answers bytes that are ready."""
     from aiohttp import web
 
-    pages = render(records)
+    pages = render(records if records <= MOST_RENDERED else BLOCK)
 
     async def answer(request: web.Request) -> web.Response:
         if request.query.get("verb") == "Identify":
@@ -100,8 +122,8 @@ def serve(records: int, port: Any) -> None:
         if request.query.get("verb") == "ListIdentifiers":
             number = int(request.query.get("resumptionToken", "0"))
             return web.Response(body=headers_of(number, records), content_type="text/xml")
-        number = int(request.query.get("resumptionToken", "0")) // PAGE
-        return web.Response(body=pages[number], content_type="text/xml")
+        start = int(request.query.get("resumptionToken", "0"))
+        return web.Response(body=page_from(pages, start, records), content_type="text/xml")
 
     async def run() -> None:
         application = web.Application()
@@ -109,7 +131,7 @@ def serve(records: int, port: Any) -> None:
         runner = web.AppRunner(application, access_log=None)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
-        port.put((runner.addresses[0][1], sum(map(len, pages)) / records))
+        port.put((runner.addresses[0][1], sum(map(len, pages)) / min(records, len(pages) * PAGE)))
         await asyncio.Event().wait()
 
     asyncio.run(run())
@@ -119,7 +141,7 @@ def headers_of(start: int, records: int) -> bytes:
     """A page of ListIdentifiers, for the comparison after a first harvest."""
     end = min(start + 10_000, records)
     items = "".join(
-        f"<header><identifier>oai:bench:{number}</identifier>"
+        f"<header><identifier>oai:bench:{FIRST + number}</identifier>"
         f"<datestamp>2024-01-01T00:00:00Z</datestamp></header>"
         for number in range(start, end)
     )
@@ -165,11 +187,19 @@ def read_with_ours(url: str) -> int:
     return asyncio.run(read())
 
 
-def harvest(url: str, folder: Path, curve: list[tuple[float, int, int]]) -> int:
-    """``pan-commons harvest`` as a person starts it; gives how many records are searchable.
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A look at a harvest: seconds since its start, records durable, and of all its processes
+    resident bytes and processor time."""
 
-    ``curve`` takes (seconds, records durable, resident bytes of all its processes).
-    """
+    seconds: float
+    durable: int
+    resident: int
+    processor_s: float
+
+
+def harvest(url: str, folder: Path, curve: list[Point], *, index: bool = True) -> int:
+    """``pan-commons harvest`` as a person starts it; gives how many records are searchable."""
     config = folder / "sources.toml"
     config.write_text(CONFIG.format(url=url), encoding="utf-8")
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
@@ -178,19 +208,21 @@ def harvest(url: str, folder: Path, curve: list[tuple[float, int, int]]) -> int:
         [
             *(sys.executable, "-m", "pan_commons", "harvest", "--json"),
             *("--data", str(folder / "data"), "--config", str(config)),
+            *(() if index else ("--no-index",)),
         ],
         stdout=subprocess.PIPE,
         env=environment,
     )
     watched = psutil.Process(process.pid)
     while process.poll() is None:
-        curve.append((time.monotonic() - began, durable(folder / "data"), resident(watched)))
+        held = durable(folder / "data")
+        curve.append(Point(time.monotonic() - began, held, *used(watched)))
         time.sleep(0.5)
     assert process.stdout is not None
     report = json.loads(process.stdout.read())
     (run,) = report["runs"]
     assert run["state"] == "ok", run
-    assert report["index"]["lag"] == 0, report["index"]
+    assert not index or report["index"]["lag"] == 0, report["index"]
     return int(run["counts"]["new"])
 
 
@@ -210,13 +242,17 @@ def durable(folder: Path) -> int:
         return 0
 
 
-def resident(process: psutil.Process) -> int:
-    """Bytes in memory of a process and its children."""
+def used(process: psutil.Process) -> tuple[int, float]:
+    """Bytes in memory, and seconds of processor, of a process and its children."""
+    resident, processor_s = 0, 0.0
     try:
-        family = [process, *process.children(recursive=True)]
-        return sum(one.memory_info().rss for one in family)
+        for one in (process, *process.children(recursive=True)):
+            times = one.cpu_times()
+            resident += one.memory_info().rss
+            processor_s += times.user + times.system
     except psutil.Error:
-        return 0
+        pass
+    return resident, processor_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,11 +350,10 @@ def main() -> int:
     """Measure; 1 when the harvest is below half of what Sickle merely reads."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("records", nargs="?", type=int, default=100_000)
-    parser.add_argument("--curve", action="store_true")
     asked = parser.parse_args()
     with endpoint(asked.records) as url, tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        curve: list[tuple[float, int, int]] = []
+        curve: list[Point] = []
         sickle = measured(lambda: read_with_sickle(url))
         ours = measured(lambda: read_with_ours(url))
         whole = measured(lambda: harvest(url, folder, curve))
@@ -336,11 +371,8 @@ def main() -> int:
         print(f"reading ÷ Sickle:           {faster:>8.2f}   goal {GOAL_READING}")
         ratio = sickle.clock_s / whole.clock_s
         print(f"whole harvest ÷ Sickle:     {ratio:>8.2f}   goal {GOAL_HARVEST}")
-        print(f"resident memory, at most:   {max(b for _, _, b in curve) / 2**20:>8,.0f} MiB")
-        if asked.curve:
-            for number in range(10):
-                seconds, records, rss = curve[number * len(curve) // 10]
-                print(f"  {seconds:7.1f} s {records:>9,} records {rss / 2**20:7,.0f} MiB")
+        most = max(point.resident for point in curve)
+        print(f"resident memory, at most:   {most / 2**20:>8,.0f} MiB")
         sample = min(asked.records, 10_000)
         print(f"each stage by itself, one core, {sample:,} records:")
         stages = profile(sample, folder)
