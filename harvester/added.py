@@ -23,6 +23,15 @@ _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 _HEAD = "# Written by `pan-commons sources add` and `remove`; your own file is left as it is.\n"
 
 
+def added_stamp(data: Path) -> tuple[int, int] | None:
+    """Changes whenever ``sources add`` or ``remove`` has written the file; ``None`` without one."""
+    try:
+        found = (data / ADDED_NAME).stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
+
+
 def add_source(
     data: Path, name: str, source: Mapping[str, Any], facility: Mapping[str, Any] | None = None
 ) -> None:

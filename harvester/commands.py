@@ -195,7 +195,8 @@ def quarantine_replay(
 def daemon(ctx: click.Context, settings: Settings, at_once: int) -> None:
     """Harvest every source on its schedule, and index, until told to stop.
 
-    SIGTERM finishes the page in hand; SIGHUP reads the configuration again.
+    SIGTERM finishes the page in hand; SIGHUP reads the configuration again; what `sources add` and
+    `remove` change is taken up without it.
     """
     from harvester.daemon import serve
 

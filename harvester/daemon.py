@@ -24,6 +24,7 @@ from catalogue.facilities import Facility, Source
 from catalogue.records import RunRecord
 from catalogue.store.runs import INTERRUPTED
 from facility_http.errors import FacilityHttpError
+from harvester.added import added_stamp
 from harvester.indexing import EngineSettings, IndexFollower
 from harvester.keys import ConfigurationError
 from harvester.listings import read_configuration
@@ -47,7 +48,8 @@ class Daemon:
     """The loop, apart from signals and processes, so that tests can run it.
 
     ``reload`` reads the configuration again; its errors are reported and the old one stays.
-    ``say`` is told one event each: a name and what belongs to it.
+    ``stamp`` changes when an operator's command has changed the configuration: then it is read
+    again without being asked for. ``say`` is told one event each: a name and what belongs to it.
     """
 
     shared: Harvesting
@@ -55,17 +57,21 @@ class Daemon:
     reload: Callable[[], Configuration]
     say: Callable[[str, Mapping[str, object]], None]
     at_once: int = 16
+    stamp: Callable[[], object] = lambda: None
     reload_asked: anyio.Event = field(default_factory=anyio.Event)
     _running: set[str] = field(default_factory=set)
     _held_until: dict[str, datetime] = field(default_factory=dict)
+    _read_at: object = None
 
     async def run(self, tick_s: float = TICK_S) -> None:
         """Start what is due until ``shared.stopping``; then let runs finish their page."""
         slots = anyio.CapacityLimiter(self.at_once)
+        self._read_at = await anyio.to_thread.run_sync(self.stamp)
         async with anyio.create_task_group() as tasks:
             while not self.shared.stopping.is_set():
-                if self.reload_asked.is_set():
-                    self.reload_asked = anyio.Event()
+                stamp = await anyio.to_thread.run_sync(self.stamp)
+                if self.reload_asked.is_set() or stamp != self._read_at:
+                    self.reload_asked, self._read_at = anyio.Event(), stamp
                     await self._reload()
                 for facility, source in await self._due():
                     self._running.add(source.name)
@@ -115,6 +121,11 @@ class Daemon:
                     return
                 record = await harvest_source(self.shared, facility, source)
             self.say("run_ended", _line(record))
+        except NotFound as gone:
+            # Taken out, or another process uses the folder with another configuration.
+            self._wait(source)
+            self.reload_asked.set()
+            self.say("source_unlisted", {"source": source.name, "error": str(gone)})
         except LeaseHeld as held:
             self._wait(source)
             self.say("source_busy", {"source": source.name, "holder": held.holder})
@@ -179,7 +190,12 @@ async def serve(settings: Settings, at_once: int = 16) -> int:
         say("no_contact", {"not_harvested": real})
     async with open_station(settings.data, configuration) as station:
         daemon = Daemon(
-            station.shared, configuration, lambda: read_configuration(settings), say, at_once
+            station.shared,
+            configuration,
+            lambda: read_configuration(settings),
+            say,
+            at_once,
+            lambda: added_stamp(settings.data),
         )
         follower = IndexFollower(
             EngineSettings(settings.data, settings.engine, settings.elasticsearch_url)

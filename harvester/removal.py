@@ -17,7 +17,7 @@ from harvester import added
 from harvester.holders import is_dead, this_process
 from harvester.ledger import ledger_path, remove_files
 from harvester.listings import existing_store, read_configuration
-from harvester.station import utc_now
+from harvester.station import put_configuration, utc_now
 from pan_commons_terminal import Settings
 
 BATCH = 500
@@ -53,6 +53,9 @@ async def remove(settings: Settings, name: str, keep_records: bool) -> dict[str,
     if not keep_records:
         with existing_store(settings, write=True) as store:
             if store is not None:
+                # From now on no process begins a run of it, whatever configuration it has read.
+                left = read_configuration(settings)
+                await anyio.to_thread.run_sync(put_configuration, store, left)
                 deleted = await _remove_records(store, name)
     return {"source": name, "already_removed": already, "deleted": deleted}
 

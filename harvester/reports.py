@@ -8,6 +8,7 @@ from typing import Any
 
 from catalogue.facilities import Source
 from catalogue.records import Quarantined, RunRecord, SourceStatus
+from catalogue.store.store import REMOVAL
 from harvester.place import remembered_instant
 from harvester.schedule import DEFAULT_SCHEDULE, next_start, parse_schedule
 
@@ -72,6 +73,11 @@ def problem_rows(records: Iterable[RunRecord]) -> list[Sequence[object]]:
     return rows
 
 
+OF_THE_SCHEDULE = frozenset({"harvest", "full", "approved"})
+"""Kinds of runs that bring a source up to date, and so put its next one off. Fetching a record by
+name does not, nor does removing a source that is then added again."""
+
+
 def failures_in_a_row(records: Iterable[RunRecord]) -> int:
     """Failed runs since the last one that reached the facility; newest first."""
     failures = 0
@@ -88,15 +94,26 @@ def due_at(
     source: Source, status: SourceStatus, recent: Iterable[RunRecord], now: datetime
 ) -> datetime:
     """When the daemon harvests the source next."""
-    last = status.last_run
+    own = _since_removal(recent)
     return next_start(
         parse_schedule(source.schedule or DEFAULT_SCHEDULE),
         source=source.name,
-        last_started_at=None if last is None else last.started_at,
-        failures=failures_in_a_row(recent),
+        last_started_at=own[0].started_at if own else None,
+        failures=failures_in_a_row(own),
         now=now,
         not_before=remembered_instant(status.memory, "not_before"),
     )
+
+
+def _since_removal(recent: Iterable[RunRecord]) -> list[RunRecord]:
+    """The runs of the schedule, newest first, back to a removal of the source."""
+    own = []
+    for record in recent:
+        if record.kind == REMOVAL:
+            break
+        if record.kind in OF_THE_SCHEDULE:
+            own.append(record)
+    return own
 
 
 def status_as_json(

@@ -142,6 +142,18 @@ def source_row(connection: sqlite3.Connection, name: str) -> SourceRow:
     return SourceRow(*row)
 
 
+def require_configured(connection: sqlite3.Connection, name: str) -> None:
+    """See that a source is configured still: whoever read the configuration before it was taken
+    out must not bring its records back (fault H06).
+
+    Raises:
+        NotFound: it is not.
+    """
+    row = connection.execute("SELECT configured FROM sources WHERE name = ?", (name,)).fetchone()
+    if row is not None and not row[0]:
+        raise NotFound(f"source {name!r} is not configured any more")
+
+
 def source_rows(connection: sqlite3.Connection) -> dict[int, SourceRow]:
     """All sources that ever were, by number."""
     found = rows(connection, "SELECT id, name, facility, trust FROM sources")

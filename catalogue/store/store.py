@@ -218,7 +218,7 @@ class Store(Upkeep):
 
         Raises:
             LeaseHeld: another run of the source is alive.
-            NotFound: there is no such source.
+            NotFound: there is no such source, or it is not configured any more.
             StoreFull: there is too little space to begin (fault H09).
         """
         if kind != REMOVAL:
@@ -226,6 +226,8 @@ class Store(Upkeep):
             self._require_space()
         with self._database.write() as connection:
             row = configuration.source_row(connection, source)
+            if kind != REMOVAL:
+                configuration.require_configured(connection, source)
             return runs.begin(
                 connection,
                 row,

@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 from datetime import UTC, datetime
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,16 @@ from catalogue.catalogue import Catalogue
 from catalogue.errors import StoreError
 from catalogue.query import Search
 from catalogue.store import Store
+from harvester.added import add_source
 from harvester.daemon import Daemon
 from harvester.keys import ConfigurationError
+from harvester.place import Order
+from harvester.removal import remove
+from harvester.reports import due_at
 from harvester.run import Harvesting
 from harvester.sd_notify import Notifier
 from harvester.sources import Configuration
+from pan_commons_terminal import Settings
 from simulator import running
 from tests.harvester.harvest_world import World, a_world, oai_record, oai_spec, until
 from tests.harvester.test_run_killed import (
@@ -196,6 +202,76 @@ async def test_a_daemon_lives_through_jumps_of_the_clock(tmp_path: Path) -> None
         assert await zygote.wait() == 0, zygote.output()
         assert "Traceback" not in zygote.output()
         await assert_store_and_index_equal(tmp_path / "data", endpoint)
+
+
+async def test_sources_are_added_and_removed_while_a_daemon_runs(tmp_path: Path) -> None:
+    """Fault H06: what was removed does not come back with the daemon's next round, and nobody has
+    to tell it; what is added again is harvested at once."""
+    async with running(oai_spec(30)) as endpoint, a_zygote(tmp_path, endpoint) as zygote:
+        settings = Settings(
+            tmp_path / "data", tmp_path / "sources.toml", "tantivy", None, as_json=True
+        )
+        pid = await zygote.start(daemon=True)
+
+        def held() -> int:
+            with Store.open(tmp_path / "data", read_only=True) as store:
+                return len(store.live_identifiers("test", None, 1000))
+
+        def told(event: str) -> int:
+            return zygote.output().count(f'"{event}"')
+
+        await until(lambda: told("run_ended") >= 1)
+        report = await remove(settings, "test", False)
+        assert report["deleted"] == 30
+        await until(lambda: told("reloaded") == 1)
+        rounds = told("run_ended")
+        asked = len(endpoint.requests)
+        endpoint.records.put(oai_record(77), endpoint.clock())
+        await asyncio.sleep(2.5)  # more than two of its rounds
+        assert held() == 0
+        assert (told("run_ended"), len(endpoint.requests)) == (rounds, asked)
+        await anyio.to_thread.run_sync(
+            partial(add_source, settings.data, "test", {"enabled": True, "schedule": "1h"})
+        )
+        await until(lambda: held() == 31)
+        os.kill(pid, signal.SIGTERM)
+        assert await zygote.wait() == 0, zygote.output()
+
+
+async def test_a_run_that_read_an_older_configuration_is_refused(tmp_path: Path) -> None:
+    """Fault H06: removed between the daemon's look at what is due and the beginning of the run."""
+    async with a_world(tmp_path, schedule="6h") as world:
+        heard = Heard()
+        daemon = daemon_of(world, heard)
+        world.store.put_configuration([world.facility], [])
+        daemon.reload = lambda: Configuration(None, (world.facility,), ())
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(daemon.run, 0.01)
+            await until(lambda: "reloaded" in heard.names())
+            world.stopping.set()
+        assert "source_unlisted" in heard.names()
+        assert "run_ended" not in heard.names()
+        assert not world.endpoint.requests
+
+
+async def test_fetching_single_records_does_not_put_the_schedule_off(tmp_path: Path) -> None:
+    async with a_world(tmp_path, schedule="6h") as world:
+
+        def due() -> datetime:
+            status = world.store.source_status("test")
+            return due_at(world.source, status, world.store.runs("test", 20), world.clock())
+
+        assert due() <= world.clock(), "it never ran"
+        await world.harvest()
+        first = due()
+        assert world.clock() < first
+        for order in (Order(record="oai:test:0001"), Order(set="odd")):
+            world.clock.advance(hours=2)
+            await world.harvest(order)
+            assert due() == first
+        world.clock.advance(hours=3)
+        await world.harvest(Order(full=True))
+        assert due() > first
 
 
 async def test_two_daemons_share_the_work_and_never_a_source(tmp_path: Path) -> None:

@@ -66,7 +66,8 @@ class Zygote:
         return found
 
     def output(self) -> str:
-        return Path(self.job["output"]).read_text(encoding="utf-8")
+        path = Path(self.job["output"])
+        return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
 @asynccontextmanager
