@@ -35,17 +35,20 @@ async def load_children(
     records: Records, entities: Sequence[StoredEntity]
 ) -> dict[str, tuple[int, list[Record]]]:
     """For each Document how many Datasets it has, and the first of them."""
-    documents = [entity.key for entity in entities if entity.entity_class == "Document"]
-    if not documents:
+    linked: dict[str, Sequence[str]] = {
+        entity.key: entity.record.get("datasets") or ()
+        for entity in entities
+        if entity.entity_class == "Document"
+    }
+    first = {key: sorted(keys)[:MAX_CHILDREN] for key, keys in linked.items()}
+    if not linked:
         return {}
 
     def look_up() -> dict[str, tuple[int, list[Record]]]:
-        linked = records.children(documents, "datasets")
-        first = {key: sorted(linked.get(key, ()))[:MAX_CHILDREN] for key in documents}
         found = records.entities(sorted({child for keys in first.values() for child in keys}))
         return {
             key: (
-                len(linked.get(key, ())),
+                len(linked[key]),
                 [
                     found[child].record
                     for child in children
