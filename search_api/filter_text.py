@@ -68,17 +68,15 @@ def _path_of(key: str, name: str) -> list[str]:
 
 
 def _insert(tree: dict[str, Any], path: list[str], value: str, key: str) -> None:
-    """Put ``value`` at ``path``; ``[]`` appends. Lists are objects with numbers as names, which
-    ``conditions.expect_list`` reads as lists."""
+    """Put ``value`` at ``path``; ``[]`` and a name that comes again append. Lists are objects with
+    numbers as names, which ``conditions.expect_list`` reads as lists."""
     here = tree
     for position, part in enumerate(path):
         name = str(len(here)) if part == "" else part
         if name.isascii() and name.isdigit() and not is_index(name):
             raise BadRequest("The number in the brackets is too large.", field=key[:200])
         if position == len(path) - 1:
-            if name in here:
-                name = _append(here, name)
-            here[name] = value
+            _put(here, name, value, key)
             return
         below = here.setdefault(name, {})
         if not isinstance(below, dict):
@@ -86,10 +84,24 @@ def _insert(tree: dict[str, Any], path: list[str], value: str, key: str) -> None
         here = below
 
 
-def _append(here: dict[str, Any], name: str) -> str:
-    if not is_index(name):
-        raise BadRequest("The parameter is given more than once.", field=name[:200])
-    return str(max(int(other) for other in here if is_index(other)) + 1)
+def _put(here: dict[str, Any], name: str, value: str, key: str) -> None:
+    if name not in here:
+        here[name] = value
+    elif is_index(name):
+        here[_next_place(here)] = value
+    elif not isinstance(held := here[name], dict):
+        here[name] = {"0": held, "1": value}
+    elif all(map(is_index, held)):
+        held[_next_place(held)] = value
+    else:
+        raise BadRequest("The parameter is both a value and an object.", field=key[:200])
+
+
+def _next_place(items: Mapping[str, Any]) -> str:
+    place = str(len(items))
+    if place not in items:
+        return place
+    return str(max(int(name) for name in items if is_index(name)) + 1)
 
 
 def is_index(name: str) -> bool:

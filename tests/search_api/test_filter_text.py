@@ -31,6 +31,13 @@ def test_empty_brackets_append() -> None:
     assert untangle(read_parameter("filter", pairs)) == {"fields": ["pid", "title"]}
 
 
+def test_a_name_that_comes_again_makes_a_list() -> None:
+    """fault E11: as browsers and LoopBack's own parser write and read it"""
+    pairs = [("filter[where][pid][inq]", str(number)) for number in range(30)]
+    found = read_parameter("filter", pairs)
+    assert untangle(found) == {"where": {"pid": {"inq": [str(n) for n in range(30)]}}}
+
+
 def test_only_ascii_digits_are_places_in_a_list() -> None:
     """found by drawn bodies: ``²`` is a digit to Python, and no number"""
     for name in ("²", "٣", "9" * 5000):
@@ -55,7 +62,6 @@ def test_an_absent_or_empty_parameter_is_none() -> None:
         [("filter", "{}"), ("filter[limit]", "1")],
         [("filter[limit", "1")],
         [("filter[limit]x", "1")],
-        [("filter[limit]", "1"), ("filter[limit]", "2")],
         [("filter[limit]", "1"), ("filter[limit][x]", "2")],
         [("filter" + "[a]" * 30, "1")],
         [("filter[where][and][99999999999999999999]", "1")],
