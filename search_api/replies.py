@@ -138,6 +138,24 @@ def read_pairs(query_string: str) -> list[tuple[str, str]]:
         raise BadRequest("The query string is not percent-encoded UTF-8.") from None
 
 
+def ranked_types(accept: str) -> dict[str, float]:
+    """The media types that an ``Accept`` header names, with their quality from 0 to 1, in order."""
+    ranks: dict[str, float] = {}
+    for part in accept.split(","):
+        media_type, _, options = part.strip().partition(";")
+        rank = 1.0
+        for option in options.split(";"):
+            name, _, value = option.strip().partition("=")
+            if name.strip() == "q":
+                try:
+                    rank = float(value)
+                except ValueError:
+                    rank = 0.0
+        if media_type:
+            ranks[media_type.strip().lower()] = rank
+    return ranks
+
+
 def next_link(call: Call, changed: Mapping[str, str]) -> str:
     """A ``Link`` to the next page: the same address with some parameters changed."""
     kept = [(key, value) for key, value in call.pairs if key.split("[", 1)[0] not in changed]

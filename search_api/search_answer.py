@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -12,13 +13,14 @@ from search_api.cache import depends_on_clock
 from search_api.exports import export
 from search_api.facilities import FacilityStates
 from search_api.hits import hit_json, load_children
-from search_api.replies import Call, Reply, json_reply, next_link
+from search_api.replies import Call, Reply, json_reply, next_link, ranked_types
 from search_api.search import SearchRequest, pairs_of_body, read_search
 from search_api.whole import Whole, ask_whole, read_asked, with_page_hits
 
 Json = dict[str, Any]
 
 MEDIA_TYPES = {
+    "application/json": "json",
     "text/csv": "csv",
     "application/jsonl": "jsonl",
     "application/x-ndjson": "jsonl",
@@ -43,23 +45,26 @@ async def search_page(call: Call) -> Reply:
     for hit in answer["hits"]:
         if hit["access"]["state"] == "embargoed":
             call.holds_until(datetime.fromisoformat(hit["access"]["until"]))
-    form = request.format if call.one("format") else accepted_form(call)
-    if form not in ("json", "html"):
-        return export(form, answer["hits"])
-    headers = whole.headers()
+    headers = dict(whole.headers())
+    if request.limit_was_cut:
+        headers["X-Limit"] = str(request.search.limit)
     if answer.get("cursor") and call.request.method == "GET":
         headers["Link"] = next_link(call, {"cursor": answer["cursor"]})
+    form = request.format if call.one("format") else accepted_form(call)
+    if form not in ("json", "html"):
+        reply = export(form, answer["hits"])
+        return replace(reply, headers={**headers, **reply.headers})
     return json_reply(answer, headers=headers)
 
 
 def accepted_form(call: Call) -> str:
-    """The export form that the client's ``Accept`` names, else JSON."""
-    accept = call.request.headers.get("Accept", "")
-    for part in accept.split(","):
-        form = MEDIA_TYPES.get(part.split(";", 1)[0].strip().lower())
-        if form is not None:
-            return form
-    return "json"
+    """The form that the client's ``Accept`` ranks highest of those we have, else JSON."""
+    ranks = ranked_types(call.request.headers.get("Accept", ""))
+    best, form = 0.0, "json"
+    for media_type, rank in ranks.items():
+        if media_type in MEDIA_TYPES and rank > best:
+            best, form = rank, MEDIA_TYPES[media_type]
+    return form
 
 
 async def show(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from search_api.pages.site import search_site
-from search_api.replies import Call, Reply, json_reply
+from search_api.replies import Call, Reply, json_reply, ranked_types
 
 Json = dict[str, Any]
 
@@ -61,18 +61,6 @@ def status_json(call: Call) -> Json:
 
 def prefers_html(accept: str) -> bool:
     """Whether ``text/html`` is named and ranks at least as high as JSON; ``*/*`` prefers JSON."""
-    ranks = {"text/html": 0.0, "application/xhtml+xml": 0.0, "application/json": 0.0}
-    for part in accept.split(","):
-        media_type, _, options = part.strip().partition(";")
-        rank = 1.0
-        for option in options.split(";"):
-            name, _, value = option.strip().partition("=")
-            if name == "q":
-                try:
-                    rank = float(value)
-                except ValueError:
-                    rank = 0.0
-        if media_type.strip().lower() in ranks:
-            ranks[media_type.strip().lower()] = rank
-    html = max(ranks["text/html"], ranks["application/xhtml+xml"])
-    return html > 0 and html >= ranks["application/json"]
+    ranks = ranked_types(accept)
+    html = max(ranks.get("text/html", 0.0), ranks.get("application/xhtml+xml", 0.0))
+    return html > 0 and html >= ranks.get("application/json", 0.0)

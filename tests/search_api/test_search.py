@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestClient
+from yarl import URL
 
 from catalogue.catalogue import Catalogue
 from catalogue.facilities import Facility, Service, Source
@@ -145,6 +146,47 @@ async def test_the_demo_question_finds_the_open_proposal_first(
     assert answer["relaxed"] is False
     (chip,) = answer["recognised"]
     assert (chip["text"], chip["id"]) == ("SFX", "PaNET01168")
+
+
+@pytest.mark.parametrize(
+    ("accept", "media_type"),
+    [
+        ("text/csv", "text/csv"),
+        ("text/csv;q=0.1, application/json", "application/json"),
+        ("text/html, */*", "application/json"),
+        ("application/x-bibtex;q=0.4, application/x-research-info-systems;q=0.9",
+         "application/x-research-info-systems"),
+        ("text/csv;q=nonsense", "application/json"),
+        ("application/x-ndjson", "application/jsonl"),
+    ],
+)  # fmt: skip
+async def test_the_form_is_the_one_that_is_liked_best(
+    accept: str, media_type: str, server: TestClient[Any, Any]
+) -> None:
+    response = await server.get("/api/search?q=SANS", headers={"Accept": accept})
+    assert response.content_type == media_type
+
+
+@pytest.mark.parametrize("form", ["json", "csv", "bibtex"])
+async def test_every_form_leads_on_to_the_next_page(
+    form: str, server: TestClient[Any, Any]
+) -> None:
+    path, seen = f"/api/search?format={form}&limit=1", []
+    while path:
+        response = await server.get(URL(path, encoded=True))
+        assert response.status == 200
+        assert response.headers["X-Total-Count"] == "4"
+        seen.append(await response.text())
+        link = response.headers.get("Link", "")
+        path = link[1 : link.index(">")] if link else ""
+    assert len(set(seen)) == len(seen) >= 4
+
+
+async def test_a_page_that_was_cut_says_so(catalogue: Catalogue, serve: Any) -> None:
+    small = await serve(catalogue, max_limit=2)
+    response = await small.get("/api/search?limit=100")
+    assert response.headers["X-Limit"] == "2"
+    assert "X-Limit" not in (await small.get("/api/search?limit=2")).headers
 
 
 @pytest.mark.parametrize("literal", ["SANS", "sans", "PaNET01189"])
