@@ -214,6 +214,29 @@ def _add_numbers(document: EngineDocument, record: Mapping[str, Any]) -> None:
             document.numbers[f"{name}_until"] = end
 
 
+class Texts(NamedTuple):
+    """What of a record is searched as text: stems by line, unstemmed words, wholes."""
+
+    title: list[list[str]]
+    text: list[list[str]]
+    words: set[str]
+    wholes: set[str]
+
+
+def texts_of(change: Change) -> Texts:
+    """The texts of an entity and what it contains, as the engines index them."""
+    lines = text_lines(change)
+    title = [_analysed(line) for line in lines.title]
+    text = [*title, *map(_analysed, lines.others)]
+    words = {word for one in text for word in one.words}
+    wholes = {whole for one in text for whole in one.wholes}
+    for identifier in lines.identifiers:
+        wholes.update(analysis.identifier_wholes(identifier))
+    return Texts(
+        [one.stems.split() for one in title], [one.stems.split() for one in text], words, wholes
+    )
+
+
 def _add_text(
     document: EngineDocument,
     record: Mapping[str, Any],

@@ -7,16 +7,18 @@ reading of a record into words (``analysis``, ``documents.text_lines``) and the 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
-from catalogue import analysis, statistics, technique_scoring
+from catalogue import statistics, technique_scoring
 from catalogue.access import STATES, public_at, state_at
 from catalogue.answers import FacetCount
-from catalogue.documents import engine_document, facet_values, text_lines
+from catalogue.documents import Texts, engine_document, facet_values, texts_of
 from catalogue.errors import QueryError
 from catalogue.fields import Value, comparable, elements, kind_of, relation_of, values_of
 from catalogue.parameter_terms import overlaps
@@ -82,20 +84,41 @@ class Entity:
         return Thing(self.stored.entity_class, self.stored.record, self)
 
     @cached_property
+    def texts(self) -> Texts:
+        """Its texts, read into words."""
+        return texts_of(self.change)
+
+    @cached_property
     def lines(self) -> dict[str, list[list[str]]]:
         """Stems by line, for ``text`` and ``title``."""
-        lines = text_lines(self.change)
-        title = [analysis.stems(line) for line in lines.title]
-        return {"title": title, "text": [*title, *map(analysis.stems, lines.others)]}
+        return {"title": self.texts.title, "text": self.texts.text}
 
-    @cached_property
+    @property
     def words(self) -> set[str]:
-        lines = text_lines(self.change)
-        return {word for line in (*lines.title, *lines.others) for word in analysis.words(line)}
+        return self.texts.words
+
+    @property
+    def wholes(self) -> set[str]:
+        return self.texts.wholes
 
     @cached_property
-    def wholes(self) -> set[str]:
-        return engine_document(self.change).wholes
+    def counts(self) -> dict[str, Counter[str]]:
+        """How often each term stands in each scored field; wholes count once."""
+        return {
+            "text": Counter(chain.from_iterable(self.texts.text)),
+            "title": Counter(chain.from_iterable(self.texts.title)),
+            "wholes": Counter(self.texts.wholes),
+        }
+
+    @cached_property
+    def lengths(self) -> dict[str, int]:
+        """Terms in each scored field, the sentinel included."""
+        return {name: 1 + counts.total() for name, counts in self.counts.items()}
+
+    @cached_property
+    def facets(self) -> dict[str, tuple[str, ...]]:
+        """The values it is counted under, for the facets that do not depend on today."""
+        return facet_values(self.stored, self.children)
 
     @cached_property
     def parameter_terms(self) -> dict[str, set[str]]:
@@ -365,7 +388,7 @@ class Oracle:
 
     def raw_score(self, scores: Sequence[Score], entity: Entity, entity_class: str) -> float:
         """The sum of §8.1 and §8.3 before it is normalised."""
-        return statistics.raw_score(scores, entity, self.statistics(entity_class), meets)
+        return statistics.scoring_by(scores, self.statistics(entity_class), meets)(entity)
 
     def best_possible(self, scores: Sequence[Score], entity_class: str) -> float:
         """More than any entity can score, by which raw scores are divided."""
@@ -389,4 +412,4 @@ def _facet_ids(entity: Entity, facet: str, now: datetime) -> Iterable[str]:
     if facet == "access":
         state = state_at(entity.stored.record, now)
         return [state] if _has_access(entity.thing) and state in STATES else []
-    return facet_values(entity.stored, entity.children)[facet]
+    return entity.facets[facet]

@@ -45,7 +45,9 @@ NORMS = _decoded_lengths()
 
 def coded_length(length: int) -> int:
     """The field length as both engines remember it: the largest codable one not above it."""
-    low, high = 0, 255
+    if length < 40:
+        return length
+    low, high = 40, 255
     while low < high:
         middle = (low + high + 1) // 2
         if NORMS[middle] <= length:
@@ -70,9 +72,18 @@ def bm25(
     """Score of one term in one field; ``length`` in terms, sentinel included."""
     if frequency_in_field == 0:
         return 0.0
+    return weight(documents, frequency) * saturation(frequency_in_field, length, average_length)
+
+
+def weight(documents: float, frequency: float) -> float:
+    """What a term is worth at most."""
+    return idf(documents, frequency) * (K1 + 1)
+
+
+def saturation(frequency_in_field: int, length: int, average_length: float) -> float:
+    """The share of a term's worth that a record gets, below 1."""
     norm = K1 * (1 - B + B * coded_length(length) / average_length)
-    part = frequency_in_field / (frequency_in_field + norm)
-    return idf(documents, frequency) * (K1 + 1) * part
+    return frequency_in_field / (frequency_in_field + norm)
 
 
 def best_of_fields(scores: Sequence[float]) -> float:

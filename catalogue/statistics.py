@@ -13,7 +13,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from catalogue.plan import LevelScore, Plan, Score, WordScore
-from catalogue.scoring import best_of_fields, bm25, highest_for_levels, highest_for_term
+from catalogue.scoring import (
+    best_of_fields,
+    highest_for_levels,
+    highest_for_term,
+    saturation,
+    weight,
+)
 
 if TYPE_CHECKING:
     from catalogue.oracle import Entity
@@ -56,7 +62,7 @@ def statistics_of(entities: Iterable[Entity]) -> CollectionStatistics:
         documents += 1
         for name in SCORED_FIELDS:
             lengths[name] += length(entity, name)
-            frequencies.update({(name, term) for term in terms_of(entity, name)})
+            frequencies.update([(name, term) for term in terms_of(entity, name)])
     return CollectionStatistics(float(documents), dict(lengths), dict(frequencies))
 
 
@@ -123,41 +129,51 @@ def from_json(value: Mapping[str, Any]) -> CollectionStatistics:
         return CollectionStatistics()
 
 
-def raw_score(
+def scoring_by(
     scores: Sequence[Score],
-    entity: Entity,
     statistics: CollectionStatistics,
     meets: Callable[[Plan, Entity], bool],
-) -> float:
-    """The sum of semantics 8.1 and 8.3 before it is normalised."""
-    return sum(points(score, entity, statistics, meets) for score in scores)
+) -> Callable[[Entity], float]:
+    """The score of a record before it is normalised: the sum of semantics 8.1 and 8.3.
+
+    What does not depend on the record is worked out here, once for a question.
+    """
+    parts = [
+        _level(score, meets) if isinstance(score, LevelScore) else _word(score, statistics)
+        for score in scores
+    ]
+    return lambda entity: sum([part(entity) for part in parts])
 
 
-def points(
-    score: Score,
-    entity: Entity,
-    statistics: CollectionStatistics,
-    meets: Callable[[Plan, Entity], bool],
-) -> float:
-    """What one part of the question gives to the record."""
-    if isinstance(score, LevelScore):
-        return next((worth for worth, plan in score.levels if meets(plan, entity)), 0.0)
-    return best_of_fields(
-        [
+def _level(score: LevelScore, meets: Callable[[Plan, Entity], bool]) -> Callable[[Entity], float]:
+    return lambda entity: next((worth for worth, plan in score.levels if meets(plan, entity)), 0.0)
+
+
+def _word(score: WordScore, statistics: CollectionStatistics) -> Callable[[Entity], float]:
+    clauses = [
+        (
+            clause.field,
+            clause.term,
+            statistics.average_length(clause.field),
+            # A record that is at hand is one that has the term.
             clause.boost
-            * bm25(
-                occurs,
-                length(entity, clause.field),
-                statistics.average_length(clause.field),
-                statistics.documents,
-                # A record that is at hand is one that has the term.
-                max(1.0, statistics.frequency(clause.field, clause.term)),
-            )
-            if (occurs := occurrences(entity, clause.field, clause.term))
-            else 0.0
-            for clause in score.clauses
+            * weight(
+                statistics.documents, max(1.0, statistics.frequency(clause.field, clause.term))
+            ),
+        )
+        for clause in score.clauses
+    ]
+
+    def points(entity: Entity) -> float:
+        counts = entity.counts
+        found = [
+            worth * saturation(occurs, entity.lengths[name], average)
+            for name, term, average, worth in clauses
+            if (occurs := counts[name].get(term, 0))
         ]
-    )
+        return best_of_fields(found)
+
+    return points
 
 
 def best_possible(scores: Sequence[Score], statistics: CollectionStatistics) -> float:
@@ -177,20 +193,14 @@ def best_possible(scores: Sequence[Score], statistics: CollectionStatistics) -> 
 
 def occurrences(entity: Entity, name: str, term: str) -> int:
     """How often a term stands in a field; wholes are counted once."""
-    if name == "wholes":
-        return int(term in entity.wholes)
-    return sum(line.count(term) for line in entity.lines[name])
+    return entity.counts[name].get(term, 0)
 
 
 def length(entity: Entity, name: str) -> int:
     """Terms in a field, the sentinel included."""
-    if name == "wholes":
-        return 1 + len(entity.wholes)
-    return 1 + sum(len(line) for line in entity.lines[name])
+    return entity.lengths[name]
 
 
-def terms_of(entity: Entity, name: str) -> set[str]:
+def terms_of(entity: Entity, name: str) -> Iterable[str]:
     """The distinct terms of a field."""
-    if name == "wholes":
-        return set(entity.wholes)
-    return {term for line in entity.lines[name] for term in line}
+    return entity.counts[name]

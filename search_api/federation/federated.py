@@ -26,6 +26,7 @@ from search_api.federation.index_side import IndexStatistics
 from search_api.federation.matching import text_plan
 from search_api.federation.overlay import Overlay
 from search_api.federation.participants import Asked, Participants, choose
+from search_api.federation.pools import PoolCache
 from search_api.federation.profiles import ClassProfile, read_profile
 from search_api.federation.questions import FacilityAnswer, LiveSource, Question
 from search_api.federation.reports import FacilityLine
@@ -80,6 +81,7 @@ class Federation:
     pages: Pages
     has_contact: bool = True
     readings: ReadingCache = field(default_factory=ReadingCache)
+    pools: PoolCache = field(default_factory=PoolCache)
     statistics: IndexStatistics = field(init=False)
     _profiles: dict[str, tuple[Mapping[str, object], dict[str, ClassProfile]]] = field(
         default_factory=dict
@@ -257,6 +259,7 @@ class Federation:
             self.participants(search, asked),
             nobody,
             lambda live: self._sampled(live, search.entity_class),
+            self.pools,
             self.settings.live_depth,
         )
 

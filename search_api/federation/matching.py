@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from catalogue import technique_scoring
 from catalogue.answers import FacetCount
@@ -107,7 +108,10 @@ def text_plan(search: Search) -> TextPlan | None:
     """The plan of the question's text; techniques of the filter raise their kin's order, too."""
     if search.text is None or not search.text.words.strip():
         return None
-    return plan_text(search.text, techniques_named(search))
+    return _planned(search.text, tuple(techniques_named(search)))
+
+
+_planned = lru_cache(maxsize=1_024)(plan_text)
 
 
 def techniques_named(search: Search) -> list[str]:

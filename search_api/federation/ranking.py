@@ -7,7 +7,7 @@ left of the live hits, and of the index's, which are fetched as the pages go dee
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import total_ordering
 from typing import Any
@@ -41,6 +41,8 @@ class Scorer:
 
     scores: tuple[Score, ...]
     collection: CollectionStatistics
+    best_possible: float
+    raw: Callable[[Entity], float]
 
     @classmethod
     def of(
@@ -51,30 +53,31 @@ class Scorer:
         terms = statistics.terms_asked(scores)
         whole = statistics.together(parts, terms)
         counts = {
-            term: max(
-                whole.frequencies[term],
-                float(sum(statistics.occurrences(one, *term) > 0 for one in seen)),
-            )
+            term: known
+            if (known := whole.frequencies[term]) >= len(seen)
+            else max(known, float(sum(statistics.occurrences(one, *term) > 0 for one in seen)))
             for term in terms
         }
         documents = max(whole.documents, float(len(seen)))
-        return cls(tuple(scores), CollectionStatistics(documents, whole.lengths, counts))
+        return cls.by(scores, CollectionStatistics(documents, whole.lengths, counts))
+
+    @classmethod
+    def by(cls, scores: Sequence[Score], collection: CollectionStatistics) -> Scorer:
+        """Score with these numbers."""
+        best = statistics.best_possible(scores, collection)
+        raw = statistics.scoring_by(scores, collection, meets)
+        return cls(tuple(scores), collection, best, raw)
 
     def score(self, entity: Entity) -> float:
         """Strictly between 0 and 1 where anything is met; 0 else."""
-        raw = statistics.raw_score(self.scores, entity, self.collection, meets)
-        return normalised(raw, self.best_possible)
-
-    @property
-    def best_possible(self) -> float:
-        return statistics.best_possible(self.scores, self.collection)
+        return normalised(self.raw(entity), self.best_possible)
 
     def explain(self, entity: Entity, own_scores: Mapping[str, Any]) -> Explanation:
         """The parts of a score; what facilities think of the record stands beside as evidence."""
         parts: list[dict[str, Any]] = []
         sums = {"text": 0.0, "technique": 0.0}
         for score in self.scores:
-            points = statistics.points(score, entity, self.collection, meets)
+            points = statistics.scoring_by([score], self.collection, meets)(entity)
             side = (
                 "technique" if isinstance(score, LevelScore) and len(score.levels) > 1 else "text"
             )

@@ -44,6 +44,7 @@ from search_api.federation.index_side import (
 from search_api.federation.matching import Matcher, added, near, text_plan
 from search_api.federation.overlay import Overlay
 from search_api.federation.participants import Asked, Participants, has_copy
+from search_api.federation.pools import PoolCache
 from search_api.federation.questions import LiveSource
 from search_api.federation.ranking import Deck, Ranked, Scorer, score_order, sort_order
 from search_api.federation.reports import FacilityLine
@@ -102,6 +103,7 @@ class Session:
     participants: Participants
     ask_one: Callable[[LiveSource, Need], Awaitable[Outcome]]
     live_statistics: Callable[[LiveSource], CollectionStatistics]
+    pools: PoolCache
     most_live: int = 1_000
 
     # --- asking -------------------------------------------------------------------------------
@@ -202,7 +204,7 @@ class Session:
         text = text_plan(self.search)
         scorer = None
         if snapshot.collection is not None and text is not None:
-            scorer = Scorer(text.scores, snapshot.collection)
+            scorer = Scorer.by(text.scores, snapshot.collection)
         kept = await anyio.to_thread.run_sync(
             self.catalogue.store.entities, [key for key, _ in snapshot.indexed]
         )
@@ -284,6 +286,9 @@ class Session:
     ) -> tuple[Pool, dict[str, StoredEntity]]:
         if not readings:
             return Pool(), {}
+        kept = self.pools.get(readings, speaking)
+        if kept is not None:
+            return kept, {}
         keys = list(dict.fromkeys(key for reading in readings for key in reading.parts))
         held = await held_by_others(self.catalogue, keys, speaking)
         providers = {state.facility.name: state.facility.provider for state in self.states}
@@ -293,7 +298,10 @@ class Session:
         def merge() -> Pool:
             return make_pool(readings, now=now, held=held, trust=trust, providers=providers)
 
-        return await in_thread(len(keys), merge), held
+        pool = await in_thread(len(keys), merge)
+        if not speaking:
+            self.pools.put(readings, pool)
+        return pool, held
 
     async def _found(self, side: IndexSide, matcher: Matcher, first: Answer) -> _Found:
         """What matches on both sides; any word where nobody has a record with all of them

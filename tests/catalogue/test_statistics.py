@@ -13,8 +13,8 @@ from catalogue.statistics import (
     CollectionStatistics,
     best_possible,
     from_json,
-    raw_score,
     scaled,
+    scoring_by,
     statistics_of,
     terms_asked,
     to_json,
@@ -64,7 +64,7 @@ def test_the_rarer_word_is_worth_more_and_nothing_exceeds_the_best() -> None:
     whole = statistics_of(ENTITIES)
     scores = plan_text(Text("lysozyme ice")).scores
     assert {term for _, term in terms_asked(scores)} == {"lysozym", "lysozyme", "ice"}
-    found = [raw_score(scores, one, whole, meets) for one in ENTITIES]
+    found = list(map(scoring_by(scores, whole, meets), ENTITIES))
     assert found[4] > found[0] > found[2] > 0 == found[1]
     assert max(found) < best_possible(scores, whole)
 
@@ -73,4 +73,4 @@ def test_a_term_that_no_statistics_know_still_scores() -> None:
     """A sample may have missed the word of the very record that is at hand."""
     known = CollectionStatistics(100.0, {"text": 300.0}, {})
     score = WordScore("water", (Clause("text", "water"),))
-    assert raw_score([score], ENTITIES[1], known, meets) > 0
+    assert scoring_by([score], known, meets)(ENTITIES[1]) > 0
