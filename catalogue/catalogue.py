@@ -55,7 +55,9 @@ class Catalogue:
     ) -> None:
         self.store = store
         self.engine = engine
-        self.indexer = Indexer(store, engine)
+        self.indexer = Indexer(
+            store, engine, folder=store.folder if isinstance(store, Store) else None
+        )
         self.read_only = read_only
         self._cursors = Cursors(snapshots)
         self._driver = Driver()
@@ -90,6 +92,7 @@ class Catalogue:
 
     async def close(self) -> None:
         await self._cursors.settle()
+        await self.indexer.close()
         await self.engine.close()
         await self._cursors.close()
         await in_thread(self.store.close)

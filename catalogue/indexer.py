@@ -6,17 +6,17 @@ from there; a change that is applied twice is the same change (fault F12).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Protocol
+from pathlib import Path
 
 import anyio
 import anyio.to_thread
 
-from catalogue.documents import EngineDocument, engine_document
-from catalogue.engines.base import Engine
+from catalogue.engines.base import Engine, Rendered
 from catalogue.errors import EngineError, IndexBusy
-from catalogue.records import Change
+from catalogue.preparing import LONG_WAY, Batch, Outbox, Preparers, prepare
 
 BATCH = 500
 """Changes read from the outbox at once; bounds the memory of a catch-up."""
@@ -46,14 +46,6 @@ PUBLISH_S = 5.0
 """How often the states of the sources are told to nodes without a store, when nothing changes."""
 
 
-class Outbox(Protocol):
-    """What the indexer needs of the record store."""
-
-    def changes_since(self, number: int, limit: int = 1_000) -> Sequence[Change]: ...
-
-    def last_change(self) -> int: ...
-
-
 @dataclass(slots=True)
 class Indexed:
     """What one pass did. ``rejected`` maps keys to the engine's reason (fault F01)."""
@@ -70,6 +62,8 @@ class Indexer:
 
     Args:
         progress: called with the position reached after each batch.
+        folder: where the store is, for processes that read it by themselves on a long way; without
+            it all is done in this process.
     """
 
     def __init__(
@@ -79,11 +73,13 @@ class Indexer:
         *,
         batch: int = BATCH,
         progress: Callable[[int], None] | None = None,
+        folder: Path | None = None,
     ) -> None:
         self.store = store
         self.engine = engine
         self.batch = batch
         self.progress = progress
+        self._preparers = Preparers(folder, engine.render) if folder is not None else None
         self.last_error: EngineError | None = None
         self._published_at = float("-inf")
         self._lock = anyio.Lock()
@@ -113,39 +109,56 @@ class Indexer:
             report = Indexed(position=await self.engine.position())
             committed = report.position
             newest = await anyio.to_thread.run_sync(self.store.last_change)
-            while report.position < newest:
-                changes = await self._read(report.position)
-                if not changes:
-                    break
-                documents = await anyio.to_thread.run_sync(_documents, changes)
-                applied = await self.engine.apply(documents)
-                await self._publish(changes)
-                report.changes += len(changes)
-                report.written += applied.written
-                report.deleted += applied.deleted
-                report.rejected.update(applied.rejected)
-                report.position = changes[-1].entity.change
-                if report.position - committed >= COMMIT_EVERY:
-                    await self.engine.commit(report.position)
-                    committed = report.position
-                if self.progress:
-                    self.progress(report.position)
+            async with aclosing(self._batches(report.position, newest)) as batches:
+                async for batch in batches:
+                    await self._apply(batch, report)
+                    if report.position - committed >= COMMIT_EVERY:
+                        await self.engine.commit(report.position)
+                        committed = report.position
+                    if self.progress:
+                        self.progress(report.position)
             if report.position > committed:
                 await self.engine.commit(report.position)
             return report
 
-    async def _publish(self, changes: Sequence[Change] = ()) -> None:
+    async def _apply(self, batch: Batch, report: Indexed) -> None:
+        applied = await self.engine.apply(batch.documents)
+        await self._publish(batch.documents)
+        report.changes += len(batch.documents)
+        report.written += applied.written
+        report.deleted += applied.deleted
+        report.rejected.update(applied.rejected)
+        report.position = batch.position
+
+    async def _batches(self, after: int, newest: int) -> AsyncGenerator[Batch]:
+        """The changes up to ``newest``, prepared here until the processes are there to do it."""
+        while after < newest:
+            here = self._preparers is None or newest - after < LONG_WAY
+            if self._preparers is not None and not here and self._preparers.warm():
+                async with aclosing(self._preparers.batches(after, newest)) as batches:
+                    async for batch in batches:
+                        after = batch.position
+                        yield batch
+                continue
+            batch = await anyio.to_thread.run_sync(
+                prepare, self.store, self.engine.render, after, self.batch
+            )
+            if not batch.documents:
+                return
+            after = batch.position
+            yield batch
+
+    async def close(self) -> None:
+        """End the processes that prepare, if there are any."""
+        if self._preparers is not None:
+            await self._preparers.close()
+
+    async def _publish(self, documents: Sequence[Rendered] = ()) -> None:
         """Tell engines that serve nodes without a store what those need besides (10.4)."""
         publish = getattr(self.engine, "publish", None)
         if publish is not None and hasattr(self.store, "stored_records"):
-            await publish(self.store, changes)
+            await publish(self.store, documents)
             self._published_at = anyio.current_time()
-
-    async def _read(self, position: int) -> Sequence[Change]:
-        def read() -> Sequence[Change]:
-            return self.store.changes_since(position, self.batch)
-
-        return await anyio.to_thread.run_sync(read)
 
     async def follow(
         self, stop: anyio.Event, *, poll_s: float = POLL_S, pace: Pace = AT_ONCE
@@ -177,7 +190,3 @@ class Indexer:
                 pause = min(30.0, max(1.0, 2 * pause))
             with anyio.move_on_after(pause):
                 await stop.wait()
-
-
-def _documents(changes: Sequence[Change]) -> list[EngineDocument]:
-    return [engine_document(change) for change in changes]

@@ -15,9 +15,11 @@ import anyio.to_thread
 from catalogue.documents import EngineDocument, engine_document
 from catalogue.engines.base import Engine
 from catalogue.fields import ENTITY_CLASSES
-from catalogue.indexer import Indexer, Outbox
+from catalogue.indexer import Indexer
 from catalogue.plan import All
+from catalogue.preparing import Outbox
 from catalogue.records import Change, EntityClass
+from catalogue.store import Store
 
 PAGE = 5_000
 
@@ -109,7 +111,8 @@ async def rebuild(store: Outbox, engine: Engine, indexer: Indexer | None = None)
     in before the swap and, by whoever follows the outbox, after it (fault F13).
     """
     other = await engine.beside()
-    filler = Indexer(store, other, progress=indexer.progress if indexer else None)
+    folder = store.folder if isinstance(store, Store) else None
+    filler = Indexer(store, other, progress=indexer.progress if indexer else None, folder=folder)
     try:
         total = await filler.index_once()
         total += await filler.index_once()
@@ -119,6 +122,9 @@ async def rebuild(store: Outbox, engine: Engine, indexer: Indexer | None = None)
         with anyio.CancelScope(shield=True):
             await other.close()
         raise
+    finally:
+        with anyio.CancelScope(shield=True):
+            await filler.close()
     await engine.replace_with(other)
     return total
 

@@ -17,6 +17,7 @@ import anyio
 import anyio.from_thread
 import anyio.to_thread
 
+from catalogue.processes import collect_rarely, end_with_parent
 from catalogue.records import ReadyRecord, SourceRecord
 from catalogue.store import ready
 from catalogue.store.payloads import Dictionary
@@ -96,7 +97,7 @@ class MappingProcesses:
     def __init__(self, processes: int = MAPPING_AT_ONCE) -> None:
         self._processes = processes
         self._pool: ProcessPoolExecutor | None = None
-        self._ready: Future[None] | None = None
+        self._ready: Future[int] | None = None
         self._mapped = 0
 
     async def __aenter__(self) -> Self:
@@ -135,16 +136,21 @@ class MappingProcesses:
                 return False
             # Forking a process with threads copies locks in any state; spawn does not.
             self._pool = ProcessPoolExecutor(
-                self._processes, mp_context=multiprocessing.get_context("spawn")
+                self._processes,
+                mp_context=multiprocessing.get_context("spawn"),
+                initializer=_load,
             )
-            self._ready = self._pool.submit(_load)
+            self._ready = self._pool.submit(int)
         assert self._ready is not None
         return self._ready.done() and self._ready.exception() is None
 
 
 def _load() -> None:
-    """Import in the worker what mapping needs."""
+    """Import in the worker what mapping needs, and settle down to it."""
     import mappings.crosswalks  # noqa: F401
+
+    end_with_parent()
+    collect_rarely()
 
 
 async def _result(future: Future[list[ReadyRecord]]) -> list[ReadyRecord]:

@@ -37,7 +37,6 @@ from catalogue.engines.shared_state import StateStore
 from catalogue.errors import EngineDamaged, EngineError, EngineUnavailable, ForeignIndex
 from catalogue.fields import ENTITY_CLASSES
 from catalogue.fingerprint import fingerprint
-from catalogue.records import Change
 
 PART = 250
 """Documents rendered at once: the next are rendered while the server is at these."""
@@ -329,7 +328,7 @@ class ElasticsearchEngine:
                 index=f"{self.prefix}-meta", id=name, document={"value": value}
             )
 
-    async def publish(self, store: StateStore, changes: Sequence[Change] = ()) -> None:
+    async def publish(self, store: StateStore, documents: Sequence[Rendered] = ()) -> None:
         """Put beside the records what API nodes without a store need (semantics 10.4): facilities,
         sources and their states, and the raw records of changed entities."""
 
@@ -337,15 +336,15 @@ class ElasticsearchEngine:
             items = [
                 Item(
                     f"{self.prefix}-raw",
-                    document_id(change.entity.key),
-                    change.entity.key,
-                    change.entity.change,
+                    document_id(document.key),
+                    document.key,
+                    document.change,
                     orjson.dumps(
-                        {"value": shared_state.raw_json(store.stored_records(change.entity.key))}
+                        {"value": shared_state.raw_json(store.stored_records(document.key))}
                     ),
-                    change.entity.deleted,
+                    document.deleted,
                 )
-                for change in changes
+                for document in documents
             ]
             return shared_state.state_of(store), items
 

@@ -1,0 +1,152 @@
+"""Changes of the outbox made ready for an engine, in this process or, for a long way, in others.
+
+Reading and analysing a change costs more than all that the engine does with it, and holds the
+interpreter; the engine's library does not. So a process of its own reads the store and sends back
+documents that are rendered.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import AsyncGenerator, Callable, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import anyio.to_thread
+
+from catalogue.documents import EngineDocument, engine_document
+from catalogue.engines.base import Rendered
+from catalogue.errors import StoreError
+from catalogue.processes import collect_rarely, end_with_parent
+from catalogue.records import Change
+
+if TYPE_CHECKING:
+    from catalogue.store import Store
+
+LONG_WAY = 3_000
+"""Outstanding changes from which processes are worth their start, which takes a second."""
+
+RANGE = 1_000
+"""Change numbers that a process is asked for at once."""
+
+AHEAD = 2
+"""Ranges for each process that may be ready before the engine has taken the ones before."""
+
+Render = Callable[[EngineDocument], Rendered]
+
+
+class Outbox(Protocol):
+    """What is read of the record store."""
+
+    def changes_since(self, number: int, limit: int = 1_000) -> Sequence[Change]: ...
+
+    def last_change(self) -> int: ...
+
+
+class Batch(NamedTuple):
+    """Documents in the order of their changes; after them the engine has come to ``position``."""
+
+    documents: Sequence[Rendered]
+    position: int
+
+
+def prepare(outbox: Outbox, render: Render, after: int, limit: int) -> Batch:
+    """The next changes after a number; none only at the end."""
+    changes = outbox.changes_since(after, limit)
+    documents = [render(engine_document(change)) for change in changes]
+    return Batch(documents, documents[-1].change if documents else after)
+
+
+def _prepare_range(render: Render, after: int, until: int) -> Batch:
+    """In a process: all changes after a number and up to another. One that gets a new number
+    meanwhile is read under that one."""
+    assert _store is not None
+    documents: list[Rendered] = []
+    reached = after
+    while reached < until:
+        changes = _store.changes_since(reached, min(RANGE, until - reached))
+        inside = [change for change in changes if change.entity.change <= until]
+        documents += [render(engine_document(change)) for change in inside]
+        if len(inside) < len(changes) or not inside:
+            break
+        reached = inside[-1].entity.change
+    return Batch(documents, until)
+
+
+_store: Store | None = None
+
+
+def _begin(folder: Path) -> None:
+    """In a process: open the store, load what analysis needs, and end with the parent."""
+    global _store
+    from catalogue.store import Store
+    from mappings.techniques import load_panet
+
+    end_with_parent()
+    _store = Store.open(folder, read_only=True)
+    load_panet()
+    collect_rarely()
+
+
+class Preparers:
+    """Processes that prepare; started when there is a long way to go, kept until ``close``."""
+
+    def __init__(self, folder: Path, render: Render, processes: int | None = None) -> None:
+        self._folder = folder
+        self._render = render
+        self._processes = processes or max(1, min(4, (os.cpu_count() or 2) - 1))
+        self._pool: ProcessPoolExecutor | None = None
+        self._ready: Future[int] | None = None
+        self._given_up = False
+
+    def warm(self) -> bool:
+        """Whether the processes can be asked; starts them when they are not there."""
+        if self._given_up:
+            return False
+        if self._pool is None:
+            # Forking a process with threads copies locks in any state; spawn does not.
+            self._pool = ProcessPoolExecutor(
+                self._processes,
+                mp_context=multiprocessing.get_context("spawn"),
+                initializer=_begin,
+                initargs=(self._folder,),
+            )
+            self._ready = self._pool.submit(int)
+        assert self._ready is not None
+        return self._ready.done() and self._ready.exception() is None
+
+    async def batches(self, after: int, newest: int) -> AsyncGenerator[Batch]:
+        """All changes after ``after`` and up to ``newest``, or as far as the processes live."""
+        assert self._pool is not None
+        waiting: list[Future[Batch]] = []
+        try:
+            while after < newest or waiting:
+                while after < newest and len(waiting) < self._processes * (1 + AHEAD):
+                    until = min(after + RANGE, newest)
+                    waiting.append(self._pool.submit(_prepare_range, self._render, after, until))
+                    after = until
+                batch = await self._result(waiting.pop(0))
+                if batch is None:
+                    return
+                yield batch
+        finally:
+            for future in waiting:
+                future.cancel()
+
+    async def _result(self, future: Future[Batch]) -> Batch | None:
+        try:
+            return await anyio.to_thread.run_sync(future.result, abandon_on_cancel=True)
+        except (BrokenProcessPool, StoreError):
+            # Out of memory, as a rule. The caller goes on by itself from where we came to.
+            self._given_up = True
+            return None
+
+    async def close(self) -> None:
+        """End the processes."""
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            await anyio.to_thread.run_sync(partial(pool.shutdown, cancel_futures=True))
