@@ -7,6 +7,7 @@ documents that are rendered.
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -26,6 +27,8 @@ from catalogue.records import Change
 
 if TYPE_CHECKING:
     from catalogue.store import Store
+
+log = logging.getLogger(__name__)
 
 LONG_WAY = 3_000
 """Outstanding changes from which processes are worth their start, which takes a second."""
@@ -121,29 +124,26 @@ class Preparers:
 
     async def batches(self, after: int, newest: int) -> AsyncGenerator[Batch]:
         """All changes after ``after`` and up to ``newest``, or as far as the processes live."""
-        assert self._pool is not None
         waiting: list[Future[Batch]] = []
         try:
             while after < newest or waiting:
                 while after < newest and len(waiting) < self._processes * (1 + AHEAD):
                     until = min(after + RANGE, newest)
-                    waiting.append(self._pool.submit(_prepare_range, self._render, after, until))
+                    waiting.append(self._submit(after, until))
                     after = until
-                batch = await self._result(waiting.pop(0))
-                if batch is None:
-                    return
-                yield batch
+                first = waiting.pop(0)
+                yield await anyio.to_thread.run_sync(first.result, abandon_on_cancel=True)
+        except (BrokenProcessPool, StoreError) as problem:
+            # Out of memory, as a rule. The caller goes on by itself from where we came to.
+            log.warning("index: a process that prepares failed (%s); going on without", problem)
+            self._given_up = True
         finally:
             for future in waiting:
                 future.cancel()
 
-    async def _result(self, future: Future[Batch]) -> Batch | None:
-        try:
-            return await anyio.to_thread.run_sync(future.result, abandon_on_cancel=True)
-        except (BrokenProcessPool, StoreError):
-            # Out of memory, as a rule. The caller goes on by itself from where we came to.
-            self._given_up = True
-            return None
+    def _submit(self, after: int, until: int) -> Future[Batch]:
+        assert self._pool is not None
+        return self._pool.submit(_prepare_range, self._render, after, until)
 
     async def close(self) -> None:
         """End the processes."""

@@ -324,6 +324,60 @@ async def test_an_outage_of_the_engine_loses_nothing(world: World, catalogue: Ca
     assert await titles(catalogue, "glass") == ["glass"]
 
 
+def many_documents(world: World, count: int) -> None:
+    world.put(
+        *(
+            record(f"oai:d{n}", document(f"doi:10.5072/d{n}", title=f"glass {n}"))
+            for n in range(count)
+        )
+    )
+
+
+async def warmed(indexer: Indexer) -> None:
+    """Wait for the processes that prepare."""
+    assert indexer._preparers is not None
+    indexer._preparers.warm()
+    assert indexer._preparers._ready is not None
+    await anyio.to_thread.run_sync(indexer._preparers._ready.result)
+
+
+async def test_a_long_way_is_prepared_in_another_process(
+    world: World, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What comes back is what this process would have made; superseded numbers are left out."""
+    monkeypatch.setattr("catalogue.indexer.LONG_WAY", 10)
+    monkeypatch.setattr("catalogue.preparing.RANGE", 7)
+    many_documents(world, 40)
+    for n in range(0, 40, 3):
+        put_document(world, f"d{n}", f"glass {n}, again")
+    world.put(tombstone("oai:d1"))
+    await warmed(catalogue.indexer)
+
+    def none_here(*_: object) -> object:
+        raise AssertionError("prepared in this process")
+
+    monkeypatch.setattr("catalogue.indexer.prepare", none_here)
+    assert await catalogue.indexer.index_once() == 40
+    assert len(await titles(catalogue, "glass")) == 10
+    assert (await verify(world.store, catalogue.engine)).sound
+    assert await catalogue.indexer.lag() == 0
+
+
+async def test_a_process_that_dies_costs_no_record(
+    world: World, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fault H03: out of memory, say; this process goes on from where the other had come."""
+    monkeypatch.setattr("catalogue.indexer.LONG_WAY", 10)
+    many_documents(world, 40)
+    await warmed(catalogue.indexer)
+    assert catalogue.indexer._preparers is not None
+    assert catalogue.indexer._preparers._pool is not None
+    for process in catalogue.indexer._preparers._pool._processes.values():
+        process.kill()
+    assert await catalogue.indexer.index_once() == 40
+    assert (await verify(world.store, catalogue.engine)).sound
+
+
 async def test_two_engines_are_filled_at_once(world: World, tmp_path: Path) -> None:
     """Moving from one engine to another without a gap: each keeps its own position."""
     put_document(world, "a", "glass")
