@@ -59,6 +59,21 @@ async def sample_service(
     return await anyio.to_thread.run_sync(count)
 
 
+def summarised(memory: Mapping[str, Any]) -> dict[str, Any]:
+    """A source's memory for people: of a sample's statistics only how large it was."""
+    profile = memory.get("capabilities")
+    if not isinstance(profile, Mapping):
+        return dict(memory)
+    classes = {
+        name: {
+            key: {"records": value.get("records")} if key == "statistics" else value
+            for key, value in found.items()
+        }
+        for name, found in profile.get("classes", {}).items()
+    }
+    return {**memory, "capabilities": {**profile, "classes": classes}}
+
+
 def _always(items: Sequence[Mapping[str, Any]]) -> list[str]:
     names = {name for item in items for name, value in item.items() if isinstance(value, list)}
     return sorted(name for name in names if all(item.get(name) for item in items))
@@ -85,4 +100,4 @@ async def _read(http: Fetcher, api: SearchApi, name: str) -> list[dict[str, Any]
     return found
 
 
-__all__ = ["SAMPLED", "sample_service"]
+__all__ = ["SAMPLED", "sample_service", "summarised"]

@@ -70,6 +70,7 @@ def show_source(settings: Settings, name: str, unmapped: bool) -> None:
 
     from catalogue.errors import NotFound
     from harvester.listings import collect_status, existing_store, read_configuration
+    from harvester.sampling import summarised
 
     configuration = read_configuration(settings)
     source = configuration.source(name)
@@ -79,7 +80,7 @@ def show_source(settings: Settings, name: str, unmapped: bool) -> None:
     with existing_store(settings) as store:
         if store is not None:
             try:
-                memory = dict(store.source_status(name).memory)
+                memory = summarised(store.source_status(name).memory)
             except NotFound:
                 memory = {}
     found = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -280,5 +281,13 @@ def status(connection: sqlite3.Connection, source: str) -> SourceStatus:
         last_run=None if last is None else _record(last),
         last_success_at=instant_or_none(success[0]),
         silent_since=None if silent is None else instant_or_none(silent[0]),
-        memory=orjson.loads(memory),
+        memory=_remembered(memory),
     )
+
+
+@lru_cache(maxsize=256)
+def _remembered(memory: bytes | str) -> Mapping[str, Any]:
+    """Servers ask every two seconds, and a live source's sample is a megabyte: read when it has
+    changed. Shared by all who ask, so never to be changed."""
+    held: dict[str, Any] = orjson.loads(memory)
+    return held

@@ -92,7 +92,14 @@ class Ledger:
                 name, "answered", live=True, total_relation="gte", why="not answered yet"
             )
         shown = _STATES.get(state.state, state.state)
-        why = self.asked.index_only if live_source(state) is not None else None
+        can_be_live = live_source(state) is not None
+        why = self.asked.index_only if can_be_live else None
+        if self.asked.mode == "live" and not can_be_live:
+            return FacilityLine(name, "unsupported", why="it is harvested, not asked live")
+        if self.asked.mode == "indexed" and can_be_live and not has_copy(state):
+            return FacilityLine(
+                name, "unsupported", total_relation="gte", why=why or "it is only asked live"
+            )
         return FacilityLine(
             name,
             shown,  # type: ignore[arg-type]

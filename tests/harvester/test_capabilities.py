@@ -14,7 +14,7 @@ from facility_http.errors import FacilityHttpError
 from facility_http.panosc_client import RestOptions, SearchApi
 from harvester.capabilities import check_service, probe_service
 from harvester.capability_probes import OPERATORS
-from harvester.sampling import SAMPLED
+from harvester.sampling import SAMPLED, summarised
 from simulator import DIALECTS, Facility, FacilitySpec, running
 from simulator import RestOptions as Endpoint
 from tests.facility_http.http_world import INTERNAL, fetcher
@@ -164,6 +164,17 @@ async def test_a_sample_is_counted_as_the_index_would_count_it() -> None:
         assert statistics.frequency("title", "lysozym") == 4
         assert statistics.frequency("text", "sax") == 12
         assert statistics.average_length("text") > statistics.average_length("title")
+
+
+async def test_people_are_shown_how_large_a_sample_was_and_not_each_word_of_it() -> None:
+    classes = await checked()
+    shown = summarised(
+        {"full_at": "2026-01-01", "capabilities": {"version": 2, "classes": classes}}
+    )
+    assert shown["full_at"] == "2026-01-01"
+    assert shown["capabilities"]["classes"]["Document"]["statistics"] == {"records": 12.0}
+    assert shown["capabilities"]["classes"]["Document"]["total"] == 12
+    assert summarised({"full_at": None}) == {"full_at": None}
 
 
 async def test_at_least_a_thousand_records_of_each_class_are_sampled() -> None:
