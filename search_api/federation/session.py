@@ -44,7 +44,7 @@ from search_api.federation.index_side import (
 from search_api.federation.matching import Matcher, added, near, text_plan
 from search_api.federation.overlay import Overlay
 from search_api.federation.participants import Asked, Participants, has_copy
-from search_api.federation.pools import PoolCache
+from search_api.federation.pools import Made, PoolCache
 from search_api.federation.questions import LiveSource
 from search_api.federation.ranking import Deck, Ranked, Scorer, score_order, sort_order
 from search_api.federation.reports import FacilityLine
@@ -283,12 +283,13 @@ class Session:
 
     async def _pool(
         self, readings: Sequence[Reading], speaking: tuple[str, ...]
-    ) -> tuple[Pool, dict[str, StoredEntity]]:
+    ) -> tuple[Pool, Mapping[str, StoredEntity]]:
         if not readings:
             return Pool(), {}
-        kept = self.pools.get(readings, speaking)
+        stamp = (await self.catalogue.engine.reader()).stamp if speaking else None
+        kept = self.pools.get(readings, speaking, stamp)
         if kept is not None:
-            return kept, {}
+            return kept.pool, kept.held
         keys = list(dict.fromkeys(key for reading in readings for key in reading.parts))
         held = await held_by_others(self.catalogue, keys, speaking)
         providers = {state.facility.name: state.facility.provider for state in self.states}
@@ -299,8 +300,7 @@ class Session:
             return make_pool(readings, now=now, held=held, trust=trust, providers=providers)
 
         pool = await in_thread(len(keys), merge)
-        if not speaking:
-            self.pools.put(readings, pool)
+        self.pools.put(Made(readings, pool, held), speaking, stamp)
         return pool, held
 
     async def _found(self, side: IndexSide, matcher: Matcher, first: Answer) -> _Found:
