@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 from typing import Any, Protocol
 
 import anyio.to_thread
@@ -186,6 +187,18 @@ class Collector:
             asked["order"] = _order(search)
         return split, asked
 
+    def whole(self, readings: Sequence[Reading], digests: Sequence[bytes]) -> Reading:
+        """The pages as one reading, the same one as long as the pages are the same."""
+        if len(readings) == 1 or not all(digests):
+            return joined(readings)
+        digest = blake2b(b"".join(digests), digest_size=16).digest()
+        key = (self.live.source.name, self.profile.entity_class, digest)
+        found = self.readings.get(key)
+        if found is None:
+            found = joined(readings)
+            self.readings.put(key, found)
+        return found
+
     async def read(self, items: Sequence[Item], digest: bytes) -> Reading:
         """The objects as entities; from the cache where the same were read before."""
         entity_class = self.profile.entity_class
@@ -228,6 +241,7 @@ class _Pager:
             profile.largest_limit or (PAGE if profile.checked else UNCHECKED_PAGE), need.most
         )
         readings: list[Reading] = []
+        digests: list[bytes] = []
         seen: set[str] = set()
         skip, odd, ended, broken = 0, 0, False, False
         age_s, stale = 0.0, False
@@ -249,13 +263,14 @@ class _Pager:
             fresh = [item for item in items if identifier_of(item) not in seen]
             seen.update(identifier_of(item) for item in items)
             readings.append(await self.collector.read(items, digest))
+            digests.append(digest)
             skip += objects.length
             ended = not objects.length or not fresh or self._is_last(objects.length, limit, skip)
             if fresh or not objects.length:
                 continue
             # The same objects again: the service ignores skip, so the rest cannot be had.
             broken = bool(profile.total is None or profile.total > len(seen))
-        reading = joined(readings)
+        reading = self.collector.whole(readings, digests)
         complete = ended and not broken and self.split.sure and not odd and not reading.dropped
         return Take(
             reading,

@@ -1,4 +1,4 @@
-"""Pools that were made before: the same readings and the same view of the index make the same pool."""
+"""Pools that were made before: the same readings and view of the index make the same pool."""
 
 from __future__ import annotations
 
