@@ -42,10 +42,11 @@ from search_api.federation.service import LiveService
 from search_api.health import Measurements
 from search_api.operator_key import HEADER, check_operator, read_operator_key
 from search_api.rate import RateLimiter, address_of
-from search_api.replies import Call, Server, json_reply, read_pairs
+from search_api.replies import Call, Server, Stream, json_reply, read_pairs
 from search_api.responses import Finished, add_headers, finish, response_of
 from search_api.routes import ROUTES, Route
 from search_api.settings import ServerSettings
+from search_api.streaming import Sending
 
 LOG = logging.getLogger("pan_commons.search_api")
 
@@ -58,10 +59,14 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9_\-]{1,64}")
 
 @dataclass(slots=True)
 class Trace:
-    """What is noted while one request is worked on: which operation, milliseconds by step."""
+    """What is noted while one request is worked on: which operation, milliseconds by step, the
+    stream that it is answered by, and the status of an error that came too late for the headers."""
 
+    request_id: str
     operation: str = "none"
     timings: dict[str, float] = field(default_factory=dict)
+    sending: Sending | None = None
+    failed_with: int | None = None
 
 
 TRACE: ContextVar[Trace] = ContextVar("trace")
@@ -188,22 +193,31 @@ async def _answer(server: Server, route: Route, request: web.Request) -> web.Str
     )
     await server.states.refresh(call.now)
     finished = await _kept_or_made(server, route, call)
+    trace = TRACE.get()
+    if isinstance(finished, Stream):
+        trace.operation = f"{route.operation}Stream"
+        trace.sending = Sending(request, finished, server.settings, trace.request_id)
+        return await trace.sending.run()
     response = await response_of(finished, request.headers, server.settings)
     call.timings["total"] = (time.perf_counter() - started) * 1000
-    TRACE.get().timings = call.timings
+    trace.timings = call.timings
     return response
 
 
-async def _kept_or_made(server: Server, route: Route, call: Call) -> Finished:
-    """The reply from the cache, else made and kept as long as it holds."""
+async def _kept_or_made(server: Server, route: Route, call: Call) -> Finished | Stream:
+    """The reply from the cache, else made and kept as long as it holds; streams are not kept."""
     if not route.cached or call.request.method == "POST" or not server.cache.is_on:
-        return finish(await route.handler(call))
+        made = await route.handler(call)
+        return made if isinstance(made, Stream) else finish(made)
     position = await server.position.now()
     accept = call.request.headers.get("Accept", "")
     key = (call.request.raw_path, accept, position, server.states.version)
     finished = server.cache.get(key, call.now)
     if finished is None:
-        finished = finish(await route.handler(call))
+        made = await route.handler(call)
+        if isinstance(made, Stream):
+            return made
+        finished = finish(made)
         server.cache.put(key, finished, call.now, call.good_until)
     return finished
 
@@ -215,10 +229,10 @@ async def _outermost(
     """Request id, CORS, security headers, measurements, and errors in one form."""
     server = request.app[SERVER]
     started = time.perf_counter()
-    trace = Trace()
-    TRACE.set(trace)
     given_id = request.headers.get("X-Request-Id", "")
     request_id = given_id if _REQUEST_ID.fullmatch(given_id) else new_request_id()
+    trace = Trace(request_id)
+    TRACE.set(trace)
     response: web.StreamResponse
     try:
         if request.method == "OPTIONS":
@@ -226,19 +240,23 @@ async def _outermost(
         else:
             response = await handler(request)
     except (SearchApiError, CatalogueError, web.HTTPException) as error:
-        response = error_response(_translated(error, request))
+        response = await _failed(trace, _translated(error, request))
     except asyncio.CancelledError:
         raise
     except Exception:
         LOG.exception("request %s failed: %s %s", request_id, request.method, request.path)
-        response = error_response(SearchApiError(f"Something went wrong here ({request_id})."))
-    add_headers(request, response.headers, server.settings, request_id)
+        response = await _failed(
+            trace, SearchApiError(f"Something went wrong here ({request_id}).")
+        )
     elapsed_s = time.perf_counter() - started
-    timings = trace.timings or {"total": elapsed_s * 1000}
-    response.headers["Server-Timing"] = ", ".join(
-        f"{name};dur={duration:.2f}" for name, duration in timings.items()
-    )
-    server.measurements.note(trace.operation, response.status, elapsed_s)
+    if not response.prepared:
+        add_headers(request, response.headers, server.settings, request_id)
+        timings = trace.timings or {"total": elapsed_s * 1000}
+        response.headers["Server-Timing"] = ", ".join(
+            f"{name};dur={duration:.2f}" for name, duration in timings.items()
+        )
+    status = trace.failed_with or response.status
+    server.measurements.note(trace.operation, status, elapsed_s)
     return response
 
 
@@ -278,8 +296,16 @@ def _translated(
     return Relayed(str(error), error.status, type(error).__name__)
 
 
-def error_response(error: SearchApiError) -> web.Response:
-    """The PaNOSC error form: ``{"error": {"statusCode", "name", "message", …}}``."""
+async def _failed(trace: Trace, error: SearchApiError) -> web.StreamResponse:
+    """An error as the answer, or as the last message of a stream that has begun."""
+    if trace.sending is not None and trace.sending.has_begun:
+        trace.failed_with = error.status
+        return await trace.sending.fail(error_body(error))
+    return error_response(error)
+
+
+def error_body(error: SearchApiError) -> dict[str, Any]:
+    """``{"statusCode", "name", "message", …}``."""
     body: dict[str, Any] = {
         "statusCode": error.status,
         "name": getattr(error, "name", type(error).__name__),
@@ -288,7 +314,12 @@ def error_response(error: SearchApiError) -> web.Response:
     }
     if error.code is not None:
         body["code"] = error.code
-    reply = json_reply({"error": body})
+    return body
+
+
+def error_response(error: SearchApiError) -> web.Response:
+    """The PaNOSC error form: ``{"error": {"statusCode", "name", "message", …}}``."""
+    reply = json_reply({"error": error_body(error)})
     headers = {"Content-Type": reply.content_type, "Cache-Control": "no-store"}
     headers |= {name: header_text(value) for name, value in error.headers().items()}
     return web.Response(body=reply.body, status=error.status, headers=headers)

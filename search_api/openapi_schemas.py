@@ -56,15 +56,89 @@ HIT_FIELDS: Mapping[str, Json] = {
 }
 SCORE: Json = {"type": "number", "minimum": 0, "exclusiveMaximum": 1}
 
+RELATION: Json = {
+    "enum": ["eq", "gte"],
+    "description": "eq: all of them are known; gte: there are at least so many.",
+}
 FACILITY_LINE = _object(
     {
         "name": _STRING,
-        "state": _STRING,
+        "state": {
+            "enum": [
+                "answered",
+                "stale",
+                "timed_out",
+                "failed",
+                "paused",
+                "unsupported",
+                "waiting",
+                "unharvested",
+                "disabled",
+            ],
+            "description": "answered; stale: what it told us before stands in, age_s old; "
+            "timed_out, failed, paused, unsupported: it is missing, see why; "
+            "waiting: in a stream, it may still answer.",
+        },
+        "live": {"type": "boolean", "description": "Whether it was asked now."},
         "elapsed_ms": {"type": "number"},
         "hits": _COUNT,
         "total": _COUNT,
-    }
+        "total_relation": RELATION,
+    },
+    {
+        "why": _STRING,
+        "until": {"type": "string", "description": "When it is asked again, for paused."},
+        "age_s": {"type": "number", "description": "Age of what is shown of it, in seconds."},
+        "silent_since": _TEXT_OR_NULL,
+        "missing": _list(_STRING),
+    },
 )
+TOTAL = _object({"value": _COUNT, "relation": RELATION})
+HIT = _object({**HIT_FIELDS, "score": SCORE}, {"partly_scored": {"type": "boolean"}})
+_POSITION: Json = {**_COUNT, "description": "Place in the list as it is after this message."}
+
+
+def _message(name: str, required: Mapping[str, Json]) -> Json:
+    return _object({"event": {"const": name}, **required})
+
+
+STREAM_MESSAGE: Json = {
+    "description": "One line of application/x-ndjson, or the data of one event of "
+    "text/event-stream. To follow the page: take out what is removed or moved, put what is added "
+    "or moved at its position, smallest first; changed are whole hits, rescored are scores by key. "
+    "The last message is end or error; close an EventSource then.",
+    "oneOf": [
+        _message(
+            "update",
+            {
+                "added": _list(_object({"position": _POSITION, "hit": HIT})),
+                "moved": _list(_object({"position": _POSITION, "key": _STRING})),
+                "removed": _list(_STRING),
+                "changed": _list(HIT),
+                "rescored": {"type": "object", "additionalProperties": SCORE},
+                "total": TOTAL,
+                "recognised": _list({"type": "object"}),
+                "facilities": _list(FACILITY_LINE),
+                "waiting": _list(_STRING),
+            },
+        ),
+        _message(
+            "end",
+            {
+                "keys": _list(_STRING),
+                "total": TOTAL,
+                "facets": {"type": "object", "additionalProperties": _COUNTS},
+                "facets_relation": RELATION,
+                "related": _COUNTS,
+                "facilities": _list(FACILITY_LINE),
+                "missing": _list(_STRING),
+                "cursor": _TEXT_OR_NULL,
+                "relaxed": {"type": "boolean"},
+            },
+        ),
+        _message("error", {"error": {"$ref": "#/components/schemas/ErrorBody"}}),
+    ],
+}
 
 
 def _search_body() -> Json:
@@ -82,20 +156,25 @@ def _search_body() -> Json:
 SCHEMAS: Mapping[str, Json] = {
     "searchRequest": _search_body(),
     "Count": _object({"count": _COUNT}),
-    "Error": _object(
+    "Error": _object({"error": {"$ref": "#/components/schemas/ErrorBody"}}),
+    "ErrorBody": _object(
+        {"statusCode": {"type": "integer"}, "name": _STRING, "message": _STRING},
         {
-            "error": _object(
-                {"statusCode": {"type": "integer"}, "name": _STRING, "message": _STRING},
-                {"field": _STRING, "allowed": _list(_STRING), "nearest": _STRING, "code": _STRING},
-            )
-        }
+            "field": _STRING,
+            "allowed": _list(_STRING),
+            "nearest": _STRING,
+            "code": _STRING,
+            "facilities": _list(FACILITY_LINE),
+        },
     ),
+    "StreamMessage": STREAM_MESSAGE,
     "PanOntology": {"type": "object"},
     "SearchAnswer": _object(
         {
-            "hits": _list(_object({**HIT_FIELDS, "score": SCORE})),
-            "total": _object({"value": _COUNT, "relation": {"enum": ["eq", "gte"]}}),
+            "hits": _list(HIT),
+            "total": TOTAL,
             "facets": {"type": "object", "additionalProperties": _COUNTS},
+            "facets_relation": RELATION,
             "related": _COUNTS,
             "facilities": _list(FACILITY_LINE),
             "cursor": _TEXT_OR_NULL,

@@ -38,6 +38,23 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+Emit = Callable[[Mapping[str, Any]], Awaitable[None]]
+"""Takes one message to whoever listens; comes back when there is room for another."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """An answer that is sent in messages as they come to be; nothing of it is kept.
+
+    ``tell`` makes the messages and hands each to the function that it is given; ``encode`` makes
+    bytes of one.
+    """
+
+    content_type: str
+    encode: Callable[[Mapping[str, Any]], bytes]
+    tell: Callable[[Emit], Awaitable[object]]
+
+
 def json_reply(
     value: object, *, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Reply:
@@ -125,7 +142,7 @@ class Call:
         return found
 
 
-Handler = Callable[[Call], Awaitable[Reply]]
+Handler = Callable[[Call], Awaitable[Reply | Stream]]
 
 
 def read_pairs(query_string: str) -> list[tuple[str, str]]:

@@ -17,7 +17,8 @@ from search_api.openapi_page import documentation, openapi_json
 from search_api.pages import site
 from search_api.records import record_by_key, record_named
 from search_api.replies import Handler
-from search_api.search_answer import search_page
+from search_api.search_handler import search_page
+from search_api.search_stream import ENCODERS
 from search_api.status import root, status_object
 
 Method = Literal["GET", "POST"]
@@ -223,6 +224,7 @@ def _own_routes() -> list[Route]:
             statuses=(400, 410),
             media_types=(
                 "application/json",
+                *ENCODERS,
                 "text/csv",
                 "application/jsonl",
                 "application/x-bibtex",

@@ -23,7 +23,9 @@ from search_api.federation.accounting import Ledger
 from search_api.federation.federated import Federation
 from search_api.federation.overlay import Kept
 from search_api.federation.participants import MODES, Asked
+from search_api.federation.progress import Arrived
 from search_api.federation.reports import FacilityLine, line_headers
+from search_api.federation.session import FederatedAnswer
 from search_api.federation.via import HEADER, read_via, why_index_only
 from search_api.replies import Call
 from search_api.values import number_of
@@ -110,16 +112,22 @@ async def ask(
     federation: Federation | None,
     search: Search,
     asked: Asked,
+    arrived: Arrived | None = None,
 ) -> Whole:
-    """Answer a question, with or without a server around."""
+    """Answer a question, with or without a server around; ``arrived`` is told of what is known
+    while facilities are still waited for."""
     if federation is not None and needs_federation(federation, search, asked):
-        found = await federation.search(search, asked)
-        return Whole(found.answer, found.records, found.lines, found.partly)
+        return whole_of(await federation.search(search, asked, arrived))
     began = time.perf_counter()
     answer = await catalogue.search(await within_the_catalogue(catalogue, search))
     elapsed_ms = (time.perf_counter() - began) * 1000
     lines = index_lines(states, asked, search, answer, elapsed_ms)
     return Whole(answer, catalogue.store, lines)
+
+
+def whole_of(found: FederatedAnswer) -> Whole:
+    """What is shown of a federated answer."""
+    return Whole(found.answer, found.records, found.lines, found.partly)
 
 
 async def count_whole(call: Call, search: Search, asked: Asked) -> tuple[Total, dict[str, str]]:
@@ -130,8 +138,7 @@ async def count_whole(call: Call, search: Search, asked: Asked) -> tuple[Total, 
         return total, dict(line_headers(index_lines(call.server.states, asked, search)))
     found = await live.federation.search(replace(search, limit=0, skip=0), asked)
     hold(call, found.lines)
-    whole = Whole(found.answer, found.records, found.lines)
-    return found.answer.total, whole.headers()
+    return found.answer.total, whole_of(found).headers()
 
 
 async def find_whole(
@@ -203,5 +210,6 @@ __all__ = [
     "index_lines",
     "needs_federation",
     "read_asked",
+    "whole_of",
     "with_page_hits",
 ]

@@ -88,9 +88,7 @@ class Ledger:
         """A facility that speaks through the index, or has not spoken yet."""
         name = state.facility.name
         if name in self.waiting:
-            return FacilityLine(
-                name, "answered", live=True, total_relation="gte", why="not answered yet"
-            )
+            return FacilityLine(name, "waiting", live=True, total_relation="gte")
         shown = _STATES.get(state.state, state.state)
         can_be_live = live_source(state) is not None
         why = self.asked.index_only if can_be_live else None

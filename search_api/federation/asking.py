@@ -294,7 +294,7 @@ class Asker:
     ) -> None:
         """Make the request of a flight; whatever happens, those who wait hear of it."""
         try:
-            with flight.queueing:
+            with flight.scope:
                 heard = await self._request(flight, line, live, question, via)
                 parsed = heard.parsed
                 self._cache.put(

@@ -28,6 +28,7 @@ from search_api.federation.overlay import Overlay
 from search_api.federation.participants import Asked, Participants, choose
 from search_api.federation.pools import PoolCache
 from search_api.federation.profiles import ClassProfile, read_profile
+from search_api.federation.progress import Arrived, ask_telling
 from search_api.federation.questions import FacilityAnswer, LiveSource, Question
 from search_api.federation.reports import FacilityLine
 from search_api.federation.session import FederatedAnswer, Session
@@ -101,13 +102,13 @@ class Federation:
         self,
         search: Search,
         asked: Asked,
-        arrived: Callable[[FederatedAnswer, Sequence[str]], Awaitable[None]] | None = None,
+        arrived: Arrived | None = None,
     ) -> FederatedAnswer:
         """Answer a question.
 
         Args:
-            arrived: told of an answer each time that a facility has answered while others are
-                still waited for, with the names of those.
+            arrived: told of what is known while facilities are still waited for, with their names:
+                the index's answer at once, and another one when a facility has answered.
 
         Raises:
             NobodyAnswered: no facility answered, and no copy stands in.
@@ -119,23 +120,14 @@ class Federation:
             return await self._continued(session)
         self._check_depth(search, session.participants)
         deadline = self._deadline(asked)
-        outcomes: list[Outcome] = []
-
-        async def note(outcome: Outcome) -> None:
-            outcomes.append(outcome)
-            names = [live.facility.name for live in session.participants.live]
-            waiting = set(names) - {one.live.facility.name for one in outcomes}
-            if arrived is not None and waiting:
-                await arrived(
-                    await session.assemble(list(outcomes), waiting=sorted(waiting)),
-                    sorted(waiting),
-                )
-
         need = self._need(search, asked)
         session.ask_one = partial(self._ask_one, search=search, asked=asked, deadline=deadline)
-        last = await session.ask(need, note)
+        if arrived is None:
+            last = await session.ask(need)
+        else:
+            last = await ask_telling(session, need, arrived)
         answer = await session.assemble(last)
-        answer = await self._deepened(session, need, last, answer, deadline)
+        answer = await self._deepened(session, need, last, answer, deadline, arrived)
         return self._with_cursor(session, answer)
 
     async def _continued(self, session: Session) -> FederatedAnswer:
@@ -300,6 +292,7 @@ class Federation:
         outcomes: Sequence[Outcome],
         answer: FederatedAnswer,
         deadline: float,
+        arrived: Arrived | None,
     ) -> FederatedAnswer:
         """Ask those again, for more, whose hits on the page stood far down their own lists; and
         ask them for more from the start the next time. Others are asked for less again."""
@@ -317,6 +310,9 @@ class Federation:
         if not late or session.search.text is None or left_s < 2 * slowest_s:
             return answer
         again = {one.live.source.name: one for one in outcomes}
+        if arrived is not None:
+            names = {o.live.facility.name for o in outcomes if o.live.source.name in late}
+            await arrived(answer, sorted(names))
         more = replace(
             session,
             participants=replace(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
+from search_api.facilities import header_text
 from search_api.federation.questions import State
 
 Json = dict[str, Any]
@@ -18,13 +19,14 @@ class FacilityLine:
 
     ``state``: ``answered``; ``stale`` (what it told us before, ``age_s`` seconds old, stands in);
     ``timed_out``, ``failed``, ``paused`` (until ``until``) or ``unsupported`` (it is missing from
-    the answer); ``why`` in words. ``live``: asked now. ``hits``: on this page. ``total``: all its
-    matches that are known, ``total_relation`` whether those are all. ``missing``: relations that
-    could not be had, so that its hits are scored in part.
+    the answer); ``waiting`` (in a stream: it may still answer). ``why`` in words. ``live``: asked
+    now. ``hits``: on this page. ``total``: all its matches that are known, ``total_relation``
+    whether those are all. ``missing``: relations that could not be had, so that its hits are scored
+    in part.
     """
 
     name: str
-    state: State | Literal["disabled", "unharvested"]
+    state: State | Literal["waiting", "disabled", "unharvested"]
     live: bool = False
     elapsed_ms: float = 0.0
     hits: int = 0
@@ -78,7 +80,9 @@ def line_headers(lines: Sequence[FacilityLine]) -> dict[str, str]:
     return {
         "X-Facilities-Total": str(len(lines)),
         "X-Facilities-Ok": str(len(by_state.get("answered", ()))),
-        "X-Facilities-Silent": ", ".join(by_state.get("stale", ())),
-        "X-Facilities-Missing": ", ".join(missing),
-        "X-Facilities-States": ", ".join(f"{line.name}={line.state}" for line in lines),
+        "X-Facilities-Silent": header_text(", ".join(by_state.get("stale", ()))),
+        "X-Facilities-Missing": header_text(", ".join(missing)),
+        "X-Facilities-States": header_text(
+            ", ".join(f"{line.name}={line.state}" for line in lines)
+        ),
     }

@@ -125,6 +125,11 @@ class Session:
                 group.start_soon(one, live)
         return [outcomes[live.source.name] for live in self.participants.live]
 
+    def can_speak(self, outcomes: Sequence[Outcome], waiting: Sequence[str]) -> bool:
+        """Whether there is something to tell before everybody has answered."""
+        silent = [one for one in outcomes if one.take is None]
+        return len(silent) < len(outcomes) or bool(self._speaking(silent, waiting))
+
     # --- putting together ---------------------------------------------------------------------
 
     async def assemble(
