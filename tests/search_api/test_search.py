@@ -157,7 +157,8 @@ async def test_the_demo_question_finds_the_open_proposal_first(
         ("application/x-bibtex;q=0.4, application/x-research-info-systems;q=0.9",
          "application/x-research-info-systems"),
         ("text/csv;q=nonsense", "application/json"),
-        ("application/x-ndjson", "application/jsonl"),
+        ("application/jsonl", "application/jsonl"),
+        ("application/x-ndjson", "application/x-ndjson"),
     ],
 )  # fmt: skip
 async def test_the_form_is_the_one_that_is_liked_best(
