@@ -252,6 +252,9 @@ def _note(one: dict[str, Any], when: Any) -> str:
     if one["silent_since"]:
         error = str(last.get("details", {}).get("error", ""))
         return f"silent since {when(one['silent_since'])} {error}".rstrip()
+    ends = last.get("details", {}).get("certificate_ends")
+    if ends:
+        return f"its certificate ends {when(ends)}"
     if one["state"] in ("partial", "stopped"):
         reasons = ", ".join(last.get("problems", {}))
         return " ".join(filter(None, (last.get("stop"), reasons)))

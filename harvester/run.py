@@ -10,9 +10,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
+from urllib.parse import urlsplit
 
 import anyio
 import anyio.to_thread
@@ -45,6 +46,8 @@ DICTIONARY_EVERY = 10
 STOP_POLL_S = 0.5
 """How soon a run hears that somebody asked it to stop."""
 BUSY_ATTEMPTS = 5
+CERTIFICATE_WARNING = timedelta(days=21)
+"""How long before a facility's certificate ends it is said (fault A12)."""
 
 INTERNAL_ERROR = "internal_error"
 
@@ -415,6 +418,9 @@ class SourceRun:
         """Write the end of the run; a store that cannot take it leaves it to the lease."""
         store = self.shared.store
         self.details |= self.journal.notes
+        ends = self.shared.http.certificates.get(urlsplit(self.source.url).hostname or "")
+        if ends is not None and ends - self.shared.now() < CERTIFICATE_WARNING:
+            self.details["certificate_ends"] = ends.isoformat()
         if self.journal.retries:
             self.details["retries"] = self.journal.retries
         over = state == "held" or (state == "partial" and self.failure is None)

@@ -178,7 +178,10 @@ def add_source(settings: Settings, name: str, **given: Any) -> None:
     added.add_checked(settings.config, settings.data, name, source, facility)
     made = read_configuration(settings).source(name)
     if settings.as_json:
-        emit_json({"source": name, "facility": made.facility, "url": made.url, "added": True})
+        found = {"source": name, "facility": made.facility, "url": made.url, "added": not listed}
+        emit_json(found)
+    elif listed:
+        say(f"{name} was listed already; it is enabled ({made.url}).")
     else:
         say(f"{name} is listed now ({made.url}); `pan-commons sources check {name}` tries it.")
 

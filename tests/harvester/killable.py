@@ -23,6 +23,7 @@ import harvester.oai_sweep
 import harvester.rest_sweep
 import harvester.station
 import mappings.crosswalks  # noqa: F401
+from catalogue.store import Store
 from facility_http.http import Fetcher
 from facility_http.waiting import Patience
 from harvester.place import Order
@@ -49,6 +50,10 @@ def harvest(job: dict[str, Any]) -> int:
         harvester.station.utc_now = lambda: real() + off
     if job.get("clock_file"):
         follow_clock_file(Path(job["clock_file"]))
+    if job.get("busy_s"):
+        harvester.station.Store.open = functools.partial(  # type: ignore[method-assign]
+            Store.open, busy_timeout_s=job["busy_s"]
+        )
     if job.get("lease_s"):
         harvester.station.Harvesting = functools.partial(  # type: ignore[assignment,misc]
             Harvesting, lease_s=job["lease_s"]

@@ -439,6 +439,15 @@ async def test_a_token_that_is_over_is_not_sent(tmp_path: Path, token: str) -> N
         assert world.held() == world.offered()
 
 
+async def test_a_certificate_that_ends_soon_is_said_before(tmp_path: Path) -> None:
+    """Fault A12."""
+    async with a_world(tmp_path) as world:
+        for days, said in ((30, False), (20, True), (-1, True)):
+            world.http.certificates["127.0.0.1"] = world.clock() + timedelta(days=days)
+            run = await world.harvest()
+            assert ("certificate_ends" in run.details) == said
+
+
 async def test_a_server_that_was_years_ahead_is_harvested_whole_again(tmp_path: Path) -> None:
     """Fault H10: the next full harvest is not due in years."""
     async with a_world(tmp_path) as world:

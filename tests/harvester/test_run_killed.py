@@ -11,6 +11,7 @@ import json
 import os
 import random
 import signal
+import sqlite3
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -231,6 +232,36 @@ async def test_a_full_disk_is_said_and_leaves_a_sound_store(tmp_path: Path) -> N
         with Store.open(tmp_path / "data") as store:
             held = len(store.live_identifiers("test", None, 10**6))
         assert held < 400
+        await zygote.start()
+        assert await zygote.wait() == 0, zygote.output()
+        await assert_store_and_index_equal(tmp_path / "data", endpoint)
+
+
+@pytest.mark.parametrize("patient", [True, False])
+async def test_a_locked_database_is_waited_for_or_left_for_the_next_run(
+    tmp_path: Path, patient: bool
+) -> None:
+    """Fault H08: another process keeps the write lock, for a moment or for longer than we wait."""
+    async with running(oai_spec(200)) as endpoint, a_zygote(tmp_path, endpoint) as zygote:
+        endpoint.faults.set("slow:20ms")
+        await zygote.start(busy_s=20.0 if patient else 0.05)
+        await until(lambda: endpoint.hits["ListRecords"] >= 4)
+        with sqlite3.connect(tmp_path / "data" / "store.sqlite", isolation_level=None) as other:
+            other.execute("BEGIN IMMEDIATE")
+            held = other.execute("SELECT count(*) FROM records").fetchone()[0]
+            assert held < 200
+            if patient:
+                await asyncio.sleep(0.5)
+                assert other.execute("SELECT count(*) FROM records").fetchone()[0] == held
+            else:
+                assert await zygote.wait() in (1, 3), zygote.output()
+                assert "locked by another process" in zygote.output()
+            other.execute("ROLLBACK")
+        other.close()
+        if patient:
+            assert await zygote.wait() == 0, zygote.output()
+        assert "Traceback" not in zygote.output()
+        endpoint.faults.clear()
         await zygote.start()
         assert await zygote.wait() == 0, zygote.output()
         await assert_store_and_index_equal(tmp_path / "data", endpoint)
