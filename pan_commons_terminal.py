@@ -109,17 +109,27 @@ def emit_json_line(value: object) -> None:
 
 
 def emit_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a table for people to standard output; cells are text, never markup."""
+    """Write a table for people to standard output."""
+    console().print(table_of(title, columns, rows))
+
+
+def table_of(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
+    """A table for people; cells are text, never markup."""
     from rich.text import Text
 
-    table = Table(title=title, title_justify="left", header_style="bold")
+    # The title holds what people have typed.
+    table = Table(title=Text(title, style="table.title"), title_justify="left", header_style="bold")
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
-    console = Console()
-    # Into a file or a pipe there is no width to fit: rows stay rows for grep.
-    (console if console.is_terminal else Console(width=PIPED_WIDTH)).print(table)
+    return table
+
+
+def console() -> Console:
+    """Standard output. Into a file or a pipe there is no width to fit: rows stay rows for grep."""
+    found = Console()
+    return found if found.is_terminal else Console(width=PIPED_WIDTH)
 
 
 def say(message: str) -> None:

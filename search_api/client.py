@@ -9,7 +9,8 @@ Answers of newer servers may hold fields that this client does not know; they ar
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -18,12 +19,14 @@ import aiohttp
 import orjson
 
 from search_api.errors import ServerRefused, ServerUnreachable
+from search_api.page_changes import applied
 
 Json = Mapping[str, Any]
 Value = str | int | float | bool | Sequence[str] | None
 
 TIMEOUT_S = 30.0
 PAGE_SIZE = 100
+LINES = "application/x-ndjson"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,23 @@ class FoundPage:
     hits: Sequence[FoundRecord]
     total: int
     relation: str
+    cursor: str | None
+    json: Json
+
+
+@dataclass(frozen=True, slots=True)
+class GrowingPage:
+    """A page as far as it is known. ``waiting``: facilities that may still answer; ``missing``, on
+    the last one (``is_last``): those that did not. ``facilities``: a line for each, as in ``json``
+    of a whole answer; ``json``: the last message."""
+
+    hits: Sequence[FoundRecord]
+    total: int
+    relation: str
+    waiting: Sequence[str]
+    missing: Sequence[str]
+    facilities: Sequence[Json]
+    is_last: bool
     cursor: str | None
     json: Json
 
@@ -119,6 +139,58 @@ class Client:
             else:
                 return
 
+    async def stream(self, q: str = "", **parameters: Value) -> AsyncGenerator[GrowingPage]:
+        """One page, again and again while facilities answer; the last one is complete.
+
+            async with aclosing(client.stream("lysozyme")) as pages:
+                async for page in pages: ...
+
+        Leaving it early ends what the server does for it.
+
+        Raises:
+            ServerRefused, ServerUnreachable: see ``search``; also in the middle.
+        """
+        page: list[dict[str, Any]] = []
+        async with aclosing(self.messages(q, **parameters)) as messages:
+            async for message in messages:
+                is_last = message["event"] == "end"
+                if not is_last:
+                    page = applied(page, message)
+                yield GrowingPage(
+                    tuple(_record(hit) for hit in page),
+                    int(message["total"]["value"]),
+                    str(message["total"]["relation"]),
+                    tuple(message.get("waiting", ())),
+                    tuple(message.get("missing", ())),
+                    tuple(message["facilities"]),
+                    is_last,
+                    message.get("cursor"),
+                    message,
+                )
+
+    async def messages(self, q: str = "", **parameters: Value) -> AsyncGenerator[Json]:
+        """The messages of a stream as the server sends them, up to ``end``."""
+        address, pairs = self.url + "/api/search", _pairs({"q": q, **parameters})
+        event = None
+        try:
+            async with self._opened().get(
+                address, params=pairs, headers={"Accept": LINES}
+            ) as response:
+                if response.status >= 400 or response.content_type != LINES:
+                    self._read(response.status, await response.read())
+                    raise ServerRefused(response.status, "NoStream", f"{self.url} does not stream.")
+                async with aclosing(_lines(response.content)) as lines:
+                    async for line in lines:
+                        message = self._read(200, line)
+                        event = message["event"]
+                        if event == "error":
+                            raise _refused(int(message["error"]["statusCode"]), message)
+                        yield message
+        except (TimeoutError, aiohttp.ClientError, ValueError) as error:
+            raise self._unreachable(error) from error
+        if event != "end":
+            raise ServerUnreachable(f"{self.url} broke off before the end.")
+
     async def facilities(self) -> Sequence[Json]:
         """Facilities and their sources with their state."""
         found: Sequence[Json] = await self.get("/api/facilities", {})
@@ -126,10 +198,8 @@ class Client:
 
     async def get(self, path: str, parameters: Mapping[str, Value]) -> Any:
         """The JSON answer of a GET."""
-        if self._session is None:
-            raise ServerUnreachable("The client is not open; use it as a context manager.")
         try:
-            async with self._session.get(
+            async with self._opened().get(
                 self.url + path,
                 params=_pairs(parameters),
                 headers={"Accept": "application/json"},
@@ -137,18 +207,46 @@ class Client:
                 body = await response.read()
                 status = response.status
         except (TimeoutError, aiohttp.ClientError, ValueError) as error:
-            reason = str(error) or type(error).__name__
-            raise ServerUnreachable(f"{self.url} does not answer: {reason}") from error
+            raise self._unreachable(error) from error
+        return self._read(status, body)
+
+    def _opened(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            raise ServerUnreachable("The client is not open; use it as a context manager.")
+        return self._session
+
+    def _unreachable(self, error: Exception) -> ServerUnreachable:
+        reason = str(error) or type(error).__name__
+        return ServerUnreachable(f"{self.url} does not answer: {reason}")
+
+    def _read(self, status: int, body: bytes) -> Any:
+        """The JSON of an answer; raises ``ServerRefused`` where it is an error or none."""
         try:
             json = orjson.loads(body)
         except orjson.JSONDecodeError:
             raise ServerRefused(status, "NotJson", f"{self.url} answered no JSON.") from None
         if status >= 400:
-            problem = json.get("error", {}) if isinstance(json, dict) else {}
-            raise ServerRefused(
-                status, str(problem.get("name", "Error")), str(problem.get("message", "no reason"))
-            )
+            raise _refused(status, json)
         return json
+
+
+def _refused(status: int, json: Any) -> ServerRefused:
+    """The error that the server told in the PaNOSC form."""
+    problem = json.get("error", {}) if isinstance(json, dict) else {}
+    return ServerRefused(
+        status, str(problem.get("name", "Error")), str(problem.get("message", "no reason"))
+    )
+
+
+async def _lines(content: aiohttp.StreamReader) -> AsyncGenerator[bytes]:
+    """Lines of any length, as soon as they are whole."""
+    begun = bytearray()
+    async for chunk in content.iter_any():
+        begun += chunk
+        *whole, rest = begun.split(b"\n")
+        begun = bytearray(rest)
+        for line in whole:
+            yield bytes(line)
 
 
 def _record(hit: Json) -> FoundRecord:

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
 from typing import Any
 
 import click
 
-from pan_commons_terminal import Settings, common_options, emit_json, emit_table, say
+from pan_commons_terminal import (
+    EXIT_PARTLY,
+    Settings,
+    common_options,
+    emit_json,
+    emit_json_line,
+)
+
+MODES = ("indexed", "live", "both")
+Emit = Callable[[Mapping[str, Any]], Awaitable[None]]
 
 
 @click.command("serve")
@@ -30,7 +41,7 @@ def serve(settings: Settings, host: str, port: int, workers: int, index: bool) -
 @click.argument("query", required=False, default="")
 @click.option("--url", help="Ask this server instead of the data folder.")
 @click.option("--limit", default=10, show_default=True, type=click.IntRange(0, 1000))
-@click.option("--type", "entity_type", type=click.Choice(["documents", "datasets"]))
+@click.option("--type", type=click.Choice(["documents", "datasets"]))
 @click.option("--technique", multiple=True, help="PaNET id, label or synonym.")
 @click.option("--facility", multiple=True, help="Short name of a facility.")
 @click.option("--instrument", multiple=True, help="Name of an instrument.")
@@ -39,86 +50,110 @@ def serve(settings: Settings, host: str, port: int, workers: int, index: bool) -
 @click.option("--year", help="Experiment year: 2018, 2017-2019.")
 @click.option("--open", "only_open", is_flag=True, help="Only what is open now.")
 @click.option("--any", "match_any", is_flag=True, help="Any of the words will do.")
+@click.option("--facilities", multiple=True, help="Ask only this facility; may be repeated.")
+@click.option(
+    "--mode", type=click.Choice(MODES), help="Ask the index, facilities live, or both [both]."
+)
+@click.option("--deadline-ms", type=click.IntRange(1), help="How long facilities are waited for.")
+@click.option("--live", is_flag=True, help="Show how the answer grows as facilities answer.")
 @click.option("--explain", is_flag=True, help="Say how each score came about.")
 def search(
     settings: Settings,
     query: str,
     url: str | None,
     limit: int,
-    entity_type: str | None,
     only_open: bool,
     match_any: bool,
+    live: bool,
     explain: bool,
-    year: str | None,
-    **filters: Sequence[str],
+    **given: str | int | Sequence[str] | None,
 ) -> None:
-    """Search the catalogue: words, techniques, "phrases", -without."""
+    """Search the catalogue: words, techniques, "phrases", -without.
+
+    Facilities of mode live or both are asked now. When one of them is missing from the answer it is
+    named, and the exit code is 3. With --live and --json each message is one line of JSON.
+    """
     import anyio
 
+    from search_api.answer_view import missing_of, print_answer
+
     pairs = [("q", query), ("limit", str(limit))]
-    pairs += [(name, value) for name, values in filters.items() for value in values]
-    pairs += [(name, value) for name, value in (("type", entity_type), ("year", year)) if value]
+    for name, values in given.items():
+        for value in values if isinstance(values, tuple) else [values]:
+            pairs += [] if value is None else [(name, str(value))]
     pairs += [("open", "true")] if only_open else []
     pairs += [("match", "any")] if match_any else []
     pairs += [("explain", "true")] if explain else []
-    if url is not None:
+    if live:
+        answer = anyio.run(_watch, settings, url, query, pairs)
+    elif url is not None:
         answer = anyio.run(_ask_server, url, pairs)
     else:
         from search_api.serving import ask_folder
 
         answer = anyio.run(ask_folder, settings, pairs)
     if settings.as_json:
-        emit_json(answer)
-    else:
+        if not live:
+            emit_json(answer)
+    elif not live:
         print_answer(query, answer)
+    if missing_of(answer):
+        click.get_current_context().exit(EXIT_PARTLY)
 
 
 async def _ask_server(url: str, pairs: Sequence[tuple[str, str]]) -> Any:
     from search_api.client import Client
 
-    parameters: dict[str, list[str]] = {}
+    async with Client(url) as client:
+        return await client.get("/api/search", _parameters(pairs))
+
+
+async def _watch(
+    settings: Settings, url: str | None, query: str, pairs: Sequence[tuple[str, str]]
+) -> Mapping[str, Any]:
+    """Show an answer as it grows; gives the last message."""
+    from search_api.answer_view import LiveView, say_more
+
+    if settings.as_json:
+        last: Mapping[str, Any] = {}
+
+        async def write(message: Mapping[str, Any]) -> None:
+            nonlocal last
+            last = message
+            emit_json_line(message)
+            sys.stdout.flush()
+
+        await _messages(settings, url, pairs, write)
+        return last
+    with LiveView(query) as view:
+        await _messages(settings, url, pairs, view.show)
+    assert view.last is not None
+    say_more(view.last)
+    return view.last
+
+
+async def _messages(
+    settings: Settings, url: str | None, pairs: Sequence[tuple[str, str]], emit: Emit
+) -> None:
+    """The messages of the server, or of the data folder."""
+    if url is None:
+        from search_api.serving import tell_from_folder
+
+        await tell_from_folder(settings, pairs, emit)
+        return
+    from search_api.client import Client
+
+    async with Client(url) as client, aclosing(client.messages(**_parameters(pairs))) as messages:
+        async for message in messages:
+            await emit(message)
+
+
+def _parameters(pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    """Parameters as the client takes them; repeated ones as lists."""
+    parameters: dict[str, Any] = {}
     for name, value in pairs:
         parameters.setdefault(name, []).append(value)
-    async with Client(url) as client:
-        return await client.get("/api/search", parameters)
-
-
-def print_answer(query: str, answer: Mapping[str, Any]) -> None:
-    """A table of hits for people, and under it what else there is to know."""
-    rows = [
-        (
-            f"{hit['score']:.3f}",
-            hit.get("title") or "",
-            " · ".join(str(name) for name in hit["facilities"]),
-            ", ".join(str(one["label"]) for one in hit["techniques"][:4]),
-            _access(hit["access"]),
-            hit.get("doi") or hit.get("pid") or "",
-        )
-        for hit in answer["hits"]
-    ]
-    total = answer["total"]
-    about = "at least " if total["relation"] == "gte" else ""
-    title = f"{about}{total['value']} found" + (f" for {query}" if query else "")
-    emit_table(title, ("score", "title", "facility", "techniques", "access", "identifier"), rows)
-    for one in answer["recognised"]:
-        say(f"Understood {one['text']!r} as {one['label']} ({one['id']}).")
-    if answer["relaxed"]:
-        say("No record has all of these words; these have some of them.")
-    for kind, count in answer["not_data"].items():
-        if count:
-            say(f"Left out because not data: {count} × {kind}.")
-    silent = [line["name"] for line in answer["facilities"] if line["state"] == "stale"]
-    if silent:
-        say(f"Not reached lately, answered from what was harvested: {', '.join(silent)}.")
-    if answer.get("suggestion"):
-        say(f"Did you mean {answer['suggestion']!r}?")
-
-
-def _access(access: Mapping[str, Any]) -> str:
-    state = str(access["state"]).replace("_", " ")
-    if access["state"] == "embargoed" and access.get("until"):
-        return f"embargoed until {str(access['until'])[:10]}"
-    return state
+    return {**parameters, "q": parameters["q"][0]}
 
 
 COMMANDS: tuple[click.Command, ...] = (serve, search)

@@ -27,8 +27,10 @@ from search_api.errors import NothingToServe, PortInUse
 from search_api.facilities import FacilityStates
 from search_api.federation.service import LiveService
 from search_api.pages.site import environment
-from search_api.search import read_search
+from search_api.replies import Emit
+from search_api.search import SearchRequest, read_search
 from search_api.search_answer import show
+from search_api.search_stream import tell_answer
 from search_api.settings import ServerSettings, settings_from
 from search_api.technique_conditions import technique_ids
 from search_api.whole import ask, asked_of
@@ -188,6 +190,24 @@ async def ask_folder(settings: Settings, pairs: Sequence[tuple[str, str]]) -> An
         NothingToServe: there is no data folder.
         BadRequest: see ``read_search``.
     """
+    async with _folder(settings, pairs) as (catalogue, states, live, request):
+        whole = await ask(catalogue, states, live.federation, request.search, asked_of(pairs))
+        return await show(whole, states, {}, request)
+
+
+async def tell_from_folder(
+    settings: Settings, pairs: Sequence[tuple[str, str]], emit: Emit
+) -> None:
+    """The same as messages, while the answer grows."""
+    async with _folder(settings, pairs) as (catalogue, states, live, request):
+        await tell_answer(catalogue, states, live.federation, request, asked_of(pairs), emit)
+
+
+@contextlib.asynccontextmanager
+async def _folder(
+    settings: Settings, pairs: Sequence[tuple[str, str]]
+) -> AsyncIterator[tuple[Catalogue, FacilityStates, LiveService, SearchRequest]]:
+    """What is needed to answer one question from a data folder."""
     if settings.engine == "tantivy" and not settings.data.is_dir():
         raise NothingToServe(
             f"There is no data folder {settings.data}; harvest first, or name one with --data."
@@ -197,12 +217,16 @@ async def ask_folder(settings: Settings, pairs: Sequence[tuple[str, str]]) -> An
         states = FacilityStates(catalogue.store, options.status_max_age_s)
         now = utc_now()
         await states.refresh(now)
-        reading = Reading(now, states.facilities, options)
-        request = read_search(reading, pairs, options.search_limit)
-        asked = asked_of(pairs)
+        request = read_search(Reading(now, states.facilities, options), pairs, options.search_limit)
         async with LiveService(catalogue, states, options, now=utc_now) as live:
-            whole = await ask(catalogue, states, live.federation, request.search, asked)
-            return await show(whole, states, {}, request)
+            yield catalogue, states, live, request
 
 
-__all__ = ["address", "ask_folder", "check_port", "open_catalogue", "run_workers"]
+__all__ = [
+    "address",
+    "ask_folder",
+    "check_port",
+    "open_catalogue",
+    "run_workers",
+    "tell_from_folder",
+]

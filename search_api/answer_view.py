@@ -1,0 +1,163 @@
+"""Answers for people at a terminal: a table of hits, and how each facility stands.
+
+``LiveView`` shows an answer as it grows: a row for each facility, hits ranked anew below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+
+from pan_commons_terminal import console, emit_table, say, table_of
+from search_api.page_changes import applied
+
+Json = Mapping[str, Any]
+
+COLUMNS = ("score", "title", "facility", "techniques", "access", "identifier")
+LINE_COLUMNS = ("facility", "state", "hits", "found")
+MISSING = ("timed_out", "failed", "paused", "unsupported")
+
+
+def hit_rows(hits: Sequence[Json]) -> list[tuple[str, ...]]:
+    """The cells of ``COLUMNS``."""
+    return [
+        (
+            f"{hit['score']:.3f}",
+            str(hit.get("title") or ""),
+            " · ".join(str(name) for name in hit["facilities"]),
+            ", ".join(str(one["label"]) for one in hit["techniques"][:4]),
+            _access(hit["access"]),
+            str(hit.get("doi") or hit.get("pid") or ""),
+        )
+        for hit in hits
+    ]
+
+
+def line_rows(lines: Sequence[Json]) -> list[tuple[str, ...]]:
+    """The cells of ``LINE_COLUMNS``."""
+    rows: list[tuple[str, ...]] = []
+    for line in lines:
+        least = "≥ " if line.get("total_relation") == "gte" and line["total"] else ""
+        rows.append((line["name"], standing(line), str(line["hits"]), f"{least}{line['total']}"))
+    return rows
+
+
+def standing(line: Json) -> str:
+    """In words how a facility stands in an answer."""
+    state, why = line["state"], line.get("why")
+    because = f": {why}" if why else ""
+    if state == "answered":
+        return _answered(line) + because
+    if state == "stale":
+        return f"not reached{because}; what it told us {_age(line.get('age_s'))} ago stands in"
+    if state == "paused":
+        until = str(line.get("until") or "")[11:19]
+        return "paused" + (f" until {until} UTC" if until else "") + because
+    return str(state).replace("_", " ") + because
+
+
+def _answered(line: Json) -> str:
+    if not line.get("live"):
+        return "in the index"
+    age_s = line.get("age_s")
+    kept = f", {_age(age_s)} old" if age_s else ""
+    short = ", scored in part" if line.get("missing") else ""
+    return f"answered in {line['elapsed_ms']:.0f} ms{kept}{short}"
+
+
+def _age(seconds: float | None) -> str:
+    if seconds is None:
+        return "some time"
+    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def print_answer(query: str, answer: Json) -> None:
+    """A table of hits, and under it what else there is to know."""
+    emit_table(title_of(query, answer["total"]), COLUMNS, hit_rows(answer["hits"]))
+    say_more(answer)
+
+
+def title_of(query: str, total: Json) -> str:
+    about = "at least " if total["relation"] == "gte" else ""
+    return f"{about}{total['value']} found" + (f" for {query}" if query else "")
+
+
+def say_more(answer: Json) -> None:
+    """What the table does not tell."""
+    for one in answer["recognised"]:
+        say(f"Understood {one['text']!r} as {one['label']} ({one['id']}).")
+    if answer["relaxed"]:
+        say("No record has all of these words; these have some of them.")
+    for kind, count in answer["not_data"].items():
+        if count:
+            say(f"Left out because not data: {count} × {kind}.")
+    for line in answer["facilities"]:
+        if line["state"] in MISSING:
+            say(f"Missing: {line['name']}, {standing(line)}.")
+    silent = [line["name"] for line in answer["facilities"] if line["state"] == "stale"]
+    if silent:
+        say(f"Not reached lately, answered from what they told us before: {', '.join(silent)}.")
+    if answer.get("suggestion"):
+        say(f"Did you mean {answer['suggestion']!r}?")
+
+
+def missing_of(answer: Json) -> list[str]:
+    """Names of the facilities that an answer lacks."""
+    return [line["name"] for line in answer["facilities"] if line["state"] in MISSING]
+
+
+class LiveView:
+    """Shows a stream's messages. On a terminal the tables change as messages come; into a file or a
+    pipe goes the last state alone."""
+
+    def __init__(self, query: str, to: Console | None = None) -> None:
+        self._query = query
+        self._console = to or console()
+        changes = self._console.is_terminal
+        self._live = Live(console=self._console, auto_refresh=False) if changes else None
+        self._page: list[dict[str, Any]] = []
+        self.last: Json | None = None
+
+    def __enter__(self) -> Self:
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    async def show(self, message: Json) -> None:
+        """Take in one message."""
+        self.last = message
+        if message["event"] == "update":
+            self._page = applied(self._page, message)
+        if self._live is not None:
+            self._live.update(self._tables(message), refresh=True)
+        elif message["event"] == "end":
+            self._console.print(self._tables(message))
+
+    def _tables(self, message: Json) -> Group:
+        facilities: Table = table_of("", LINE_COLUMNS, line_rows(message["facilities"]))
+        title = title_of(self._query, message["total"])
+        return Group(facilities, table_of(title, COLUMNS, hit_rows(self._page)))
+
+
+def _access(access: Json) -> str:
+    state = str(access["state"]).replace("_", " ")
+    if access["state"] == "embargoed" and access.get("until"):
+        return f"embargoed until {str(access['until'])[:10]}"
+    return state
