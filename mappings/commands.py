@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,14 +25,31 @@ if TYPE_CHECKING:
 PROBE_CHOICES = ("photon", "neutron", "muon")
 
 
+def _print_schema(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
+    if not wanted or context.resilient_parsing:
+        return
+    from mappings.schema import json_schema
+
+    emit_json(json_schema())
+    context.exit()
+
+
 @click.command("map")
 @common_options
+@click.option(
+    "--schema",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_schema,
+    help="Print the JSON Schema of entities, with its version, and do nothing else.",
+)
 @click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
 @click.option("--format", "form", required=True, help="e.g. panosc, oai_dc, oai_datacite.")
 @click.option("--facility", default="EXAMPLE", show_default=True, help="Short name to map for.")
 @click.option("--time-zone", default="UTC", show_default=True, help="Of dates without one.")
 @click.option("--probe", "probes", multiple=True, type=click.Choice(PROBE_CHOICES))
-@click.option("--identifier", default="example", show_default=True, help="OAI identifier.")
+@click.option("--identifier", help="OAI identifier [that of the record's header, example]")
 def map_(
     settings: Settings,
     file: Path,
@@ -39,15 +57,16 @@ def map_(
     facility: str,
     time_zone: str,
     probes: tuple[str, ...],
-    identifier: str,
+    identifier: str | None,
 ) -> None:
     """Show what a record in FILE becomes: PaNOSC JSON, and what was not used.
 
-    FILE holds one record's metadata: the element below <metadata>, or one JSON object; - reads
-    standard input. Nothing is stored.
+    FILE holds one record: a whole OAI-PMH <record>, the element below its <metadata>, or one JSON
+    object; - reads standard input. Nothing is stored.
     """
     from mappings import crosswalk
     from mappings.context import Context, Header
+    from mappings.crosswalks import XML_FORMATS
     from mappings.errors import MappingError
 
     try:
@@ -57,7 +76,16 @@ def map_(
             str(file), None, f"a file that can be read ({error.strerror})"
         ) from error
     context = Context(facility, time_zone=time_zone, probes=probes)
-    mapped = crosswalk(form, payload, context, Header(identifier))
+    header = Header("example")
+    content: Any = payload
+    if form in XML_FORMATS:
+        from mappings.formats.xml import header_of, parse
+
+        content = parse(payload)
+        header = header_of(content) or header
+    if identifier is not None:
+        header = replace(header, identifier=identifier)
+    mapped = crosswalk(form, content, context, header)
     emit_json(
         {
             "entities": mapped.entities,

@@ -86,7 +86,7 @@ def _schema_section() -> str:
         "## The schema",
         "",
         f"Version {SCHEMA_VERSION}. Fields of each class as they are written; the JSON Schema is",
-        "`mappings.schema.json_schema()`.",
+        "`pan-commons map --schema`.",
         "",
     ]
     for name, model in MODELS.items():

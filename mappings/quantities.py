@@ -50,7 +50,7 @@ __all__ = [
     "to_quantity",
 ]
 
-UNITS_VERSION: Final = "1"
+UNITS_VERSION: Final = "2"
 """Version of units, number writings and the table of names: stored with every record (1.6)."""
 
 EQUAL_WITHIN: Final = 1e-9

@@ -12,6 +12,7 @@ from typing import Any
 
 from lxml import etree
 
+from mappings.context import Header
 from mappings.drafts import Notes
 from mappings.errors import MappingError
 from mappings.text import ABSENT_WORDS, LONGEST_ABSENT, known
@@ -99,6 +100,19 @@ def root_named(element: Element, names: tuple[str, ...], expected: str) -> Eleme
             break
         current = found[0]
     raise MappingError(NAMES[element.tag] or "payload", NAMES[element.tag], expected)
+
+
+def header_of(record: Element) -> Header | None:
+    """The header of a whole OAI-PMH ``record``; ``None`` where there is none."""
+    if NAMES[record.tag] != "record":
+        return None
+    for child in record:
+        if NAMES[child.tag] == "header":
+            said = [(NAMES[part.tag], text_of(part)) for part in child]
+            texts = {name: text for name, text in reversed(said) if text is not None}
+            sets = tuple(text for name, text in said if name == "setspec" and text is not None)
+            return Header(texts.get("identifier", ""), texts.get("datestamp"), sets)
+    return None
 
 
 def text_of(element: Element) -> str | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from mappings.schema import SCHEMA_VERSION, json_schema
 from pan_commons import run
 
 DUBLIN_CORE = (
@@ -156,3 +157,44 @@ def test_an_import_is_reported_as_json(tmp_path: Path, capsys: pytest.CaptureFix
     assert "PaNET01168" in report["missing"]
     assert report["unnecessary_exceptions"] == []
     assert output.exists()
+
+
+RECORD = (
+    '<record xmlns="http://www.openarchives.org/OAI/2.0/"><header><identifier>oai:demo:7'
+    "</identifier><setSpec>open</setSpec><datestamp>2020-01-01</datestamp></header><metadata>"
+    "<resource><titles><title>Demo</title></titles>"
+    "<rightsList><rights>info:eu-repo/semantics/openAccess</rights></rightsList></resource>"
+    "</metadata></record>"
+)
+
+
+def test_a_whole_record_is_mapped_with_its_own_header(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """SciCat's constants are known by the header's datestamp."""
+    record = tmp_path / "record.xml"
+    record.write_text(RECORD, encoding="utf-8")
+    assert run(["map", str(record), "--format", "openaire"]) == 0
+    (document,) = json.loads(capsys.readouterr().out)["entities"]
+    assert document["pid"] == "oai:demo:7"
+    assert [piece["says"] for piece in document["access"]["evidence"]] == ["constant"]
+    assert run(["map", str(record), "--format", "openaire", "--identifier", "mine"]) == 0
+    (document,) = json.loads(capsys.readouterr().out)["entities"]
+    assert document["pid"] == "mine"
+
+
+def test_a_record_without_a_header_is_mapped_all_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = tmp_path / "record.xml"
+    record.write_text("<record><metadata><resource/></metadata></record>", encoding="utf-8")
+    assert run(["map", str(record), "--format", "datacite"]) == 0
+    (document,) = json.loads(capsys.readouterr().out)["entities"]
+    assert document["pid"] == "example"
+
+
+def test_the_json_schema_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["map", "--schema"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed == json_schema()
+    assert printed["version"] == SCHEMA_VERSION
