@@ -20,6 +20,9 @@ from annotated_types import Ge, Gt, Le, Lt, MinLen
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+MOST_COMPARED = 6
+"""Up to so many fields, comparing names is quicker than looking each up."""
+MOST_REMEMBERED = 4096
 SHARED = "access"
 """The field whose value several entities of one record share."""
 Check = Callable[..., bool]
@@ -50,27 +53,48 @@ class _Writer:
 
     def dictionary(self, model: type[BaseModel], name: str, indent: str) -> None:
         """Lines that return False unless the variable ``name`` is a dictionary of ``model``."""
+        if name != "value" and len(model.model_fields) <= MOST_COMPARED:
+            self._small_dictionary(model, name, indent)
+            return
         number = next(self._numbers)
         required = sum(field.is_required() for field in model.model_fields.values())
         self._refuse_unless(f"type({name}) is dict", indent)
-        self.lines += [
-            f"{indent}get{number} = {name}.get",
-            f"{indent}left{number} = len({name}) - {required}",
-        ]
+        self.lines.append(f"{indent}left{number} = len({name}) - {required}")
         for python_name, field in model.model_fields.items():
             inner, item = indent, f"item{next(self._numbers)}"
-            self.lines.append(f"{indent}{item} = get{number}({field.alias or python_name!r})")
-            if not field.is_required():
+            alias = field.alias or python_name
+            if field.is_required():
+                self._refuse_unless(f"{alias!r} in {name}", indent)
+            else:
                 inner = f"{indent}    "
-                self.lines += [
-                    f"{indent}if {item} is not None:",
-                    f"{inner}left{number} -= 1",
-                ]
+                self.lines += [f"{indent}if {alias!r} in {name}:", f"{inner}left{number} -= 1"]
+            self.lines.append(f"{inner}{item} = {name}[{alias!r}]")
             if name == "value" and python_name == SHARED:
                 self.lines.append(f"{inner}if {item} is not known or known is None:")
                 inner = f"{inner}    "
             self.value(annotation_of(field), item, inner)
         self._refuse_unless(f"not left{number}", indent)
+
+    def _small_dictionary(self, model: type[BaseModel], name: str, indent: str) -> None:
+        """The same for few fields: what is there is compared with names, not names looked up."""
+        number = next(self._numbers)
+        key, item = f"key{number}", f"item{number}"
+        required = sum(field.is_required() for field in model.model_fields.values())
+        self._refuse_unless(f"type({name}) is dict", indent)
+        self.lines += [f"{indent}left{number} = {required}"] if required else []
+        self.lines.append(f"{indent}for {key}, {item} in {name}.items():")
+        inner, word = f"{indent}        ", "if"
+        # Required fields first: they are always there, and few are wanted beside them.
+        fields = sorted(model.model_fields.items(), key=lambda pair: not pair[1].is_required())
+        for python_name, field in fields:
+            self.lines.append(f"{indent}    {word} {key} == {field.alias or python_name!r}:")
+            if field.is_required():
+                self.lines.append(f"{inner}left{number} -= 1")
+            self.value(annotation_of(field), item, inner)
+            word = "elif"
+        self.lines += [f"{indent}    else:", f"{inner}return False"]
+        if required:
+            self._refuse_unless(f"not left{number}", indent)
 
     def value(self, annotation: Any, name: str, indent: str) -> None:
         """Lines that return False unless the variable ``name`` fits the annotation."""
@@ -111,8 +135,9 @@ class _Writer:
             if pattern is None:
                 return f"({text})" if constraints == [MinLen(1)] else _NEVER
             # "$" of Rust's patterns is the very end, Python's also stands before a last newline.
-            match = re.compile(re.sub(r"\$\Z", r"\\Z", pattern), re.ASCII).match
-            return f"({text} and {self._keep(match)}({name}) is not None)"
+            fits = _Remembered(re.compile(re.sub(r"\$\Z", r"\\Z", pattern), re.ASCII).match)
+            seen = self._keep(fits)
+            return f"(type({name}) is str and ({name} in {seen} or {seen}.take({name})))"
         if base is int or base is float:
             low, high = _bounds(constraints)
             inside = f"{self._keep(low)} <= {name} <= {self._keep(high)}"
@@ -128,6 +153,23 @@ class _Writer:
 
     def _refuse_unless(self, expression: str, indent: str) -> None:
         self.lines += [f"{indent}if not {expression}:", f"{indent}    return False"]
+
+
+class _Remembered(set[str]):
+    """Texts that match a pattern. Keys and dates come several times in one record."""
+
+    def __init__(self, match: Callable[[str], object]) -> None:
+        super().__init__()
+        self._match = match
+
+    def take(self, text: str) -> bool:
+        """Whether a text matches; if so it is remembered."""
+        if self._match(text) is None or not (text.isascii() or _utf8(text)):
+            return False
+        if len(self) >= MOST_REMEMBERED:
+            self.clear()
+        self.add(text)
+        return True
 
 
 def annotation_of(field: FieldInfo) -> Any:

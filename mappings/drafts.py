@@ -68,45 +68,47 @@ class Notes:
         return Mapped(tuple(entities), tuple(self.unmapped), tuple(self.problems))
 
 
-@dataclass(slots=True)
 class Draft:
     """A flat record on its way to entities. Lists are in the order of the record."""
 
-    context: Context
-    header: Header
-    notes: Notes = field(default_factory=Notes)
+    # Not a dataclass: what a record does not say stays with the class, and costs nothing.
     pid: str | None = None
     doi: str | None = None
     title: str | None = None
-    summaries: list[str] = field(default_factory=list)
-    descriptions: list[str] = field(default_factory=list)
     type: str | None = None
     kind: str = "data"
     is_public: bool | None = None
-    members: list[dict[str, Any]] = field(default_factory=list)
-    keywords: list[str] = field(default_factory=list)
-    subjects: list[str] = field(default_factory=list)
     start: Moment | None = None
     end: Moment | None = None
     release: Moment | None = None
     year: Moment | None = None
     creation: Moment | None = None
-    evidence: list[Evidence] = field(default_factory=list)
     license: str | None = None
-    links: list[dict[str, str]] = field(default_factory=list)
-    related: list[dict[str, str]] = field(default_factory=list)
-    alternate: list[str] = field(default_factory=list)
     proposal: str | None = None
-    techniques: list[Tag] = field(default_factory=list)
-    samples: list[dict[str, str]] = field(default_factory=list)
-    parameters: list[RawParameter] = field(default_factory=list)
     size: int | None = None
-    formats: list[str] = field(default_factory=list)
     data_level: str | None = None
-    instruments: list[dict[str, str]] = field(default_factory=list)
-    datasets: list[str] = field(default_factory=list)
     has_datasets: bool = False
     always_dataset: bool = False
+
+    def __init__(self, context: Context, header: Header, notes: Notes | None = None) -> None:
+        self.context = context
+        self.header = header
+        self.notes = Notes() if notes is None else notes
+        self.summaries: list[str] = []
+        self.descriptions: list[str] = []
+        self.members: list[dict[str, Any]] = []
+        self.keywords: list[str] = []
+        self.subjects: list[str] = []
+        self.evidence: list[Evidence] = []
+        self.links: list[dict[str, str]] = []
+        self.related: list[dict[str, str]] = []
+        self.alternate: list[str] = []
+        self.techniques: list[Tag] = []
+        self.samples: list[dict[str, str]] = []
+        self.parameters: list[RawParameter] = []
+        self.formats: list[str] = []
+        self.instruments: list[dict[str, str]] = []
+        self.datasets: list[str] = []
 
     def moment(self, path: str, text: str) -> Moment | None:
         """Read a date in the facility's zone; what is none is noted."""
@@ -267,8 +269,11 @@ def _describe(document: Entity, draft: Draft) -> None:
     released = draft.release or draft.year
     if released is not None:
         document["releaseDate"] = released.text
-    if draft.start is not None or draft.end is not None:
-        document.update(interval_fields(draft.start, draft.end))
+    when = experiment(draft.start, draft.end)
+    if when is not None:
+        document["years"] = {"first": when.first_year, "last": when.last_year}
+        document["startSeconds"] = when.start_seconds
+        document["endSeconds"] = when.end_seconds
     if draft.license is not None:
         document["license"] = draft.license
     if draft.keywords:

@@ -186,7 +186,7 @@ def _surely_different(members: list[dict[str, Any]]) -> bool:
         name = found["person"]["fullName"]
         if "," in name or "  " in name:
             return False
-        lengths.add(len(name.casefold()))
+        lengths.add(len(name) if name.isascii() else len(name.casefold()))
     return len(lengths) == len(members)
 
 

@@ -178,11 +178,13 @@ def decide(pieces: Sequence[Evidence]) -> dict[str, Any]:
         the opening date; ``evidence``, each piece once, in a fixed order.
     """
     pieces = _once(pieces)
-    says = {piece["says"] for piece in pieces}
     block: dict[str, Any] = {"evidence": pieces}
+    if not pieces:
+        return block
+    says = {piece["says"] for piece in pieces}
     if "metadata_only" in says:
         block["restriction"] = "metadata_only"
-    embargo = _latest(pieces, _EMBARGO, "at")
+    embargo = _latest(pieces, _EMBARGO, "at") if "embargo_until" in says else None
     year = _latest(pieces, _YEARS, "at")
     if embargo is None and "restricted" in says:
         block.setdefault("restriction", "restricted")

@@ -52,7 +52,8 @@ def crosswalk(element: Element, context: Context, header: Header) -> Mapped:
         MappingError: another root element, or no identifier anywhere.
     """
     root = root_named(element, _ROOTS, "an element panosc or panoscType")
-    draft = Draft(context, header, always_dataset=True)
+    draft = Draft(context, header)
+    draft.always_dataset = True
     for child in root:
         name = NAMES[child.tag]
         if not name:
