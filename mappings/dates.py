@@ -94,7 +94,7 @@ def moment(text: str, time_zone: str = "UTC") -> Moment | None:
             when = datetime.fromisoformat(text)
         except ValueError:
             return _moment(text, time_zone)
-        if not _near_new_year(when) and text[5] != "W" and when.year >= _FIRST_YEAR:
+        if not _near_new_year(when) and text[5] != "W" and _FIRST_YEAR <= when.year <= _LAST_YEAR:
             seconds = int(when.timestamp())
             return Moment(text, "instant", seconds, seconds, when.year)
     return _moment(text, time_zone)
