@@ -252,6 +252,9 @@ def _note(one: dict[str, Any], when: Any) -> str:
     if one["silent_since"]:
         error = str(last.get("details", {}).get("error", ""))
         return f"silent since {when(one['silent_since'])} {error}".rstrip()
+    quiet = last.get("details", {}).get("quiet_days")
+    if quiet:
+        return f"nothing new for {quiet} d, much longer than ever before"
     ends = last.get("details", {}).get("certificate_ends")
     if ends:
         return f"its certificate ends {when(ends)}"

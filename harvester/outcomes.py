@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from catalogue.records import RunState
+from catalogue.records import PageReport, RunState
 from facility_http.errors import Parked
 from harvester.deviations import unknown
 from harvester.ledger import LedgerFault
@@ -17,6 +17,25 @@ REQUESTED = "requested"
 SHUTDOWN = "shutdown"
 """Stop of a run whose process was asked to end: the next one goes on at once."""
 CANCELLED = "cancelled"
+
+
+@dataclass(slots=True)
+class Tally:
+    """What the run has done so far."""
+
+    received: int = 0
+    new: int = 0
+    changes: int = 0
+    quarantined: int = 0
+    deleted: int = 0
+
+    def add(self, report: PageReport) -> None:
+        """Count a page."""
+        self.received += report.received
+        self.new += report.new
+        self.changes += report.new + report.changed + report.deleted
+        self.quarantined += report.quarantined
+        self.deleted += report.deleted
 
 
 @dataclass(frozen=True, slots=True)

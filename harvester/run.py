@@ -30,10 +30,11 @@ from harvester.flow import Flow
 from harvester.guard import Guard
 from harvester.holders import is_dead, this_process
 from harvester.ledger import Ledger, ledger_path
-from harvester.outcomes import CANCELLED, REQUESTED, SHUTDOWN, Account, judge
+from harvester.outcomes import CANCELLED, REQUESTED, SHUTDOWN, Account, Tally, judge
 from harvester.pages import Journal, RawPage, RawRecord, Sweep
 from harvester.place import Order
 from harvester.progress import Silent, Watcher
+from harvester.quiet import look
 from harvester.reconcile import Ground, Reconciliation, reconcile
 from harvester.space import Room
 from harvester.sweeps import Situation, open_sweep
@@ -52,25 +53,6 @@ CERTIFICATE_WARNING = timedelta(days=21)
 INTERNAL_ERROR = "internal_error"
 
 Clock = Callable[[], datetime]
-
-
-@dataclass(slots=True)
-class Tally:
-    """What the run has done so far."""
-
-    received: int = 0
-    new: int = 0
-    quarantined: int = 0
-    deleted: int = 0
-    pages: int = 0
-
-    def add(self, report: PageReport) -> None:
-        """Count a page."""
-        self.received += report.received
-        self.new += report.new
-        self.quarantined += report.quarantined
-        self.deleted += report.deleted
-        self.pages += 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -371,8 +353,18 @@ class SourceRun:
             return
         if self.reconciliation.held is None:
             self.memory.update(sweep.memory())
+            self._listen_for_silence()
         self.memory["doubted"] = self.reconciliation.doubt
         await anyio.to_thread.run_sync(ledger.discard)
+
+    def _listen_for_silence(self) -> None:
+        """Fault B11."""
+        quiet = look(self.remembered, changed=bool(self.tally.changes), now=self.shared.now())
+        self.memory |= quiet.memory
+        if quiet.unusual is not None:
+            self.details["quiet_days"] = quiet.unusual.days
+            reason = "nothing new for much longer than ever before"
+            self.journal.problem(reason, self.source.name, incomplete=False)
 
     def _fail(self, problem: Exception) -> None:
         if isinstance(problem, LeaseLost):

@@ -139,6 +139,28 @@ async def test_a_set_that_vanished_is_not_nothing_new(tmp_path: Path) -> None:
         assert "the set gone does not exist there" in run.problems
 
 
+async def test_a_source_that_is_silent_for_much_longer_than_ever_is_noticed(
+    tmp_path: Path,
+) -> None:
+    """Fault B11: every run is a success, and nothing comes any more."""
+    async with a_world(tmp_path) as world:
+        for number in range(6):
+            world.endpoint.records.put(oai_record(100 + number), world.clock())
+            assert (await world.harvest()).state == "ok"
+            world.clock.advance(days=3)
+        reason = "nothing new for much longer than ever before"
+        world.clock.advance(days=11)
+        assert reason not in (await world.harvest()).problems, "two weeks are no news yet"
+        world.clock.advance(days=2)
+        run = await world.harvest()
+        assert (run.state, run.details["quiet_days"]) == ("ok", 16)
+        assert reason in run.problems
+        world.endpoint.records.put(oai_record(200), world.clock())
+        assert reason not in (await world.harvest()).problems
+        world.clock.advance(days=60)
+        assert reason not in (await world.harvest()).problems, "it has been that long before"
+
+
 async def test_a_server_that_marks_everything_deleted_is_held(tmp_path: Path) -> None:
     """Fault B12."""
     async with a_world(tmp_path, oai_spec(deleted_record="persistent")) as world:
