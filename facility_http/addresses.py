@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from collections.abc import Callable
 from typing import Any
 
 from yarl import URL
@@ -73,26 +74,31 @@ def _inner(ip: Address) -> Address:
     return carried or ip
 
 
-def check_address(here: URL, *, internal: bool, shown: str) -> None:
+def check_address(here: URL, *, internal: bool, clean: Callable[[str], str]) -> None:
     """Refuse other schemes, user info and literal addresses that are not allowed.
 
     Args:
-        shown: the address for messages, redacted.
+        clean: takes secrets out of the address, for messages.
 
     Raises:
         ForbiddenAddress: it is one of those.
     """
+    reason = _why_not(here, internal)
+    if reason is not None:
+        raise ForbiddenAddress(reason, url=clean(str(here)))
+
+
+def _why_not(here: URL, internal: bool) -> str | None:
     if here.scheme not in ("http", "https") or not here.host:
-        raise ForbiddenAddress("only http and https addresses with a host are asked", url=shown)
+        return "only http and https addresses with a host are asked"
     if here.user or here.password:
-        raise ForbiddenAddress("an address must not hold user or password", url=shown)
+        return "an address must not hold user or password"
     literal = here.host.replace(".", "").isdigit() and here.host.count(".") == 3
     if literal or ":" in here.host:
         reason = reason_to_refuse(here.host, internal=internal)
         if reason is not None:
-            raise ForbiddenAddress(
-                f"{here.host} is {reason}; list the source as internal if that is meant", url=shown
-            )
+            return f"{here.host} is {reason}; list the source as internal if that is meant"
+    return None
 
 
 class CheckedSockets:

@@ -311,7 +311,7 @@ class Fetcher:
         seen: set[str] = set()
         permanent, lost_at = True, None
         for hop in range(limits.redirects + 1):
-            check_address(here, internal=access.internal, shown=self.redactor.clean(str(here)))
+            check_address(here, internal=access.internal, clean=self.redactor.clean)
             seen.add(str(here))
             if access.credential is not None and origin_of(here) != access.credential.origin:
                 lost_at = lost_at or str(here.origin())

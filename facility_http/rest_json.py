@@ -219,10 +219,10 @@ def error_in(value: Any, http_status: int) -> FacilityHttpError | None:
 
 def _error_object(value: Any) -> tuple[int, str] | None:
     """(status, message) of an error object; crosswalks 2.3."""
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         return None
     inner = value.get("error")
-    if isinstance(inner, Mapping):
+    if isinstance(inner, dict):
         status = inner.get("statusCode", inner.get("status", 500))
         return _status(status), str(inner.get("message") or inner.get("name") or "")
     if "statusCode" in value and ("message" in value or "error" in value):
@@ -244,17 +244,22 @@ def objects_in(value: Any, mended: Counter[str]) -> Objects:
         raise MalformedResponse(f"a list was asked for and {type(value).__name__} came")
     found = Objects([], len(value), mended=mended)
     for one in value:
-        if one is None:
-            found.odd["null"] += 1
-        elif not isinstance(one, dict):
-            found.odd["no_object"] += 1
-        elif _error_object(one) is not None:
-            found.odd["refused"] += 1
-        elif is_ghost(one):
-            found.odd["ghost"] += 1
-        else:
+        oddity = _oddity_of(one)
+        if oddity is None:
             found.items.append(one)
+        else:
+            found.odd[oddity] += 1
     return found
+
+
+def _oddity_of(entry: Any) -> str | None:
+    """Why an entry of an array is no object to use; ``None`` for a good one."""
+    if isinstance(entry, dict):
+        if ("error" in entry or "statusCode" in entry) and _error_object(entry) is not None:
+            return "refused"
+        # Nearly all have a pid: it saves looking at every value.
+        return "ghost" if not entry.get("pid") and is_ghost(entry) else None
+    return "null" if entry is None else "no_object"
 
 
 def is_ghost(item: Mapping[str, Any]) -> bool:

@@ -137,7 +137,7 @@ class HostGate:
     def __init__(
         self, at_once: int, pace_s: float, *, sleep: Sleep, monotonic: Callable[[], float]
     ) -> None:
-        self._slots = anyio.Semaphore(at_once)
+        self._slots = anyio.Semaphore(at_once, fast_acquire=True)
         self._pace_s = pace_s
         self._sleep = sleep
         self._monotonic = monotonic

@@ -28,7 +28,7 @@ from search_api.federation.background import Background
 from search_api.federation.errors import FacilitySilent, FederationError, QuestionRefused
 from search_api.federation.facility_cache import FacilityCache, Kept, key_of
 from search_api.federation.figures import Window, percentile
-from search_api.federation.hedging import hedged
+from search_api.federation.hedging import Hedged
 from search_api.federation.lines import ONCE, Line, line_to
 from search_api.federation.metrics import FederationMeasurements
 from search_api.federation.parsing import Parsed, Parser
@@ -391,9 +391,13 @@ class Asker:
             if self._measured is not None:
                 self._measured.hedges.labels(line.source.name).inc()
 
-        return await hedged(
-            lambda: request.make(question), delay_s, line.bulkhead.spare_place, note_second
+        race = Hedged(
+            lambda: request.make(question),
+            self._background.start,
+            line.bulkhead.spare_place,
+            note_second,
         )
+        return await race.run(delay_s)
 
     # --- what is kept ---------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ class Bulkhead:
     """The places for requests to one facility."""
 
     def __init__(self, at_once: int) -> None:
-        self._places = anyio.Semaphore(at_once, max_value=at_once)
+        self._places = anyio.Semaphore(at_once, max_value=at_once, fast_acquire=True)
         self._at_once = at_once
 
     @property

@@ -2,66 +2,88 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractContextManager
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import anyio
 
 from facility_http.errors import FacilityHttpError
 
 Answer = TypeVar("Answer")
+Start = Callable[[Callable[[], Coroutine[Any, Any, None]]], None]
 
 
-class _Race(Generic[Answer]):
-    """Attempts at one thing, until one answers or all have failed."""
+class Hedged(Generic[Answer]):
+    """Makes an attempt, and after ``delay_s`` without an answer another one beside it.
 
-    def __init__(self) -> None:
-        self.over = anyio.Event()
-        self.answers: list[Answer] = []
-        self.failures: list[FacilityHttpError] = []
-        self.running = 0
-
-    async def run(self, attempt: Callable[[], Awaitable[Answer]]) -> None:
-        try:
-            self.answers.append(await attempt())
-        except FacilityHttpError as error:
-            self.failures.append(error)
-        finally:
-            self.running -= 1
-            if self.answers or not self.running:
-                self.over.set()
-
-
-async def hedged(
-    attempt: Callable[[], Awaitable[Answer]],
-    delay_s: float,
-    spare_place: Callable[[], AbstractContextManager[bool]],
-    on_second: Callable[[], None],
-) -> Answer:
-    """Make an attempt, and after ``delay_s`` without an answer another one beside it.
+    The first runs in the caller's task, so that the many that need no second cost a timer and no
+    more. A second one never outlives ``run``.
 
     Args:
+        start: runs the second attempt in a task group; see ``background.Background.start``.
         spare_place: gives whether there is room for a second one at this moment.
         on_second: told when a second one is made.
-
-    Raises:
-        FacilityHttpError: what failed first, when no attempt has answered.
     """
-    race: _Race[Answer] = _Race()
-    async with anyio.create_task_group() as tasks:
-        race.running = 1
-        tasks.start_soon(race.run, attempt)
-        with anyio.move_on_after(delay_s):
-            await race.over.wait()
-        if not race.over.is_set():
-            with spare_place() as free:
+
+    def __init__(
+        self,
+        attempt: Callable[[], Awaitable[Answer]],
+        start: Start,
+        spare_place: Callable[[], AbstractContextManager[bool]],
+        on_second: Callable[[], None],
+    ) -> None:
+        self._attempt = attempt
+        self._start = start
+        self._spare_place = spare_place
+        self._on_second = on_second
+        self._first = anyio.CancelScope()
+        self._second = anyio.CancelScope()
+        self._second_over: asyncio.Event | None = None
+        self._answers: list[Answer] = []
+
+    async def run(self, delay_s: float) -> Answer:
+        """The answer that comes first.
+
+        Raises:
+            FacilityHttpError: of the first attempt, when none has answered.
+        """
+        timer = asyncio.get_running_loop().call_later(delay_s, self._begin_second)
+        failure: FacilityHttpError | None = None
+        try:
+            with self._first:
+                try:
+                    return await self._attempt()
+                except FacilityHttpError as error:
+                    failure = error
+            timer.cancel()
+            if self._second_over is not None:
+                await self._second_over.wait()
+            if self._answers:
+                return self._answers[0]
+            assert failure is not None
+            raise failure
+        finally:
+            timer.cancel()
+            if self._second_over is not None:
+                self._second.cancel()
+                with anyio.CancelScope(shield=True):
+                    await self._second_over.wait()
+
+    def _begin_second(self) -> None:
+        self._second_over = asyncio.Event()
+        self._start(self._beside)
+
+    async def _beside(self) -> None:
+        assert self._second_over is not None
+        try:
+            with self._second, self._spare_place() as free:
                 if free:
-                    on_second()
-                    race.running += 1
-                    tasks.start_soon(race.run, attempt)
-                await race.over.wait()
-        tasks.cancel_scope.cancel()
-    if not race.answers:
-        raise race.failures[0]
-    return race.answers[0]
+                    self._on_second()
+                    self._answers.append(await self._attempt())
+                    self._first.cancel()
+        except FacilityHttpError:
+            pass  # The first one still has its chance.
+        finally:
+            self._second_over.set()
