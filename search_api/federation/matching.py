@@ -11,11 +11,21 @@ from catalogue.answers import FacetCount
 from catalogue.facets import facet_of
 from catalogue.oracle import Entity, Evaluator, facet_counts, meets
 from catalogue.plan import Plan
-from catalogue.query import NOT_DATA, AccessIs, Node, OpenAt, Search, TechniqueIn, conditions
+from catalogue.query import NOT_DATA, AccessIs, Facet, Node, OpenAt, Search, TechniqueIn, conditions
 from catalogue.readings import Pool
+from catalogue.statistics import CollectionStatistics
 from catalogue.text_query import TextPlan, plan_text
+from search_api.federation.ranking import Ranked
 
 Counts = Mapping[str, Sequence[FacetCount]]
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """Live hits in their order, and the collection that their scores were made with."""
+
+    collection: CollectionStatistics
+    hits: tuple[Ranked, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +37,8 @@ class Matcher:
     text: TextPlan | None
     match: str
     _found: dict[tuple[Node, ...], list[Entity]] = field(default_factory=dict, repr=False)
+    _facets: dict[Facet, list[FacetCount]] = field(default_factory=dict, repr=False)
+    rankings: list[Ranking] = field(default_factory=list, repr=False)
 
     @classmethod
     def of(cls, search: Search, pool: Pool, match: str | None = None) -> Matcher:
@@ -63,8 +75,11 @@ class Matcher:
         found: dict[str, Sequence[FacetCount]] = {}
         for facet in self.search.facets:
             own = facet.field if facet.exclude_own_filter else None
-            among = self.matching(lambda node, own=own: own is None or facet_of(node) != own)  # type: ignore[misc]
-            found[facet.field] = facet_counts(among, facet.field, self.search.now)
+            counts = self._facets.get(facet)
+            if counts is None:
+                among = self.matching(lambda node, own=own: own is None or facet_of(node) != own)  # type: ignore[misc]
+                counts = self._facets[facet] = facet_counts(among, facet.field, self.search.now)
+            found[facet.field] = counts
         return found
 
     def not_data(self) -> dict[str, int]:

@@ -41,7 +41,7 @@ from search_api.federation.index_side import (
     as_entities,
     held_by_others,
 )
-from search_api.federation.matching import Matcher, added, near, text_plan
+from search_api.federation.matching import Matcher, Ranking, added, near, text_plan
 from search_api.federation.overlay import Overlay
 from search_api.federation.participants import Asked, Participants, has_copy
 from search_api.federation.pools import Made, PoolCache
@@ -149,12 +149,13 @@ class Session:
         speaking = self._speaking(silent, waiting)
         if outcomes and not takes and not speaking and not waiting:
             raise NobodyAnswered([line.json() for line in ledger.lines(outcomes, {})])
-        pool, held = await self._pool([one.take.reading for one in takes if one.take], speaking)
-        without = frozenset(entity.ordinal for entity in held.values())
+        made = await self._pool([one.take.reading for one in takes if one.take], speaking)
+        pool = made.pool
+        without = frozenset(entity.ordinal for entity in made.held.values())
         side = IndexSide(self.catalogue, self.search, speaking, without)
         start, asked = self._first_stretch()
         first = await side.page(start, asked, first=True)
-        found = await self._found(side, Matcher.of(self.search, pool), first)
+        found = await self._found(side, made, first)
         scorer = await self._scorer(found)
         live = await in_thread(len(found.matching), self._ranked, found, scorer, takes)
         deck = Deck(live, index_at=start)
@@ -286,15 +287,13 @@ class Session:
         ]
         return (*self.participants.indexed, *copies)
 
-    async def _pool(
-        self, readings: Sequence[Reading], speaking: tuple[str, ...]
-    ) -> tuple[Pool, Mapping[str, StoredEntity]]:
+    async def _pool(self, readings: Sequence[Reading], speaking: tuple[str, ...]) -> Made:
         if not readings:
-            return Pool(), {}
+            return Made((), Pool(), {})
         stamp = (await self.catalogue.engine.reader()).stamp if speaking else None
         kept = self.pools.get(readings, speaking, stamp)
         if kept is not None:
-            return kept.pool, kept.held
+            return kept
         keys = list(dict.fromkeys(key for reading in readings for key in reading.parts))
         held = await held_by_others(self.catalogue, keys, speaking)
         providers = {state.facility.name: state.facility.provider for state in self.states}
@@ -305,14 +304,16 @@ class Session:
             return make_pool(readings, now=now, held=held, trust=trust, providers=providers)
 
         pool = await in_thread(len(keys), merge)
-        self.pools.put(Made(readings, pool, held), speaking, stamp)
-        return pool, held
+        made = Made(readings, pool, held)
+        self.pools.put(made, speaking, stamp)
+        return made
 
-    async def _found(self, side: IndexSide, matcher: Matcher, first: Answer) -> _Found:
+    async def _found(self, side: IndexSide, made: Made, first: Answer) -> _Found:
         """What matches on both sides; any word where nobody has a record with all of them
         (semantics 7.1). That is decided for the whole federation: the index alone must not relax
         where a facility has a full match."""
-        size = len(matcher.pool.entities)
+        matcher = made.matcher(self.search)
+        size = len(made.pool.entities)
         matching = await in_thread(size, matcher.matching)
         can_relax = matcher.match == "all" and matcher.text is not None and matcher.text.can_relax
         if not can_relax:
@@ -321,7 +322,7 @@ class Session:
             return _Found(replace(side, facilities=()), matcher, matching, EMPTY)
         if matching or (first.total.value and not first.relaxed):
             return _Found(side, matcher, matching, first)
-        loose = Matcher(matcher.search, matcher.pool, matcher.text, "any")
+        loose = made.matcher(self.search, "any")
         some = await in_thread(size, loose.matching)
         if not some and not first.relaxed:
             return _Found(side, matcher, matching, first)
@@ -343,9 +344,8 @@ class Session:
         """The live hits in the merged order."""
         matching = found.matching
         if scorer is not None:
-            scored = [(scorer.score(one), one.stored.key) for one in matching]
-            ranked = [Ranked(score_order(score, key), key, score) for score, key in scored]
-        elif self.search.sort:
+            return self._scored(found, scorer)
+        if self.search.sort:
             ranked = [Ranked(self._sort_order(one.stored), one.stored.key) for one in matching]
         else:
             # Behind the index's own, by the place where facilities have them: that stays the same
@@ -359,6 +359,18 @@ class Session:
                 for one in matching
             ]
         return sorted(ranked, key=lambda one: one.order)
+
+    def _scored(self, found: _Found, scorer: Scorer) -> list[Ranked]:
+        """The live hits, best first; as before where the same was asked with the same numbers."""
+        rankings = found.matcher.rankings
+        for one in rankings:
+            if one.collection == scorer.collection:
+                return list(one.hits)
+        scored = [(scorer.score(one), one.stored.key) for one in found.matching]
+        ranked = [Ranked(score_order(score, key), key, score) for score, key in scored]
+        ranked.sort(key=lambda one: one.order)
+        rankings[:] = [Ranking(scorer.collection, tuple(ranked))]
+        return ranked
 
     def _sort_order(self, entity: StoredEntity) -> tuple[object, ...]:
         return sort_order(entity.record, self.search.entity_class, self.search.sort, entity.key)
