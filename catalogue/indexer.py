@@ -21,7 +21,7 @@ from catalogue.preparing import LONG_WAY, Batch, Outbox, Preparers, prepare
 BATCH = 500
 """Changes read from the outbox at once; bounds the memory of a catch-up."""
 
-COMMIT_EVERY = 50_000
+COMMIT_EVERY = 100_000
 """Changes between two commits of a long catch-up: a commit for each batch would leave thousands of
 segments behind (fault F15)."""
 
@@ -109,6 +109,8 @@ class Indexer:
             report = Indexed(position=await self.engine.position())
             committed = report.position
             newest = await anyio.to_thread.run_sync(self.store.last_change)
+            if newest > report.position:
+                await self.engine.expect(newest - report.position)
             async with aclosing(self._batches(report.position, newest)) as batches:
                 async for batch in batches:
                     await self._apply(batch, report)

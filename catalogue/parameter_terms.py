@@ -1,6 +1,6 @@
 """Parameters as order-preserving terms (semantics 5.4).
 
-A value of a parameter is one term: name and dimension (base 32: letters and digits only), then the
+A value of a parameter is one term: name and dimension (a digest: letters and digits only), then the
 SI value as 16 hexadecimal digits whose order is the order of the numbers. Each value is also
 indexed at coarser precisions (a trie, as Lucene's old numeric fields had), so a range over any
 number of distinct values becomes at most 90 lookups and three narrow term ranges.
@@ -13,6 +13,7 @@ import math
 import struct
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
+from hashlib import blake2b
 from typing import Any
 
 from catalogue.plan import Empty, Plan, TermRange, Terms, either
@@ -38,10 +39,10 @@ def number_code(value: float) -> int:
 
 @lru_cache(maxsize=65_536)
 def name_code(name: str, dimension: str) -> str:
-    """Name and dimension as lower-case letters and digits, injectively."""
-    encoded = base64.b32encode(f"{name}\0{dimension}".encode()).decode().rstrip("=").lower()
-    # "9" is no digit of base 32: it ends the name, so no name is the beginning of another.
-    return encoded[:150] + "9"
+    """Name and dimension as twelve lower-case letters and digits: 60 bits, far too many for two of
+    some thousands of names to meet."""
+    digest = blake2b(f"{name}\0{dimension}".encode(), digest_size=8).digest()
+    return base64.b32encode(digest).decode()[:12].lower()
 
 
 def intervals(parameters: Iterable[Mapping[str, Any]]) -> list[tuple[str, str, float, float]]:

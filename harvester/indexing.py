@@ -20,9 +20,9 @@ from catalogue.indexer import AT_ONCE, Pace
 
 log = logging.getLogger(__name__)
 
-IN_STEPS = Pace(changes=10_000, longest_s=15.0)
+IN_STEPS = Pace(changes=50_000, longest_s=15.0)
 """For a harvest that somebody waits for: indexing each of 3,600 records that refer to each other at
-once wrote 7,400 documents."""
+once wrote 7,400 documents, and each step ends with segments that have to be merged again."""
 
 OTHERS_TURN_S = 30.0
 """How long to wait without progress for another process that indexes."""

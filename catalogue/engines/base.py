@@ -159,6 +159,9 @@ class Engine(Protocol):
         """Gives a document the form of this engine: a function of a module, so that another process
         can be asked to do it."""
 
+    async def expect(self, changes: int) -> None:
+        """Be told how many changes are about to come, all those before being committed."""
+
     async def apply(self, documents: Sequence[EngineDocument | Rendered]) -> Applied:
         """Write or delete entities; an older change never overwrites a newer one (fault F12)."""
 

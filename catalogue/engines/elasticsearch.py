@@ -233,6 +233,9 @@ class ElasticsearchEngine:
 
     render = staticmethod(rendered)
 
+    async def expect(self, changes: int) -> None:
+        """The server needs no preparation."""
+
     async def apply(self, documents: Sequence[EngineDocument | Rendered]) -> Applied:
         await self._follow()
         self._check_writable()

@@ -20,7 +20,15 @@ from typing import IO, Any, TypeVar, cast
 
 from catalogue.documents import EngineDocument
 from catalogue.engines.base import Applied, Rendered, newest_by_key
-from catalogue.engines.tantivy_index import ORDINAL, ClassIndex, guarded, rendered
+from catalogue.engines.tantivy_index import (
+    MANY,
+    ORDINAL,
+    WRITER_BYTES,
+    WRITER_BYTES_FOR_MANY,
+    ClassIndex,
+    guarded,
+    rendered,
+)
 from catalogue.engines.tantivy_reader import TantivyReader
 from catalogue.errors import EngineDamaged, EngineError, ForeignIndex, IndexBusy
 from catalogue.fields import ENTITY_CLASSES
@@ -56,6 +64,7 @@ class TantivyEngine:
         self._generation: str | None = None
         self._indices: dict[str, ClassIndex] = {}
         self._writers: dict[str, _Writer] = {}
+        self._heap_bytes = WRITER_BYTES
         self._pending: dict[str, int] = {}
         self._lock_file: IO[str] | None = None
         self._read: tuple[object, TantivyReader] | None = None
@@ -186,6 +195,17 @@ class TantivyEngine:
 
     render = staticmethod(rendered)
 
+    async def expect(self, changes: int) -> None:
+        await self._run(partial(self._expect, changes))
+
+    def _expect(self, changes: int) -> None:
+        heap = WRITER_BYTES_FOR_MANY if changes >= MANY else WRITER_BYTES
+        with self._guard:
+            if heap != self._heap_bytes:
+                # Nothing waits in them: whoever comes with changes has committed those before.
+                self._close_writers()
+                self._heap_bytes = heap
+
     async def apply(self, documents: Sequence[EngineDocument | Rendered]) -> Applied:
         return await self._run(partial(self._apply, documents))
 
@@ -243,7 +263,8 @@ class TantivyEngine:
         if not self._writers:
             if self._named is None:
                 self.lock()
-            self._writers = {name: _Writer(index) for name, index in self._indices.items()}
+            heap = self._heap_bytes
+            self._writers = {name: _Writer(index, heap) for name, index in self._indices.items()}
 
     async def commit(self, position: int) -> None:
         await self._run(partial(self._commit, position))
@@ -424,8 +445,8 @@ class _Writer:
     """The library's writer of one class, and which entities it cannot have yet: to delete what is
     not there costs a look-up in each segment."""
 
-    def __init__(self, index: ClassIndex) -> None:
-        self.library = index.writer()
+    def __init__(self, index: ClassIndex, heap_bytes: int) -> None:
+        self.library = index.writer(heap_bytes)
         self._highest = index.highest_ordinal()
         self._written = bytearray()  # by ordinal, beyond the highest of the last commit then
 
