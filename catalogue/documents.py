@@ -19,7 +19,7 @@ from catalogue.fields import FIELDS, Kind, elements, stored_value
 from catalogue.parameter_terms import parameter_terms
 from catalogue.record_terms import ClassPlan, add_terms, class_plan, int_or_none, term
 from catalogue.records import Change, EntityClass, StoredEntity
-from catalogue.shares import Share, lines_of, share_of, strings
+from catalogue.shares import Share, lines_of, share_of, shares_of_members, strings
 
 MAX_YEARS = 200
 """An experiment that claims more years than this is indexed for facets under the first ones."""
@@ -126,8 +126,7 @@ def engine_document(change: Change) -> EngineDocument:
         document.suggestions = _suggestions(entity.record, document.facets, shares)
     elif entity.entity_class == "Dataset":
         document.terms.update(*(share.own for share in shares.of_datasets()))
-    if shares.members:
-        document.terms.update(shares.members.own)
+    document.terms.update(*(share.own for share in shares.members))
     document.record = entity.record
     return document
 
@@ -135,7 +134,7 @@ def engine_document(change: Change) -> EngineDocument:
 class _Shares(NamedTuple):
     """What the parts of a record, and of its Datasets, add. ``in_order`` is that of the text."""
 
-    members: Share | None
+    members: list[Share]
     techniques: list[Share]
     samples: list[Share]
     instruments: list[Share]
@@ -147,10 +146,8 @@ class _Shares(NamedTuple):
 
 def _shares(entity: StoredEntity, children: Sequence[StoredEntity]) -> _Shares:
     record = entity.record
-    members = record.get("members")
-    shares = _Shares(share_of("members", members) if members else None, [], [], [], [])
-    if shares.members:
-        shares.in_order.append(shares.members)
+    shares = _Shares(shares_of_members(record), [], [], [], [])
+    shares.in_order.extend(shares.members)
     of_document = entity.entity_class == "Document"
     for dataset in [child.record for child in children] if of_document else (record,):
         for relation, found in zip(
@@ -401,8 +398,8 @@ def _suggestions(
     found = {_suggestion("title", title) for title in strings(record, "title")}
     for kind in ("sample", "instrument"):
         found.update([suggestion_term(kind, text) for text in facets[kind]])
-    if shares.members:
-        found.update([suggestion_term("person", name) for name in shares.members.people])
+    for share in shares.members:
+        found.update([suggestion_term("person", name) for name in share.people])
     return found
 
 

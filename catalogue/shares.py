@@ -14,7 +14,7 @@ import orjson
 
 from catalogue import technique_scoring
 from catalogue.fields import elements
-from catalogue.record_terms import PartsPlan, add_parts, class_plan
+from catalogue.record_terms import MAX_PARTS, PartsPlan, add_parts, class_plan
 
 MAX_REMEMBERED_BYTES = 2_000
 """Of one relation of one record as JSON: longer lists do not come again."""
@@ -33,7 +33,7 @@ class Share(NamedTuple):
 
 
 def share_of(relation: str, value: object) -> Share:
-    """What a record's value of ``members``, ``techniques``, ``samples`` or ``instrument`` adds."""
+    """What a record's value of ``techniques``, ``samples`` or ``instrument`` adds, or a member."""
     try:
         written = orjson.dumps(value)
     except TypeError:  # a record that never was in a store
@@ -41,6 +41,16 @@ def share_of(relation: str, value: object) -> Share:
     if len(written) > MAX_REMEMBERED_BYTES:
         return _made(relation, value)
     return _remembered(relation, written)
+
+
+def shares_of_members(record: Mapping[str, Any]) -> list[Share]:
+    """What each member adds: people come again, groups of them hardly."""
+    if "members" not in record:
+        return []
+    members = elements(record, "members")
+    if len(members) <= MAX_PARTS:
+        return [share_of("members", member) for member in members]
+    return [_made("members", members)]
 
 
 @lru_cache(maxsize=16_384)
