@@ -73,7 +73,8 @@ class Settler:
                 answers[leaf] = await self._look_at(leaf, entity_class, among)
         if not answers:
             return plan
-        return both(widest, rewrite(plan, lambda leaf: answers.get(leaf, leaf)))
+        # What was found is among the candidates, so nothing outside ``widest`` satisfies this.
+        return rewrite(plan, lambda leaf: answers.get(leaf, leaf))
 
     async def _settle_links(self, plan: Plan, entity_class: EntityClass) -> Plan:
         answers: dict[Plan, Plan] = {}

@@ -43,6 +43,7 @@ from catalogue.plan import (
     Terms,
     WordScore,
     either,
+    leaves,
     rewrite,
 )
 from catalogue.scoring import TIE_BREAKER
@@ -236,6 +237,8 @@ class ClassView:
         self.index = index
         self.searcher = searcher
         self.schema = index.schema
+        self._too_many: dict[LikePhrase, bool] = {}
+        self._candidates: tuple[Plan, int, list[Any]] | None = None
 
     def query(self, plan: Plan) -> Any:
         """The Tantivy query of a plan that holds no undecided and no linked leaf."""
@@ -264,8 +267,8 @@ class ClassView:
                 return Query.regex_query(self.schema, field, f"{prefix}.*")
             case Like():
                 return Query.regex_query(self.schema, plan.field, _expression(plan))
-            case LikePhrase(likes):
-                return self._like_phrase(likes)
+            case LikePhrase():
+                return self._like_phrase(plan)
             case Phrase(field, terms):
                 return Query.phrase_query(self.schema, field, list(terms))
             case NumberRange(field, low, high):
@@ -297,15 +300,17 @@ class ClassView:
             clauses.append((Occur.Must, Query.all_query()))
         return Query.boolean_query(clauses)
 
-    def _like_phrase(self, likes: Sequence[Like]) -> Any:
-        words: list[str | tuple[int, str]] = [_expression(like) for like in likes]
-        phrase = Query.regex_phrase_query(self.schema, likes[0].field, words)
-        try:
-            # Only a search tells whether the words are more than the library expands to.
-            self.searcher.search(phrase, limit=1, count=False)
-        except ValueError:
-            return self._all_of(likes)
-        return phrase
+    def _like_phrase(self, plan: LikePhrase) -> Any:
+        words: list[str | tuple[int, str]] = [_expression(like) for like in plan.parts]
+        phrase = Query.regex_phrase_query(self.schema, plan.parts[0].field, words)
+        if plan not in self._too_many:
+            try:
+                # Only a search tells whether the words are more than the library expands to.
+                self.searcher.search(phrase, limit=1, count=False)
+                self._too_many[plan] = False
+            except ValueError:
+                self._too_many[plan] = True
+        return self._all_of(plan.parts) if self._too_many[plan] else phrase
 
     def _terms(self, field: str, terms: frozenset[str]) -> Any:
         if len(terms) <= _ONE_BY_ONE:
@@ -360,7 +365,19 @@ class ClassView:
     def count(self, plan: Plan) -> int:
         if isinstance(plan, All):
             return int(self.searcher.num_docs)
+        if any(isinstance(leaf, Like | LikePhrase) for leaf in leaves(plan)):
+            return self._looked_up(plan)[0]
         return int(self.searcher.search(self.query(plan), limit=1).count)
+
+    def _looked_up(self, plan: Plan) -> tuple[int, list[Any]]:
+        """How many candidates there are, and the first of them. Words like others are looked for
+        in a whole dictionary: once for the count and the versions that are asked for after it."""
+        held = self._candidates
+        if held is None or held[0] != plan:
+            query = Query.const_score_query(self.query(plan), 0.0)
+            answer = self.searcher.search(query, limit=_FIRST_CANDIDATES, count=True)
+            held = self._candidates = (plan, int(answer.count), list(answer.hits))
+        return held[1], held[2]
 
     def ordinals(self, plan: Plan, most: int | None) -> list[int]:
         """Ordinals of all matching records, in no order; of ``most + 1`` when there are more."""
@@ -378,7 +395,11 @@ class ClassView:
         total = self.count(plan)
         if total == 0:
             return {}
-        hits = self.searcher.search(self.query(plan), limit=total, count=False).hits
+        held = self._candidates
+        if held is not None and held[0] == plan and total == len(held[2]):
+            hits = held[2]
+        else:
+            hits = self.searcher.search(self.query(plan), limit=total, count=False).hits
         addresses = [address for _, address in hits]
         ordinals = self.searcher.fast_field_values(ORDINAL, addresses)
         changes = self.searcher.fast_field_values(CHANGE, addresses)
@@ -445,6 +466,9 @@ class ClassView:
             return None
         return [(_bucket_name(b["key"]), int(b["doc_count"])) for b in answer["f"]["buckets"]]
 
+
+_FIRST_CANDIDATES = 5_000
+"""Candidates that are remembered with their count."""
 
 _MOST_BUCKETS = 60_000
 """Below Tantivy's own limit of 65,000 buckets in one aggregation."""
