@@ -17,7 +17,14 @@ from catalogue import analysis, technique_scoring
 from catalogue.access import FOREVER, STATES, access_spans
 from catalogue.fields import FIELDS, Kind, elements, stored_value
 from catalogue.parameter_terms import parameter_terms
-from catalogue.record_terms import ClassPlan, add_terms, class_plan, int_or_none, term
+from catalogue.record_terms import (
+    ClassPlan,
+    add_terms,
+    class_plan,
+    int_or_none,
+    merge_pid_and_doi,
+    term,
+)
 from catalogue.records import Change, EntityClass, StoredEntity
 from catalogue.shares import Share, lines_of, share_of, shares_of_members, strings
 
@@ -164,6 +171,7 @@ def _shares(entity: StoredEntity, children: Sequence[StoredEntity]) -> _Shares:
 def _add_terms(document: EngineDocument, entity: StoredEntity) -> None:
     record = entity.record
     add_terms(record, _without_shares(entity.entity_class), document.terms)
+    merge_pid_and_doi(record, document.terms)
     for name in record.get("facilities") or (record.get("facility", ""),):
         document.terms.add(_at(str(name)))
 

@@ -16,7 +16,7 @@ from catalogue.fields import Kind, kind_of
 from catalogue.patterns import compile_pattern
 from catalogue.plan import All, Like, LikePhrase, Plan, Terms, Undecided, both, either
 from catalogue.query import Pattern
-from catalogue.record_terms import PROSE, digest_head, sent_as
+from catalogue.record_terms import PROSE, digest_head, names_of, sent_as
 
 MAX_SCAN = 20_000
 """Records that a pattern without three literal characters in a row may look at (semantics 6.2)."""
@@ -72,14 +72,15 @@ def pattern_candidates(node: Pattern, class_name: str, prefix: str = "") -> Plan
 
 def _in_terms(name: str, kind: Kind, parts: list[str], ignore_case: bool) -> Plan:
     """By the terms of the field, of which those that are digests may stand for anything."""
-    names = (name, sent_as(name)) if kind in ("identifier", "any") else (name,)
+    looked_for = [tuple(map(in_any_case, part)) if ignore_case else tuple(part) for part in parts]
+    if name == "key":
+        return both(*(Like("key", "", letters) for letters in looked_for))
+    names = names_of(name)
+    if kind in ("identifier", "any"):
+        names += tuple(map(sent_as, names))
     plans: list[Plan] = []
     for one in names:
-        likes = [
-            Like("terms", f"{one}=", tuple(map(in_any_case, part)) if ignore_case else tuple(part))
-            for part in parts
-        ]
-        plans.append(both(*likes))
+        plans.append(both(*(Like("terms", f"{one}=", letters) for letters in looked_for)))
         plans.append(Like("terms", digest_head(one), (), open_start=False))
     return either(*plans)
 

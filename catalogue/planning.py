@@ -58,7 +58,7 @@ from catalogue.query import (
     TechniqueIn,
     check_bounds,
 )
-from catalogue.record_terms import equality_term, term
+from catalogue.record_terms import equality_term, names_of, term
 from catalogue.records import EntityClass
 from catalogue.text_query import filter_plan
 
@@ -150,7 +150,9 @@ def _plan_compare(node: Compare, entity_class: str, now: datetime) -> Plan:
         assert not isinstance(wanted, str)
         return _number_range(number_name(field), op, wanted)
     if op == "eq":
-        return _terms(equality_term(field, wanted, kind))
+        if field == "key":
+            return Terms("key", frozenset({str(wanted)}))
+        return _terms(*(equality_term(name, wanted, kind) for name in names_of(field)))
     return Undecided(node, _terms(f"has:{field}"))
 
 

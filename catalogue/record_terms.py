@@ -42,7 +42,8 @@ class FieldPlan:
     """A field of a class under a prefix: ``has:samples.name`` and ``samples.name=``.
 
     ``texts``: a string becomes a term, and as it stands if ``plain``. ``termed``: values become
-    terms at all. ``most_bytes``: of a term that is no digest.
+    terms at all. ``most_bytes``: of a term that is no digest. A record's own key is a field of
+    the engines by itself.
     """
 
     full_name: str
@@ -82,9 +83,10 @@ def class_plan(class_name: str, prefix: str = "") -> ClassPlan:
             has=f"has:{prefix}{name}",
             head=f"{prefix}{name}=",
             kind=kind,
-            texts=kind in ("text", "identifier"),
+            texts=kind in ("text", "identifier") and prefix + name != "key",
             plain=kind == "text",
-            termed=kind in _TERM_KINDS or (bool(prefix) and kind == "number"),
+            termed=prefix + name != "key"
+            and (kind in _TERM_KINDS or (bool(prefix) and kind == "number")),
             most_bytes=most_bytes(name),
         )
         for name, kind in FIELDS[class_name].items()
@@ -168,6 +170,27 @@ def _add_values(value: object, field: FieldPlan, terms: set[str]) -> None:
         terms.add(equality_term(field.full_name, comparable, field.kind))
         if field.kind == "any" and isinstance(one, str) and comparable != one:
             terms.add(term(sent_as(field.full_name), one))
+
+
+PID_AND_DOI = "id"
+"""The name of the term of a record whose pid is its DOI: one in place of two that no other record
+has."""
+
+
+def merge_pid_and_doi(record: Mapping[str, Any], terms: set[str]) -> None:
+    """Put one term in place of those of an equal pid and DOI."""
+    pid, doi = record.get("pid"), record.get("doi")
+    if pid != doi or type(doi) is not str:
+        return
+    for rest in (f"={canonical_identifier(doi)}", f"~={doi}"):
+        if f"doi{rest}" in terms:  # else there is none, or a digest
+            terms.difference_update((f"doi{rest}", f"pid{rest}"))
+            terms.add(PID_AND_DOI + rest)
+
+
+def names_of(name: str) -> tuple[str, ...]:
+    """The names under which the terms of a field are."""
+    return (name, PID_AND_DOI) if name in ("pid", "doi") else (name,)
 
 
 def most_bytes(name: str) -> int:

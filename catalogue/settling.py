@@ -29,7 +29,6 @@ from catalogue.plan import (
 )
 from catalogue.planning import plan_filter
 from catalogue.query import Node
-from catalogue.record_terms import equality_term
 from catalogue.records import EntityClass, StoredEntity
 from catalogue.threads import in_thread
 
@@ -94,7 +93,7 @@ class Settler:
             links = await self.reader.values(target, plan, "links")
             return Numbers("ordinal", frozenset(map(int, links))) if links else Empty()
         keys = await self.reader.values(target, plan, "f_instrument_key")
-        return Terms("terms", frozenset(equality_term("key", key, "text") for key in keys))
+        return Terms("key", frozenset(keys))
 
     async def _look_at(self, leaf: Undecided, entity_class: EntityClass, among: Plan) -> Plan:
         count = await self.reader.count(entity_class, among)

@@ -83,7 +83,9 @@ def generated(seed: int, documents: int = 40) -> Entities:
     ]
     for number in range(documents):
         chosen = random.sample(datasets, random.choice((0, 1, 1, 2, 3)))
-        world.document(f"doc{number}", datasets=chosen, **_document(random))
+        doi = (f"10.5072/doc{number}", f"10.5072/DOC{number}", None)[number % 3]
+        fields = _document(random) | ({"doi": doi} if doi else {})
+        world.document(f"doc{number}", datasets=chosen, **fields)
     for key in random.sample(datasets, documents // 10):
         world.delete(key)
     return world
@@ -177,7 +179,25 @@ _instants = st.sampled_from(INSTANTS).map(datetime.fromisoformat) | st.sampled_f
 _order = st.sampled_from(("eq", "neq", "gt", "gte", "lt", "lte"))
 _texts = st.sampled_from((*WORDS, *SAMPLES, *NAMES, "lysozyme crystal", "", "x"))
 _substrings = st.sampled_from(
-    ("lys", "stal", "ü", "X-RAY", "a", "ost", "(Si", "tteri", "β-l", "Ada", " of ", "zzz", "₂")
+    (
+        "lys",
+        "stal",
+        "ü",
+        "X-RAY",
+        "a",
+        "ost",
+        "(Si",
+        "tteri",
+        "β-l",
+        "Ada",
+        " of ",
+        "zzz",
+        "₂",
+        "2/DOC",
+        "set1",
+        "l cry",
+        "al of ",
+    )
 )
 _regexps = st.sampled_from(
     (
@@ -217,11 +237,14 @@ _shared: st.SearchStrategy[Node] = st.one_of(
                                     max_size=2).map(tuple)),
     st.builds(Compare, st.just("isPublic"), _order, st.booleans()),
     st.builds(Compare, st.just("title"), _order, _texts | st.none()),
-    st.builds(Compare, st.just("pid"), _order, st.sampled_from(("10.5072/doc1", "10.5072/DOC2",
-                                                                "https://doi.org/10.5072/set3"))),
+    st.builds(Compare, st.sampled_from(("pid", "doi")), _order,
+              st.sampled_from(("10.5072/doc1", "10.5072/DOC3", "https://doi.org/10.5072/set3"))),
+    st.builds(Compare, st.just("key"), st.sampled_from(("eq", "neq", "gt")),
+              st.sampled_from(("document:doi:10.5072/doc4", "dataset:doi:10.5072/set4"))),
     st.builds(Exists, st.sampled_from(("title", "doi", "isPublic"))),
     st.builds(HasWords, _texts),
     _patterns("title", "pid"),
+    _patterns("key", "doi"),
     _temperatures,
 )  # fmt: skip
 

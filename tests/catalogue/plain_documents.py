@@ -107,6 +107,8 @@ def may_match(plan: Plan, document: EngineDocument) -> bool:
 
 
 def _terms_of(document: EngineDocument, field: str) -> list[str]:
+    if field == "key":
+        return [document.key]
     if field == "title_words":
         return [word for line in document.title_words for word in line.split()]
     return list(getattr(document, field))
