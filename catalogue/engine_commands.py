@@ -133,8 +133,10 @@ async def _status(catalogue: Catalogue, as_json: bool) -> bool:
 
 
 async def _rebuild(catalogue: Catalogue, as_json: bool) -> bool:
+    from catalogue.processes import collect_rarely
     from catalogue.verifying import rebuild as make_anew
 
+    collect_rarely()
     if not as_json:
         catalogue.indexer.progress = lambda position: say(f"… to change {position:,}")
     changes = await make_anew(catalogue.store, catalogue.engine, catalogue.indexer)

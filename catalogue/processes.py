@@ -26,6 +26,4 @@ def collect_rarely() -> None:
     """Tell the garbage collector what work on batches of records is like: very many objects, and
     none in cycles. Looking through them time and again took half of the time to read the outbox.
     """
-    gc.collect()
-    gc.freeze()
     gc.set_threshold(200_000, 20, 50)

@@ -15,6 +15,7 @@ import anyio
 import anyio.to_thread
 
 from catalogue.facilities import Facility, Source
+from catalogue.processes import collect_rarely
 from catalogue.store import Store
 from facility_http.http import Fetcher
 from harvester.keys import ConfigurationError
@@ -128,6 +129,7 @@ async def open_station(
 ) -> AsyncIterator[Station]:
     """Open what a harvest needs."""
     share_heaps()
+    collect_rarely()
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_store(folder, configuration))
         http = await stack.enter_async_context(Fetcher(configuration.contact))
