@@ -28,8 +28,8 @@ def marks(curve: Sequence[Point], records: int) -> list[Point]:
     """Where the harvest stood after the warm-up, and at the end of each tenth."""
     warm = min(WARM, records // TENTHS // 2)
     wanted = [warm, *(number * records // TENTHS for number in range(1, TENTHS + 1))]
-    # The last look may have missed the last page.
-    last = next(point for point in reversed(curve) if point.resident)
+    # The last look may have missed the last page, and processes that end take their time along.
+    last = max(curve, key=lambda point: point.processor_s)
     return [next((p for p in curve if p.durable >= count), last) for count in wanted]
 
 

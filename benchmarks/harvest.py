@@ -17,6 +17,7 @@ import json
 import multiprocessing
 import os
 import random
+import re
 import resource
 import subprocess
 import sys
@@ -54,6 +55,7 @@ internal = true
 
 FIRST = 70_000_000
 BLOCK = 10_000
+_BLOCK_OF = re.compile(rb"7000(?=\d{4}\b)")
 MOST_RENDERED = 100_000
 """Records that an endpoint keeps rendered; longer lists repeat a block with other numbers in it."""
 
@@ -84,7 +86,7 @@ def page_from(pages: list[bytes], start: int, records: int) -> bytes:
     if records <= MOST_RENDERED:
         return pages[start // PAGE]
     block, within = divmod(start, BLOCK)
-    page = pages[within // PAGE].replace(b"7000", b"%d" % (7000 + block))
+    page = _BLOCK_OF.sub(b"%d" % (7000 + block), pages[within // PAGE])
     head, _, _ = page.partition(b"<resumptionToken>")
     more = start + PAGE < records
     token = b"<resumptionToken>%d</resumptionToken>" % (start + PAGE) if more else b""
