@@ -38,6 +38,7 @@ harvester.station.Fetcher = functools.partial(  # type: ignore[assignment,misc]
 
 def harvest(job: dict[str, Any]) -> int:
     settings = Settings(Path(job["data"]), Path(job["config"]), "tantivy", None, as_json=True)
+    os.environ.update(job.get("environment", {}))
     if job.get("file_limit"):
         # The nearest thing to a full disk that needs no root: writes beyond it fail.
         import signal

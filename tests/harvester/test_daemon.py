@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -306,6 +307,45 @@ async def test_two_daemons_share_the_work_and_never_a_source(tmp_path: Path) -> 
             assert earlier.ended_at is not None
             assert later.started_at >= earlier.ended_at
         assert sum(run.counts["new"] for run in runs) == 60
+
+
+async def test_a_daemon_is_a_good_service(tmp_path: Path) -> None:
+    """In a process: ready, alive, a broken configuration refused and a mended one taken, and at the
+    end the page in hand is finished (fault H09: nothing half-done)."""
+    address = str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(address)
+        listener.setblocking(False)
+        told: list[bytes] = []
+
+        def heard(wanted: bytes) -> bool:
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    told.append(listener.recv(500))
+            return any(message.startswith(wanted) for message in told)
+
+        async with running(oai_spec(400)) as endpoint, a_zygote(tmp_path, endpoint) as zygote:
+            endpoint.faults.set("slow:50ms")
+            config = anyio.Path(zygote.job["config"])
+            service = {"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "200000"}
+            pid = await zygote.start(daemon=True, environment=service)
+            await until(lambda: heard(b"READY=1") and heard(b"WATCHDOG=1"))
+            good = await config.read_text(encoding="utf-8")
+            for text, answer in (("[sources", "reload_refused"), (good, "reloaded")):
+                await config.write_text(text, encoding="utf-8")
+                os.kill(pid, signal.SIGHUP)
+                await until(lambda answer=answer: f'"{answer}"' in zygote.output())  # type: ignore[misc]
+            await until(lambda: endpoint.hits["ListRecords"] >= 8)
+            os.kill(pid, signal.SIGTERM)
+            await until(lambda: heard(b"STOPPING=1"))
+            assert await zygote.wait() == 0, zygote.output()
+        assert "Traceback" not in zygote.output()
+    with Store.open(tmp_path / "data", read_only=True) as store:
+        (run,) = store.runs("test")
+        held = len(store.live_identifiers("test", None, 1000))
+    assert (run.state, run.stop) == ("stopped", "shutdown")
+    assert 0 < held < 400
+    assert held % 10 == 0
 
 
 def test_the_service_manager_is_told(tmp_path: Path) -> None:
