@@ -310,6 +310,9 @@ def _in_part(names: Names, segment: str) -> tuple[Link, ...]:
     if better is not None:
         sure = CONFIDENCE[better.origin] - LEFTOVER_PENALTY
         return _links(better, segment.strip(), f"{better.origin} within", sure)
+    apart = _probe_apart(names, words) if len(matches) > 1 else None
+    if apart is not None:
+        return _links(apart, segment.strip(), "word order")
     links: list[Link] = []
     for match in matches:
         taken = words[match.first : match.last]
@@ -324,6 +327,16 @@ def _in_part(names: Names, segment: str) -> tuple[Link, ...]:
             sure, rule = min(sure, SPELLING_CONFIDENCE), "spelling error"
         links += _links(name, matched, rule, sure)
     return tuple(links)
+
+
+def _probe_apart(names: Names, words: Sequence[Word]) -> Name | None:
+    """The name of all words but a probe's that stands among them: "ptychographic X-ray imaging"."""
+    rest = tuple(word.text for word in words if word.text not in PROBE_WORDS)
+    probes = {word.text for word in words if word.text in PROBE_WORDS}
+    name = names.by_words.get(rest) if len(probes) == 1 and len(rest) > 1 else None
+    if name is None or len(name.ids) != 1:
+        return None
+    return names.with_probe(name.ids[0], probes.pop()) or name
 
 
 def _with_probe_word(names: Names, words: Sequence[Word], match: Match) -> Name | None:

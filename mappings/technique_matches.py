@@ -78,7 +78,7 @@ def find_matches(names: Names, words: Sequence[Word], *, in_sentence: bool = Fal
 def _is_only_a_kind(name: Name, length: int, words: int) -> bool:
     """Whether a name inside a longer one is of PaNET's kinds of techniques, which say little there:
     "forward-scattering ptychography" is no propagation technique."""
-    return length < words and not name.is_head and name.ids[0] < FIRST_TECHNIQUE
+    return length < words and name.ids[0] < FIRST_TECHNIQUE
 
 
 def _about_the_head(names: Names, words: Sequence[Word], taken: list[Match]) -> list[Match]:

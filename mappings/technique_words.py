@@ -83,6 +83,7 @@ _MODIFIERS = """
     reflection bragg laue rietveld larmor diamond anvil cell spherical core level resonant
     valence band fixed target two tensor edge subtraction dark bright k l depolarization deep
     confocal table top focused focusing native sulfur s long short wavelength spectral
+    engineering magnetism materials liquids horizontal vertical domain thomson
     millisecond microsecond nanosecond specular off axis circle four six
 """
 MODIFIERS = frozenset(_MODIFIERS.split())
@@ -108,6 +109,7 @@ _SHARERS = (
     r"x[\s-]?rays?|neutrons?|muons?",
     r"ultra[\s-]?small|very[\s-]small|small|wide",
     r"micro|nano",
+    r"(?:far[\s-]|mid[\s-]|near[\s-])?infrared|thz|terahertz",
     r"inelastic|quasi[\s-]?elastic|elastic",
     r"linear|circular",
     r"powder|single[\s-]crystal",
