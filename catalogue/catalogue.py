@@ -14,7 +14,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from catalogue import analysis
 from catalogue import search as searching
 from catalogue.answers import Answer, Hit, Total
 from catalogue.cursors import (
@@ -30,6 +29,7 @@ from catalogue.cursors import (
 from catalogue.engines.base import Engine, EngineHit, Reader
 from catalogue.errors import EngineDamaged, QueryError, ViewLost
 from catalogue.explaining import explain_hits
+from catalogue.highlighting import highlights
 from catalogue.indexer import Indexer
 from catalogue.oracle import Entity, Evaluator, meets
 from catalogue.paging import Cursors, Page, sort_of_cursor
@@ -374,12 +374,7 @@ def _holds(evaluator: Evaluator, where: Node, entity: Entity) -> bool:
 def _highlights(settled: Settled, entity: StoredEntity) -> Mapping[str, Sequence[tuple[int, int]]]:
     if settled.text is None or settled.search.plain:
         return {}
-    found = {}
-    for name in ("title", "summary"):
-        value = entity.record.get(name)
-        if isinstance(value, str) and (places := analysis.highlights(value, settled.text.stems)):
-            found[name] = places
-    return found
+    return highlights(entity.record, settled.text.stems)
 
 
 __all__ = ["Catalogue", "rebuild_damaged"]

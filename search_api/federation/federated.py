@@ -31,6 +31,7 @@ from search_api.federation.profiles import ClassProfile, read_profile
 from search_api.federation.progress import Arrived, ask_telling
 from search_api.federation.questions import FacilityAnswer, LiveSource, Question
 from search_api.federation.reports import FacilityLine
+from search_api.federation.resuming import resume, snapshot_of
 from search_api.federation.session import FederatedAnswer, Session
 from search_api.settings import ServerSettings
 
@@ -134,14 +135,14 @@ class Federation:
         """A further page, dealt from what its cursor pinned."""
         search = session.search
         snapshot = await self.pages.get(search.cursor or "", search, session.asked)
-        return self._with_cursor(session, await session.resume(snapshot))
+        return self._with_cursor(session, await resume(session, snapshot))
 
     def _with_cursor(self, session: Session, answer: FederatedAnswer) -> FederatedAnswer:
         """The answer with the way to its next page, where there is one."""
         search = session.search
         if search.plain or not search.limit or answer.deck.is_empty:
             return answer
-        cursor = self.pages.put(session.snapshot(answer), search, session.asked)
+        cursor = self.pages.put(snapshot_of(answer), search, session.asked)
         return replace(answer, answer=replace(answer.answer, cursor=cursor))
 
     async def find(self, entity_class: EntityClass, pid: str, asked: Asked) -> Found:

@@ -15,8 +15,9 @@ import anyio
 import anyio.to_thread
 
 from catalogue import technique_scoring
-from catalogue.answers import Answer, FacetCount, Hit, Total
+from catalogue.answers import Answer, FacetCount, Hit
 from catalogue.catalogue import Catalogue
+from catalogue.highlighting import highlights
 from catalogue.oracle import Entity
 from catalogue.query import Search
 from catalogue.readings import Pool, Reading, make_pool
@@ -32,7 +33,6 @@ from search_api.federation.accounting import (
     total_of,
 )
 from search_api.federation.collecting import Need
-from search_api.federation.continuing import Snapshot, records_of
 from search_api.federation.errors import NobodyAnswered, TooDeep
 from search_api.federation.index_side import (
     EMPTY,
@@ -46,7 +46,8 @@ from search_api.federation.overlay import Overlay
 from search_api.federation.participants import Asked, Participants, has_copy
 from search_api.federation.pools import Made, PoolCache
 from search_api.federation.questions import LiveSource
-from search_api.federation.ranking import Deck, Ranked, Scorer, score_order, sort_order
+from search_api.federation.ranking import Deck, Ranked, Scorer, score_order
+from search_api.federation.ranking import sort_order as sort_key
 from search_api.federation.reports import FacilityLine
 
 Result = TypeVar("Result")
@@ -171,7 +172,7 @@ class Session:
         return FederatedAnswer(
             replace(
                 answer,
-                hits=[self.hit(one, pool, hits, scorer) for one in dealt],
+                hits=await self.hits_of(dealt, pool, hits, scorer),
                 total=total_of(found.first, found.matching, outcomes, waiting=bool(waiting)),
             ),
             Overlay(pool, self.catalogue.store),
@@ -200,82 +201,6 @@ class Session:
     def _check_depth(self, depth: int, takes: Sequence[Outcome]) -> None:
         if depth > self.most_live and any(one.take and one.take.more for one in takes):
             raise TooDeep(self.most_live)
-
-    async def resume(self, snapshot: Snapshot) -> FederatedAnswer:
-        """The next page of a snapshot; facilities are not asked."""
-        pool = snapshot.pool()
-        side = IndexSide(
-            self.catalogue, self.search, snapshot.facilities, snapshot.without, snapshot.match
-        )
-        text = text_plan(self.search)
-        scorer = None
-        if snapshot.collection is not None and text is not None:
-            scorer = Scorer.by(text.scores, snapshot.collection)
-        kept = await anyio.to_thread.run_sync(
-            self.catalogue.store.entities, [key for key, _ in snapshot.indexed]
-        )
-        deck = Deck(
-            [
-                self._again(k, s, n, pool.entities[k].stored)
-                for n, (k, s) in enumerate(snapshot.live)
-            ],
-            [
-                self._again(key, score, number, kept[key], live=False)
-                for number, (key, score) in enumerate(snapshot.indexed)
-                if key in kept and not kept[key].deleted
-            ],
-            snapshot.index_at,
-            snapshot.index_done,
-        )
-        hits = {key: Hit(entity, 0.0) for key, entity in kept.items()}
-        dealt = await self.deal(deck, side, scorer, 0, self.search.limit, hits)
-        value, relation = snapshot.total
-        recognised = text.recognised if text else ()
-        return FederatedAnswer(
-            Answer(
-                [self.hit(one, pool, hits, scorer) for one in dealt],
-                Total(value, "eq" if relation == "eq" else "gte"),
-                recognised=recognised,
-                relaxed=snapshot.relaxed,
-            ),
-            Overlay(pool, self.catalogue.store),
-            snapshot.lines,
-            pool,
-            deck,
-            side,
-            scorer,
-            snapshot.partly,
-        )
-
-    def _again(
-        self, key: str, score: float, place: int, entity: StoredEntity, *, live: bool = True
-    ) -> Ranked:
-        """A hit of a snapshot in its order."""
-        if self.search.text is not None and not self.search.sort:
-            return Ranked(score_order(score, key), key, score, live)
-        if self.search.sort:
-            return Ranked(self._sort_order(entity), key, score, live)
-        return Ranked((1 if live else 0, place - (0 if live else NO_END), key), key, score, live)
-
-    def snapshot(self, answer: FederatedAnswer) -> Snapshot:
-        """What the next page is dealt from."""
-        deck = answer.deck
-        live = [one.key for one in deck.live]
-        return Snapshot(
-            tuple((one.key, one.score) for one in deck.live),
-            tuple((one.key, one.score) for one in deck.indexed),
-            records_of(answer.pool, live),
-            deck.index_at,
-            deck.index_done,
-            answer.side.facilities,
-            answer.side.without,
-            answer.side.match,
-            answer.scorer.collection if answer.scorer else None,
-            (answer.answer.total.value, answer.answer.total.relation),
-            answer.answer.relaxed,
-            answer.lines,
-            answer.partly,
-        )
 
     def _speaking(self, silent: Sequence[Outcome], waiting: Sequence[str]) -> tuple[str, ...]:
         """Who speaks through the index: the indexed ones, and silent ones that left a copy."""
@@ -346,7 +271,7 @@ class Session:
         if scorer is not None:
             return self._scored(found, scorer)
         if self.search.sort:
-            ranked = [Ranked(self._sort_order(one.stored), one.stored.key) for one in matching]
+            ranked = [Ranked(self.sort_order(one.stored), one.stored.key) for one in matching]
         else:
             # Behind the index's own, by the place where facilities have them: that stays the same
             # however deep a page goes.
@@ -372,8 +297,9 @@ class Session:
         rankings[:] = [Ranking(scorer.collection, tuple(ranked))]
         return ranked
 
-    def _sort_order(self, entity: StoredEntity) -> tuple[object, ...]:
-        return sort_order(entity.record, self.search.entity_class, self.search.sort, entity.key)
+    def sort_order(self, entity: StoredEntity) -> tuple[object, ...]:
+        """Where an entity stands in the asked order."""
+        return sort_key(entity.record, self.search.entity_class, self.search.sort, entity.key)
 
     async def _add(
         self,
@@ -402,7 +328,7 @@ class Session:
             if scorer is not None:
                 order: tuple[object, ...] = score_order(score, key)
             elif self.search.sort:
-                order = self._sort_order(hit.entity)
+                order = self.sort_order(hit.entity)
             else:
                 order = (0, deck.index_at + place, key)
             ranked.append(Ranked(order, key, score, live=False))
@@ -426,14 +352,30 @@ class Session:
         deck.deal(skip)
         return deck.deal(limit)
 
-    def hit(self, one: Ranked, pool: Pool, found: Mapping[str, Hit], scorer: Scorer | None) -> Hit:
-        entity = pool.entities.get(one.key)
-        if entity is None:
-            return replace(found[one.key], score=one.score)
-        explanation = None
+    async def hits_of(
+        self,
+        dealt: Sequence[Ranked],
+        pool: Pool,
+        found: Mapping[str, Hit],
+        scorer: Scorer | None,
+    ) -> list[Hit]:
+        """The hits of a page as they are shown: with places to mark, and explained if asked."""
+        entities: Mapping[str, Entity] = pool.entities
         if self.search.explain and scorer is not None:
-            explanation = scorer.explain(entity, pool.own_scores.get(one.key, {}))
-        return Hit(entity.stored, one.score, {}, explanation)
+            theirs = [found[one.key] for one in dealt if one.key not in pool.entities]
+            entities = {**entities, **await as_entities(self.catalogue, theirs)}
+        text = None if self.search.plain else text_plan(self.search)
+        shown = []
+        for one in dealt:
+            live = pool.entities.get(one.key)
+            stored = live.stored if live is not None else found[one.key].entity
+            explanation = None
+            if self.search.explain and scorer is not None and one.key in entities:
+                own = pool.own_scores.get(one.key, {})
+                explanation = scorer.explain(entities[one.key], own)
+            marks = highlights(stored.record, text.stems) if text is not None else {}
+            shown.append(Hit(stored, one.score, marks, explanation))
+        return shown
 
     def _answer(self, found: _Found) -> Answer:
         """Everything of the answer but its hits and total, counted on both sides."""

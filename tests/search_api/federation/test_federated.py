@@ -283,3 +283,24 @@ async def test_an_operator_that_turns_out_unknown_is_learnt(tmp_path: Path) -> N
         again = await there.ask(where=where, limit=100)
         assert again.answer.total == found.answer.total
         assert all("gte" not in one for one in there.asked("Now")[len(asked) :])
+
+
+async def test_hits_are_marked_and_explained_wherever_they_come_from(tmp_path: Path) -> None:
+    """Semantics 8.4: the parts add up to the score on the one scale, on both sides."""
+    parts = [
+        Part("Old", documents(0, 10), mode="indexed", harvested=True),
+        Part("Now", documents(10, 10), dialect="scicat"),
+    ]
+    async with world(tmp_path, *parts) as there:
+        first = await there.ask(words="lysozyme", explain=True, limit=2)
+        hits = list(first.answer.hits)
+        rest = await there.ask(words="lysozyme", explain=True, limit=50, skip=2)
+        hits += rest.answer.hits
+        assert {tuple(hit.entity.record["facilities"]) for hit in hits} == {("Old",), ("Now",)}
+        for hit in hits:
+            explained = hit.explanation
+            assert explained is not None
+            points = explained.text + explained.technique
+            assert hit.score == pytest.approx(points / explained.best_possible, rel=1e-3)
+            (start, end) = hit.highlights["title"][0]
+            assert hit.entity.record["title"][start:end].lower() == "lysozyme"
