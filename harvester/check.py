@@ -52,7 +52,7 @@ async def check(settings: Settings, name: str) -> dict[str, Any]:
     async with open_store(settings.data, configuration) as store:
         memory = {"checked_at": utc_now().isoformat(), "check": report["findings"]}
         if profile is not None:
-            memory["capabilities"] = profile
+            memory |= {"capabilities": profile, "capabilities_at": memory["checked_at"]}
         await anyio.to_thread.run_sync(store.remember, name, memory)
     return report
 

@@ -195,6 +195,16 @@ def _classes(value: Any) -> tuple[str, ...]:
     return tuple(value)
 
 
+def _capabilities(value: Any) -> Mapping[str, Any]:
+    classes = value.get("classes") if isinstance(value, dict) else None
+    if not isinstance(classes, dict) or not all(
+        name.removesuffix("s") + "s" in CLASSES and isinstance(found, dict)
+        for name, found in classes.items()
+    ):
+        raise ValueError("a profile as `sources check --json` of a like service writes it")
+    return {"version": 2, **value}
+
+
 FACILITY_KEYS: Mapping[str, Check] = {
     "title": _text,
     "provider": _url,
@@ -234,6 +244,7 @@ OPTION_KEYS: Mapping[str, Check] = {
     "pace_s": _seconds,
     "timeout_s": _seconds,
     "live_timeout_s": _seconds,
+    "capabilities": _capabilities,
     "retries": _whole(0, 20),
     "repair": _flag,
     "token_encoding": _one_of(("escaped", "raw")),

@@ -285,6 +285,11 @@ def _make_source(
         )
     if own_format is not None and "set" in values:
         raise ConfigurationError(f"{path}: {where}.set is for oai-pmh only; take it out.")
+    if protocol != "panosc" and values.get("mode", "indexed") != "indexed":
+        raise ConfigurationError(
+            f'{path}: {where}.mode is {values["mode"]!r}; only Search APIs (protocol = "panosc") '
+            "can be asked live."
+        )
     options = _checked(path, f"{where}.options", values.get("options", {}), OPTION_KEYS)
     values["options"] = options
     values.setdefault("demo", facilities[facility].demo)

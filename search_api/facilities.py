@@ -16,10 +16,9 @@ import anyio.to_thread
 
 from catalogue.facilities import Facility, Source
 from catalogue.records import RunRecord, SourceStatus
-from search_api.replies import Call, Reply, json_reply
 
 Json = dict[str, Any]
-State = Literal["ok", "silent", "unharvested", "disabled"]
+State = Literal["ok", "silent", "unharvested", "live", "disabled"]
 
 
 class Sources(Protocol):
@@ -41,9 +40,13 @@ class FacilityState:
 
     @property
     def state(self) -> State:
+        """How its harvests stand; ``live`` where there are none because it is only asked live."""
         enabled = [(source, status) for source, status in self.sources if source.enabled]
         if not enabled:
             return "disabled"
+        enabled = [(source, status) for source, status in enabled if source.mode != "live"]
+        if not enabled:
+            return "live"
         if any(status.silent_since is not None for _, status in enabled):
             return "silent"
         if all(status.last_success_at is None for _, status in enabled):
@@ -124,11 +127,6 @@ def header_text(text: str) -> str:
     """Text that may stand in a header: no control characters (fault I09), Latin-1 only."""
     kept = "".join(character for character in text if character.isprintable())
     return kept.encode("latin-1", errors="replace").decode("latin-1")
-
-
-async def facilities_list(call: Call) -> Reply:
-    """``GET /api/facilities``: every facility and source, with its state and since when."""
-    return json_reply([facility_json(state) for state in call.server.states.all])
 
 
 def facility_json(state: FacilityState) -> Json:

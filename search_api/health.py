@@ -110,6 +110,8 @@ async def metrics(call: Call) -> Reply:
     for state in call.server.states.all:
         measured.records.labels(state.facility.name).set(state.records)
         measured.silent.labels(state.facility.name).set(state.state == "silent")
+    if call.server.live is not None:
+        call.server.live.asker.show_measurements()
     return Reply(
         generate_latest(measured.registry), content_type="text/plain; version=0.0.4; charset=utf-8"
     )

@@ -153,6 +153,45 @@ def _search_body() -> Json:
     return {"type": "object", "properties": properties, "additionalProperties": False}
 
 
+_NUMBER_OR_NULL: Json = {"type": ["number", "null"]}
+LIVE = _object(
+    {
+        "source": _STRING,
+        "mode": {"enum": ["live", "both"]},
+        "state": {"enum": ["not_asked", "answering", "failing", "probed", "paused"]},
+        "breaker": _object(
+            {
+                "state": {"enum": ["closed", "half_open", "open"]},
+                "until": _TEXT_OR_NULL,
+                "why": _TEXT_OR_NULL,
+                "classes": {
+                    "type": "object",
+                    "description": "Classes that have a pause of their own.",
+                    "additionalProperties": {"type": "object"},
+                },
+            }
+        ),
+        "window_s": {"type": "number", "description": "Seconds that the figures are of."},
+        "requests": _COUNT,
+        "error_rate": {"type": "number", "minimum": 0, "maximum": 1},
+        "latency_ms": _object(
+            {"p50": _NUMBER_OR_NULL, "p90": _NUMBER_OR_NULL, "p99": _NUMBER_OR_NULL}
+        ),
+        "last_contact": _TEXT_OR_NULL,
+        "last_failure": _TEXT_OR_NULL,
+        "last_reason": _TEXT_OR_NULL,
+        "capabilities": _object(
+            {
+                "origin": {"enum": ["checked", "configured", "never checked"]},
+                "checked_at": _TEXT_OR_NULL,
+                "age_s": _NUMBER_OR_NULL,
+                "aged": {"type": "boolean"},
+                "classes": {"type": "object", "additionalProperties": {"type": "object"}},
+            }
+        ),
+    }
+)
+
 SCHEMAS: Mapping[str, Json] = {
     "searchRequest": _search_body(),
     "Count": _object({"count": _COUNT}),
@@ -193,6 +232,7 @@ SCHEMAS: Mapping[str, Json] = {
                 "state": _STRING,
                 "silent_since": _TEXT_OR_NULL,
                 "records": _COUNT,
+                "live": {"anyOf": [LIVE, {"type": "null"}]},
                 "sources": _list(_object({"name": _STRING, "protocol": _STRING, "url": _STRING})),
             }
         )

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from search_api import health, panosc, suggest
-from search_api.facilities import facilities_list
+from search_api.facility_list import facilities_list
 from search_api.history import history_by_key, history_of_source
 from search_api.openapi_page import documentation, openapi_json
 from search_api.pages import site

@@ -59,6 +59,9 @@ class ServerSettings:
     facility_stale_s: float = _setting(3_600.0, "Age up to which one stands in for a failure.")
     facility_cache_bytes: int = _setting(33_554_432, "Bytes of live answers kept in memory.")
     facility_single_flight: int = _setting(1, "1: equal live questions share a request; 0: none.")
+    profile_max_age_days: float = _setting(
+        30.0, "Days after which what a check found a live facility to be able to do is called aged."
+    )
     live_deadline_s: float = _setting(4.0, "Seconds that facilities asked live are waited for.")
     live_reserve_s: float = _setting(0.5, "Seconds kept for putting an answer together.")
     live_depth: int = _setting(1_000, "Records looked at for one question at each live facility.")

@@ -20,7 +20,7 @@ from search_api.federation.questions import LiveSource
 from search_api.federation.ranking import Ranked
 from search_api.federation.reports import FacilityLine
 
-_STATES = {"ok": "answered", "silent": "stale"}
+_STATES = {"ok": "answered", "silent": "stale", "live": "unharvested"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ from search_api.federation.facility_cache import FacilityCache, Kept, key_of
 from search_api.federation.figures import Window, percentile
 from search_api.federation.hedging import Hedged
 from search_api.federation.lines import ONCE, Line, line_to
-from search_api.federation.metrics import FederationMeasurements
+from search_api.federation.metrics import SEVERITY, FederationMeasurements
 from search_api.federation.parsing import Parsed, Parser
 from search_api.federation.pausing import Pass, Pausing
 from search_api.federation.questions import FacilityAnswer, FacilityFigures, LiveSource, Question
@@ -185,6 +185,7 @@ class Asker:
             paused_because=because,
             in_flight=line.bulkhead.in_flight if line is not None else 0,
             waiting=line.bulkhead.waiting if line is not None else 0,
+            classes=self._pausing.standing_by_class(source),
         )
 
     def show_measurements(self) -> None:
@@ -192,7 +193,9 @@ class Asker:
         if self._measured is None:
             return
         for source, line in self._lines.items():
-            state = self._pausing.standing(source)[0]
+            classes = self._pausing.standing_by_class(source).values()
+            standings = (self._pausing.standing(source), *classes)
+            state = max((one[0] for one in standings), key=SEVERITY.__getitem__)
             self._measured.show(source, state, line.bulkhead.in_flight, line.bulkhead.waiting)
 
     # --- one question ---------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from search_api.federation.questions import BreakerState
 
-_STATES: dict[BreakerState, int] = {"closed": 0, "half_open": 1, "open": 2}
+SEVERITY: dict[BreakerState, int] = {"closed": 0, "half_open": 1, "open": 2}
 
 
 class FederationMeasurements:
@@ -40,7 +40,7 @@ class FederationMeasurements:
         )
         self.breaker = Gauge(
             "pan_commons_live_breaker",
-            "0 asked as usual, 1 probed after a pause, 2 paused.",
+            "0 asked as usual, 1 probed after a pause, 2 paused, at least one of its classes.",
             ("source",),
             registry=registry,
         )
@@ -59,6 +59,6 @@ class FederationMeasurements:
 
     def show(self, source: str, state: BreakerState, in_flight: int, waiting: int) -> None:
         """Set the gauges of a source; before they are read."""
-        self.breaker.labels(source).set(_STATES[state])
+        self.breaker.labels(source).set(SEVERITY[state])
         self.in_flight.labels(source).set(in_flight)
         self.waiting.labels(source).set(waiting)

@@ -100,7 +100,9 @@ def live_source(state: FacilityState) -> LiveSource | None:
     memory = status.memory or {}
     configured = source.options.get("capabilities")
     known = configured if isinstance(configured, Mapping) else memory.get("capabilities")
-    return LiveSource(source, state.facility, known or {}, _instant(memory.get("checked_at")))
+    # A check that failed tells nothing new of what the service can do.
+    checked_at = _instant(memory.get("capabilities_at") or memory.get("checked_at"))
+    return LiveSource(source, state.facility, known or {}, checked_at)
 
 
 def has_copy(state: FacilityState) -> bool:

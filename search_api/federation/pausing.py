@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from catalogue.records import EntityClass
 from search_api.federation.breaker import (
     CLOSED,
     PAUSES,
@@ -24,11 +25,12 @@ from search_api.federation.breaker import (
     state_of,
 )
 from search_api.federation.errors import FacilitySilent
-from search_api.federation.questions import BreakerState
+from search_api.federation.questions import Standing
 from search_api.federation.serving_store import Contact, ServingStore
 from search_api.federation.verdicts import Verdict
 
 LOOK_AGAIN_S = 1.0
+CLASSES: tuple[EntityClass, ...] = ("Document", "Dataset", "Instrument")
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,10 +165,18 @@ class Pausing:
 
         await self._change(name, open_it)
 
-    def standing(self, source: str) -> tuple[BreakerState, datetime | None, str | None]:
-        """State, end of the pause and its reason, of the source as a whole."""
+    def standing(self, source: str) -> Standing:
+        """Of the source as a whole."""
+        return self._standing(source)
+
+    def standing_by_class(self, source: str) -> dict[str, Standing]:
+        """Of its classes, those that are not asked as usual: one may be behind a login."""
+        found = {name: self._standing(class_name(source, name)) for name in CLASSES}
+        return {name: one for name, one in found.items() if one[0] != "closed"}
+
+    def _standing(self, name: str) -> Standing:
         now = self._now().timestamp()
-        breaker = self._known.get(source, CLOSED)
+        breaker = self._known.get(name, CLOSED)
         state = state_of(breaker, now)
         if state == "closed":
             return state, None, None

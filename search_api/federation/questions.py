@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
@@ -15,6 +15,8 @@ State = Literal["answered", "timed_out", "failed", "paused", "stale", "unsupport
 """What an answer's line says of a facility."""
 
 BreakerState = Literal["closed", "open", "half_open"]
+Standing = tuple[BreakerState, datetime | None, str | None]
+"""State of a breaker, end of its pause, and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +83,8 @@ class FacilityFigures:
 
     Latencies are of answers within the window of ``figures.Window``, in seconds, ``None`` without
     any. ``error_rate``: share of its requests in the window that failed by the facility's fault.
-    ``breaker`` and what follows it are shared by all workers. ``waiting``: requests in our own
-    queue.
+    ``breaker`` and what follows it are shared by all workers; ``classes`` are those with a pause of
+    their own. ``waiting``: requests in our own queue.
     """
 
     source: str
@@ -99,3 +101,4 @@ class FacilityFigures:
     paused_because: str | None
     in_flight: int
     waiting: int
+    classes: Mapping[str, Standing] = field(default_factory=dict)

@@ -16,6 +16,7 @@ from search_api.federation.background import Background
 from search_api.federation.continuing import Pages
 from search_api.federation.federated import Federation
 from search_api.federation.metrics import FederationMeasurements
+from search_api.federation.participants import live_source
 from search_api.federation.serving_store import ServingStore
 from search_api.settings import ServerSettings
 
@@ -54,11 +55,12 @@ class LiveService:
             environment=environment,
             measurements=measurements,
         )
+        self.lessons = Lessons(self.serving, now, lambda source: _checked_at(states, source))
         self.federation = Federation(
             catalogue,
             states,
             self.asker,
-            Lessons(self.serving, now),
+            self.lessons,
             settings,
             now,
             monotonic,
@@ -83,24 +85,48 @@ class LiveService:
 
 
 class Lessons:
-    """Operators that services turned out not to know, shared by the workers."""
+    """Operators that services turned out not to know, shared by the workers.
 
-    def __init__(self, serving: ServingStore, now: Callable[[], datetime]) -> None:
+    Args:
+        checked_at: when a source was last checked; what was learned before is forgotten.
+    """
+
+    def __init__(
+        self,
+        serving: ServingStore,
+        now: Callable[[], datetime],
+        checked_at: Callable[[str], datetime | None] = lambda source: None,
+    ) -> None:
         self._serving = serving
         self._now = now
+        self._checked_at = checked_at
         self._known: dict[str, frozenset[tuple[str, str]]] = {}
+        self._known_since: dict[str, datetime | None] = {}
 
     async def learned(self, source: str) -> frozenset[tuple[str, str]]:
-        """(class, operator) pairs, read once and remembered."""
-        if source not in self._known:
+        """(class, operator) pairs, read once for each check of the source."""
+        checked_at = self._checked_at(source)
+        if source not in self._known or self._known_since[source] != checked_at:
+            if checked_at is not None:
+                await self._serving.run(self._serving.unlearn, source, checked_at)
             self._known[source] = await self._serving.run(self._serving.learned, source)
+            self._known_since[source] = checked_at
         return self._known[source]
 
     async def learn(self, source: str, entity_class: str, what: str) -> None:
         """Remember, here and for the other workers."""
-        known = self._known.get(source, frozenset())
+        known = await self.learned(source)
         self._known[source] = known | {(entity_class, what)}
         await self._serving.run(self._serving.learn, source, entity_class, what, self._now())
+
+
+def _checked_at(states: FacilityStates, source: str) -> datetime | None:
+    """When a source that is asked live was checked."""
+    for state in states.all:
+        live = live_source(state)
+        if live is not None and live.source.name == source:
+            return live.checked_at
+    return None
 
 
 __all__ = ["CONTACT", "Lessons", "LiveService"]

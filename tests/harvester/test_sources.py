@@ -116,6 +116,8 @@ def test_the_contact_may_come_from_the_environment_but_the_file_wins(tmp_path: P
         ('format = "oai_datacite"', "", r"nsx-oai\.format is missing"),
         ('mode = "both"', 'format = "oai_dc"', "it is 'panosc-json' and may be left out"),
         ('mode = "both"', 'set = "x"', "for oai-pmh only"),
+        ('mode = "both"', 'options = { capabilities = { classes = { Proposal = {} } } }',
+         "a profile as"),
         ("trust = 10", "trust = true", "a whole number"),
         ("trust = 10", "demo = true", "kept apart"),
         ('schedule = "6h"', 'schedule = "6 hours"', "interval such as '6h'"),
