@@ -74,6 +74,13 @@ def test_a_good_file_becomes_facilities_and_sources(tmp_path: Path) -> None:
     assert (api.format, api.mode, api.trust, api.enabled) == ("panosc-json", "both", 10, True)
 
 
+def test_what_a_search_api_can_do_may_be_configured(tmp_path: Path) -> None:
+    profile = '{ classes = { Document = { state = "served", operators = { gt = "yes" } } } }'
+    text = GOOD.replace("trust = 10", f"options = {{ capabilities = {profile} }}")
+    found = read(tmp_path, text).source("nsx-api").options["capabilities"]
+    assert found["classes"]["Document"]["operators"] == {"gt": "yes"}
+
+
 def test_the_shipped_file_lists_the_real_facilities_without_demo_data(tmp_path: Path) -> None:
     configuration = load_configuration(None, tmp_path, {})
     names = {facility.name for facility in configuration.facilities}
@@ -116,8 +123,12 @@ def test_the_contact_may_come_from_the_environment_but_the_file_wins(tmp_path: P
         ('format = "oai_datacite"', "", r"nsx-oai\.format is missing"),
         ('mode = "both"', 'format = "oai_dc"', "it is 'panosc-json' and may be left out"),
         ('mode = "both"', 'set = "x"', "for oai-pmh only"),
-        ('mode = "both"', 'options = { capabilities = { classes = { Proposal = {} } } }',
-         "a profile as"),
+        (
+            'mode = "both"',
+            "options = { capabilities = { classes = { Proposal = {} } } }",
+            "a profile as",
+        ),
+        ('schedule = "6h"', 'mode = "live"', 'only Search APIs .protocol = "panosc"'),
         ("trust = 10", "trust = true", "a whole number"),
         ("trust = 10", "demo = true", "kept apart"),
         ('schedule = "6h"', 'schedule = "6 hours"', "interval such as '6h'"),
