@@ -1,6 +1,6 @@
 """Whether a harvest stays as fast and as small as it began: rate and memory over a long list.
 
-One endpoint in another process; ``pan-commons harvest`` of RECORDS (1,000,000), to durable only
+One endpoint in another process; ``pan-commons harvest`` of RECORDS (100,000), to durable only
 with ``--no-index``. For each tenth: records a second, the processor time that a record took (which
 holds on a busy machine too), and the resident memory of all processes of the harvest at its end.
 Goal: no tenth takes a tenth more than the first. The first 10,000 records are left out: processes
@@ -36,7 +36,7 @@ def marks(curve: Sequence[Point], records: int) -> list[Point]:
 def main() -> int:
     """Measure; 1 when a record of the last tenth takes a tenth more than one of the first."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("records", nargs="?", type=int, default=1_000_000)
+    parser.add_argument("records", nargs="?", type=int, default=100_000)
     parser.add_argument("--no-index", action="store_true")
     asked = parser.parse_args()
     curve: list[Point] = []

@@ -33,7 +33,7 @@ from harvester.sources import Configuration
 from pan_commons_terminal import Settings
 from simulator import running
 from tests.harvester.harvest_world import World, a_world, oai_record, oai_spec, until
-from tests.harvester.test_run_killed import (
+from tests.harvester.zygotes import (
     YEAR_S,
     ClockFile,
     a_zygote,

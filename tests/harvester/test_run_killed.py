@@ -7,129 +7,18 @@ lost, none twice, none that never existed.
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import random
 import signal
 import sqlite3
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from catalogue.catalogue import Catalogue
-from catalogue.query import Search
 from catalogue.store import Store
 from simulator import Facility, running
 from tests.harvester.harvest_world import oai_record, oai_spec, until
-
-CONFIG = """
-[facilities.TST]
-title = "Test facility"
-provider = "http://127.0.0.1/api"
-demo = true
-[sources.test]
-facility = "TST"
-protocol = "oai-pmh"
-url = "{url}"
-format = "oai_datacite"
-internal = true
-schedule = "1s"
-"""
-
-
-@dataclass
-class Zygote:
-    """Starts harvests; see ``killable.py``."""
-
-    process: asyncio.subprocess.Process
-    job: dict[str, Any]
-
-    async def start(self, **more: Any) -> int:
-        """Fork a harvest; its process number."""
-        assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps(self.job | more).encode() + b"\n")
-        await self.process.stdin.drain()
-        return int((await self._line())["pid"])
-
-    async def wait(self) -> int:
-        """Exit code of the harvest that was started; negative for a signal."""
-        return int((await self._line())["code"])
-
-    async def _line(self) -> dict[str, Any]:
-        assert self.process.stdout is not None
-        found: dict[str, Any] = json.loads(await self.process.stdout.readline())
-        return found
-
-    def output(self) -> str:
-        path = Path(self.job["output"])
-        return path.read_text(encoding="utf-8") if path.exists() else ""
-
-
-@asynccontextmanager
-async def a_zygote(tmp_path: Path, endpoint: Facility) -> AsyncIterator[Zygote]:
-    config = tmp_path / "sources.toml"
-    config.write_text(CONFIG.format(url=endpoint.oai_url), encoding="utf-8")
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        str(Path(__file__).with_name("killable.py")),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        cwd=Path(__file__).parents[2],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
-        start_new_session=True,
-    )
-    try:
-        assert process.stdout is not None
-        assert await process.stdout.readline() == b"ready\n"
-        job = {
-            "data": str(tmp_path / "data"),
-            "config": str(config),
-            "output": str(tmp_path / f"output.{process.pid}"),
-        }
-        yield Zygote(process, job)
-    finally:
-        # The zygote and whatever harvest of its is still alive.
-        os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
-
-
-async def assert_store_and_index_equal(data: Path, endpoint: Facility) -> None:
-    """None lost, none twice, none that never existed; each with its newest title."""
-    wanted = {
-        record.document["pid"]: record.document["title"]
-        for record in endpoint.records
-        if record.document is not None
-    }
-    with Store.open(data, read_only=True) as store:
-        assert set(store.live_identifiers("test", None, 10**6)) == set(
-            endpoint.records.identifiers()
-        )
-        changes = store.changes_since(0, 10**6)
-        assert len({change.entity.key for change in changes}) == len(changes)
-        held = {
-            change.entity.record["pid"]: change.entity.record["title"]
-            for change in changes
-            if change.entity.entity_class == "Document" and not change.entity.deleted
-        }
-        assert held == wanted
-        newest = store.last_change()
-    async with Catalogue.open(data, read_only=True) as catalogue:
-        assert await catalogue.engine.position() == newest
-        found: dict[str, str] = {}
-        for skip in range(0, len(wanted) + 100, 100):
-            answer = await catalogue.search(
-                Search("Document", now=datetime.now(UTC), limit=100, skip=skip)
-            )
-            for hit in answer.hits:
-                assert hit.entity.key not in found
-                found[hit.entity.key] = hit.entity.record["title"]
-        assert sorted(found.values()) == sorted(wanted.values())
+from tests.harvester.zygotes import YEAR_S, ClockFile, a_zygote, assert_store_and_index_equal
 
 
 def mutate(endpoint: Facility, chance: random.Random, number: int) -> None:
@@ -286,22 +175,6 @@ async def test_a_clock_that_jumps_between_runs_loses_nothing(tmp_path: Path, jum
         await zygote.start()
         assert await zygote.wait() == 0, zygote.output()
         await assert_store_and_index_equal(tmp_path / "data", endpoint)
-
-
-class ClockFile:
-    """A clock that several processes read, and that the test sets while they run."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.set(0)
-
-    def set(self, seconds: int) -> None:
-        beside = self.path.with_suffix(".new")
-        beside.write_text(str(seconds), encoding="ascii")
-        beside.replace(self.path)
-
-
-YEAR_S = 400 * 86_400
 
 
 @pytest.mark.parametrize("jumps_s", [(YEAR_S,), (-YEAR_S,), (YEAR_S, -YEAR_S, 0)])

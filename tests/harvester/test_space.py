@@ -16,7 +16,7 @@ from harvester.sources import MIB, Budget, merge_layers
 from harvester.space import NoRoom, Room, tidy, used_bytes
 from simulator import running
 from tests.harvester.harvest_world import a_world, oai_spec
-from tests.harvester.test_run_killed import a_zygote, assert_store_and_index_equal
+from tests.harvester.zygotes import a_zygote, assert_store_and_index_equal
 
 
 def room_of(folder: Path, *, used: int = 0, free: int = 10**12, **budget: int) -> Room:
