@@ -121,7 +121,7 @@ async def test_a_copy_stands_in_for_a_silent_facility_and_is_marked(tmp_path: Pa
 
 @pytest.mark.parametrize("words", ["lysozyme crystal", None])
 async def test_pages_are_pages_of_the_one_ranking(tmp_path: Path, words: str | None) -> None:
-    """Fault G08: page two is page two, by skip and by cursor; what answers later is not in it."""
+    """Fault G04: page two is page two, by skip and by cursor; what answers later is not in it."""
     parts = [
         Part("Old", documents(0, 25), mode="indexed", harvested=True),
         Part("One", documents(25, 25)),
@@ -218,7 +218,7 @@ async def test_a_date_range_is_exact_whatever_a_facility_can_compare(
 
 
 async def test_a_large_facility_that_ranks_gives_its_best_and_says_at_least(tmp_path: Path) -> None:
-    """Faults G04, G05: its own score is evidence and nothing else."""
+    """Faults G05, G06: its own score is evidence and nothing else."""
     part = Part("Rank", documents(0, 120), dialect="scicat")
     settings = replace(SETTINGS, live_whole=0, live_candidates=20)
     async with world(tmp_path, part, settings=settings) as there:

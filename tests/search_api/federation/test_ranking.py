@@ -23,7 +23,7 @@ def ranked(scores: list[float], prefix: str, *, live: bool) -> list[Ranked]:
 def test_pages_dealt_are_the_merged_ranking_cut_into_pages(
     live: list[float], indexed: list[float], page: int, chunk: int
 ) -> None:
-    """Fault G08: whatever portions the index is fetched in, no hit is skipped or comes twice."""
+    """Fault G04: whatever portions the index is fetched in, no hit is skipped or comes twice."""
     ours, index = ranked(live, "l", live=True), ranked(indexed, "i", live=False)
     deck = Deck(list(ours))
     dealt: list[Ranked] = []
