@@ -142,6 +142,17 @@ def _proxy(value: Any) -> str:
         raise ValueError(f"'none', or {right}") from None
 
 
+def _repair(value: Any) -> bool | tuple[str, ...]:
+    from harvester.oai_repairs import REPAIRS
+
+    if isinstance(value, bool):
+        return value
+    if not isinstance(value, list) or not value or not all(name in REPAIRS for name in value):
+        names = ", ".join(f'"{name}"' for name in sorted(REPAIRS))
+        raise ValueError(f"true, false, or a list of {names}")
+    return tuple(value)
+
+
 def _country(value: Any) -> str:
     if not isinstance(value, str) or not re.fullmatch(r"[A-Z]{2}", value):
         raise ValueError("two capital letters (ISO 3166), such as 'DE'")
@@ -246,7 +257,7 @@ OPTION_KEYS: Mapping[str, Check] = {
     "live_timeout_s": _seconds,
     "capabilities": _capabilities,
     "retries": _whole(0, 20),
-    "repair": _flag,
+    "repair": _repair,
     "token_encoding": _one_of(("escaped", "raw")),
     "send_prefix_with_token": _flag,
     "token_ttl_s": _seconds,

@@ -300,6 +300,26 @@ async def test_leaving_the_set_is_not_being_deleted(tmp_path: Path) -> None:
         assert "10.5072/3" in world.titles(), "it still exists at the facility"
 
 
+@pytest.mark.parametrize(
+    ("repair", "state"),
+    [(False, "partial"), (["control_characters"], "ok"), (["ampersands"], "partial"), (True, "ok")],
+)
+async def test_only_the_repairs_that_the_source_names_are_made(
+    tmp_path: Path, repair: bool | list[str], state: str
+) -> None:
+    """Faults C01, C09: strict by default; what was mended is counted, record by record."""
+    broken = payload_record(99, oai_record(99, title="B\x0bell").payload("oai_datacite").decode())
+    sound = [oai_record(number) for number in range(12)]
+    spec = oai_spec(records=[*sound, broken])
+    async with a_world(tmp_path, spec, options={"repair": repair}) as world:
+        run = await world.harvest()
+        assert run.state == state, run
+        assert ("repaired: control_characters" in run.problems) == (state == "ok")
+        assert ("oai:test:0099" in {q.identifier for q in world.store.quarantine("test")}) == (
+            state == "partial"
+        )
+
+
 async def test_odd_records_cost_nobody_else(tmp_path: Path) -> None:
     """Fault B22."""
     async with a_world(tmp_path) as world:

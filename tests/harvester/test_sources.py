@@ -112,6 +112,8 @@ def test_the_contact_may_come_from_the_environment_but_the_file_wins(tmp_path: P
     [
         ('country = "SE"', 'contry = "SE"', r"facilities\.NSX\.contry .* did you mean 'country'"),
         ('country = "SE"', 'country = "Sweden"', "two capital letters"),
+        ("page_size = 50", 'repair = ["all"]', 'false, or a list of "ampersands"'),
+        ("page_size = 50", 'proxy = "socks5://p"', "'none', or an http or https address"),
         ('"Europe/Stockholm"', '"Europe/Stokholm"', "did you mean 'Europe/Stockholm'"),
         ('["neutron"]', '["neutrons"]', 'a list of "photon", "neutron"'),
         ('"02550n020"', '"ror"', "ROR id such as"),
