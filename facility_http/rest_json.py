@@ -113,9 +113,6 @@ def parse_json(body: bytes) -> tuple[Any, Counter[str]]:
     return _writable(value, mended), mended
 
 
-# Halves of surrogate pairs and numbers beyond every float or integer of 64 bits have to be looked
-# for value by value.
-_MAY_NEED_MENDING = re.compile(r"\\u[dD][89a-fA-F]|\d[eE]\+?\d{3}|\d{19}")
 _BLANKS = re.compile(r"[ \t\n\r]*")
 _STEP_CHARS = 32_768
 
@@ -137,14 +134,12 @@ def parse_json_in_steps(
         return parse_json(body)
     mended: Counter[str] = Counter()
 
-    def not_a_number(_: str) -> None:
-        mended["nan"] += 1
-
     place = _skip_blanks(text, 0)
     if text[place : place + 1] != "[":
         return parse_json(body)
-    decode = json.JSONDecoder(parse_constant=not_a_number).raw_decode
-    mends = _MAY_NEED_MENDING.search(text) is not None
+    decode = _mending_decoder(mended).raw_decode
+    # A search by pattern would be as long a hold-up as a parser.
+    mends = "\\ud" in text or "\\uD" in text
     found: list[Any] = []
     step_ends = _STEP_CHARS
     try:
@@ -168,6 +163,19 @@ def parse_json_in_steps(
         # Read once more as a whole: it says exactly what is wrong, or forgives what it forgives.
         return parse_json(body)
     return found, mended
+
+
+def _mending_decoder(mended: Counter[str]) -> json.JSONDecoder:
+    """A decoder whose numbers can all be written again, as ``_writable`` has them."""
+
+    def not_a_number(_: str) -> None:
+        mended["nan"] += 1
+
+    return json.JSONDecoder(
+        parse_constant=not_a_number,
+        parse_int=lambda text: _writable(int(text), mended),
+        parse_float=lambda text: _writable(float(text), mended),
+    )
 
 
 def _skip_blanks(text: str, place: int) -> int:

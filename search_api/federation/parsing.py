@@ -75,15 +75,9 @@ class Parser:
             self._kept.move_to_end(key)
             return self._kept[key][0]
         if len(body) < LARGE_BYTES:
-            value, mended = parse_json(body)
+            parsed = _read(question, *parse_json(body), status, digest)
         else:
-            value, mended = await anyio.to_thread.run_sync(
-                parse_json_in_steps, body, _let_others_run
-            )
-        error = error_in(value, status)
-        if error is not None:
-            raise error
-        parsed = _read(question, value, mended, digest)
+            parsed = await anyio.to_thread.run_sync(_read_large, question, body, status, digest)
         self._keep(key, parsed, len(body))
         return parsed
 
@@ -97,11 +91,20 @@ class Parser:
             self._held -= dropped
 
 
+def _read_large(question: Question, body: bytes, status: int, digest: bytes) -> Parsed:
+    return _read(question, *parse_json_in_steps(body, _let_others_run), status, digest)
+
+
 def _let_others_run() -> None:
     time.sleep(0)
 
 
-def _read(question: Question, value: Any, mended: Counter[str], digest: bytes) -> Parsed:
+def _read(
+    question: Question, value: Any, mended: Counter[str], status: int, digest: bytes
+) -> Parsed:
+    error = error_in(value, status)
+    if error is not None:
+        raise error
     if question.count:
         return Parsed(None, count_in(value), digest)
     if question.pid is None:

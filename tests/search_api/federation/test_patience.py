@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -242,6 +243,31 @@ async def test_while_one_probes_the_others_wait_for_the_next_time() -> None:
             assert gate.asked == 1
             gate.open.set()
         assert gate.asked == 1
+
+
+async def test_a_probe_that_is_given_up_leaves_the_next_one_its_chance() -> None:
+    """Fault G13: whoever leaves while the lease is written does not keep it."""
+    async with facility("reset") as here, asking() as world:
+        for number in range(3):
+            await silence(world, live(here), different(number))
+        world.clock.move(5)
+        here.faults.clear()
+        change = world.serving.change_breaker
+        writing, written = threading.Event(), threading.Event()
+
+        def slowly(*arguments: Any) -> Any:
+            writing.set()
+            written.wait()
+            return change(*arguments)
+
+        world.serving.change_breaker = slowly  # type: ignore[method-assign]
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(silence, world, live(here), different(0))
+            await until(writing.is_set)
+            tasks.cancel_scope.cancel()
+        written.set()
+        await until(lambda: not world.asker.figures("test").in_flight)
+        assert pids(await world.ask(live(here), different(1))) == expected()[:2]
 
 
 async def test_a_probe_that_fails_pauses_for_longer() -> None:
