@@ -18,6 +18,7 @@ from aiohttp import web
 
 from catalogue.catalogue import Catalogue
 from catalogue.errors import StoreReadOnly
+from catalogue.processes import collect_rarely
 from mappings.linking import recognise
 from mappings.quantities import interval_for_query
 from pan_commons_terminal import Settings, say
@@ -117,6 +118,8 @@ async def serve_one(
     """Serve in this process until SIGINT or SIGTERM."""
     async with open_catalogue(settings, index=index) as catalogue:
         await anyio.to_thread.run_sync(warm_up)
+        # Answers of facilities are many objects at once; looking through them would hold the loop.
+        collect_rarely()
         app = create_app(catalogue, settings=options)
         runner = web.AppRunner(app, **runner_options(options))
         await runner.setup()
