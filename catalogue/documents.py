@@ -7,7 +7,6 @@ technique, sample and instrument.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
@@ -15,6 +14,7 @@ from typing import Any, Literal, NamedTuple
 
 from catalogue import analysis, technique_scoring
 from catalogue.access import FOREVER, STATES, access_spans
+from catalogue.completions import suggestions_of
 from catalogue.fields import FIELDS, Kind, elements, stored_value
 from catalogue.parameter_terms import parameter_terms
 from catalogue.record_terms import (
@@ -130,7 +130,8 @@ def engine_document(change: Change) -> EngineDocument:
         document.terms.update(*(share.carried for share in shares.of_datasets()))
         if children:
             document.terms.add("has:datasets")
-        document.suggestions = _suggestions(entity.record, document.facets, shares)
+        people = [name for share in shares.members for name in share.people]
+        document.suggestions = suggestions_of(entity.record, document.facets, people)
     elif entity.entity_class == "Dataset":
         document.terms.update(*(share.own for share in shares.of_datasets()))
     document.terms.update(*(share.own for share in shares.members))
@@ -397,51 +398,6 @@ def _datasets(entity: StoredEntity, children: Sequence[StoredEntity]) -> list[Ma
     if entity.entity_class == "Document":
         return [child.record for child in children]
     return [entity.record] if entity.entity_class == "Dataset" else []
-
-
-def _suggestions(
-    record: Mapping[str, Any], facets: Mapping[str, tuple[str, ...]], shares: _Shares
-) -> set[str]:
-    """The raw terms by which a Document's texts are completed."""
-    found = {_suggestion("title", title) for title in strings(record, "title")}
-    for kind in ("sample", "instrument"):
-        found.update([suggestion_term(kind, text) for text in facets[kind]])
-    for share in shares.members:
-        found.update([suggestion_term("person", name) for name in share.people])
-    return found
-
-
-MAX_SUGGESTION = 60
-_CAPITAL = re.compile("[A-Z]")
-
-
-def _suggestion(kind: str, text: str) -> str:
-    original = " ".join(text.split())[:MAX_SUGGESTION]
-    folded = analysis.fold(original)
-    if folded == original:
-        written = ""
-    elif original.isascii():
-        written = f"{sum([1 << capital.start() for capital in _CAPITAL.finditer(original)]):x}"
-    else:
-        written = f"={original}"
-    return f"{kind}:{folded}\x1f{written}"
-
-
-suggestion_term = lru_cache(maxsize=20_000)(_suggestion)
-"""The raw term by which a text is completed: its folded form, and after a unit separator what makes
-the original of it again: the places of its capitals, or itself."""
-
-
-def suggested_text(term: str) -> str:
-    """The text as it was written, of a ``suggestion_term``."""
-    head, _, written = term.partition("\x1f")
-    if written.startswith("="):
-        return written[1:]
-    folded = head.partition(":")[2]
-    capitals = int(written or "0", 16)
-    return "".join(
-        letter.upper() if capitals >> place & 1 else letter for place, letter in enumerate(folded)
-    )
 
 
 def _once(lines: Iterable[str]) -> tuple[str, ...]:

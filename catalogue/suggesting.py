@@ -6,7 +6,7 @@ import unicodedata
 from dataclasses import dataclass
 
 from catalogue import analysis
-from catalogue.documents import suggested_text
+from catalogue.completions import suggested_text
 from catalogue.engines.base import Reader
 from catalogue.plan import Terms
 from catalogue.records import EntityClass

@@ -20,16 +20,16 @@ from typing import IO, Any, TypeVar, cast
 
 from catalogue.documents import EngineDocument
 from catalogue.engines.base import Applied, Rendered, newest_by_key
+from catalogue.engines.tantivy_documents import ORDINAL, rendered
 from catalogue.engines.tantivy_index import (
     MANY,
-    ORDINAL,
     WRITER_BYTES,
     WRITER_BYTES_FOR_MANY,
     ClassIndex,
     guarded,
-    rendered,
 )
 from catalogue.engines.tantivy_reader import TantivyReader
+from catalogue.engines.tantivy_writer import Writer
 from catalogue.errors import EngineDamaged, EngineError, ForeignIndex, IndexBusy
 from catalogue.fields import ENTITY_CLASSES
 from catalogue.fingerprint import fingerprint
@@ -63,7 +63,7 @@ class TantivyEngine:
         self._named = generation
         self._generation: str | None = None
         self._indices: dict[str, ClassIndex] = {}
-        self._writers: dict[str, _Writer] = {}
+        self._writers: dict[str, Writer] = {}
         self._heap_bytes = WRITER_BYTES
         self._pending: dict[str, int] = {}
         self._lock_file: IO[str] | None = None
@@ -264,7 +264,7 @@ class TantivyEngine:
             if self._named is None:
                 self.lock()
             heap = self._heap_bytes
-            self._writers = {name: _Writer(index, heap) for name, index in self._indices.items()}
+            self._writers = {name: Writer(index, heap) for name, index in self._indices.items()}
 
     async def commit(self, position: int) -> None:
         await self._run(partial(self._commit, position))
@@ -439,27 +439,6 @@ class TantivyEngine:
     @staticmethod
     async def _run(function: Callable[[], Result]) -> Result:
         return await in_thread(function)
-
-
-class _Writer:
-    """The library's writer of one class, and which entities it cannot have yet: to delete what is
-    not there costs a look-up in each segment."""
-
-    def __init__(self, index: ClassIndex, heap_bytes: int) -> None:
-        self.library = index.writer(heap_bytes)
-        self._highest = index.highest_ordinal()
-        self._written = bytearray()  # by ordinal, beyond the highest of the last commit then
-
-    def may_hold(self, ordinal: int) -> bool:
-        place = ordinal - self._highest - 1
-        return place < 0 or (place < len(self._written) and bool(self._written[place]))
-
-    def wrote(self, ordinal: int) -> None:
-        place = ordinal - self._highest - 1
-        if place >= len(self._written):
-            self._written.extend(bytes(max(place + 1 - len(self._written), 4_096)))
-        if place >= 0:
-            self._written[place] = 1
 
 
 def _write_json(path: Path, value: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""One class of entities in one Tantivy index: schema, documents, translation of plans.
+"""One class of entities in one Tantivy index, and the translation of plans.
 
 Synchronous; ``tantivy.py`` calls it from worker threads. Seen with tantivy 0.27: a query that the
 library cannot do may panic, and ``PanicException`` is no ``Exception``; ``guarded`` catches it.
@@ -11,19 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import orjson
 import tantivy
 from tantivy import Occur, Query
 
-from catalogue.analysis import SENTINEL
-from catalogue.documents import (
-    COUNTED_FIELDS,
-    RAW_FIELDS,
-    TEXT_FIELDS,
-    EngineDocument,
-    number_fields,
-)
-from catalogue.engines.base import FacetRequest, Rendered
+from catalogue.documents import COUNTED_FIELDS
+from catalogue.engines.base import FacetRequest
+from catalogue.engines.tantivy_documents import CHANGE, LINKS, ORDINAL, build_schema
 from catalogue.errors import EngineDamaged, EngineError
 from catalogue.plan import (
     All,
@@ -65,10 +58,6 @@ _FEW_TERMS = 256
 _ONE_BY_ONE = 8
 """Terms of a look-up that become clauses of their own."""
 
-ORDINAL = "ordinal"
-CHANGE = "change"
-LINKS = "links"
-
 
 @contextmanager
 def guarded(doing: str) -> Iterator[None]:
@@ -101,30 +90,6 @@ def _looks_damaged(text: str) -> bool:
         "InvalidData", "UnexpectedEof", "truncated", "IncompatibleIndex",
     )  # fmt: skip
     return any(sign in text for sign in signs)
-
-
-_TOKENIZERS = {"words": "whitespace"}
-"""Words come as one string: a value for each would cost as much as indexing it."""
-
-
-def build_schema(class_name: str) -> tantivy.Schema:
-    """The schema of a class; its parts are in the fingerprint."""
-    builder = tantivy.SchemaBuilder()
-    builder.add_text_field("key", stored=True, tokenizer_name="raw", index_option="basic")
-    builder.add_unsigned_field(ORDINAL, indexed=True, fast=True)
-    builder.add_unsigned_field(CHANGE, fast=True)
-    builder.add_unsigned_field(LINKS, indexed=True, fast=True)
-    for name in RAW_FIELDS:
-        tokenizer = _TOKENIZERS.get(name, "raw")
-        builder.add_text_field(name, tokenizer_name=tokenizer, index_option="basic")
-    for name in COUNTED_FIELDS:
-        builder.add_text_field(name, fast=True, tokenizer_name="raw", index_option="basic")
-    for name, option in (*TEXT_FIELDS.items(), ("wholes", "basic")):
-        builder.add_text_field(name, tokenizer_name="whitespace", index_option=option)
-    for name in number_fields(class_name):
-        # In columns only: ranges are looked for there, and a dictionary of dates is not small.
-        builder.add_integer_field(name, fast=True)
-    return builder.build()
 
 
 class ClassIndex:
@@ -186,47 +151,6 @@ class ClassIndex:
         """The one writer of this index; ``EngineError`` while another process has it."""
         with guarded("opening its writer"):
             return self.index.writer(heap_bytes, 1)
-
-
-def rendered(document: EngineDocument) -> Rendered:
-    """The document as the library reads it: one object of JSON costs it half of what a document
-    made value by value does, and can be made in another process."""
-    body = b"" if document.deleted else orjson.dumps(_fields(document))
-    return Rendered(
-        document.key,
-        document.entity_class,
-        document.ordinal,
-        document.change,
-        document.deleted,
-        body,
-    )
-
-
-def _fields(document: EngineDocument) -> dict[str, Any]:
-    fields: dict[str, Any] = {
-        "key": document.key,
-        ORDINAL: document.ordinal,
-        CHANGE: document.change,
-        "terms": list(document.terms),
-        "tags": list(document.tags),
-        "panet": list(document.panet),
-        "text": [SENTINEL, *document.text],
-        "title": [SENTINEL, *document.title],
-        "title_words": document.title_words,
-        "words": " ".join(document.words),
-        "wholes": " ".join((SENTINEL, *document.wholes)),
-        **document.numbers,
-    }
-    if document.links:
-        fields[LINKS] = document.links
-    for name in ("params", "all_params", "suggestions"):
-        values = getattr(document, name)
-        if values:
-            fields[name] = list(values)
-    for name, values in document.facets.items():
-        if values:
-            fields[f"f_{name}"] = values
-    return fields
 
 
 class ClassView:

@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 import tantivy
 
 from catalogue.engines.base import EngineHit, EnginePage, PageRequest, SortBy
-from catalogue.engines.tantivy_index import CHANGE, ORDINAL, ClassView, guarded
+from catalogue.engines.tantivy_documents import CHANGE, ORDINAL
+from catalogue.engines.tantivy_index import ClassView, guarded
 from catalogue.plan import AllOf, LevelScore, NoneOf, NumberRange, Plan, Score
 from catalogue.records import EntityClass
 from catalogue.scoring import highest_for_levels, highest_for_term

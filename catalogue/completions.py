@@ -1,0 +1,55 @@
+"""Texts of Documents as the terms by which they are completed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Any
+
+from catalogue import analysis
+from catalogue.shares import strings
+
+
+def suggestions_of(
+    record: Mapping[str, Any], facets: Mapping[str, tuple[str, ...]], people: Iterable[str]
+) -> set[str]:
+    """The raw terms by which a Document's texts are completed."""
+    found = {_suggestion("title", title) for title in strings(record, "title")}
+    for kind in ("sample", "instrument"):
+        found.update([suggestion_term(kind, text) for text in facets[kind]])
+    found.update([suggestion_term("person", name) for name in people])
+    return found
+
+
+MAX_SUGGESTION = 60
+_CAPITAL = re.compile("[A-Z]")
+
+
+def _suggestion(kind: str, text: str) -> str:
+    original = " ".join(text.split())[:MAX_SUGGESTION]
+    folded = analysis.fold(original)
+    if folded == original:
+        written = ""
+    elif original.isascii():
+        written = f"{sum([1 << capital.start() for capital in _CAPITAL.finditer(original)]):x}"
+    else:
+        written = f"={original}"
+    return f"{kind}:{folded}\x1f{written}"
+
+
+suggestion_term = lru_cache(maxsize=20_000)(_suggestion)
+"""The raw term by which a text is completed: its folded form, and after a unit separator what makes
+the original of it again: the places of its capitals, or itself."""
+
+
+def suggested_text(term: str) -> str:
+    """The text as it was written, of a ``suggestion_term``."""
+    head, _, written = term.partition("\x1f")
+    if written.startswith("="):
+        return written[1:]
+    folded = head.partition(":")[2]
+    capitals = int(written or "0", 16)
+    return "".join(
+        letter.upper() if capitals >> place & 1 else letter for place, letter in enumerate(folded)
+    )

@@ -1,0 +1,26 @@
+"""The writer of one class, and what it cannot hold yet."""
+
+from __future__ import annotations
+
+from catalogue.engines.tantivy_index import ClassIndex
+
+
+class Writer:
+    """The library's writer of one class, and which entities it cannot have yet: to delete what is
+    not there costs a look-up in each segment."""
+
+    def __init__(self, index: ClassIndex, heap_bytes: int) -> None:
+        self.library = index.writer(heap_bytes)
+        self._highest = index.highest_ordinal()
+        self._written = bytearray()  # by ordinal, beyond the highest of the last commit then
+
+    def may_hold(self, ordinal: int) -> bool:
+        place = ordinal - self._highest - 1
+        return place < 0 or (place < len(self._written) and bool(self._written[place]))
+
+    def wrote(self, ordinal: int) -> None:
+        place = ordinal - self._highest - 1
+        if place >= len(self._written):
+            self._written.extend(bytes(max(place + 1 - len(self._written), 4_096)))
+        if place >= 0:
+            self._written[place] = 1
