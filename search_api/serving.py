@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import gc
 import multiprocessing
 import signal
 import socket
@@ -37,6 +38,7 @@ from search_api.technique_conditions import technique_ids
 from search_api.whole import ask, asked_of
 
 RESTART_PAUSE_S = 1.0
+LOOPS_GARBAGE = 25_000
 BACKLOG = 1_024
 
 
@@ -118,8 +120,9 @@ async def serve_one(
     """Serve in this process until SIGINT or SIGTERM."""
     async with open_catalogue(settings, index=index) as catalogue:
         await anyio.to_thread.run_sync(warm_up)
-        # Answers of facilities are many objects at once; looking through them would hold the loop.
-        collect_rarely()
+        # Answers of facilities are many objects at once; looking through all would hold the loop.
+        gc.freeze()
+        collect_rarely(after=LOOPS_GARBAGE)
         app = create_app(catalogue, settings=options)
         runner = web.AppRunner(app, **runner_options(options))
         await runner.setup()
