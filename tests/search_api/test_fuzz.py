@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from catalogue.facilities import Facility, Source
@@ -25,7 +25,9 @@ FEW = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-MANY = settings(parent=FEW, max_examples=25_000)
+PIECE = settings(
+    parent=FEW, max_examples=5_000, phases=(Phase.generate, Phase.shrink), database=None
+)
 
 PATHS = ["/api/Documents", "/api/Datasets", "/api/Instruments", "/techniques"]
 
@@ -273,29 +275,31 @@ def test_texts_of_every_kind(server: Any, drawn: str) -> None:
     check(server.ask("/techniques/" + quote(drawn, safe="")), drawn)
 
 
-@pytest.mark.soak
-@MANY
-@given(paths, suffixes, st.sampled_from(["filter", "where"]), filters)
-def test_filters_soaked(server: Any, path: str, suffix: str, name: str, drawn: Any) -> None:
-    fuzz_filters(server, path, suffix, name, drawn)
+FILTERS = st.tuples(paths, suffixes, st.sampled_from(["filter", "where"]), filters)
+BODIES = st.tuples(paths, filters)
+BYTES = st.tuples(paths, st.sampled_from(["filter", "where", "query"]), st.binary(max_size=60))
+SOAKED: dict[str, tuple[int, st.SearchStrategy[Any], Callable[..., None]]] = {
+    "filters": (20, FILTERS, fuzz_filters),
+    "bodies": (2, BODIES, fuzz_body),
+    "raw bytes": (4, BYTES, fuzz_bytes),
+    "search parameters": (3, st.tuples(parameters), fuzz_search),
+}
+"""What is soaked: how many pieces of 5,000, so 100,000 filters; what is drawn, and who sends it."""
 
 
 @pytest.mark.soak
-@MANY
-@given(paths, filters)
-def test_bodies_soaked(server: Any, path: str, drawn: Any) -> None:
-    fuzz_body(server, path, drawn)
+@pytest.mark.parametrize(
+    ("kind", "piece"),
+    [(kind, piece) for kind, (pieces, *_) in SOAKED.items() for piece in range(pieces)],
+)
+def test_soaked(kind: str, piece: int, server: Any) -> None:
+    """Each piece is drawn from a seed of its own, so that all together are as many."""
+    _, strategy, send = SOAKED[kind]
 
+    @seed(piece)
+    @PIECE
+    @given(strategy)
+    def try_one(drawn: tuple[Any, ...]) -> None:
+        send(server, *drawn)
 
-@pytest.mark.soak
-@MANY
-@given(paths, st.sampled_from(["filter", "where", "query"]), st.binary(max_size=60))
-def test_raw_bytes_soaked(server: Any, path: str, name: str, drawn: bytes) -> None:
-    fuzz_bytes(server, path, name, drawn)
-
-
-@pytest.mark.soak
-@MANY
-@given(parameters)
-def test_search_parameters_soaked(server: Any, drawn: Any) -> None:
-    fuzz_search(server, drawn)
+    try_one()
