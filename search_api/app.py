@@ -37,6 +37,7 @@ from search_api.errors import (
     WrongMethod,
 )
 from search_api.facilities import FacilityStates, header_text
+from search_api.federation import via
 from search_api.federation.metrics import FederationMeasurements
 from search_api.federation.service import LiveService
 from search_api.health import Measurements
@@ -210,8 +211,11 @@ async def _kept_or_made(server: Server, route: Route, call: Call) -> Finished | 
         made = await route.handler(call)
         return made if isinstance(made, Stream) else finish(made)
     position = await server.position.now()
-    accept = call.request.headers.get("Accept", "")
-    key = (call.request.raw_path, accept, position, server.states.version)
+    headers = call.request.headers
+    # Only some routes have several forms; who has asked before decides whether facilities are.
+    accept = headers.get("Accept", "") if len(route.media_types) > 1 else ""
+    asked = (call.request.raw_path, accept, headers.get(via.HEADER))
+    key = (*asked, position, server.states.version)
     finished = server.cache.get(key, call.now)
     if finished is None:
         made = await route.handler(call)

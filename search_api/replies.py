@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, quote, urlencode
 
 import orjson
 
@@ -176,5 +176,5 @@ def ranked_types(accept: str) -> dict[str, float]:
 def next_link(call: Call, changed: Mapping[str, str]) -> str:
     """A ``Link`` to the next page: the same address with some parameters changed."""
     kept = [(key, value) for key, value in call.pairs if key.split("[", 1)[0] not in changed]
-    query = urlencode([*kept, *changed.items()])
+    query = urlencode([*kept, *changed.items()], quote_via=quote)
     return f'<{call.request.rel_url.raw_path}?{query}>; rel="next"'

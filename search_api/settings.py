@@ -46,7 +46,7 @@ class ServerSettings:
     )
     operator_key_file: str = _setting("", "File that holds the operator's key.")
     cache_bytes: int = _setting(33_554_432, "Bytes of answers kept for a moment; 0 for none.")
-    cache_s: float = _setting(5.0, "Seconds an answer is kept at most, on an unchanged index.")
+    cache_s: float = _setting(60.0, "Seconds an answer is kept at most, on an unchanged index.")
     look_again_s: float = _setting(0.02, "Seconds between two looks at how far the index is.")
     compress_above_bytes: int = _setting(1_024, "Answers larger than this are compressed.")
     cors_origins: str = _setting("*", "Origins that may read answers; * for any, empty for none.")

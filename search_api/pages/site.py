@@ -20,15 +20,19 @@ from mappings.techniques import load_panet
 from search_api.errors import SearchApiError, UnknownThing
 from search_api.hits import is_safe_link
 from search_api.replies import Call, Reply
-from search_api.search import BY_NAME, SORTS, read_search
+from search_api.search import BY_NAME, read_search
 from search_api.search_answer import show
 from search_api.whole import ask_whole, read_asked
 
 Json = dict[str, Any]
 Pairs = Sequence[tuple[str, str]]
+Piece = tuple[str, bool]
 
 FOLDER = Path(__file__).parent
 PAGE_SIZE = 10
+SUMMARY = 320
+MISSING = ("timed_out", "failed", "paused", "unsupported")
+"""States of a facility that is not in an answer."""
 REACH = 10_000
 TECHNIQUES = 15
 STATIC = {
@@ -53,6 +57,15 @@ ACCESS_WORDS = {
 }
 NOT_KEPT = ("q", "skip", "cursor", "recognise", "literal")
 """What a new text in the field does not take over."""
+FOUND = {"documents": "proposals and data sets", "datasets": "single runs"}
+ORDERS = {
+    "relevance": "best first",
+    "-date": "newest first",
+    "date": "oldest first",
+    "title": "by title",
+    "-size": "largest first",
+}
+DATASET_ORDERS = ("relevance", "-date", "date", "title", "-size")
 EXAMPLES = (
     "serial femtosecond crystallography of lysozyme",
     "SAXS",
@@ -71,6 +84,7 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     made.filters["day"] = day
+    made.filters["marked"] = marked
     made.filters["number"] = lambda value: f"{value:,}".replace(",", "\u202f")
     made.tests["safe_link"] = lambda value: isinstance(value, str) and is_safe_link(value)
     return made
@@ -98,6 +112,25 @@ def day(value: object) -> str:
     return f"{found.day} {found:%B %Y}"
 
 
+def marked(text: str, spans: Sequence[Sequence[int]] = (), most: int = SUMMARY) -> list[Piece]:
+    """A text in pieces, each with whether the question's words are in it: around the first of them,
+    ``most`` characters at most. The template escapes every piece."""
+    start = 0
+    if spans and spans[0][1] > most:
+        start = text.rfind(" ", 0, max(0, spans[0][0] - most // 3)) + 1
+    end = len(text)
+    if end - start > most:
+        end = max(text.rfind(" ", start, start + most), start + most // 2)
+    pieces: list[Piece] = [("… ", False)] if start else []
+    at = start
+    for low, high in sorted((int(span[0]), int(span[1])) for span in spans):
+        if at <= low < high <= end:
+            pieces += [(text[at:low], False), (text[low:high], True)]
+            at = high
+    pieces.append((text[at:end] + (" …" if end < len(text) else ""), False))
+    return [piece for piece in pieces if piece[0]]
+
+
 async def search_site(call: Call) -> Reply:
     """The page at ``/``; without a question it says what is here and who is silent."""
     pairs = [(name, value) for name, value in call.pairs if value.strip() and name in BY_NAME]
@@ -112,8 +145,6 @@ async def search_site(call: Call) -> Reply:
         "examples": [(text, link([("q", text)])) for text in EXAMPLES],
         "version": call.server.version,
         "access_words": ACCESS_WORDS,
-        "sorts": SORTS,
-        "sort": next((value for name, value in pairs if name == "sort"), "relevance"),
         "answer": None,
         "error": None,
     }
@@ -144,7 +175,8 @@ async def search_site(call: Call) -> Reply:
             for form in ("json", "csv", "bibtex", "ris")
         ],
         "not_data": _not_data(pairs, answer),
-        "only_open": link(changed(pairs, [("open", "true")], drop=("access", "skip"))),
+        "views": _views(pairs),
+        "missing": [line for line in answer["facilities"] if line["state"] in MISSING],
     }
     return render("search.html", **names)
 
@@ -166,9 +198,7 @@ def _chips(pairs: Pairs, answer: Json) -> list[Json]:
     """What was recognised in the sentence and what is filtered by, each with a way to drop it."""
     chips = [
         {
-            "text": f"{one['text']} → {one['label']}"
-            if one["text"] != one["label"]
-            else one["text"],
+            "text": _understood(one),
             "what": one["kind"],
             "drop": link(changed(pairs, [("literal", one["text"])])),
         }
@@ -182,6 +212,52 @@ def _chips(pairs: Pairs, answer: Json) -> list[Json]:
         what = "as words" if name == "literal" else name.replace("_", " ")
         chips.append({"text": _spoken(name, value), "what": what, "drop": link(rest)})
     return chips
+
+
+def _understood(one: Json) -> str:
+    """What was taken for a technique or a quantity, and for which: of a quantity's many writings
+    the first is enough."""
+    label = str(one["label"])
+    if one["kind"] == "quantity":
+        label = label.split(",", 1)[0].replace("_", " ")
+    return one["text"] if one["text"] == label else f"{one['text']} → {label}"
+
+
+def _views(pairs: Pairs) -> list[Json]:
+    """Other views of the same question: what is found, in which order, whether only open data."""
+    here = dict(pairs)
+    kind, order = here.get("type", "documents"), here.get("sort", "relevance")
+    orders = (
+        ["relevance", "-date", "date", "title"] if kind == "documents" else list(DATASET_ORDERS)
+    )
+    groups = [
+        {
+            "title": "Find",
+            "entries": [
+                {
+                    "label": label,
+                    "chosen": kind == value,
+                    "link": link(changed(pairs, [("type", value)], drop=("skip", "type", "sort"))),
+                }
+                for value, label in FOUND.items()
+            ],
+        },
+        {
+            "title": "Order",
+            "entries": [
+                {
+                    "label": ORDERS[one],
+                    "chosen": order == one,
+                    "link": link(changed(pairs, [("sort", one)], drop=("skip", "sort"))),
+                }
+                for one in orders
+            ],
+        },
+    ]
+    only = ("open", "true") in pairs
+    other = _without(pairs, "open", "skip") if only else changed(pairs, [("open", "true")])
+    entry = {"label": "only open data", "chosen": only, "link": link(other)}
+    return [*groups, {"title": "Show", "entries": [entry]}]
 
 
 def _spoken(name: str, value: str) -> str:
@@ -227,7 +303,11 @@ def telling(counts: Sequence[Json]) -> list[Json]:
         below = panet.descendants(one["id"]) - {one["id"]}
         if not any(other["id"] in below and other["count"] == one["count"] for other in counts):
             kept.append(one)
-    return [one for one in kept if panet.ancestors(one["id"]) != {one["id"]}][:TECHNIQUES]
+    return [
+        one
+        for one in kept
+        if panet.ancestors(one["id"]) != {one["id"]} and not one["label"].startswith("defined by ")
+    ][:TECHNIQUES]
 
 
 def _pages(pairs: Pairs, skip: int, total: int) -> Mapping[str, str | None]:

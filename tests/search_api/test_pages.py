@@ -11,7 +11,7 @@ from aiohttp.test_utils import TestClient
 
 from catalogue.catalogue import Catalogue
 from catalogue.facilities import Facility, Source
-from search_api.pages.site import day, telling
+from search_api.pages.site import day, marked, telling
 from search_api.status import prefers_html
 
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
@@ -113,7 +113,8 @@ async def test_paging_and_facets_keep_the_question(server: TestClient[Any, Any])
     shown = await page(server, "/?q=neutron&facility=A&skip=20")
     assert "21–25 of 25" in re.sub(r"\s+", " ", shown.text)
     chosen = [link for link in shown.all("a") if link.get("aria-current") == "true"]
-    assert "facility" not in (chosen[0]["href"] or ""), "choosing again takes the filter away"
+    hrefs = [link["href"] for link in chosen]
+    assert "/?q=neutron" in hrefs, "choosing again takes the filter away"
 
 
 async def test_a_mistake_is_told_on_the_page(server: TestClient[Any, Any]) -> None:
@@ -187,3 +188,50 @@ def test_techniques_that_tell_nothing_are_left_out() -> None:
         {"id": "PaNET01189", "label": "SANS", "count": 5},
     ]
     assert [one["id"] for one in telling(counts)] == ["PaNET01124", "PaNET01188", "PaNET01189"]
+
+
+def test_words_of_the_question_are_marked_and_everything_is_a_piece() -> None:
+    text = "A study of <b> and bone, and of bone again"
+    pieces = marked(text, [[19, 23], [32, 36]])
+    assert "".join(piece for piece, _ in pieces) == text
+    assert [piece for piece, hit in pieces if hit] == [text[19:23], text[32:36]]
+    assert marked(text) == [(text, False)]
+
+
+def test_a_long_text_is_shown_around_the_first_word_found() -> None:
+    text = "word " * 500 + "lysozyme and " + "more " * 500
+    at = text.index("lysozyme")
+    pieces = marked(text, [[at, at + 8]], 100)
+    assert ("lysozyme", True) in pieces
+    shown = "".join(piece for piece, _ in pieces)
+    assert len(shown) < 140
+    assert shown.startswith("… ")
+    assert shown.endswith(" …")
+
+
+@pytest.mark.parametrize("spans", [[[5, 3]], [[-1, 4]], [[90, 99]], [[0, 4], [2, 6]], [[3, 3]]])
+def test_odd_spans_lose_no_text(spans: list[list[int]]) -> None:
+    assert "".join(piece for piece, _ in marked("ten letters", spans)) == "ten letters"
+
+
+async def test_marked_words_are_escaped_like_all_others(server: TestClient[Any, Any]) -> None:
+    """fault I06"""
+    response = await server.get("/?q=study", headers={"Accept": BROWSER})
+    body = await response.text()
+    assert "<mark>study</mark>" in body
+    assert "<script>alert" not in body
+
+
+async def test_the_page_offers_other_views_of_the_question(server: TestClient[Any, Any]) -> None:
+    shown = await page(server, "/?q=neutron&open=true&sort=date")
+    links = {one["href"]: one for one in shown.all("a")}
+    assert "/?q=neutron&sort=date" in links, "not only open"
+    assert links["/?q=neutron&open=true&sort=-date"].get("aria-current") is None
+    assert links["/?q=neutron&open=true&sort=date"]["aria-current"] == "true"
+    assert "/?q=neutron&open=true&type=datasets" in links
+
+
+async def test_a_quantity_is_named_once_of_its_many_writings(server: TestClient[Any, Any]) -> None:
+    shown = await page(server, "/?q=neutron+at+4+K")
+    assert "4 K → sample temperature" in shown.text
+    assert "Sample Temperature" not in shown.text
