@@ -106,9 +106,16 @@ class UnknownThing(SearchApiError):
 
     status = 404
 
-    def __init__(self, message: str, *, code: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, code: str | None = None, facilities: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(message)
         self.code = code
+        self._facilities = dict(facilities or {})
+
+    def headers(self) -> Mapping[str, str]:
+        """How the facilities stand: one that is missing may have the thing (fault G01)."""
+        return self._facilities
 
 
 class WrongMethod(SearchApiError):

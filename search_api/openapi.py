@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from search_api import operator_key
+from search_api.federation.participants import MODES
 from search_api.model import MODEL, FieldType, PanoscClass
 from search_api.openapi_filters import filter_schemas
 from search_api.openapi_schemas import SCHEMAS
-from search_api.routes import ROUTES, Query, Route
+from search_api.routes import ASKED, ROUTES, Query, Route
 from search_api.search import PARAMETERS
 
 Json = dict[str, Any]
@@ -40,9 +41,20 @@ ERROR_TEXTS = {
     429: "This client makes too many requests; see Retry-After.",
     503: "Too many requests, or a part of the service does not answer; see Retry-After.",
 }
+HEADERS = {
+    "X-Total-Count": "How many match.",
+    "X-Total-Count-Relation": "eq: exactly so many; gte: at least so many.",
+    "X-Facilities-Missing": "Facilities that this answer lacks, divided by commas.",
+    "X-Facilities-Silent": "Those for whom stands in what they told us before.",
+    "X-Facilities-States": "name=state of each, divided by commas.",
+    "X-Facilities-Total": "How many facilities were asked.",
+    "X-Facilities-Ok": "How many of them answered.",
+}
 SCHEMA_OF: Mapping[str, Json] = {
     "string": {"type": "string"},
     "count": {"type": "integer", "minimum": 0},
+    "mode": {"type": "string", "enum": list(MODES)},
+    "milliseconds": {"type": "number", "exclusiveMinimum": 0},
     "class": {"type": "string", "enum": ["document", "dataset", "instrument"]},
 }
 
@@ -141,6 +153,11 @@ def _responses(route: Route) -> Json:
         for media_type in route.media_types
     }
     responses: Json = {"200": {"description": "The answer.", "content": content}}
+    if route.search_parameters or any(query in ASKED for query in route.queries):
+        responses["200"]["headers"] = {
+            name: {"description": text, "schema": {"type": "string"}}
+            for name, text in HEADERS.items()
+        }
     usual = {400, 409, 414, 503} | (set() if route.always else {429})
     for status in sorted({*route.statuses, *usual}):
         responses[str(status)] = _error(status)

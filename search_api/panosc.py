@@ -132,7 +132,8 @@ async def find_one(
             if wanted in [name.casefold() for name in facilities_of(entity.record)]
         )
     if not found:
-        raise UnknownThing(f'Unknown "{class_name}" id "{pid[:500]}".', code="MODEL_NOT_FOUND")
+        unknown = f'Unknown "{class_name}" id "{pid[:500]}".{missing_in_words(headers)}'
+        raise UnknownThing(unknown, code="MODEL_NOT_FOUND", facilities=headers)
     if len({entity.key for entity in found}) > 1:
         raise AmbiguousPid(
             class_name,
@@ -148,6 +149,12 @@ async def find_one(
             ],
         )
     return found[0], records, headers
+
+
+def missing_in_words(headers: Mapping[str, str]) -> str:
+    """What to add to "unknown" where a facility that may know is missing; empty otherwise."""
+    missing = headers.get("X-Facilities-Missing")
+    return f" It may be at a facility that did not answer: {missing}." if missing else ""
 
 
 def includes_files(includes: Sequence[Include]) -> bool:
@@ -167,7 +174,7 @@ def facilities_of(record: Mapping[str, Any]) -> list[str]:
 async def files_of(call: Call) -> Reply:
     """``GET /api/Datasets/{pid}/files``."""
     given = await _given_filter(call) or {}
-    rows = await _files(call, given.get("where"))
+    rows, facilities = await _files(call, given.get("where"))
     order = read_order(FILE, given.get("order"), "order")
     projection = read_fields(FILE, given.get("fields"), "fields")
     asked = read_number(given.get("limit"), "limit") or call.settings.default_limit
@@ -176,8 +183,9 @@ async def files_of(call: Call) -> Reply:
     page = sorted_rows(rows, order)[skip : skip + limit]
     question = Question(FILE, all_of([]), limit=limit, skip=skip, limit_was_cut=True)
     headers = {
-        **call.server.states.headers(),
+        **facilities,
         **_page_headers(call, question, given, len(page), len(rows)),
+        "X-Total-Count-Relation": "eq",
     }
     return json_reply([row_json(FILE, row, projection) for row in page], headers=headers)
 
@@ -186,14 +194,17 @@ async def files_count(call: Call) -> Reply:
     """``GET /api/Datasets/{pid}/files/count``."""
     body = await call.body() if call.request.method == "POST" else {}
     where = _object(body.get("where")) or read_parameter("where", call.pairs)
-    return json_reply({"count": len(await _files(call, where))})
+    rows, facilities = await _files(call, where)
+    count = {"X-Total-Count": str(len(rows)), "X-Total-Count-Relation": "eq"}
+    return json_reply({"count": len(rows)}, headers={**facilities, **count})
 
 
-async def _files(call: Call, where: object) -> list[Json]:
+async def _files(call: Call, where: object) -> tuple[list[Json], dict[str, str]]:
+    """The files that match, all of them, and headers that tell of the facilities."""
     node: Node = read_where(FILE, {} if where is None else where, call.reading())
-    dataset, _, _ = await find_one(call, "Dataset", call.arguments["pid"], files=True)
+    dataset, _, headers = await find_one(call, "Dataset", call.arguments["pid"], files=True)
     rows = [dict(row) for row in dataset.record.get("files") or ()]
-    return [row for row in rows if holds("File", node, row, call.now)]
+    return [row for row in rows if holds("File", node, row, call.now)], headers
 
 
 async def techniques_list(call: Call) -> Reply:

@@ -17,7 +17,7 @@ from catalogue.records import EntityClass, StoredEntity, StoredRecord
 from search_api.errors import BadRequest, UnknownThing
 from search_api.federation.overlay import Kept
 from search_api.hits import load_children, record_json
-from search_api.panosc import find_one
+from search_api.panosc import find_one, missing_in_words
 from search_api.replies import Call, Reply, json_reply
 from search_api.whole import find_whole, read_asked
 
@@ -54,27 +54,35 @@ async def record_named(call: Call) -> Reply:
         raise BadRequest(
             f"type cannot be {wanted[:50]!r}.", field="type", allowed=NAMED, given=wanted
         )
+    facilities: Mapping[str, str] = {}
     for name in NAMED if wanted is None else (wanted,):
         try:
-            entity, records, _ = await find_one(call, NAMED[name], pid, files=True)
-            return await _shown(call, entity, records)
-        except UnknownThing:
-            continue
-    raise UnknownThing(f"There is no record with the pid {pid[:300]!r}.")
+            entity, records, headers = await find_one(call, NAMED[name], pid, files=True)
+            return await _shown(call, entity, records, headers)
+        except UnknownThing as unknown:
+            facilities = unknown.headers()
+    raise UnknownThing(
+        f"There is no record with the pid {pid[:300]!r}.{missing_in_words(facilities)}",
+        facilities=facilities,
+    )
 
 
 async def _of_key(call: Call, key: str) -> Reply:
+    headers: Mapping[str, str] = {}
     entity = await call.server.catalogue.get(key)
     if entity is not None and not entity.deleted:
-        return await _shown(call, entity, call.server.catalogue.store)
+        return await _shown(call, entity, call.server.catalogue.store, headers)
     class_name, pid = _named_by(key)
     if class_name is not None:
         # A facility that is asked live may have what no index knows.
-        found, records, _ = await find_whole(call, class_name, pid, read_asked(call, files=True))
+        asked = read_asked(call, files=True)
+        found, records, headers = await find_whole(call, class_name, pid, asked)
         for one in found:
             if one.key == key:
-                return await _shown(call, one, records)
-    raise UnknownThing(f"There is no record {key[:300]!r}.")
+                return await _shown(call, one, records, headers)
+    raise UnknownThing(
+        f"There is no record {key[:300]!r}.{missing_in_words(headers)}", facilities=headers
+    )
 
 
 def _named_by(key: str) -> tuple[EntityClass | None, str]:
@@ -83,7 +91,9 @@ def _named_by(key: str) -> tuple[EntityClass | None, str]:
     return NAMED.get(name), rest.partition(":")[2]
 
 
-async def _shown(call: Call, entity: StoredEntity, records: Kept) -> Reply:
+async def _shown(
+    call: Call, entity: StoredEntity, records: Kept, headers: Mapping[str, str]
+) -> Reply:
     store = call.server.catalogue.store
     children = await load_children(records, [entity])
     stored = await anyio.to_thread.run_sync(store.stored_records, entity.key)
@@ -97,7 +107,7 @@ async def _shown(call: Call, entity: StoredEntity, records: Kept) -> Reply:
         _stored_json(record, sources.get(record.source)) for record in stored[:MAX_RECORDS]
     ]
     shown["change"] = entity.change
-    return json_reply(shown)
+    return json_reply(shown, headers=headers)
 
 
 def _provenance(by_field: Json, stored: tuple[StoredRecord, ...]) -> Json:

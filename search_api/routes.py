@@ -70,6 +70,11 @@ def where_of(name: str) -> Query:
 
 FACILITY = Query("facility", "string", "Short name of a facility.")
 PID = Query("pid", "string", "Only what has this pid, DOI or other identifier.")
+ASKED = (
+    Query("facilities", "string", "Ask only these facilities (short names, divided by commas)."),
+    Query("mode", "mode", "Ask the index, facilities live, or both as configured."),
+    Query("deadline_ms", "milliseconds", "Milliseconds that live facilities are waited for."),
+)
 TEXT = Query("query", "string", "Free text, as in filter.query.")
 
 
@@ -85,7 +90,7 @@ def _class_routes() -> list[Route]:
                 "PaNOSC Search API",
                 f"{name}List",
                 methods=("GET", "POST"),
-                queries=(filter_of(name), FACILITY, PID, TEXT),
+                queries=(filter_of(name), FACILITY, PID, TEXT, *ASKED),
                 also=(lower, base + "/", lower + "/"),
                 body=f"{name}Filter",
                 operation=f"find{plural}",
@@ -98,7 +103,7 @@ def _class_routes() -> list[Route]:
                 "PaNOSC Search API",
                 "Count",
                 methods=("GET", "POST"),
-                queries=(where_of(name), filter_of(name), FACILITY, PID),
+                queries=(where_of(name), filter_of(name), FACILITY, PID, *ASKED),
                 also=(f"{lower}/count",),
                 body=f"{name}Filter",
                 operation=f"count{plural}",
@@ -114,7 +119,7 @@ def _class_routes() -> list[Route]:
                 f"One {name} by its pid",
                 "PaNOSC Search API",
                 name,
-                queries=(filter_of(name), FACILITY),
+                queries=(filter_of(name), FACILITY, *ASKED),
                 also=(f"{lower}/{{pid}}",),
                 statuses=(400, 404, 409),
                 operation=f"get{name}",
@@ -132,7 +137,7 @@ def _file_routes(base: str, lower: str) -> list[Route]:
             "Count the files of a Dataset",
             "PaNOSC Search API",
             "Count",
-            queries=(where_of("File"), FACILITY),
+            queries=(where_of("File"), FACILITY, *ASKED),
             also=(f"{lower}/{{pid}}/files/count",),
             statuses=(400, 404, 409),
             operation="countFiles",
@@ -144,7 +149,7 @@ def _file_routes(base: str, lower: str) -> list[Route]:
             "The files of a Dataset",
             "PaNOSC Search API",
             "FileList",
-            queries=(filter_of("File"), FACILITY),
+            queries=(filter_of("File"), FACILITY, *ASKED),
             also=(f"{lower}/{{pid}}/files",),
             statuses=(400, 404, 409),
             operation="findFiles",
@@ -261,6 +266,7 @@ def _own_routes() -> list[Route]:
             "One record with its provenance",
             "Search",
             "Record",
+            queries=ASKED,
             statuses=(400, 404),
             operation="getRecord",
         ),
@@ -275,6 +281,7 @@ def _own_routes() -> list[Route]:
                 Query("pid", "string", "Its pid, DOI or another identifier."),
                 Query("type", "class", "What it is, where a pid names several things."),
                 FACILITY,
+                *ASKED,
             ),
             statuses=(400, 404, 409),
             operation="findRecord",

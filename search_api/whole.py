@@ -135,7 +135,8 @@ async def count_whole(call: Call, search: Search, asked: Asked) -> tuple[Total, 
     live = call.server.live
     if live is None or not needs_federation(live.federation, search, asked):
         total = await call.server.catalogue.count(search)
-        return total, dict(line_headers(index_lines(call.server.states, asked, search)))
+        count = {"X-Total-Count": str(total.value), "X-Total-Count-Relation": total.relation}
+        return total, {**count, **line_headers(index_lines(call.server.states, asked, search))}
     found = await live.federation.search(replace(search, limit=0, skip=0), asked)
     hold(call, found.lines)
     return found.answer.total, whole_of(found).headers()

@@ -19,6 +19,7 @@ from typing import Any, Literal, Self
 
 from search_api.errors import SearchApiError
 
+RETRY_AFTER_S = "5"
 Silence = Literal["timed_out", "failed", "paused", "unsupported"]
 
 
@@ -98,6 +99,17 @@ class NobodyAnswered(FederationError):
 
     def details(self) -> dict[str, Any]:
         return {"facilities": list(self.lines)}
+
+    def headers(self) -> dict[str, str]:
+        """As answers have them, for a HEAD too; a pause or a time-out is soon over."""
+        names = [str(line["name"]) for line in self.lines]
+        return {
+            "Retry-After": RETRY_AFTER_S,
+            "X-Facilities-Missing": ", ".join(names),
+            "X-Facilities-States": ", ".join(
+                f"{line['name']}={line['state']}" for line in self.lines
+            ),
+        }
 
 
 class TooDeep(FederationError):

@@ -1,0 +1,134 @@
+"""PaNOSC answers have no room for lines: what is missing is in the headers, on every endpoint."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from search_api.openapi import description
+from tests.search_api.federation.federation_world import Part, document, documents
+from tests.search_api.federation.served_world import Served, served
+
+OLD = Part("Old", documents(0, 6), mode="indexed", harvested=True)
+NOW = Part("Now", documents(6, 6))
+PID = "10.5072%2Fdoc-0006"
+LISTS = ("/api/Documents", "/api/Datasets", "/api/Documents?pid=10.5072/doc-0006")
+COUNTS = ("/api/Documents/count", "/api/Datasets/count")
+ONES = (f"/api/Documents/{PID}", f"/api/Datasets/{PID}%2Frun", f"/api/records?pid={PID}")
+FILES = (f"/api/Datasets/{PID}%2Frun/files", f"/api/Datasets/{PID}%2Frun/files/count")
+
+
+@pytest.fixture
+async def there(tmp_path: Path) -> AsyncIterator[Served]:
+    async with served(tmp_path, OLD, NOW) as opened:
+        yield opened
+
+
+async def test_every_answer_tells_of_each_facility(there: Served) -> None:
+    """faults G01, G02"""
+    for address in (*LISTS, *COUNTS, *ONES, *FILES):
+        for method in ("GET", "HEAD"):
+            response = await there.client.request(method, address)
+            assert response.status == 200, address
+            assert response.headers["X-Facilities-States"] == "Old=answered, Now=answered"
+            assert response.headers["X-Facilities-Missing"] == ""
+            if address not in ONES:
+                assert response.headers["X-Total-Count-Relation"] == "eq"
+                assert int(response.headers["X-Total-Count"]) >= 0
+
+
+async def test_an_answer_that_lacks_a_facility_says_so(there: Served) -> None:
+    """faults G01, G02"""
+    there.there.facilities["Now"].faults.set("error:502")
+    for address in (*LISTS, *COUNTS):
+        for method in ("GET", "HEAD"):
+            response = await there.client.request(method, address)
+            assert response.status == 200, address
+            assert response.headers["X-Facilities-Missing"] == "Now", address
+            assert response.headers["X-Total-Count-Relation"] == "gte"
+    for address in (*ONES, *FILES, "/api/records/document%3Adoi%3A10.5072%2Fdoc-0006"):
+        response = await there.client.get(address)
+        assert response.status == 404
+        assert response.headers["X-Facilities-Missing"] == "Now", address
+        message = (await response.json())["error"]["message"]
+        assert "may be at a facility that did not answer: Now" in message
+
+
+async def test_what_nobody_has_is_simply_unknown(there: Served) -> None:
+    response = await there.client.get("/api/Documents/nothing")
+    assert response.status == 404
+    assert (await response.json())["error"]["message"] == 'Unknown "Document" id "nothing".'
+    assert response.headers["X-Facilities-Missing"] == ""
+
+
+async def test_where_nobody_can_answer_it_is_no_empty_list(there: Served) -> None:
+    """fault G02: never [] and never {"count":0}"""
+    there.there.facilities["Now"].faults.set("error:502")
+    for path in (*LISTS, *COUNTS, *ONES, *FILES, "/api/search"):
+        address = path + ("&" if "?" in path else "?") + "facilities=Now"
+        response = await there.client.get(address)
+        assert response.status == 503, address
+        error = (await response.json())["error"]
+        assert (error["statusCode"], error["name"]) == (503, "NobodyAnswered")
+        assert [line["name"] for line in error["facilities"]] == ["Now"]
+        assert response.headers["X-Facilities-Missing"] == "Now"
+        assert response.headers["Retry-After"] == "5"
+        response = await there.client.head(address)
+        assert (response.status, response.headers["X-Facilities-Missing"]) == (503, "Now")
+
+
+async def test_who_is_asked_can_be_chosen_on_every_route(there: Served) -> None:
+    for address in (*LISTS, *COUNTS, *ONES, *FILES):
+        sign = "&" if "?" in address else "?"
+        response = await there.client.get(
+            f"{address}{sign}facilities=now&mode=live&deadline_ms=4000"
+        )
+        assert response.status == 200, address
+        assert response.headers["X-Facilities-States"] == "Now=answered"
+        for wrong in ("facilities=Nobody", "mode=never", "deadline_ms=0"):
+            response = await there.client.get(f"{address}{sign}{wrong}")
+            assert response.status == 400, (address, wrong)
+
+
+async def test_browsers_may_read_the_headers(there: Served) -> None:
+    response = await there.client.get(
+        "/api/Documents", headers={"Origin": "https://portal.example"}
+    )
+    exposed = response.headers["Access-Control-Expose-Headers"].split(", ")
+    told = {
+        name
+        for name in response.headers
+        if name.startswith(("X-Facilities", "X-Total")) or name in ("Link", "ETag")
+    }
+    assert told <= set(exposed)
+
+
+def test_the_description_names_parameters_and_headers() -> None:
+    paths = description("1")["paths"]
+    for path in (
+        "/api/Documents",
+        "/api/Documents/count",
+        "/api/Documents/{pid}",
+        "/api/Datasets/{pid}/files",
+        "/api/Datasets/{pid}/files/count",
+        "/api/search",
+        "/api/records/{key}",
+    ):
+        operation = paths[path]["get"]
+        names = {one["name"] for one in operation["parameters"]}
+        assert {"facilities", "mode", "deadline_ms"} <= names, path
+        headers = set(operation["responses"]["200"]["headers"])
+        assert {"X-Facilities-Missing", "X-Facilities-States"} <= headers
+
+
+async def test_a_name_that_no_header_can_hold_breaks_nothing(tmp_path: Path) -> None:
+    """fault I09"""
+    far = Part("Świerk", [document(90, "lysozyme")])
+    async with served(tmp_path, far) as there:
+        response = await there.client.get("/api/Documents")
+        assert response.headers["X-Facilities-States"] == "?wierk=answered"
+        there.there.facilities["Świerk"].faults.set("error:502")
+        response = await there.client.get("/api/Documents")
+        assert (response.status, response.headers["X-Facilities-Missing"]) == (503, "?wierk")
