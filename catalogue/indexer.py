@@ -15,7 +15,7 @@ import anyio
 import anyio.to_thread
 
 from catalogue.engines.base import Engine, Rendered
-from catalogue.errors import EngineError, IndexBusy
+from catalogue.errors import EngineDamaged, EngineError, IndexBusy
 from catalogue.preparing import LONG_WAY, Batch, Outbox, Preparers, prepare
 
 BATCH = 500
@@ -64,6 +64,7 @@ class Indexer:
         progress: called with the position reached after each batch.
         folder: where the store is, for processes that read it by themselves on a long way; without
             it all is done in this process.
+        recovers: make a damaged index anew; else ``EngineDamaged`` is raised.
     """
 
     def __init__(
@@ -74,11 +75,13 @@ class Indexer:
         batch: int = BATCH,
         progress: Callable[[int], None] | None = None,
         folder: Path | None = None,
+        recovers: bool = True,
     ) -> None:
         self.store = store
         self.engine = engine
         self.batch = batch
         self.progress = progress
+        self.recovers = recovers
         self._preparers = Preparers(folder, engine.render) if folder is not None else None
         self.last_error: EngineError | None = None
         self._published_at = float("-inf")
@@ -101,27 +104,50 @@ class Indexer:
     async def catch_up(self) -> Indexed:
         """As ``index_once``, with the whole report.
 
-        What is committed meanwhile waits for the next pass: it may be changed again before.
+        What is committed meanwhile waits for the next pass: it may be changed again before. An
+        index that turns out to be damaged is made anew beside it, and reads go on meanwhile.
         """
         async with self._lock:
             if not self.engine.try_lock():
                 raise IndexBusy("Another process is writing the search index.")
-            report = Indexed(position=await self.engine.position())
-            committed = report.position
-            newest = await anyio.to_thread.run_sync(self.store.last_change)
-            if newest > report.position:
-                await self.engine.expect(newest - report.position)
-            async with aclosing(self._batches(report.position, newest)) as batches:
-                async for batch in batches:
-                    await self._apply(batch, report)
-                    if report.position - committed >= COMMIT_EVERY:
-                        await self.engine.commit(report.position)
-                        committed = report.position
-                    if self.progress:
-                        self.progress(report.position)
-            if report.position > committed:
-                await self.engine.commit(report.position)
-            return report
+            try:
+                return await self._catch_up()
+            except EngineDamaged:
+                if not self.recovers:
+                    raise
+                await self._make_anew()
+                return await self._catch_up()
+
+    async def _catch_up(self) -> Indexed:
+        report = Indexed(position=await self.engine.position())
+        committed = report.position
+        newest = await anyio.to_thread.run_sync(self.store.last_change)
+        if newest > report.position:
+            await self.engine.expect(newest - report.position)
+        async with aclosing(self._batches(report.position, newest)) as batches:
+            async for batch in batches:
+                await self._apply(batch, report)
+                if report.position - committed >= COMMIT_EVERY:
+                    await self.engine.commit(report.position)
+                    committed = report.position
+                if self.progress:
+                    self.progress(report.position)
+        if report.position > committed:
+            await self.engine.commit(report.position)
+        return report
+
+    async def _make_anew(self) -> None:
+        """Fill an index beside the damaged one, and change over to it (fault F15)."""
+        other = await self.engine.beside()
+        filler = Indexer(self.store, other, batch=self.batch, recovers=False)
+        try:
+            if not await filler.index_once():
+                await other.commit(0)
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await other.close()
+            raise
+        await self.engine.replace_with(other)
 
     async def _apply(self, batch: Batch, report: Indexed) -> None:
         applied = await self.engine.apply(batch.documents)

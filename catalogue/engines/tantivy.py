@@ -352,7 +352,10 @@ class TantivyEngine:
     def _replace_with(self, other: TantivyEngine) -> None:
         with self._guard:
             other._close_writers()
-            self._close_writers()
+            try:
+                self._close_writers()
+            except EngineError:
+                self._abandon_writers()  # those of a damaged index, which goes
             assert other._generation is not None
             self._write_pointer(other._generation)
             self._open_generation(other._generation, create=False)

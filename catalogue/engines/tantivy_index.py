@@ -150,7 +150,11 @@ class ClassIndex:
     def writer(self, heap_bytes: int = WRITER_BYTES) -> Any:
         """The one writer of this index; ``EngineError`` while another process has it."""
         with guarded("opening its writer"):
-            return self.index.writer(heap_bytes, 1)
+            writer = self.index.writer(heap_bytes, 1)
+            # A process that was killed between writing its deletions and the commit leaves their
+            # file, and the next commit would begin with one of the same name (fault F15).
+            writer.garbage_collect_files()
+            return writer
 
 
 class ClassView:

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
+from operator import lt
 from pathlib import Path
 from random import Random
 
@@ -161,6 +162,36 @@ async def test_verify_names_every_difference_and_repairs_it(
 
 def _cut(file: Path) -> None:
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+async def test_an_index_that_cannot_be_written_any_more_is_made_anew(tmp_path: Path) -> None:
+    """Fault F15: an indexer that follows the outbox recovers by itself, and reads go on."""
+
+    class Damaged(TantivyEngine):
+        commits = 0
+
+        def _commit(self, position: int) -> None:
+            self.commits += 1
+            if self.commits == 2:
+                raise EngineDamaged("a file of its own stands in its way")
+            super()._commit(position)
+
+    world = Entities()
+    world.document("a", title="glass")
+    engine = Damaged(tmp_path)
+    await engine.open()
+    try:
+        indexer = Indexer(world, engine)
+        await indexer.index_once()
+        reader, former = await engine.reader(), engine._generation
+        world.document("b", title="glass")
+        await indexer.index_once()
+        assert engine._generation != former
+        assert await reader.count("Document", All()) == 1
+        assert await (await engine.reader()).count("Document", All()) == 2
+        assert (await verify(world, engine)).sound
+    finally:
+        await engine.close()
 
 
 @pytest.mark.parametrize(
@@ -397,6 +428,7 @@ async def test_two_engines_are_filled_at_once(world: World, tmp_path: Path) -> N
 
 WORKER = """
 import asyncio, sys
+from datetime import timedelta
 sys.path[:0] = {paths!r}
 from pathlib import Path
 from catalogue.catalogue import Catalogue
@@ -407,6 +439,8 @@ from store_world import World, document, dataset, record, tombstone
 async def work():
     world = World(Path(sys.argv[1]))
     start = int(sys.argv[2])
+    # The lease of the one before runs out a minute after it was killed.
+    world.now += timedelta(minutes=start)
     async with Catalogue.open(world.store.folder) as catalogue:
         print("ready", flush=True)
         for n in range(start, start + 10_000):
@@ -425,7 +459,7 @@ asyncio.run(work())
 
 
 def _work_until_killed(folder: Path, random: Random, start: int) -> None:
-    """A process that harvests and indexes, killed at a random instant."""
+    """A process that harvests and indexes, killed at a random instant of its work."""
     paths = [str(HERE), str(HERE.parents[1])]
     command = [sys.executable, "-c", WORKER.format(paths=paths), str(folder), str(start)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE)
@@ -436,12 +470,14 @@ def _work_until_killed(folder: Path, random: Random, start: int) -> None:
         done.wait(random.uniform(0.0, 0.3))
     finally:
         process.send_signal(signal.SIGKILL)
-        process.wait()
+        ended = process.wait()
         process.stdout.close()
+    assert ended == -signal.SIGKILL, "it was at work until it was killed"
 
 
 async def _survives(folder: Path, seed: int, kills: int) -> None:
     random = Random(seed)
+    reached: list[int] = []
     for number in range(kills):
         _work_until_killed(folder, random, 1_000 * number)
         async with Catalogue.open(folder) as catalogue:
@@ -449,6 +485,9 @@ async def _survives(folder: Path, seed: int, kills: int) -> None:
             found = await verify(catalogue.store, catalogue.engine)
             assert found.sound, (seed, number, found)
             assert found.outstanding == 0
+            reached.append(found.position)
+    # Most of them had written something when they died.
+    assert sum(map(lt, reached, reached[1:])) >= kills // 2
 
 
 async def test_kills_at_random_instants_leave_nothing_to_repair(tmp_path: Path) -> None:
