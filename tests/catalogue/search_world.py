@@ -37,7 +37,7 @@ class Entities:
 
     def __init__(self) -> None:
         self.held: dict[str, StoredEntity] = {}
-        self.links: dict[str, list[str]] = {}
+        self.links: dict[str, dict[str, None]] = {}
         self._change = 0
 
     def put(self, entity_class: EntityClass, name: str, /, **fields: Any) -> str:
@@ -52,7 +52,7 @@ class Entities:
             record.setdefault("kind", "data")
         self._write(key, entity_class, record, deleted=False)
         if entity_class == "Document":
-            self.links[key] = list(fields.get("datasets", ()))
+            self.links[key] = dict.fromkeys(fields.get("datasets", ()))
         for parent, children in self.links.items():
             if key in children and parent in self.held:
                 self._write(parent, "Document", dict(self.held[parent].record), deleted=False)

@@ -7,16 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 from engine_bench import Bench
-from engine_servers import open_engine
+from engine_servers import ENGINES, open_engine
 from search_world import SAXS, Entities, technique
 
 from catalogue.query import And, Compare, Join, Node, Not, TechniqueIn
 
-ENGINES = [
-    "tantivy",
-    # Some twenty seconds of two cores, most of them the server's.
-    pytest.param("elasticsearch", marks=[pytest.mark.elasticsearch, pytest.mark.soak]),
-]
 MANY = 20_000
 SHARED = "s19999"
 
