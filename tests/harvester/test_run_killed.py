@@ -40,10 +40,17 @@ FAULTS = (
 )
 
 
-async def kill_again_and_again(tmp_path: Path, seed: int, kills: int) -> None:
+async def kill_again_and_again(
+    tmp_path: Path, seed: int, kills: int, protocol: str = "oai-pmh"
+) -> None:
     chance = random.Random(seed)
-    async with running(oai_spec(300)) as endpoint, a_zygote(tmp_path, endpoint) as zygote:
-        endpoint.faults.set(*FAULTS)
+    rest = protocol != "oai-pmh"
+    async with (
+        running(oai_spec(300, rest=rest)) as endpoint,
+        a_zygote(tmp_path, endpoint, protocol) as zygote,
+    ):
+        # Search APIs know no tokens.
+        endpoint.faults.set(*(FAULTS[:-1] if rest else FAULTS))
         killed = 0
         for number in range(kills):
             pid = await zygote.start()
@@ -57,7 +64,12 @@ async def kill_again_and_again(tmp_path: Path, seed: int, kills: int) -> None:
         for _ in range(2):
             await zygote.start()
             assert await zygote.wait() in (0, 3), zygote.output()
-        await assert_store_and_index_equal(tmp_path / "data", endpoint)
+        await assert_store_and_index_equal(tmp_path / "data", endpoint, protocol)
+
+
+async def test_kills_during_sweeps_of_a_search_api_lose_nothing(tmp_path: Path) -> None:
+    """Faults H01, H08, E01: the list has no tokens, and moves while nobody looks."""
+    await kill_again_and_again(tmp_path, seed=1, kills=5, protocol="panosc")
 
 
 async def test_ten_kills_lose_nothing_and_double_nothing(tmp_path: Path) -> None:
@@ -70,6 +82,13 @@ async def test_ten_kills_lose_nothing_and_double_nothing(tmp_path: Path) -> None
 @pytest.mark.parametrize("seed", range(2, 22))
 async def test_two_hundred_kills(tmp_path: Path, seed: int) -> None:
     await kill_again_and_again(tmp_path, seed, kills=10)
+
+
+@pytest.mark.soak
+@pytest.mark.skipif("'soak' not in config.getoption('markexpr')", reason="only with make soak")
+@pytest.mark.parametrize("seed", range(2, 7))
+async def test_fifty_kills_of_a_search_api(tmp_path: Path, seed: int) -> None:
+    await kill_again_and_again(tmp_path, seed, kills=10, protocol="panosc")
 
 
 async def test_a_killed_harvest_goes_on_where_it_was(tmp_path: Path) -> None:

@@ -29,9 +29,7 @@ provider = "http://127.0.0.1/api"
 demo = true
 [sources.test]
 facility = "TST"
-protocol = "oai-pmh"
-url = "{url}"
-format = "oai_datacite"
+{where}
 internal = true
 schedule = "1s"
 """
@@ -108,9 +106,17 @@ class Zygote:
 
 
 @asynccontextmanager
-async def a_zygote(tmp_path: Path, endpoint: Facility) -> AsyncIterator[Zygote]:
+async def a_zygote(
+    tmp_path: Path, endpoint: Facility, protocol: str = "oai-pmh"
+) -> AsyncIterator[Zygote]:
     config = tmp_path / "sources.toml"
-    config.write_text(CONFIG.format(url=endpoint.oai_url), encoding="utf-8")
+    if protocol == "oai-pmh":
+        where = f'protocol = "oai-pmh"\nurl = "{endpoint.oai_url}"\nformat = "oai_datacite"'
+    else:
+        where = (
+            f'protocol = "{protocol}"\nurl = "{endpoint.api_url}"\noptions = {{ page_size = 10 }}'
+        )
+    config.write_text(CONFIG.format(where=where), encoding="utf-8")
     program = _idle.pop() if _idle else await anyio.to_thread.run_sync(Program)
     job = {
         "data": str(tmp_path / "data"),
@@ -129,7 +135,9 @@ async def a_zygote(tmp_path: Path, endpoint: Facility) -> AsyncIterator[Zygote]:
         _idle.append(program)
 
 
-async def assert_store_and_index_equal(data: Path, endpoint: Facility) -> None:
+async def assert_store_and_index_equal(
+    data: Path, endpoint: Facility, protocol: str = "oai-pmh"
+) -> None:
     """None lost, none twice, none that never existed; each with its newest title."""
     wanted = {
         record.document["pid"]: record.document["title"]
@@ -137,9 +145,10 @@ async def assert_store_and_index_equal(data: Path, endpoint: Facility) -> None:
         if record.document is not None
     }
     with Store.open(data, read_only=True) as store:
-        assert set(store.live_identifiers("test", None, 10**6)) == set(
-            endpoint.records.identifiers()
-        )
+        identifiers = set(endpoint.records.identifiers())
+        if protocol != "oai-pmh":
+            identifiers = {f"Document/{pid}" for pid in wanted}
+        assert set(store.live_identifiers("test", None, 10**6)) == identifiers
         changes = store.changes_since(0, 10**6)
         assert len({change.entity.key for change in changes}) == len(changes)
         held = {
