@@ -1,6 +1,6 @@
 """How fast the server answers: eight clients on keep-alive connections, one server process.
 
-    python -m benchmarks.search_api [--documents 20000] [--seconds 5] [--folder DIR]
+    python -m benchmarks.search_api [--documents 20000] [--seconds 5] [--folder DIR] [--workers 1]
 
 Documents are synthetic, three Datasets each, from a seed. The catalogue is built once in a folder
 (kept with ``--folder``), then ``pan-commons serve`` runs as a process of its own. The clients speak
@@ -28,6 +28,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+
+import psutil
 
 from catalogue.catalogue import Catalogue
 from catalogue.facilities import Facility, Source, mapping_context
@@ -148,18 +150,21 @@ def free_port() -> int:
 
 
 @contextmanager
-def server(folder: Path, port: int) -> Iterator[None]:
-    """``pan-commons serve`` as a process of its own, ready when the block begins."""
+def server(folder: Path, port: int, workers: int = 1) -> Iterator[list[psutil.Process]]:
+    """``pan-commons serve`` as a process of its own, ready when the block begins; its processes."""
     command = [sys.executable, "-m", "pan_commons", "serve", "--data", str(folder)]
-    process = subprocess.Popen([*command, "--port", str(port)], stderr=subprocess.DEVNULL)
+    command += ["--port", str(port), "--workers", str(workers)]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     try:
-        for _ in range(300):
+        for _ in range(600):
             try:
                 socket.create_connection(("127.0.0.1", port), timeout=1).close()
                 break
             except OSError:
                 time.sleep(0.1)
-        yield
+        time.sleep(2 * (workers - 1))
+        found = psutil.Process(process.pid)
+        yield [found, *found.children(recursive=True)]
     finally:
         process.terminate()
         process.wait(30)
@@ -257,15 +262,27 @@ async def run(arguments: argparse.Namespace, folder: Path) -> None:
     print(f"{arguments.documents:,} Documents ready in {time.perf_counter() - started:.1f} s")
     port = free_port()
     bare = 0.0
-    with server(folder, port):
+    with server(folder, port, arguments.workers) as processes:
         for name, paths in questions().items():
+            if arguments.only not in name:
+                continue
+            before, began = processor_s(processes), time.perf_counter()
             rate, median, worst = await measure(port, paths, arguments.seconds)
+            used = processor_s(processes) - before
+            share = used / (time.perf_counter() - began)
             bare = bare or rate
             print(
-                f"{name:38} {rate:8.0f} /s  p50 {median:7.1f} ms  p99 {worst:7.1f} ms"
-                f"  {rate / bare:6.3f} of the bare route",
+                f"{name:36} {rate:7.0f} /s  p50 {median:6.1f} ms  p99 {worst:6.1f} ms"
+                f"  {rate / bare:5.3f} of the first  {share / rate * 1000:6.2f} ms of processor"
+                f" each ({share:.2f} of a core)",
                 flush=True,
             )
+
+
+def processor_s(processes: Sequence[psutil.Process]) -> float:
+    """Seconds of processor time that the processes have used."""
+    times = [process.cpu_times() for process in processes]
+    return sum(one.user + one.system for one in times)
 
 
 def main() -> None:
@@ -273,6 +290,8 @@ def main() -> None:
     parser.add_argument("--documents", type=int, default=20_000)
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--folder", type=Path)
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--only", default="", help="part of a question's name")
     arguments = parser.parse_args()
     if arguments.folder is not None:
         asyncio.run(run(arguments, arguments.folder))

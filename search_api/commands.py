@@ -105,7 +105,8 @@ async def _ask_server(url: str, pairs: Sequence[tuple[str, str]]) -> Any:
     from search_api.client import Client
 
     async with Client(url) as client:
-        return await client.get("/api/search", _parameters(pairs))
+        page = await client.search(**_parameters(pairs))
+        return page.json
 
 
 async def _watch(

@@ -119,6 +119,7 @@ def add_headers(
 ) -> None:
     """What every response carries: its number, security headers, and CORS where allowed."""
     headers["X-Request-Id"] = request_id
+    headers["Server"] = "PaN Commons"
     headers.update(SECURITY)
     is_page = headers.get("Content-Type", "").startswith("text/html")
     headers["Content-Security-Policy"] = PAGE_POLICY if is_page else DATA_POLICY
