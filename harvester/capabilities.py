@@ -17,6 +17,7 @@ from facility_http.http import Fetcher, access_for
 from facility_http.panosc_client import RELATIONS, RestOptions, SearchApi, read_rest_options
 from facility_http.rest_json import count_in, identifier_of, parse_json
 from harvester.capability_probes import NO_SUCH, OPERATORS, PROBES, Sample
+from harvester.live_outlook import outlook
 from harvester.sampling import sample_service
 
 PROFILE_VERSION = 2
@@ -71,6 +72,8 @@ async def check_service(
             findings[f"{name}: not included"] = ", ".join(found["not_offered"])
         if found["largest_limit"] is not None:
             findings[f"{name}: largest page"] = found["largest_limit"]
+        if name in ("Document", "Dataset"):
+            findings[f"{name}: asked live"] = outlook(found)
         if not found["skip"] and not found["keyset"]:
             problems.append(f"{name}s: skip is ignored, so only one page can be had")
     if not any(found["state"] == "served" for found in profile["classes"].values()):

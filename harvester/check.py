@@ -13,6 +13,7 @@ from facility_http.http import Fetcher, access_for
 from harvester.errors import NoSetHierarchy
 from harvester.keys import suggest
 from harvester.listings import read_configuration
+from harvester.live_outlook import mode_in_words
 from harvester.oai_pmh import OaiClient, read_options
 from harvester.station import open_store, require_contact, utc_now
 from harvester.windows import read_instant
@@ -32,6 +33,7 @@ async def check(settings: Settings, name: str) -> dict[str, Any]:
     source = configuration.source(name)
     require_contact(configuration, [source])
     report: dict[str, Any] = {"source": name, "url": source.url, "findings": {}, "problems": []}
+    report["findings"]["mode"] = mode_in_words(source)
     async with Fetcher(configuration.contact) as http:
         try:
             if source.protocol == "oai-pmh":
@@ -51,7 +53,10 @@ async def check(settings: Settings, name: str) -> dict[str, Any]:
     profile = report.pop("profile", None)
     async with open_store(settings.data, configuration) as store:
         memory = {"checked_at": utc_now().isoformat(), "check": report["findings"]}
-        if profile is not None:
+        # Of a service that serves nothing today, what it could do before is worth more.
+        if profile is not None and any(
+            found["state"] == "served" for found in profile["classes"].values()
+        ):
             memory |= {"capabilities": profile, "capabilities_at": memory["checked_at"]}
         await anyio.to_thread.run_sync(store.remember, name, memory)
     return report

@@ -217,7 +217,7 @@ async def show_status(settings: Settings) -> None:
                     (one["last_run"] or {}).get("ended_at")
                     or (one["last_run"] or {}).get("started_at")
                 ),
-                one["state"] if one["enabled"] else f"{one['state']} (disabled)",
+                _state(one),
                 _note(one, when),
                 when(one["next_run_at"]),
             )
@@ -243,7 +243,21 @@ async def show_status(settings: Settings) -> None:
         say("No contact: " + HOW_TO_SAY_WHO)
 
 
+def _state(one: dict[str, Any]) -> str:
+    state = "asked live" if one["mode"] == "live" else str(one["state"])
+    return state if one["enabled"] else f"{state} (disabled)"
+
+
 def _note(one: dict[str, Any], when: Any) -> str:
+    found = _harvest_note(one, when)
+    if one["mode"] == "indexed" or not one["enabled"]:
+        return found
+    checked = "never checked" if one["checked_at"] is None else f"checked {when(one['checked_at'])}"
+    live = checked if one["mode"] == "live" else f"also asked live, {checked}"
+    return "; ".join(filter(None, (found, live)))
+
+
+def _harvest_note(one: dict[str, Any], when: Any) -> str:
     last = one["last_run"] or {}
     if one["state"] == "held":
         return f"{last['details'].get('held', '')}: pan-commons runs approve {last['run']}"

@@ -129,6 +129,7 @@ def status_as_json(
         "format": source.format,
         "set": source.set,
         "mode": source.mode,
+        "checked_at": None if status is None else checked_at(status),
         "enabled": source.enabled,
         "schedule": source.schedule or DEFAULT_SCHEDULE,
         "records": 0 if status is None else status.records,
@@ -140,6 +141,11 @@ def status_as_json(
         "paused_until": None if status is None else status.memory.get("not_before"),
         "next_run_at": stamp(due),
     }
+
+
+def checked_at(status: SourceStatus) -> str | None:
+    """When it was last found out what the source can do; ``None`` for never."""
+    return status.memory.get("capabilities_at") or status.memory.get("checked_at")
 
 
 def quarantined_as_json(entry: Quarantined) -> dict[str, Any]:
@@ -173,6 +179,14 @@ def ago(instant: datetime | None, now: datetime) -> str:
             text = f"{size / length:.0f} {unit}"
             break
     return f"{text} ago" if seconds >= 0 else f"in {text}"
+
+
+def checked_in_words(one: Mapping[str, Any], now: datetime) -> str:
+    """When a source of ``status_as_json`` was checked; empty where it is not asked live."""
+    if one["mode"] == "indexed":
+        return ""
+    found = one["checked_at"]
+    return ago(None if found is None else datetime.fromisoformat(found), now)
 
 
 def flat_problems(problems: Mapping[str, Sequence[str]]) -> dict[str, Any]:

@@ -27,15 +27,29 @@ def sources() -> None:
 def list_sources(settings: Settings) -> None:
     """All configured sources."""
     from harvester.listings import collect_status, read_configuration
+    from harvester.reports import checked_in_words
+    from harvester.station import utc_now
 
     configuration = read_configuration(settings)
     found = collect_status(settings, configuration)
+    now = utc_now()
     if settings.as_json:
         emit_json({"sources": found})
         return
     emit_table(
         "Sources",
-        ("Source", "Facility", "Protocol", "Format", "Set", "Mode", "Enabled", "Records", "URL"),
+        (
+            "Source",
+            "Facility",
+            "Protocol",
+            "Format",
+            "Set",
+            "Mode",
+            "Checked",
+            "Enabled",
+            "Records",
+            "URL",
+        ),
         (
             (
                 one["source"],
@@ -44,6 +58,7 @@ def list_sources(settings: Settings) -> None:
                 one["format"],
                 one["set"],
                 one["mode"],
+                checked_in_words(one, now),
                 "yes" if one["enabled"] else "no",
                 f"{one['records']:,}",
                 one["url"],
@@ -161,6 +176,7 @@ def add_source(settings: Settings, name: str, **given: Any) -> None:
     """
     from harvester import added
     from harvester.listings import read_configuration
+    from harvester.live_outlook import mode_in_words
 
     configuration = read_configuration(settings)
     renamed = {"format_": "format", "set_": "set"}
@@ -184,6 +200,8 @@ def add_source(settings: Settings, name: str, **given: Any) -> None:
         say(f"{name} was listed already; it is enabled ({made.url}).")
     else:
         say(f"{name} is listed now ({made.url}); `pan-commons sources check {name}` tries it.")
+    if made.mode != "indexed" and not settings.as_json:
+        say(f"{mode_in_words(made)}. What it can do is known after a check.")
 
 
 def _new_facility(
