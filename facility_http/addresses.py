@@ -6,6 +6,7 @@ resolved to a moment before and whatever spelling (``127.1``, ``0x7f000001``) it
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import socket
 from collections.abc import Callable
@@ -39,6 +40,7 @@ class RefusedAddress(OSError):
         super().__init__(f"{self.marker}: {address} is {reason}")
 
 
+@functools.lru_cache(maxsize=4096)
 def reason_to_refuse(address: str, *, internal: bool) -> str | None:
     """Say why ``address`` (a literal IP address) must not be connected to, or ``None``.
 

@@ -319,7 +319,7 @@ class Asker:
         finally:
             if self._flights.get(key) is flight:
                 del self._flights[key]
-            flight.done.set()
+            flight.land()
 
     async def _request(
         self,
@@ -334,7 +334,7 @@ class Asker:
         if line.cannot is not None:
             raise FacilitySilent(name, "failed", line.cannot, ours=True)
         self._pausing.check(name, entity_class)
-        async with line.bulkhead.place():
+        async with line.bulkhead.places:
             lease_s = line.limit_s + _LEASE_MARGIN_S
             leave = await self._pausing.enter(name, entity_class, lease_s)
             flight.sent = True
@@ -368,8 +368,7 @@ class Asker:
         headers = {HEADER: write_via(via, self._node)}
         request = Request(self._http, self._parser, live, line, headers)
         try:
-            with anyio.fail_after(line.limit_s):
-                parsed, body = await self._attempts(line, request, question, leave)
+            parsed, body = await self._attempts(line, request, question, leave)
             return Heard(parsed, body, self.monotonic() - began)
         except TimeoutError:
             verdict = Verdict("timed_out", f"no answer within {line.limit_s:g} s", "timed_out")
@@ -386,8 +385,6 @@ class Asker:
     ) -> tuple[Parsed, bytes]:
         """One attempt; a second one beside it when it is slow and the breaker is closed."""
         delay_s = line.window.hedge_delay_s() if question.cheap and not leave.probes else None
-        if delay_s is None or delay_s >= line.limit_s:
-            return await request.make(question)
 
         def note_second() -> None:
             line.window.hedged()
@@ -400,7 +397,7 @@ class Asker:
             line.bulkhead.spare_place,
             note_second,
         )
-        return await race.run(delay_s)
+        return await race.run(line.limit_s, delay_s)
 
     # --- what is kept ---------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ Start = Callable[[Callable[[], Coroutine[Any, Any, None]]], None]
 
 
 class Hedged(Generic[Answer]):
-    """Makes an attempt, and after ``delay_s`` without an answer another one beside it.
+    """Makes an attempt, and after a while without an answer another one beside it.
 
     The first runs in the caller's task, so that the many that need no second cost a timer and no
     more. A second one never outlives ``run``.
@@ -39,43 +39,53 @@ class Hedged(Generic[Answer]):
         self._spare_place = spare_place
         self._on_second = on_second
         self._first = anyio.CancelScope()
-        self._second = anyio.CancelScope()
+        self._second: anyio.CancelScope | None = None
         self._second_over: asyncio.Event | None = None
         self._answers: list[Answer] = []
 
-    async def run(self, delay_s: float) -> Answer:
+    async def run(self, limit_s: float, delay_s: float | None) -> Answer:
         """The answer that comes first.
+
+        Args:
+            limit_s: for everything together.
+            delay_s: after how long a second attempt is made; ``None``: not at all.
 
         Raises:
             FacilityHttpError: of the first attempt, when none has answered.
+            TimeoutError: the limit was passed.
         """
-        timer = asyncio.get_running_loop().call_later(delay_s, self._begin_second)
-        failure: FacilityHttpError | None = None
+        loop = asyncio.get_running_loop()
+        self._first.deadline = loop.time() + limit_s
+        timer = None if delay_s is None else loop.call_later(delay_s, self._begin_second)
         try:
             with self._first:
                 try:
                     return await self._attempt()
-                except FacilityHttpError as error:
-                    failure = error
-            timer.cancel()
-            if self._second_over is not None:
-                await self._second_over.wait()
+                except FacilityHttpError:
+                    if timer is not None:
+                        timer.cancel()
+                    if self._second_over is not None:
+                        await self._second_over.wait()
+                    if not self._answers:
+                        raise
             if self._answers:
                 return self._answers[0]
-            assert failure is not None
-            raise failure
+            raise TimeoutError
         finally:
-            timer.cancel()
+            if timer is not None:
+                timer.cancel()
             if self._second_over is not None:
-                self._second.cancel()
+                if self._second is not None:
+                    self._second.cancel()
                 with anyio.CancelScope(shield=True):
                     await self._second_over.wait()
 
     def _begin_second(self) -> None:
-        self._second_over = asyncio.Event()
+        self._second, self._second_over = anyio.CancelScope(), asyncio.Event()
         self._start(self._beside)
 
     async def _beside(self) -> None:
+        assert self._second is not None
         assert self._second_over is not None
         try:
             with self._second, self._spare_place() as free:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Generic, TypeVar
 
 import anyio
@@ -21,28 +22,44 @@ class Flight(Generic[Answer]):
     """
 
     def __init__(self) -> None:
-        self.done = anyio.Event()
         self.scope = anyio.CancelScope()
+        self.is_over = False
         self.sent = False
         self.answer: Answer | None = None
         self.failure: FederationError | None = None
-        self._waiting = 0
+        self._waiting: set[asyncio.Future[None]] = set()
 
     @property
     def is_wanted(self) -> bool:
         """Whether somebody may still join it."""
         return not self.scope.cancel_called
 
+    def land(self) -> None:
+        """Be over, and wake all who wait."""
+        self.is_over = True
+        for woken in self._waiting:
+            _wake(woken)
+
     async def wait(self, for_s: float) -> bool:
-        """Wait until it is done; gives whether it is."""
-        self._waiting += 1
+        """Wait until it is over; gives whether it is."""
+        # A future and a timer: everybody comes by here, and a scope would cost three times as much.
+        loop = asyncio.get_running_loop()
+        woken: asyncio.Future[None] = loop.create_future()
+        self._waiting.add(woken)
+        timer = loop.call_later(max(for_s, 0.0), _wake, woken)
         has_left = True
         try:
-            with anyio.move_on_after(for_s):
-                await self.done.wait()
+            if not self.is_over:
+                await woken
             has_left = False
         finally:
-            self._waiting -= 1
+            timer.cancel()
+            self._waiting.discard(woken)
             if not self._waiting and (has_left or not self.sent):
                 self.scope.cancel()
-        return self.done.is_set()
+        return self.is_over
+
+
+def _wake(woken: asyncio.Future[None]) -> None:
+    if not woken.done():
+        woken.set_result(None)
