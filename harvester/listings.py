@@ -19,6 +19,7 @@ from pan_commons_terminal import (
 if TYPE_CHECKING:
     from catalogue.store import Store
     from harvester.sources import Configuration
+    from harvester.space import Room
 
 
 def read_configuration(settings: Settings) -> Configuration:
@@ -183,8 +184,7 @@ async def show_status(settings: Settings) -> None:
     from datetime import datetime
 
     from harvester.reports import ago
-    from harvester.sources import MIB
-    from harvester.space import NoRoom, Room
+    from harvester.space import Room
     from harvester.station import utc_now
 
     configuration = read_configuration(settings)
@@ -228,6 +228,18 @@ async def show_status(settings: Settings) -> None:
         f"{engine['records']:,} records; change {engine['last_change']}, "
         + ("everything indexed." if not engine["lag"] else f"index {engine['lag']} behind.")
     )
+    _say_room(settings, room)
+    if configuration.contact is None and any(not source.demo for source in configuration.sources):
+        from harvester.station import HOW_TO_SAY_WHO
+
+        say("No contact: " + HOW_TO_SAY_WHO)
+
+
+def _say_room(settings: Settings, room: Room) -> None:
+    """How full the data folder is, and whether a harvest would begin (fault H09)."""
+    from harvester.sources import MIB
+    from harvester.space import NoRoom
+
     if settings.data.exists():
         of = "" if room.budget.bytes is None else f" of {room.budget.bytes // MIB:,}"
         say(
@@ -237,10 +249,6 @@ async def show_status(settings: Settings) -> None:
             room.require()
         except NoRoom as problem:
             say(f"No harvest begins: {problem}")
-    if configuration.contact is None and any(not source.demo for source in configuration.sources):
-        from harvester.station import HOW_TO_SAY_WHO
-
-        say("No contact: " + HOW_TO_SAY_WHO)
 
 
 def _state(one: dict[str, Any]) -> str:

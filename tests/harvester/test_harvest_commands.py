@@ -176,6 +176,7 @@ async def test_removing_a_source_leaves_tombstones_and_is_idempotent(
         await listings.show_status(settings)
         status = answer(capsys)
         assert [one["source"] for one in status["sources"]] == ["ONE-oai"]
+        assert 0 < status["space"]["used_bytes"] < status["space"]["free_bytes"]
         with pytest.raises(ConfigurationError, match="no source 'TWO-oai'"):
             await carry_out(settings, Wanted(("TWO-oai",), Order()))
 
