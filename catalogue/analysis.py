@@ -186,7 +186,7 @@ def wholes_of_chunk(chunk: str) -> set[str]:
     return found
 
 
-@lru_cache(maxsize=50_000)
+@lru_cache(maxsize=8_192)
 def _wholes_again(chunk: str) -> frozenset[str]:
     return frozenset(wholes_of_chunk(chunk))
 
@@ -213,7 +213,7 @@ def _compound(piece: str) -> set[str]:
     return found
 
 
-@lru_cache(maxsize=20_000)
+@lru_cache(maxsize=2_048)
 def identifier_wholes(identifier: str) -> frozenset[str]:
     """The wholes of an identifier: itself, and each of its parts, so that a proposal number finds
     the DOI that holds it."""

@@ -38,7 +38,7 @@ def _suggestion(kind: str, text: str) -> str:
     return f"{kind}:{folded}\x1f{written}"
 
 
-suggestion_term = lru_cache(maxsize=20_000)(_suggestion)
+suggestion_term = lru_cache(maxsize=8_192)(_suggestion)
 """The raw term by which a text is completed: its folded form, and after a unit separator what makes
 the original of it again: the places of its capitals, or itself."""
 

@@ -298,7 +298,7 @@ def _analysed_once(line: str) -> _Analysed:
     return _Analysed(analysis.stemmed(words), words, analysis.wholes(line, words))
 
 
-_analysed_again = lru_cache(maxsize=50_000)(_analysed_once)
+_analysed_again = lru_cache(maxsize=8_192)(_analysed_once)
 
 
 def _add_parameters(
@@ -368,17 +368,19 @@ def _add_facets(document: EngineDocument, record: Mapping[str, Any], shares: _Sh
 
 
 def _shortened(values: Collection[str]) -> tuple[str, ...]:
-    if not values:
-        return ()
+    if len(values) < 2:
+        return tuple(map(_short, values))
     return tuple(dict.fromkeys(map(_short, sorted(values))))
 
 
 def _years(record: Mapping[str, Any]) -> tuple[str, ...]:
     years = record.get("years")
-    if not years:
-        return ()
-    first = int(years["first"])
-    return tuple(map(str, range(first, min(int(years["last"]), first + MAX_YEARS) + 1)))
+    return _listed_years(int(years["first"]), int(years["last"])) if years else ()
+
+
+@lru_cache(maxsize=1_024)
+def _listed_years(first: int, last: int) -> tuple[str, ...]:
+    return tuple(map(str, range(first, min(last, first + MAX_YEARS) + 1)))
 
 
 def _facilities(record: Mapping[str, Any]) -> tuple[str, ...]:

@@ -53,7 +53,7 @@ def shares_of_members(record: Mapping[str, Any]) -> list[Share]:
     return [_made("members", members)]
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=8_192)
 def _remembered(relation: str, written: bytes) -> Share:
     return _made(relation, orjson.loads(written))
 
