@@ -33,6 +33,9 @@ log = logging.getLogger(__name__)
 LONG_WAY = 3_000
 """Outstanding changes from which processes are worth their start, which takes a second."""
 
+MOST_PROCESSES = 4
+"""More than these prepare faster than one writer takes it."""
+
 RANGE = 1_000
 """Change numbers that a process is asked for at once."""
 
@@ -101,7 +104,7 @@ class Preparers:
     def __init__(self, folder: Path, render: Render, processes: int | None = None) -> None:
         self._folder = folder
         self._render = render
-        self._processes = processes or max(1, min(4, (os.cpu_count() or 2) - 1))
+        self._processes = processes or min(MOST_PROCESSES, os.cpu_count() or 1)
         self._pool: ProcessPoolExecutor | None = None
         self._ready: Future[int] | None = None
         self._given_up = False
