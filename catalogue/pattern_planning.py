@@ -56,16 +56,16 @@ def pattern_candidates(node: Pattern, class_name: str, prefix: str = "") -> Plan
     if not parts:
         return None
     plans: list[Plan] = []
-    for field in node.fields:
-        kind = kind_of(class_name, field)
-        if kind in _DATES_AND_NUMBERS:
-            continue  # no text, so no match
-        if field in PROSE:
-            found = _in_prose("" if prefix else field, parts)
-            if found is None:
-                return None
-            plans.append(found)
-        else:
+    kinds = {field: kind_of(class_name, field) for field in node.fields}
+    prose = PROSE & kinds.keys()
+    if prose:
+        found = _in_prose(parts, titled=prose == {"title"} and not prefix)
+        if found is None:
+            return None
+        plans.append(found)
+    for field, kind in kinds.items():
+        # Dates and numbers are no text and match nothing.
+        if kind not in _DATES_AND_NUMBERS and field not in PROSE:
             plans.append(_in_terms(prefix + field, kind, parts, node.ignore_case))
     return either(*plans)
 
@@ -85,9 +85,8 @@ def _in_terms(name: str, kind: Kind, parts: list[str], ignore_case: bool) -> Pla
     return either(*plans)
 
 
-def _in_prose(field: str, parts: list[str]) -> Plan | None:
-    """By the words of the record, or for a title by words in a row."""
-    titled = field == "title"
+def _in_prose(parts: list[str], *, titled: bool) -> Plan | None:
+    """By the words of the record, or for a title alone by words in a row."""
     plans = []
     for part in parts:
         found = _useful(runs(part))

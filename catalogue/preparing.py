@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LONG_WAY = 3_000
+LONG_WAY = 5_000
 """Outstanding changes from which processes are worth their start, which takes a second."""
 
 MOST_PROCESSES = 4
