@@ -15,12 +15,12 @@ from rich.table import Table
 
 from pan_commons_terminal import console, emit_table, say, table_of
 from search_api.page_changes import applied
+from search_api.standings import MISSING, standing
 
 Json = Mapping[str, Any]
 
 COLUMNS = ("score", "title", "facility", "techniques", "access", "identifier")
 LINE_COLUMNS = ("facility", "state", "hits", "found")
-MISSING = ("timed_out", "failed", "paused", "unsupported")
 
 
 def hit_rows(hits: Sequence[Json]) -> list[tuple[str, ...]]:
@@ -45,38 +45,6 @@ def line_rows(lines: Sequence[Json]) -> list[tuple[str, ...]]:
         least = "≥ " if line.get("total_relation") == "gte" and line["total"] else ""
         rows.append((line["name"], standing(line), str(line["hits"]), f"{least}{line['total']}"))
     return rows
-
-
-def standing(line: Json) -> str:
-    """In words how a facility stands in an answer."""
-    state, why = line["state"], line.get("why")
-    because = f": {why}" if why else ""
-    if state == "answered":
-        return _answered(line) + because
-    if state == "stale":
-        return f"not reached{because}; what it told us {_age(line.get('age_s'))} ago stands in"
-    if state == "paused":
-        until = str(line.get("until") or "")[11:19]
-        return "paused" + (f" until {until} UTC" if until else "") + because
-    return str(state).replace("_", " ") + because
-
-
-def _answered(line: Json) -> str:
-    if not line.get("live"):
-        return "in the index"
-    age_s = line.get("age_s")
-    kept = f", {_age(age_s)} old" if age_s else ""
-    short = ", scored in part" if line.get("missing") else ""
-    return f"answered in {line['elapsed_ms']:.0f} ms{kept}{short}"
-
-
-def _age(seconds: float | None) -> str:
-    if seconds is None:
-        return "some time"
-    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
-        if seconds >= length:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{seconds:.0f} s"
 
 
 def print_answer(query: str, answer: Json) -> None:

@@ -18,10 +18,12 @@ import jinja2
 from catalogue.errors import CatalogueError
 from mappings.techniques import load_panet
 from search_api.errors import SearchApiError, UnknownThing
+from search_api.facility_list import live_state_of
 from search_api.hits import is_safe_link
 from search_api.replies import Call, Reply
 from search_api.search import BY_NAME, read_search
 from search_api.search_answer import show
+from search_api.standings import MISSING, standing
 from search_api.whole import ask_whole, read_asked
 
 Json = dict[str, Any]
@@ -31,8 +33,6 @@ Piece = tuple[str, bool]
 FOLDER = Path(__file__).parent
 PAGE_SIZE = 10
 SUMMARY = 320
-MISSING = ("timed_out", "failed", "paused", "unsupported")
-"""States of a facility that is not in an answer."""
 REACH = 10_000
 TECHNIQUES = 15
 STATIC = {
@@ -54,6 +54,13 @@ ACCESS_WORDS = {
     "restricted": "restricted",
     "metadata_only": "metadata only",
     "unknown": "unknown",
+}
+LIVE_WORDS = {
+    "not_asked": "asked live",
+    "answering": "asked live",
+    "failing": "asked live, failing at present",
+    "probed": "asked live, coming back",
+    "paused": "asked live, paused at present",
 }
 NOT_KEPT = ("q", "skip", "cursor", "recognise", "literal")
 """What a new text in the field does not take over."""
@@ -144,6 +151,11 @@ async def search_site(call: Call) -> Reply:
         "silent": [state for state in states.all if state.state == "silent"],
         "examples": [(text, link([("q", text)])) for text in EXAMPLES],
         "version": call.server.version,
+        "live": {
+            state.facility.name: LIVE_WORDS[found]
+            for state in states.all
+            if (found := live_state_of(call.server, state)) is not None
+        },
         "access_words": ACCESS_WORDS,
         "answer": None,
         "error": None,
@@ -167,7 +179,7 @@ async def search_site(call: Call) -> Reply:
             (one, link(changed(pairs, [("technique", one["id"])], drop=("q", "skip"))))
             for one in answer["related"][:6]
         ],
-        "pages": _pages(pairs, skip, answer["total"]["value"]),
+        "pages": _pages(pairs, skip, answer, _reach(call, answer)),
         "first": skip + 1,
         "last": skip + len(answer["hits"]),
         "downloads": [
@@ -176,7 +188,16 @@ async def search_site(call: Call) -> Reply:
         ],
         "not_data": _not_data(pairs, answer),
         "views": _views(pairs),
-        "missing": [line for line in answer["facilities"] if line["state"] in MISSING],
+        "missing": [
+            (line["name"], standing(line))
+            for line in answer["facilities"]
+            if line["state"] in MISSING
+        ],
+        "asked_now": [
+            (line["name"], standing(line))
+            for line in answer["facilities"]
+            if line["live"] and line["state"] not in MISSING
+        ],
     }
     return render("search.html", **names)
 
@@ -310,10 +331,18 @@ def telling(counts: Sequence[Json]) -> list[Json]:
     ][:TECHNIQUES]
 
 
-def _pages(pairs: Pairs, skip: int, total: int) -> Mapping[str, str | None]:
+def _reach(call: Call, answer: Json) -> int:
+    """How deep pages go: facilities asked live are asked for so many records at most."""
+    is_live = any(line["live"] for line in answer["facilities"])
+    return min(REACH, call.settings.live_depth) if is_live else REACH
+
+
+def _pages(pairs: Pairs, skip: int, answer: Json, reach: int) -> Mapping[str, str | None]:
     rest = _without(pairs, "skip")
     before, after = max(0, skip - PAGE_SIZE), skip + PAGE_SIZE
-    more = after < total and after + PAGE_SIZE <= REACH
+    total, is_full = answer["total"], len(answer["hits"]) == PAGE_SIZE
+    known = after < total["value"] or (is_full and total["relation"] == "gte")
+    more = known and after + PAGE_SIZE <= reach
     return {
         "before": link([*rest, ("skip", str(before))]) if skip else None,
         "after": link([*rest, ("skip", str(after))]) if more else None,

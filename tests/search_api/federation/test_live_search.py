@@ -17,10 +17,11 @@ from aiohttp.test_utils import TestServer
 from click.testing import CliRunner
 from rich.console import Console
 
-from search_api.answer_view import LiveView, standing
+from search_api.answer_view import LiveView
 from search_api.client import Client, GrowingPage
 from search_api.commands import COMMANDS
 from search_api.errors import ServerRefused, ServerUnreachable
+from search_api.standings import standing
 from tests.search_api.federation.federation_world import Part, documents
 from tests.search_api.federation.served_world import Served, served, until
 
