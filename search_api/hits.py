@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -253,6 +254,7 @@ def _add_link(links: list[Json], name: str, url: str, login: bool) -> None:
         links.append({"name": name, "url": url, "login": login})
 
 
+@lru_cache(maxsize=8_192)
 def is_safe_link(url: str) -> bool:
     """Whether a harvested address may become a link: http or https, a host, no blanks."""
     try:

@@ -72,7 +72,7 @@ def client_of(address: str | None, spare_loopback: bool) -> str | None:
     try:
         found = ipaddress.ip_address((address or "").partition("%")[0])
     except ValueError:
-        return address or "unknown"
+        return (address or "unknown")[:64]
     mapped = getattr(found, "ipv4_mapped", None)
     if mapped is not None:
         found = mapped
