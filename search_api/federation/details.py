@@ -58,9 +58,8 @@ class Details:
             found = await self._named("Dataset", pids[:MAX_DETAILED], include, digests)
             items = with_datasets(items, found)
         if self.wanted.members and items:
-            pids = [
-                pid for item in items if item.get("members") != [] and (pid := identifier_of(item))
-            ]
+            # Also where none came: SciCat sends members only with their people (crosswalks 2.3).
+            pids = [pid for item in items if (pid := identifier_of(item))]
             found = await self._named("Document", pids, [MEMBERS_IN_FULL], digests)
             items = with_members(items, found)
         if not all(digests):

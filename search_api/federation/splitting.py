@@ -320,10 +320,12 @@ def _spellings(ids: Sequence[str]) -> list[str]:
     panet = load_panet()
     wanted = sorted({below for one in ids for below in panet.descendants(one)})
     return [
-        f"{scheme}://purl.org/pan-science/PaNET/{term}"
+        f"{before}{term}"
         for term in wanted[:MAX_VALUES]
-        for scheme in ("http", "https")
-    ]
+        for before in (
+            "http://purl.org/pan-science/PaNET/", "https://purl.org/pan-science/PaNET/", ""
+        )
+    ]  # fmt: skip
 
 
 __all__ = ["Piece", "Split", "conjunction_of", "likely_words", "split_filter"]
