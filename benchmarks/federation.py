@@ -42,7 +42,13 @@ from simulator.simulated_time import START
 
 FACILITIES = 10
 INCUMBENT_PER_S = 218.0
-NO_CACHES = {"PAN_COMMONS_CACHE_BYTES": "0", "PAN_COMMONS_LIVE_CACHE_S": "0"}
+NO_CACHES = {
+    f"PAN_COMMONS_{name}": "0"
+    for name in (
+        "CACHE_BYTES", "FACILITY_CACHE_S", "FACILITY_CACHE_BRIEF_S", "FACILITY_STALE_S",
+        "FACILITY_SINGLE_FLIGHT",
+    )
+}  # fmt: skip
 CLIENTS = 8
 DEADLINE_MS = 2_000
 WORDS = (

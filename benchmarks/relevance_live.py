@@ -1,12 +1,13 @@
 """Is a search that asks ten facilities as good as one index over what they hold?
 
-    python -m benchmarks.relevance_live [FOLDER] [--queries 225] [--kind no-text …]
+    python -m benchmarks.relevance_live [FOLDER] [--queries 225] [--kind no-text …] [--whole 0]
 
 FOLDER holds a collection with judgements (see ``relevance``). Its records are spread at random over
 ten simulated facilities of one kind: good full-text ranking, substrings only, no text search at all
 (refusing it, or ignoring it: ``deaf``). The catalogue is empty; ``sources check`` has been run. The
 same questions go over HTTP to a server that asks the facilities and to one that has indexed the
-union.
+union. A facility of so few records is read whole; ``--whole 0`` has the server treat each as one
+that is too large for that.
 """
 
 from __future__ import annotations
@@ -155,7 +156,9 @@ async def ask_union(documents: Documents, queries: Mapping[str, str]) -> Asked:
             return await ask_all(server.url, queries)
 
 
-async def ask_live(documents: Documents, queries: Mapping[str, str], kind: str) -> Asked:
+async def ask_live(
+    documents: Documents, queries: Mapping[str, str], kind: str, whole: int | None
+) -> Asked:
     """From an empty catalogue, after ``sources check``."""
     with tempfile.TemporaryDirectory() as folder:
         async with running_all(specs(documents, kind)) as facilities:
@@ -164,7 +167,8 @@ async def ask_live(documents: Documents, queries: Mapping[str, str], kind: str) 
             problems = await check_all(settings, places)
             for name, found in sorted(problems.items())[:1]:
                 print(f"{kind}: {name} (and {len(problems) - 1} more): {'; '.join(found)[:200]}")
-            with serving(settings) as server:
+            chosen = {} if whole is None else {"PAN_COMMONS_LIVE_WHOLE": str(whole)}
+            with serving(settings, chosen) as server:
                 return await ask_all(server.url, queries)
 
 
@@ -178,7 +182,9 @@ def overlap(ours: Mapping[str, Sequence[str]], whole: Mapping[str, Sequence[str]
     return sum(shares) / max(len(shares), 1)
 
 
-async def report(folder: Path, kinds: Sequence[str], most: int) -> dict[str, dict[str, Any]]:
+async def report(
+    folder: Path, kinds: Sequence[str], most: int, whole: int | None
+) -> dict[str, dict[str, Any]]:
     """Figures by kind of facility."""
     documents, queries, judgements = await asyncio.to_thread(documents_of, folder)
     queries = dict(list(queries.items())[:most])
@@ -188,7 +194,7 @@ async def report(folder: Path, kinds: Sequence[str], most: int) -> dict[str, dic
         "one index over the union": {"nDCG@10": best, "seconds": union.seconds}
     }
     for kind in kinds:
-        live = await ask_live(documents, queries, kind)
+        live = await ask_live(documents, queries, kind, whole)
         reached = measure(live.ranking, judgements)["nDCG@10"]
         found[kind] = {
             "nDCG@10": reached,
@@ -207,11 +213,13 @@ def main() -> None:
     parser.add_argument("folder", nargs="?", type=Path, default=beside)
     parser.add_argument("--kind", action="append", choices=list(TEXT_KINDS))
     parser.add_argument("--queries", type=int, default=225)
+    parser.add_argument("--whole", type=int, help="Records up to which one is read whole.")
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args()
     if not chosen.folder.is_dir():
         parser.error(f"{chosen.folder} is no folder with *_docs.json, *_queries.json, *_qrels.json")
-    found = asyncio.run(report(chosen.folder, chosen.kind or list(TEXT_KINDS), chosen.queries))
+    kinds = chosen.kind or list(TEXT_KINDS)
+    found = asyncio.run(report(chosen.folder, kinds, chosen.queries, chosen.whole))
     if chosen.json:
         print(json.dumps(found, indent=2))
         return
