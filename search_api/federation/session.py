@@ -260,7 +260,8 @@ class Session:
         scores = text.scores
         terms = terms_asked(scores)
         parts = [self.live_statistics(live) for live in self.participants.live]
-        parts.append(await self.statistics.of(self.search.entity_class, terms))
+        if any(has_copy(state) for state in self.states):
+            parts.append(await self.statistics.of(self.search.entity_class, terms))
         return Scorer.of(scores, parts, found.matching)
 
     def _ranked(
