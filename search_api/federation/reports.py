@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
@@ -64,11 +64,6 @@ class FacilityLine:
         if self.missing:
             shown["missing"] = list(self.missing)
         return shown
-
-
-def with_hits(lines: Iterable[FacilityLine], on_page: Mapping[str, int]) -> list[FacilityLine]:
-    """The lines with how many hits of the page each facility has."""
-    return [replace(line, hits=on_page.get(line.name, 0)) for line in lines]
 
 
 def line_headers(lines: Sequence[FacilityLine]) -> dict[str, str]:
