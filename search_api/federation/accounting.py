@@ -1,7 +1,7 @@
 """What an answer adds up to: totals with how sure they are, and the line of each facility.
 
 A total is exact only where the identifiers of all matches were seen (semantics 9.5). A facility
-that is missing makes every total a lower bound, and is named (faults G01, G02).
+that is missing makes every total a lower bound, and is named (faults G01, G05).
 """
 
 from __future__ import annotations

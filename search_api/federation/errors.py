@@ -88,7 +88,7 @@ class QuestionRefused(FederationError):
 
 
 class NobodyAnswered(FederationError):
-    """No facility answered and no copy stands in: never an empty list (fault G02)."""
+    """No facility answered and no copy stands in: never an empty list (fault G01)."""
 
     status = 503
 

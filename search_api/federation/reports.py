@@ -1,4 +1,4 @@
-"""What an answer says of each facility: silence is data, never an empty list (fault G02)."""
+"""What an answer says of each facility: silence is data, never an empty list (fault G01)."""
 
 from __future__ import annotations
 

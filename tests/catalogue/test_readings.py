@@ -55,7 +55,8 @@ def test_one_malformed_object_does_not_break_the_list() -> None:
 
 
 def test_local_numbers_are_two_things_and_dois_are_one() -> None:
-    """Semantics 1.2: ESRF 1000001 and ALBA 1000001 are two things; a DOI is one everywhere."""
+    """Semantics 1.2, faults G08, G09: ESRF 1000001 and ALBA 1000001 are two things; a DOI is one
+    everywhere, and every field remembers whose it is."""
     found = pool(
         read("ESRF", document("1000001", "At ESRF"), document("10.5072/x", "Same", summary="S")),
         read("ALBA", document("1000001", "At ALBA"), document("10.5072/X", "Same", license="CC0")),
@@ -99,6 +100,7 @@ def test_a_copy_in_the_store_fills_gaps_and_is_named_for_them() -> None:
 
 
 def test_pages_of_one_list_are_one_reading_and_repeats_count_once() -> None:
+    """Fault G10: a facility that repeats itself says nothing twice."""
     one = read("ESS", document("10.5072/a", "A", score=1), document("10.5072/b", "B"))
     two = read("ESS", document("10.5072/b", "B again", summary="More"), document("10.5072/c", "C"))
     whole = joined([one, two])

@@ -79,7 +79,7 @@ async def test_facets_counts_and_hits_are_those_of_the_union(tmp_path: Path) -> 
 
 
 async def test_a_silent_facility_is_named_and_never_an_empty_list(tmp_path: Path) -> None:
-    """Faults G01, G02, G16: silence is no answer; what is known stands, the total is a bound."""
+    """Faults G01, G05, G16: silence is no answer; what is known stands, the total is a bound."""
     parts = [
         Part("Old", documents(0, 10), mode="indexed", harvested=True),
         Part("Dead", documents(10, 10)),
