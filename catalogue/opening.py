@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any, cast
 
+import anyio
 import anyio.to_thread
 
 from catalogue.catalogue import Catalogue, rebuild_damaged
@@ -68,7 +69,7 @@ class CatalogueOpening:
             return Store.open(self._folder, demo=self._demo, read_only=self._read_only)
 
         store = await self._records(open_store)
-        engine: Engine
+        engine: Engine | None = None
         try:
             engine = make_engine(
                 self._folder,
@@ -88,7 +89,10 @@ class CatalogueOpening:
                     raise
                 await rebuild_damaged(catalogue)
         except BaseException:
-            await anyio.to_thread.run_sync(store.close)
+            with anyio.CancelScope(shield=True):
+                if engine is not None:
+                    await engine.close()
+                await anyio.to_thread.run_sync(store.close)
             raise
         return catalogue
 

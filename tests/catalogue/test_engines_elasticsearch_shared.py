@@ -161,6 +161,23 @@ async def test_two_stores_cannot_write_one_prefix(engine: ElasticsearchEngine) -
         await second.close()
 
 
+async def test_a_catalogue_of_another_store_is_not_opened_and_leaves_nothing_open(
+    engine: ElasticsearchEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ELASTICSEARCH_PREFIX", engine.prefix)
+    closed: list[str] = []
+    close = ElasticsearchEngine.close
+
+    async def noted(self: ElasticsearchEngine) -> None:
+        closed.append(self.prefix)
+        await close(self)
+
+    monkeypatch.setattr(ElasticsearchEngine, "close", noted)
+    with pytest.raises(ForeignStore):
+        await Catalogue.open(tmp_path, "elasticsearch", engine.urls)
+    assert closed == [engine.prefix]
+
+
 async def test_indices_are_taken_over_by_a_rebuild_and_the_former_store_stops(
     engine: ElasticsearchEngine,
 ) -> None:
