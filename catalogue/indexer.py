@@ -145,7 +145,7 @@ class Indexer:
                 await other.commit(0)
         except BaseException:
             with anyio.CancelScope(shield=True):
-                await other.close()
+                await other.discard()
             raise
         await self.engine.replace_with(other)
 

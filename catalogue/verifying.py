@@ -120,7 +120,7 @@ async def rebuild(store: Outbox, engine: Engine, indexer: Indexer | None = None)
             await other.commit(0)
     except BaseException:
         with anyio.CancelScope(shield=True):
-            await other.close()
+            await other.discard()
         raise
     finally:
         with anyio.CancelScope(shield=True):

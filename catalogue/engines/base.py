@@ -180,6 +180,9 @@ class Engine(Protocol):
     async def beside(self) -> Any:
         """An empty index beside the one in use, to be filled and then swapped in."""
 
+    async def discard(self) -> None:
+        """Remove an index made by ``beside`` that will not be swapped in."""
+
     async def replace_with(self, other: Any) -> None:
         """Swap to the index made by ``beside`` and remove the former one."""
 

@@ -386,6 +386,14 @@ class ElasticsearchEngine:
         await other.open()
         return other
 
+    async def discard(self) -> None:
+        """Remove a generation that was begun beside the one in use and will not be swapped in."""
+        if self._named is not None:
+            async with translated("removing what was begun"):
+                names = ",".join(self.index(name, self._named) for name in ENTITY_CLASSES)
+                await self._client.indices.delete(index=names, ignore_unavailable=True)
+        await self.close()
+
     async def replace_with(self, other: ElasticsearchEngine) -> None:
         """Move the aliases to the other generation at once; the old indices go."""
         former = await self._indices_of_ours(other)

@@ -13,7 +13,8 @@ import json
 import os
 import shutil
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import IO, Any, TypeVar, cast
@@ -210,7 +211,7 @@ class TantivyEngine:
         return await self._run(partial(self._apply, documents))
 
     def _apply(self, documents: Sequence[EngineDocument | Rendered]) -> Applied:
-        with self._guard, guarded("writing"):
+        with self._writing("writing"):
             self._begin_writing()
             newest = newest_by_key(documents, rendered)
             replayed = self._versions_held(newest)
@@ -249,6 +250,18 @@ class TantivyEngine:
                 found.update({key: change for key, (_, change) in held.items()})
         return found
 
+    @contextmanager
+    def _writing(self, doing: str) -> Iterator[None]:
+        """Whatever goes wrong, the writers go: after a commit that found the disk full, the next
+        one would succeed without the documents that the first was to write (fault H09). What they
+        held is behind the position that the index has, and comes again."""
+        with self._guard, guarded(doing):
+            try:
+                yield
+            except BaseException:
+                self._abandon_writers()
+                raise
+
     def _begin_writing(self) -> None:
         if self.read_only:
             raise EngineError("The search index was opened for reading only.")
@@ -270,7 +283,7 @@ class TantivyEngine:
         await self._run(partial(self._commit, position))
 
     def _commit(self, position: int) -> None:
-        with self._guard, guarded("committing"):
+        with self._writing("committing"):
             self._begin_writing()
             for writer in self._writers.values():
                 writer.library.commit()
@@ -300,7 +313,7 @@ class TantivyEngine:
         await self._run(self._clear)
 
     def _clear(self) -> None:
-        with self._guard, guarded("emptying"):
+        with self._writing("emptying"):
             self._begin_writing()
             for writer in self._writers.values():
                 writer.library.delete_all_documents()
@@ -343,6 +356,18 @@ class TantivyEngine:
             other = TantivyEngine(self.root.parent, generation=generation)
             other._open()
             return other
+
+    async def discard(self) -> None:
+        """Remove a generation that was begun beside the one in use and will not be swapped in."""
+        await self._run(self._discard)
+
+    def _discard(self) -> None:
+        with self._guard:
+            self._abandon_writers()
+            self._indices = {}
+            self._read = None
+            if self._named is not None:
+                shutil.rmtree(self.root / self._named, ignore_errors=True)
 
     async def replace_with(self, other: TantivyEngine) -> None:
         """Swap to the other generation and remove the old ones. Readers, and a daemon that writes,

@@ -6,6 +6,7 @@ library cannot do may panic, and ``PanicException`` is no ``Exception``; ``guard
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -79,9 +80,17 @@ def guarded(doing: str) -> Iterator[None]:
         if not panicked and not isinstance(error, ValueError | OSError):
             raise
         text = str(error)
-        if panicked or _looks_damaged(text):
+        if not _has_no_room(text) and (panicked or _looks_damaged(text)):
             raise EngineDamaged(f"The search index cannot be read while {doing}: {text}") from error
         raise EngineError(f"The search index failed while {doing}: {text}") from error
+
+
+def _has_no_room(text: str) -> bool:
+    """Full, read-only or forbidden: nothing is wrong with the index (fault H09)."""
+    return bool(_NO_ROOM.search(text))
+
+
+_NO_ROOM = re.compile(r"\(os error (?:13|27|28|30|122)\)|No space left|Read-only file system")
 
 
 def _looks_damaged(text: str) -> bool:

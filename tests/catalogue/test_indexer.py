@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import signal
 import subprocess
 import sys
@@ -21,10 +22,11 @@ from catalogue.catalogue import Catalogue
 from catalogue.documents import EngineDocument
 from catalogue.engines.base import Applied
 from catalogue.engines.tantivy import TantivyEngine
-from catalogue.errors import EngineDamaged, EngineError, ForeignIndex, IndexBusy
+from catalogue.errors import EngineDamaged, EngineError, ForeignIndex, IndexBusy, StoreDamaged
 from catalogue.indexer import Indexer, Pace
 from catalogue.plan import All
 from catalogue.query import Search, Text
+from catalogue.records import Change
 from catalogue.verifying import rebuild, repair, verify
 
 HERE = Path(__file__).parent
@@ -162,6 +164,55 @@ async def test_verify_names_every_difference_and_repairs_it(
 
 def _cut(file: Path) -> None:
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+async def test_a_full_disk_keeps_changes_waiting_and_loses_none(tmp_path: Path) -> None:
+    """Fault H09, with the system's limit for files in place of the disk's: the commit after the one
+    that failed must not succeed without its documents."""
+    engine = TantivyEngine(tmp_path)
+    await engine.open()
+    world = Entities()
+    world.document("first", title="glass")
+    indexer = Indexer(world, engine)
+    await indexer.index_once()
+    for n in range(400):
+        summary = " ".join(f"word{n}x{k}" for k in range(60))
+        world.document(f"d{n}", title=f"glass {n}", summary=summary)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+    try:
+        for _ in range(3):
+            with pytest.raises(EngineError, match="os error 27"):
+                await indexer.index_once()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert await (await engine.reader()).count("Document", All()) == 1
+    assert len([path for path in (tmp_path / "index").iterdir() if path.is_dir()]) == 1
+    assert await indexer.index_once() == 400
+    assert await (await engine.reader()).count("Document", All()) == 401
+    assert (await verify(world, engine)).sound
+    await engine.close()
+
+
+async def test_a_rebuild_that_fails_leaves_nothing_beside_the_index(tmp_path: Path) -> None:
+    engine = TantivyEngine(tmp_path)
+    await engine.open()
+    world = Entities()
+    world.document("first", title="glass")
+    await Indexer(world, engine).index_once()
+
+    class Gone(Entities):
+        def changes_since(self, number: int, limit: int = 1_000) -> list[Change]:
+            raise StoreDamaged("the store cannot be read")
+
+        def last_change(self) -> int:
+            return 1
+
+    with pytest.raises(StoreDamaged):
+        await rebuild(Gone(), engine)
+    assert len([path for path in (tmp_path / "index").iterdir() if path.is_dir()]) == 1
+    assert (await verify(world, engine)).sound
+    await engine.close()
 
 
 async def test_an_index_that_cannot_be_written_any_more_is_made_anew(tmp_path: Path) -> None:
