@@ -10,6 +10,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from search_api.errors import BadRequest
+
 FIELDS: Mapping[str, str] = {
     "technique": "technique",
     "facility": "facility",
@@ -27,6 +29,7 @@ FIELDS: Mapping[str, str] = {
 }
 """What may stand before the colon, and the filter that it means."""
 
+MOST = 32
 _PART = re.compile(
     r'[-+]?"[^"]*"'
     r'|(?P<sign>[-+]?)(?P<name>[A-Za-z_]{2,20}):(?P<value>"[^"]*"|[^\s"]+)(?!\S)'
@@ -44,7 +47,11 @@ class Named:
 
 
 def split_words(text: str) -> tuple[str, tuple[Named, ...]]:
-    """The words without, and the fields with their values."""
+    """The words without, and the fields with their values.
+
+    Raises:
+        BadRequest: more than ``MOST`` fields; each may have to be looked for in every record.
+    """
     rest: list[str] = []
     found: list[Named] = []
     for part in _PART.finditer(text):
@@ -54,6 +61,8 @@ def split_words(text: str) -> tuple[str, tuple[Named, ...]]:
             rest.append(part.group())
         else:
             found.append(Named(field, value, part["sign"] == "-"))
+    if len(found) > MOST:
+        raise BadRequest(f"More than {MOST} parts of the form field:value.", field="q")
     if not found:
         return text, ()
     return " ".join(rest), tuple(found)

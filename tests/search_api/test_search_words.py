@@ -145,6 +145,13 @@ async def pids_of(server: TestClient[Any, Any], **parameters: str) -> list[str]:
     return [] if answer["relaxed"] else sorted(hit["pid"] for hit in answer["hits"])
 
 
+def test_a_text_has_only_so_many_fields(reading: Callable[[], Reading]) -> None:
+    """fault I08"""
+    read_search(reading(), [("q", "-title:a " * 32)], 10)
+    with pytest.raises(BadRequest, match="More than 32"):
+        read_search(reading(), [("q", "-title:a " * 33)], 10)
+
+
 @pytest.mark.parametrize("q", ["year:soon", "access:perhaps", "kind:poem", "level:low"])
 def test_a_value_that_a_field_cannot_have_is_refused(
     q: str, reading: Callable[[], Reading]
