@@ -35,7 +35,14 @@ def is_open_at(record: Mapping[str, Any], instant: datetime) -> bool:
 def public_at(record: Mapping[str, Any], instant: datetime) -> bool:
     """``isPublic`` as answers show it: as sent, but false while an embargo or a restriction is
     known; when not sent, true only for ``open``."""
-    return _is_public(record.get("isPublic"), state_at(record, instant))
+    span = access_spans(record).get("public")
+    return span is not None and span[0] <= _microseconds(instant) < span[1]
+
+
+@lru_cache(maxsize=256)
+def _microseconds(instant: datetime) -> int:
+    """The present instant of a request is asked about for each record of its answer."""
+    return microseconds(instant, "access")
 
 
 def _is_public(sent: object, state: str) -> bool:
@@ -44,7 +51,7 @@ def _is_public(sent: object, state: str) -> bool:
     return bool(sent) and state not in _CLOSED
 
 
-def access_spans(record: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
+def access_spans(record: Mapping[str, Any]) -> Mapping[str, tuple[int, int]]:
     """From when (included) until when (not included) each state holds, and ``public``.
 
     In microseconds since 1970, ±``FOREVER`` where there is no end. States that never hold are
@@ -52,13 +59,11 @@ def access_spans(record: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
     """
     access = record.get("access") or {}
     sent = record.get("isPublic")
-    return dict(
-        _spans(
-            access.get("restriction"),
-            access.get("openFrom"),
-            access.get("embargoUntil"),
-            None if sent is None else bool(sent),
-        )
+    return _spans(
+        access.get("restriction"),
+        access.get("openFrom"),
+        access.get("embargoUntil"),
+        None if sent is None else bool(sent),
     )
 
 
