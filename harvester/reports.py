@@ -145,6 +145,8 @@ def status_as_json(
 
 def checked_at(status: SourceStatus) -> str | None:
     """When it was last found out what the source can do; ``None`` for never."""
+    if "capabilities" not in status.memory:
+        return None
     return status.memory.get("capabilities_at") or status.memory.get("checked_at")
 
 

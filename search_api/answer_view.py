@@ -121,7 +121,24 @@ class LiveView:
     def _tables(self, message: Json) -> Group:
         facilities: Table = table_of("", LINE_COLUMNS, line_rows(message["facilities"]))
         title = title_of(self._query, message["total"])
-        return Group(facilities, table_of(title, COLUMNS, hit_rows(self._page)))
+        if self._live is None:
+            return Group(facilities, table_of(title, COLUMNS, hit_rows(self._page)))
+        narrow = (COLUMNS[0], COLUMNS[1], COLUMNS[2], COLUMNS[-1])
+        rows = [(row[0], row[1], row[2], row[-1]) for row in hit_rows(self._page)]
+        return Group(facilities, table_of(title, narrow, fitting(rows, self._console.width)))
+
+
+def fitting(
+    rows: Sequence[tuple[str, str, str, str]], width: int
+) -> list[tuple[str, str, str, str]]:
+    """The rows with titles cut to one line each: what changes in its place must fit."""
+    others = sum(max((len(row[place]) for row in rows), default=0) for place in (0, 2, 3))
+    borders = 3 * 4 + 1
+    room = max(12, width - others - borders)
+    return [
+        (row[0], row[1] if len(row[1]) <= room else row[1][: room - 1] + "…", row[2], row[3])
+        for row in rows
+    ]
 
 
 def _access(access: Json) -> str:

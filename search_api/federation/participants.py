@@ -101,7 +101,8 @@ def live_source(state: FacilityState) -> LiveSource | None:
     configured = source.options.get("capabilities")
     known = configured if isinstance(configured, Mapping) else memory.get("capabilities")
     # A check that failed tells nothing new of what the service can do.
-    checked_at = _instant(memory.get("capabilities_at") or memory.get("checked_at"))
+    at = memory.get("capabilities_at") or memory.get("checked_at")
+    checked_at = _instant(at) if "capabilities" in memory else None
     return LiveSource(source, state.facility, known or {}, checked_at)
 
 

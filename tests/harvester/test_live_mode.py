@@ -104,6 +104,14 @@ async def test_a_check_says_what_asking_live_will_mean(tmp_path: Path) -> None:
         assert shown["mode"] == "live"
 
 
+async def test_a_check_that_found_nothing_is_none(tmp_path: Path) -> None:
+    settings = with_modes(tmp_path, "http://127.0.0.1:9/api", "live")
+    assert (await run(settings, "sources", "check", "one-live")).exit_code == 1
+    listed = json.loads((await run(settings, "sources", "list", "--json")).stdout)
+    assert listed["sources"][0]["checked_at"] is None
+    assert "never checked" in (await run(settings, "status")).stdout
+
+
 async def test_a_check_that_fails_makes_an_old_profile_no_younger(tmp_path: Path) -> None:
     async with running(spec()) as endpoint:
         endpoint.database.put_document(documents(0, 1)[0])

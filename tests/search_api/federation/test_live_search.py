@@ -17,7 +17,7 @@ from aiohttp.test_utils import TestServer
 from click.testing import CliRunner
 from rich.console import Console
 
-from search_api.answer_view import LiveView
+from search_api.answer_view import LiveView, fitting
 from search_api.client import Client, GrowingPage
 from search_api.commands import COMMANDS
 from search_api.errors import ServerRefused, ServerUnreachable
@@ -161,6 +161,15 @@ async def test_on_a_terminal_the_tables_change_in_their_place(there: Served) -> 
                     gate.open.set()
     assert "waiting" in shown.getvalue()
     assert "answered in" in shown.getvalue().rpartition("waiting")[2]
+
+
+def test_titles_give_way_so_that_a_hit_has_one_line() -> None:
+    rows = [("0.912", "A long title of a proposal " * 5, "FAST · SLOW", "10.5072/LRL-00030")]
+    for width in (60, 100, 200):
+        (row,) = fitting(rows, width)
+        assert (row[0], row[2], row[3]) == (rows[0][0], rows[0][2], rows[0][3])
+        assert sum(map(len, row)) + 13 <= width
+        assert row[1] == rows[0][1] or row[1].endswith("…")
 
 
 @pytest.mark.parametrize(
