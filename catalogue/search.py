@@ -268,10 +268,12 @@ def _sort_value(value: object) -> tuple[str, str]:
 def _facet_requests(settled: Settled) -> tuple[tuple[FacetRequest, ...], list[str]]:
     requests: list[FacetRequest] = []
     names: list[str] = []
+    whole = settled.plan()
+    filtered = {condition.facet for condition in settled.conditions}
     for facet in settled.search.facets:
         if facet.field in FIELD_OF_FACET:
-            without = facet.field if facet.exclude_own_filter else None
-            plan = settled.plan(without=without)
+            own = facet.exclude_own_filter and facet.field in filtered
+            plan = settled.plan(without=facet.field) if own else whole
             requests.append(FacetRequest(FIELD_OF_FACET[facet.field], facet.size, plan))
             names.append(facet.field)
     return tuple(requests), names

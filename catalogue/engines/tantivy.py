@@ -69,6 +69,7 @@ class TantivyEngine:
         self._pending: dict[str, int] = {}
         self._lock_file: IO[str] | None = None
         self._read: tuple[object, TantivyReader] | None = None
+        self._watched: tuple[str | None, list[str]] | None = None
         self._pointer_read: tuple[tuple[int, int, int], dict[str, str]] | None = None
         self._guard = threading.RLock()
 
@@ -406,11 +407,15 @@ class TantivyEngine:
     def _files(self) -> object | None:
         """Names what a view made now would show; ``None`` where files are missing."""
         generation = self._generation
-        paths = [self.root / str(generation) / name.lower() / META for name in ENTITY_CLASSES]
-        if self._named is None:
-            paths.append(self.root / POINTER)
+        paths = self._watched
+        if paths is None or paths[0] != generation:
+            folder = self.root / str(generation)
+            named = [str(folder / name.lower() / META) for name in ENTITY_CLASSES]
+            if self._named is None:
+                named.append(str(self.root / POINTER))
+            paths = self._watched = (generation, named)
         try:
-            found = [os.stat(path) for path in paths]
+            found = [os.stat(path) for path in paths[1]]
         except OSError:
             return None
         return generation, [(s.st_mtime_ns, s.st_size, s.st_ino) for s in found]

@@ -173,13 +173,23 @@ class ClassView:
         self.class_name = class_name
         self.index = index
         self.searcher = searcher
+        self._last_shortened: tuple[Plan, Plan] | None = None
         self.schema = index.schema
         self._too_many: dict[LikePhrase, bool] = {}
         self._candidates: tuple[Plan, int, list[Any]] | None = None
 
     def query(self, plan: Plan) -> Any:
         """The Tantivy query of a plan that holds no undecided and no linked leaf."""
-        return self._query(rewrite(plan, self._present))
+        return self._query(self._shortened(plan))
+
+    def _shortened(self, plan: Plan) -> Plan:
+        """The plan without what no record has; count, scores and facets of a question share it."""
+        last = self._last_shortened
+        if last is not None and last[0] == plan:
+            return last[1]
+        short = rewrite(plan, self._present)
+        self._last_shortened = (plan, short)
+        return short
 
     def _present(self, leaf: Plan) -> Plan:
         """A look-up without the terms that no record has: most words are no compound, most kinds
@@ -375,7 +385,7 @@ class ClassView:
         passes: dict[Plan, dict[str, Any]] = {}
         for number, one in enumerate(requests):
             size = min(_MOST_BUCKETS, max(1_000, 4 * one.size))
-            wanted = passes.setdefault(rewrite(one.plan, self._present), {})
+            wanted = passes.setdefault(self._shortened(one.plan), {})
             wanted[str(number)] = {"terms": {"field": one.field, "size": size}}
         counted: dict[str, Any] = {}
         for plan, wanted in passes.items():
