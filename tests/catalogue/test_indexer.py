@@ -14,6 +14,7 @@ from pathlib import Path
 from random import Random
 
 import anyio
+import psutil
 import pytest
 from search_world import NOW, Entities
 from store_world import World, dataset, document, record, tombstone
@@ -473,6 +474,43 @@ async def test_two_engines_are_filled_at_once(world: World, tmp_path: Path) -> N
     for engine in (first, second):
         assert (await verify(world.store, engine)).sound
         await engine.close()
+
+
+PREPARING = """
+import sys
+sys.path[:0] = {paths!r}
+from pathlib import Path
+from catalogue.engines.tantivy_documents import rendered
+from catalogue.preparing import Preparers
+
+preparers = Preparers(Path(sys.argv[1]), rendered, 1)
+preparers.warm()
+preparers._ready.result()
+print(*preparers._pool._processes, flush=True)
+sys.stdin.read()
+"""
+
+
+def test_processes_that_prepare_end_with_whoever_started_them(world: World) -> None:
+    """One that is killed cannot tell them."""
+    put_document(world, "a", "glass")
+    script = PREPARING.format(paths=[str(HERE), str(HERE.parents[1])])
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, str(world.store.folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        (child,) = map(int, process.stdout.readline().split())
+        started = psutil.Process(child)
+    finally:
+        process.kill()
+        process.wait()
+        process.stdin.close()
+        process.stdout.close()
+    assert psutil.wait_procs([started], timeout=60)[1] == []
 
 
 # --- crashes ----------------------------------------------------------------------------------
