@@ -224,7 +224,9 @@ class Catalogue:
         return reader
 
     async def _settled(self, search: Search, reader: Reader) -> Settled:
-        return await searching.settle(search, reader, self._hydrate)
+        # A store in memory, or one in Elasticsearch, has its records whole.
+        stated = self.store.stated if isinstance(self.store, Store) else None
+        return await searching.settle(search, reader, self._hydrate, stated)
 
     def _hydrate(self, keys: Sequence[str]) -> Mapping[str, StoredEntity]:
         return self.store.entities(keys)

@@ -173,7 +173,7 @@ class Evaluator:
                 kind_of(thing.class_name, field)
                 return thing.record.get(field) is not None
             case Pattern():
-                return _matches(node, thing)
+                return matches(node, thing)
             case Join(relation, where):
                 return any(self.holds(where, one) for one in self._related(thing, relation))
             case _:
@@ -266,7 +266,8 @@ def _compares(held: Value, op: str, wanted: Value) -> bool:
     raise QueryError(f"There is no comparison {op!r}.")
 
 
-def _matches(node: Pattern, thing: Thing) -> bool:
+def matches(node: Pattern, thing: Thing) -> bool:
+    """Whether one of the fields holds the pattern."""
     pattern = compile_pattern(node.pattern, node.kind, node.ignore_case)
     for field in node.fields:
         kind_of(thing.class_name, field)

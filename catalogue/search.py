@@ -38,7 +38,7 @@ from catalogue.query import (
     conditions,
 )
 from catalogue.scoring import normalised
-from catalogue.settling import Hydrate, Settler
+from catalogue.settling import Hydrate, Settler, Stated
 from catalogue.text_query import TextPlan, plan_text
 from catalogue.threads import in_thread
 
@@ -97,7 +97,9 @@ class Found:
     not_data: Mapping[str, int]
 
 
-async def settle(search: Search, reader: Reader, hydrate: Hydrate) -> Settled:
+async def settle(
+    search: Search, reader: Reader, hydrate: Hydrate, stated: Stated | None = None
+) -> Settled:
     """Settle filter and text of a question.
 
     Raises:
@@ -113,7 +115,7 @@ async def settle(search: Search, reader: Reader, hydrate: Hydrate) -> Settled:
         membership = text.all_of if search.text.match == "all" else text.any_of
         # Near techniques are counted among records that this text does not match, too.
         widest = both() if search.related and text.recognised else text.any_of
-    settler = Settler(reader, hydrate, search.now)
+    settler = Settler(reader, hydrate, search.now, stated)
     # Conditions that some count leaves out must not narrow what the others are looked at among.
     movable = {facet.field for facet in search.facets if facet.exclude_own_filter}
     movable |= {"kind", "access", "technique"}

@@ -175,7 +175,7 @@ class ClassView:
         self.searcher = searcher
         self._last_shortened: tuple[Plan, Plan] | None = None
         self.schema = index.schema
-        self._too_many: dict[LikePhrase, bool] = {}
+        self._too_many: dict[LikePhrase, bool] = {}  # words for the library, as far as is known
         self._candidates: tuple[Plan, int, list[Any]] | None = None
 
     def query(self, plan: Plan) -> Any:
@@ -248,16 +248,10 @@ class ClassView:
         return Query.boolean_query(clauses)
 
     def _like_phrase(self, plan: LikePhrase) -> Any:
+        if self._too_many.get(plan, True):
+            return self._all_of(plan.parts)
         words: list[str | tuple[int, str]] = [_expression(like) for like in plan.parts]
-        phrase = Query.regex_phrase_query(self.schema, plan.parts[0].field, words)
-        if plan not in self._too_many:
-            try:
-                # Only a search tells whether the words are more than the library expands to.
-                self.searcher.search(phrase, limit=1, count=False)
-                self._too_many[plan] = False
-            except ValueError:
-                self._too_many[plan] = True
-        return self._all_of(plan.parts) if self._too_many[plan] else phrase
+        return Query.regex_phrase_query(self.schema, plan.parts[0].field, words)
 
     def _terms(self, field: str, terms: frozenset[str]) -> Any:
         if len(terms) <= _ONE_BY_ONE:
@@ -321,10 +315,20 @@ class ClassView:
         in a whole dictionary: once for the count and the versions that are asked for after it."""
         held = self._candidates
         if held is None or held[0] != plan:
-            query = Query.const_score_query(self.query(plan), 0.0)
-            answer = self.searcher.search(query, limit=_FIRST_CANDIDATES, count=True)
+            phrases = [leaf for leaf in leaves(plan) if isinstance(leaf, LikePhrase)]
+            self._too_many.update(dict.fromkeys(phrases, False))
+            try:
+                answer = self._first_candidates(plan)
+            except ValueError:
+                # Only a search tells that there are more such words than the library expands to.
+                self._too_many.update(dict.fromkeys(phrases, True))
+                answer = self._first_candidates(plan)
             held = self._candidates = (plan, int(answer.count), list(answer.hits))
         return held[1], held[2]
+
+    def _first_candidates(self, plan: Plan) -> Any:
+        query = Query.const_score_query(self.query(plan), 0.0)
+        return self.searcher.search(query, limit=_FIRST_CANDIDATES, count=True)
 
     def ordinals(self, plan: Plan, most: int | None) -> list[int]:
         """Ordinals of all matching records, in no order; of ``most + 1`` when there are more."""

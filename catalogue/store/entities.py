@@ -49,6 +49,19 @@ def by_keys(connection: sqlite3.Connection, keys: Iterable[str]) -> dict[str, St
     return {item.key: item for item in _filled(connection, _by_keys(connection, keys)).values()}
 
 
+def stated(connection: sqlite3.Connection, keys: Iterable[str]) -> dict[str, Mapping[str, Any]]:
+    """What live entities state of themselves, by key: the merged form without relations, provider,
+    facility and provenance. A quarter of the work of ``by_keys``."""
+    found = rows(
+        connection,
+        "SELECT e.key, coalesce(e.body, p.body) FROM json_each(?) j"
+        " CROSS JOIN entities e ON e.key = j.value LEFT JOIN parts p ON p.id = e.part"
+        " WHERE e.live = 1",
+        (as_list(keys),),
+    )
+    return {key: orjson.loads(body) for key, body in found if body is not None}
+
+
 def find(
     connection: sqlite3.Connection, entity_class: EntityClass, pid: str
 ) -> tuple[StoredEntity, ...]:

@@ -411,6 +411,11 @@ class Store(Upkeep):
         with self._database.read() as connection:
             return self._hydration.read(connection, list(keys))
 
+    def stated(self, keys: Iterable[str]) -> dict[str, Mapping[str, Any]]:
+        """What live entities state of themselves: no relations, provider or facility."""
+        with self._database.read() as connection:
+            return entities.stated(connection, list(keys))
+
     def entity(self, key: str) -> StoredEntity | None:
         """One entity by key, deleted or not."""
         return self.entities((key,)).get(key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import resource
 import signal
 import subprocess
@@ -26,7 +27,7 @@ from catalogue.engines.tantivy import TantivyEngine
 from catalogue.errors import EngineDamaged, EngineError, ForeignIndex, IndexBusy, StoreDamaged
 from catalogue.indexer import Indexer, Pace
 from catalogue.plan import All
-from catalogue.query import Search, Text
+from catalogue.query import Pattern, Search, Text
 from catalogue.records import Change
 from catalogue.verifying import rebuild, repair, verify
 
@@ -405,6 +406,20 @@ async def test_an_outage_of_the_engine_loses_nothing(world: World, catalogue: Ca
     assert await catalogue.indexer.lag() == 1
     assert await catalogue.indexer.index_once() == 1
     assert await titles(catalogue, "glass") == ["glass"]
+
+
+async def test_more_words_than_the_library_expands_to_are_looked_up_one_by_one(
+    world: World, catalogue: Catalogue
+) -> None:
+    """Semantics 6.2: the words of a title's substring are candidates in a row, or else anywhere."""
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    many = " ".join("cry" + "".join(ends) for ends in itertools.product(letters, repeat=3))
+    put_document(world, "a", f"glass {many}")
+    put_document(world, "b", "cry glass")
+    await catalogue.indexer.index_once()
+    for pattern, found in (("lass cry", ["a"]), ("zzz glass cr", []), ("ry glass", ["b"])):
+        answer = await catalogue.search(Search("Document", NOW, Pattern(("title",), pattern)))
+        assert [hit.entity.key[-1] for hit in answer.hits] == found
 
 
 def many_documents(world: World, count: int) -> None:
