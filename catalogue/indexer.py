@@ -42,6 +42,9 @@ class Pace:
 
 AT_ONCE = Pace(changes=0, longest_s=0.0)
 
+IDLE_S = 60.0
+"""How long the processes that prepare are kept after a long way: each holds some 150 MB."""
+
 PUBLISH_S = 5.0
 """How often the states of the sources are told to nodes without a store, when nothing changes."""
 
@@ -85,6 +88,7 @@ class Indexer:
         self._preparers = Preparers(folder, engine.render) if folder is not None else None
         self.last_error: EngineError | None = None
         self._published_at = float("-inf")
+        self._long_way_at = float("-inf")
         self._lock = anyio.Lock()
 
     async def lag(self) -> int:
@@ -167,6 +171,7 @@ class Indexer:
                     async for batch in batches:
                         after = batch.position
                         yield batch
+                self._long_way_at = anyio.current_time()
                 continue
             batch = await anyio.to_thread.run_sync(
                 prepare, self.store, self.engine.render, after, self.batch
@@ -207,6 +212,9 @@ class Indexer:
                     last_step = anyio.current_time()
                 elif anyio.current_time() - self._published_at > PUBLISH_S:
                     await self._publish()
+                rested = anyio.current_time() - self._long_way_at
+                if self._preparers and rested > IDLE_S and not self._lock.locked():
+                    await self._preparers.close()
                 self.last_error = None
                 pause = poll_s
             except IndexBusy as error:

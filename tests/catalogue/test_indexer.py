@@ -461,6 +461,25 @@ async def test_a_long_way_is_prepared_in_another_process(
     assert await catalogue.indexer.lag() == 0
 
 
+async def test_processes_that_prepare_are_let_go_when_the_way_is_short_again(
+    world: World, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("catalogue.indexer.LONG_WAY", 10)
+    monkeypatch.setattr("catalogue.indexer.IDLE_S", 0.0)
+    many_documents(world, 40)
+    await warmed(catalogue.indexer)
+    preparers = catalogue.indexer._preparers
+    assert preparers is not None
+    stop = anyio.Event()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(lambda: catalogue.indexer.follow(stop, poll_s=0.01))
+        with anyio.fail_after(60):
+            while preparers._pool is not None or await catalogue.indexer.lag():  # noqa: ASYNC110
+                await anyio.sleep(0.01)
+        stop.set()
+    assert (await verify(world.store, catalogue.engine)).sound
+
+
 async def test_a_process_that_dies_costs_no_record(
     world: World, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
