@@ -203,18 +203,18 @@ async def test_a_clock_that_jumps_during_a_run_disturbs_nothing(
     """Fault H10: forth, back, and both, over a year, in the middle of a harvest whose lease has to
     be renewed meanwhile."""
     clock = ClockFile(tmp_path / "clock")
-    async with running(oai_spec(300)) as endpoint, a_zygote(tmp_path, endpoint) as zygote:
-        endpoint.faults.set("slow:60ms")
+    async with running(oai_spec(160)) as endpoint, a_zygote(tmp_path, endpoint) as zygote:
+        endpoint.faults.set("slow:50ms")
         await zygote.start(clock_file=str(clock.path), lease_s=1.0)
         for number, jump_s in enumerate(jumps_s):
-            enough = 4 + 8 * number
+            enough = 4 + 4 * number
             await until(lambda enough=enough: endpoint.hits["ListRecords"] >= enough)  # type: ignore[misc]
             clock.set(jump_s)
         assert await zygote.wait() == 0, zygote.output()
         await assert_store_and_index_equal(tmp_path / "data", endpoint)
         with Store.open(tmp_path / "data", read_only=True) as store:
             (run,) = store.runs("test")
-        assert (run.state, run.counts["new"]) == ("ok", 300)
+        assert (run.state, run.counts["new"]) == ("ok", 160)
         mutate(endpoint, random.Random(5), 0)
         await zygote.start(clock_file=str(clock.path))
         assert await zygote.wait() == 0, zygote.output()
