@@ -19,7 +19,7 @@ import anyio.abc
 import anyio.to_thread
 import click
 
-from catalogue.errors import LeaseHeld, NotFound, StoreError
+from catalogue.errors import LeaseHeld, NotFound, StoreError, StoreFull
 from catalogue.facilities import Facility, Source
 from catalogue.records import RunRecord
 from catalogue.store.runs import INTERRUPTED
@@ -33,6 +33,7 @@ from harvester.reports import due_at
 from harvester.run import Harvesting, harvest_source
 from harvester.sd_notify import Notifier
 from harvester.sources import Configuration
+from harvester.space import NoRoom
 from harvester.station import open_station, put_configuration
 from pan_commons_terminal import EXIT_DONE, Settings, emit_json_line
 
@@ -129,6 +130,10 @@ class Daemon:
         except LeaseHeld as held:
             self._wait(source)
             self.say("source_busy", {"source": source.name, "holder": held.holder})
+        except (StoreFull, NoRoom) as problem:
+            # Nobody makes room within seconds, and every source would say so each time.
+            self._wait(source, 60.0)
+            self.say("no_room", {"source": source.name, "error": str(problem)})
         except (StoreError, FacilityHttpError) as problem:
             self._wait(source)
             self.say("run_failed", {"source": source.name, "error": str(problem)})
@@ -139,8 +144,8 @@ class Daemon:
         finally:
             self._running.discard(source.name)
 
-    def _wait(self, source: Source) -> None:
-        self._held_until[source.name] = self.shared.now() + timedelta(seconds=10)
+    def _wait(self, source: Source, seconds: float = 10.0) -> None:
+        self._held_until[source.name] = self.shared.now() + timedelta(seconds=seconds)
 
     async def _reload(self) -> None:
         try:

@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import socket
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from itertools import pairwise
@@ -29,7 +30,8 @@ from harvester.removal import remove
 from harvester.reports import due_at
 from harvester.run import Harvesting
 from harvester.sd_notify import Notifier
-from harvester.sources import Configuration
+from harvester.sources import Budget, Configuration
+from harvester.space import Room
 from pan_commons_terminal import Settings
 from simulator import running
 from tests.harvester.harvest_world import World, a_world, oai_record, oai_spec, until
@@ -203,6 +205,30 @@ async def test_a_daemon_lives_through_jumps_of_the_clock(tmp_path: Path) -> None
         assert await zygote.wait() == 0, zygote.output()
         assert "Traceback" not in zygote.output()
         await assert_store_and_index_equal(tmp_path / "data", endpoint)
+
+
+async def test_a_full_folder_is_spoken_of_now_and_then_and_room_is_taken_up(
+    tmp_path: Path,
+) -> None:
+    """Fault H09."""
+    async with a_world(tmp_path, schedule="1h") as world:
+        heard = Heard()
+        daemon = daemon_of(world, heard)
+        room = Room(tmp_path, Budget(1), used=lambda _: 1, free=lambda _: 10**12)
+        daemon.shared = replace(daemon.shared, room=room)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(daemon.run, 0.01)
+            await until(lambda: heard.names().count("no_room") == 1)
+            world.clock.advance(seconds=30)
+            await asyncio.sleep(0.1)
+            assert heard.names().count("no_room") == 1
+            world.clock.advance(seconds=31)
+            await until(lambda: heard.names().count("no_room") == 2)
+            room.budget = Budget()
+            world.clock.advance(seconds=61)
+            await until(lambda: "run_ended" in heard.names())
+            world.stopping.set()
+        assert world.held() == world.offered()
 
 
 async def test_sources_are_added_and_removed_while_a_daemon_runs(tmp_path: Path) -> None:
