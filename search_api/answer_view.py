@@ -50,7 +50,24 @@ def line_rows(lines: Sequence[Json]) -> list[tuple[str, ...]]:
 def print_answer(query: str, answer: Json) -> None:
     """A table of hits, and under it what else there is to know."""
     emit_table(title_of(query, answer["total"]), COLUMNS, hit_rows(answer["hits"]))
+    for hit in answer["hits"]:
+        for line in explanation_lines(hit):
+            say(line)
     say_more(answer)
+
+
+def explanation_lines(hit: Json) -> list[str]:
+    """How a hit's score came about, in words; nothing where it was not asked for."""
+    told = hit.get("explanation")
+    if not told:
+        return []
+    points = told["text"] + told["technique"]
+    name = str(hit.get("doi") or hit.get("pid") or hit.get("title") or "")
+    lines = [f"{name}: {hit['score']:.3f} = {points:.3f} of {told['best_possible']:.3f} points"]
+    for part in told["parts"]:
+        where = ", ".join(f"{one['where']} {one['points']:.3f}" for one in part.get("fields", ()))
+        lines.append(f"  {part['points']:.3f}  {part['what']}" + (f" ({where})" if where else ""))
+    return lines
 
 
 def title_of(query: str, total: Json) -> str:

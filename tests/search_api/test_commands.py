@@ -51,6 +51,15 @@ def test_search_prints_a_table(data: Path) -> None:
     assert "small angle neutron scattering (PaNET01189)" in result.stderr
 
 
+def test_search_explains_scores_in_words_and_numbers(data: Path) -> None:
+    """Semantics 8.4: also for people, not only in JSON."""
+    result = call("lysozyme", "--data", str(data), "--explain")
+    assert result.exit_code == 0, result.output
+    assert "points" in result.stderr
+    assert "the word “lysozyme”" in result.stderr
+    assert "the word" not in call("lysozyme", "--data", str(data)).stderr
+
+
 def test_search_answers_json_with_the_shape_of_the_server(data: Path) -> None:
     result = call("lysozyme", "--data", str(data), "--json", "--facility", "A", "--open")
     answer = json.loads(result.stdout)
