@@ -52,7 +52,8 @@ combinations of parameters are right OpenAPI cannot say."""
 WITH_PARAMETERS = [
     path
     for path in PLAIN
-    if any(one["in"] == "query" for one in DESCRIBED["paths"][path]["get"]["parameters"])
+    if "{" not in path  # what is in a path we choose ourselves
+    and any(one["in"] == "query" for one in DESCRIBED["paths"][path]["get"]["parameters"])
 ]
 PIDS = st.sampled_from(["10.5072/1", "d1", "i", "PaNET01188", "unknown", "document:doi:10.5072/1"])
 
