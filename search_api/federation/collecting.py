@@ -307,7 +307,7 @@ class _Pager:
         except QuestionRefused as refusal:
             if self.refused or skip:
                 raise self.collector.unsupported(refusal) from refusal
-            await self._learn()
+            await self._simplify(refusal)
             try:
                 return await collector.ask(Question(entity_class, self._filter(skip, limit)))
             except QuestionRefused:
@@ -318,12 +318,13 @@ class _Pager:
                 except QuestionRefused as last:
                     raise self.collector.unsupported(last) from last
 
-    async def _learn(self) -> None:
-        """The service refused: ask without conditions, and remember which operators it was."""
+    async def _simplify(self, refusal: QuestionRefused) -> None:
+        """The service refused: ask without conditions, and remember which operators it was. Not of
+        a 500, which may have come by chance."""
         self.refused = True
         profile = self.collector.profile
         blamed = self.split.operators - {"eq"}
-        if blamed:
+        if blamed and refusal.refused_with != 500:
             await self.collector.learn(profile.entity_class, blamed)
         self.split = Split({}, {}, True, False, frozenset())
         if "query" in self.asked:
