@@ -52,8 +52,8 @@ class CatalogueOpening:
         """The store; for a node that has only Elasticsearch, the records kept there (10.4)."""
         alone = self._engine == "elasticsearch" and self._read_only
         if alone and self._url and await anyio.to_thread.run_sync(_is_empty, self._folder):
-            from catalogue.engines.elasticsearch import prefix_of
             from catalogue.engines.elasticsearch_records import ElasticsearchRecords
+            from catalogue.engines.elasticsearch_settings import prefix_of
 
             return cast(Store, ElasticsearchRecords(self._url, prefix_of(), self._folder))
         return await anyio.to_thread.run_sync(open_store)
@@ -126,7 +126,7 @@ def make_engine(
     if name == "elasticsearch":
         if not elasticsearch_url:
             raise QueryError("The engine elasticsearch needs an address (ELASTICSEARCH_URL).")
-        from catalogue.engines.elasticsearch import engine_from
+        from catalogue.engines.elasticsearch_settings import engine_from
 
         return engine_from(
             elasticsearch_url, read_only=read_only, store=store, taking_over=taking_over

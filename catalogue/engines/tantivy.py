@@ -8,20 +8,20 @@ lock file ``index/indexer.lock`` may write; readers need no lock and reload when
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import IO, Any, TypeVar, cast
+from typing import TypeVar, cast
 
 from catalogue.documents import EngineDocument
 from catalogue.engines.base import Applied, Rendered, newest_by_key
 from catalogue.engines.tantivy_documents import ORDINAL, rendered
+from catalogue.engines.tantivy_files import WriterLock, translated_os_errors, write_json
 from catalogue.engines.tantivy_index import (
     MANY,
     WRITER_BYTES,
@@ -31,7 +31,7 @@ from catalogue.engines.tantivy_index import (
 )
 from catalogue.engines.tantivy_reader import TantivyReader
 from catalogue.engines.tantivy_writer import Writer
-from catalogue.errors import EngineDamaged, EngineError, ForeignIndex, IndexBusy
+from catalogue.errors import EngineDamaged, EngineError, ForeignIndex
 from catalogue.fields import ENTITY_CLASSES
 from catalogue.fingerprint import fingerprint
 from catalogue.plan import Numbers
@@ -67,7 +67,7 @@ class TantivyEngine:
         self._writers: dict[str, Writer] = {}
         self._heap_bytes = WRITER_BYTES
         self._pending: dict[str, int] = {}
-        self._lock_file: IO[str] | None = None
+        self._lock = WriterLock(self.root / LOCK)
         self._read: tuple[object, TantivyReader] | None = None
         self._watched: tuple[str | None, list[str]] | None = None
         self._pointer_read: tuple[tuple[int, int, int], dict[str, str]] | None = None
@@ -94,7 +94,7 @@ class TantivyEngine:
         if self.read_only:
             return
         generation = f"{fingerprint()}-1"
-        with _translated_os_errors():
+        with translated_os_errors():
             self.root.mkdir(parents=True, exist_ok=True)
         try:
             self.lock()
@@ -134,7 +134,7 @@ class TantivyEngine:
         return read
 
     def _write_pointer(self, generation: str) -> None:
-        _write_json(self.root / POINTER, {"generation": generation, "fingerprint": fingerprint()})
+        write_json(self.root / POINTER, {"generation": generation, "fingerprint": fingerprint()})
 
     def _follow_pointer(self) -> None:
         """Change over to the generation that is current by now: an operator may have rebuilt."""
@@ -158,28 +158,10 @@ class TantivyEngine:
         Raises:
             IndexBusy: another process is indexing.
         """
-        if self._lock_file is not None:
-            return
-        with _translated_os_errors():
-            self.root.mkdir(parents=True, exist_ok=True)
-            file = (self.root / LOCK).open("a+")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            file.seek(0)
-            holder = file.read().strip() or "another process"
-            file.close()
-            raise IndexBusy(f"The search index is being written by {holder}.") from error
-        file.seek(0)
-        file.truncate()
-        file.write(f"process {os.getpid()}")
-        file.flush()
-        self._lock_file = file
+        self._lock.take()
 
     def unlock(self) -> None:
-        if self._lock_file is not None:
-            self._lock_file.close()
-            self._lock_file = None
+        self._lock.free()
 
     def try_lock(self) -> bool:
         """Become the writer if nobody else is. A generation beside the one in use is ours alone."""
@@ -289,7 +271,7 @@ class TantivyEngine:
             for writer in self._writers.values():
                 writer.library.commit()
             self._pending.clear()
-            _write_json(self._position_file(), {"position": position})
+            write_json(self._position_file(), {"position": position})
 
     async def position(self) -> int:
         return await self._run(self._position)
@@ -320,7 +302,7 @@ class TantivyEngine:
                 writer.library.delete_all_documents()
                 writer.library.commit()
             self._pending.clear()
-            _write_json(self._position_file(), {"position": 0})
+            write_json(self._position_file(), {"position": 0})
 
     async def restart_empty(self) -> None:
         """Put an empty generation in the place of a damaged one; the indexer fills it.
@@ -472,28 +454,3 @@ class TantivyEngine:
     @staticmethod
     async def _run(function: Callable[[], Result]) -> Result:
         return await in_thread(function)
-
-
-def _write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Durably, and whole or not at all."""
-    with _translated_os_errors():
-        draft = path.with_suffix(".new")
-        with draft.open("w") as file:
-            json.dump(value, file)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-
-
-class _translated_os_errors:  # noqa: N801 - reads as a statement
-    """``OSError`` of the index folder as ``EngineError``, with what can be done about it."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, OSError):
-            raise EngineError(
-                f"The search index cannot be written: {error.strerror or error} "
-                f"({error.filename or 'index folder'})."
-            ) from error
