@@ -212,6 +212,23 @@ async def test_who_leaves_ends_what_was_done_for_it(tmp_path: Path) -> None:
         assert (figures.breaker, figures.error_rate) == ("closed", 0.0)
 
 
+@pytest.mark.parametrize("accept", ["application/x-ndjson", "application/json"])
+async def test_who_leaves_before_anything_came_ends_it_too(accept: str, tmp_path: Path) -> None:
+    """No facility works for nobody (fault G02); a deadline that passes is another thing."""
+    async with served(tmp_path, NOW) as there, there.gate("Now") as gate:
+        headers = {"Accept": accept}
+        asked = asyncio.create_task(there.client.get("/api/search?q=lysozyme", headers=headers))
+        await gate.asked.wait()
+        asked.cancel()
+        async with asyncio.timeout(5):
+            await gate.left.wait()
+        with pytest.raises(asyncio.CancelledError):
+            await asked
+        late = there.client.get("/api/search?q=crystal&deadline_ms=50", headers=headers)
+        assert (await late).status == 503
+        assert there.live.asker.figures("now-rest").in_flight == 1
+
+
 async def test_who_leaves_ends_nothing_for_others(tmp_path: Path) -> None:
     async with served(tmp_path, OLD, NOW) as there, there.gate("Now") as gate:
         one = await there.client.get("/api/search?q=lysozyme", headers=ASK)
