@@ -5,8 +5,8 @@
 Each port is a Search API below ``/api`` that holds Documents whose titles share words, and answers
 every list with as many of them as ``limit`` allows. The first port also takes orders:
 ``/_set?hits=100&delay_ms=5&hang=2&fresh=1`` (of all ports; ``hang``: so many of the last ones never
-answer; ``fresh``: each answer's Documents are new ones) and ``/_seen`` (what was asked, by port,
-and how many connections are open).
+answer; ``fresh``: each answer's Documents are new ones; ``vary``: which Documents come depends on
+the question) and ``/_seen`` (what was asked, by port, and how many connections are open).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import sys
 from collections import deque
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+from zlib import crc32
 
 import orjson
 
@@ -63,7 +64,7 @@ class Stage:
     """What all ports share: their orders, and what they have seen."""
 
     def __init__(self) -> None:
-        self.hits, self.delay_s, self.hang, self.fresh = 10, 0.0, 0, False
+        self.hits, self.delay_s, self.hang, self.fresh, self.vary = 10, 0.0, 0, False, 0
         self.places: list[Place] = []
         self.answers = 0
 
@@ -122,7 +123,9 @@ class Place:
             return b'{"count":%d}' % self.stage.hits
         given = orjson.loads(asked.get("filter", ["{}"])[0])
         skip, limit = int(given.get("skip") or 0), int(given.get("limit") or 100)
-        numbers = range(skip, min(skip + limit, self.stage.hits))
+        first = crc32(target.encode()) % (TOTAL // self.stage.hits) if self.stage.vary else 0
+        begin = first * self.stage.hits
+        numbers = range(begin + skip, begin + min(skip + limit, self.stage.hits))
         return orjson.dumps([document(self.number, number) for number in numbers])
 
 

@@ -112,6 +112,11 @@ class Bench:
     server: Server
     session: aiohttp.ClientSession
 
+    async def reconnect(self) -> None:
+        """Close all connections of the clients, and begin anew."""
+        await self.session.close()
+        self.session = session()
+
     async def order(self, **orders: int) -> None:
         """Tell the facilities how to answer from now on, and forget what they saw."""
         words = "&".join(f"{name}={value}" for name, value in orders.items())
@@ -150,16 +155,23 @@ class Bench:
         return [(row["port"], target) for row in await self.seen() for target in row["asked"]]
 
 
+def session() -> aiohttp.ClientSession:
+    """As many connections as are wanted."""
+    connector = aiohttp.TCPConnector(limit=0)
+    return aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=60))
+
+
 @asynccontextmanager
 async def bench(
     stand: Stand, environment: Mapping[str, str], module: str = "pan_commons"
 ) -> AsyncIterator[Bench]:
     settings = configure(stand.folder, stand.places)
     with canned(stand), serving(settings, environment, module) as server:
-        connector = aiohttp.TCPConnector(limit=0)
-        timeout = aiohttp.ClientTimeout(total=60)
-        async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
-            yield Bench(stand, server, session)
+        made = Bench(stand, server, session())
+        try:
+            yield made
+        finally:
+            await made.session.close()
 
 
 # --- own time ------------------------------------------------------------------------------------
@@ -167,15 +179,20 @@ async def bench(
 
 @dataclass(slots=True)
 class Times:
+    """Of each round; ``*_cpu_ms``: processor time a question, the server's and the gather's."""
+
     ours_ms: list[float] = field(default_factory=list)
     bare_ms: list[float] = field(default_factory=list)
+    ours_cpu_ms: float = 0.0
+    bare_cpu_ms: float = 0.0
 
     def row(self) -> str:
         ours, bare = statistics.median(self.ours_ms), statistics.median(self.bare_ms)
         best = min(self.ours_ms) - min(self.bare_ms)
         return (
             f"ours {ours:7.1f} ms  gather {bare:6.1f} ms  own {ours - bare:7.1f} ms"
-            f"  (of the best: {best:6.1f})"
+            f" (of the best {best:6.1f}; of the processor {self.ours_cpu_ms:.1f} and"
+            f" {self.bare_cpu_ms:.1f})"
         )
 
 
@@ -187,16 +204,29 @@ async def own_time(run: Bench, names: str, words: str, rounds: int, limit: int) 
     print(f"  {len(targets)} requests, {answer['total']} found, states "
           f"{dict(Counter(lines_of(answer).values()))}")  # fmt: skip
     times = Times()
+    process = psutil.Process(run.server.pid)
+    spent, gathered = 0.0, 0.0
     for number in range(rounds + 3):
-        begun = time.perf_counter()
+        if number == 3:
+            spent, gathered = _cpu_s(process), 0.0
+        begun, cpu = time.perf_counter(), time.process_time()
         await run.gather(targets)
+        gathered += time.process_time() - cpu
         between = time.perf_counter()
         await run.search(words, **params)
         ended = time.perf_counter()
         if number >= 3:
             times.bare_ms.append((between - begun) * 1000)
             times.ours_ms.append((ended - between) * 1000)
+    times.ours_cpu_ms = (_cpu_s(process) - spent) * 1000 / rounds
+    times.bare_cpu_ms = gathered * 1000 / rounds
     return times
+
+
+def _cpu_s(process: psutil.Process) -> float:
+    """Processor seconds of a process so far."""
+    used = process.cpu_times()
+    return float(used.user + used.system)
 
 
 def names_of(count: int) -> str:
@@ -208,16 +238,16 @@ async def part_own_time(stand: Stand) -> None:
     async with bench(stand, NO_CACHES) as run:
         await run.order(hits=10, fresh=0)
         times = await own_time(run, names_of(2), "lysozyme pressure", 150, 10)
-        print(f"  2 x 10 hits, seen           {times.row()}   goal 3 ms")
+        print(f"  2 x 10 hits, seen         {times.row()} goal 3 ms")
         await run.order(hits=10, fresh=1)
         times = await own_time(run, names_of(2), "lysozyme pressure", 150, 10)
-        print(f"  2 x 10 hits, never seen     {times.row()}   goal 3 ms")
+        print(f"  2 x 10 hits, never seen   {times.row()} goal 3 ms")
         await run.order(hits=100, fresh=0)
         times = await own_time(run, names_of(10), "lysozyme pressure", 25, 100)
-        print(f"  10 x 100 hits, seen         {times.row()}   goal 15 ms")
+        print(f"  10 x 100 hits, seen       {times.row()} goal 15 ms")
         await run.order(hits=100, fresh=1)
         times = await own_time(run, names_of(10), "lysozyme pressure", 25, 100)
-        print(f"  10 x 100 hits, never seen   {times.row()}   goal 100 ms")
+        print(f"  10 x 100 hits, never seen {times.row()} goal 100 ms")
 
 
 # --- how long the loop is held -------------------------------------------------------------------
@@ -289,9 +319,17 @@ async def rate(url: str, paths: Sequence[str], seconds: float) -> tuple[float, f
     return len(times) / elapsed, statistics.median(times) * 1000
 
 
-def shown(per_s: float, median_ms: float) -> str:
+async def rate_of(run: Bench, paths: Sequence[str], seconds: float) -> str:
+    """A row: requests a second, and what each costs the server's processor."""
+    process = psutil.Process(run.server.pid)
+    spent = _cpu_s(process)
+    per_s, median_ms = await rate(run.server.url, paths, seconds)
+    spent_ms = (_cpu_s(process) - spent) * 1000 / (per_s * seconds)
     times = per_s / INCUMBENT_PER_S
-    return f"{per_s:7.0f} /s, p50 {median_ms:5.1f} ms, {times:5.1f} x the incumbent"
+    return (
+        f"{per_s:7.0f} /s, p50 {median_ms:5.1f} ms, {times:5.1f} x the incumbent,"
+        f" {spent_ms:5.2f} ms of the processor each"
+    )
 
 
 async def part_rate(stand: Stand, seconds: float) -> None:
@@ -313,14 +351,14 @@ async def part_rate(stand: Stand, seconds: float) -> None:
         await run.order(hits=4)
         for what, paths in (("/api/search", distinct), ("/api/Documents", lists)):
             await rate(run.server.url, paths[:50], 1.0)
-            told = await rate(run.server.url, paths, seconds)
-            print(f"  {what:16} caches off, distinct {shown(*told)} (goal 3)")
+            told = await rate_of(run, paths, seconds)
+            print(f"  {what:16} caches off, distinct {told} (goal 3)")
     async with bench(stand, {}) as run:
         await run.order(hits=4)
         for what, paths in (("/api/search", distinct), ("/api/Documents", lists)):
             await rate(run.server.url, paths[:20], 1.0)
-            told = await rate(run.server.url, paths[:20], seconds)
-            print(f"  {what:16} caches on, repeated  {shown(*told)} (goal 10)")
+            told = await rate_of(run, paths[:20], seconds)
+            print(f"  {what:16} caches on, repeated  {told} (goal 10)")
 
 
 # --- patience ------------------------------------------------------------------------------------
@@ -368,7 +406,7 @@ async def part_patience(stand: Stand, seconds: float) -> None:
     hanging = frozenset(f"F{n}" for n in range(FACILITIES - silent, FACILITIES))
     async with bench(stand, {}) as run:
         process = psutil.Process(run.server.pid)
-        await run.order(hits=10, hang=silent, fresh=1)
+        await run.order(hits=10, hang=silent, vary=1)
         slots = asyncio.Semaphore(connections)
         load = Load()
 
@@ -376,7 +414,7 @@ async def part_patience(stand: Stand, seconds: float) -> None:
             async with slots:
                 await question(run, number, load, hanging)
 
-        files_before = process.num_fds()
+        files_before, spent = process.num_fds(), _cpu_s(process)
         begun = time.perf_counter()
         async with asyncio.TaskGroup() as tasks:
             for number in range(int(per_s * seconds)):
@@ -384,6 +422,8 @@ async def part_patience(stand: Stand, seconds: float) -> None:
                 tasks.create_task(one(number))
                 if number % int(per_s * 2) == 0:
                     load.rss_mib.append(process.memory_info().rss / 2**20)
+        spent = (_cpu_s(process) - spent) * 1000 / sum(load.statuses.values())
+        await run.reconnect()
         await asyncio.sleep(3.0)
         load.rss_mib.append(process.memory_info().rss / 2**20)
         seen = await run.seen()
@@ -393,6 +433,7 @@ async def part_patience(stand: Stand, seconds: float) -> None:
         print(
             f"  statuses {dict(load.statuses)}, of {shed} shed {load.retry_after} say Retry-After"
         )
+        print(f"  {spent:.1f} ms of the processor a question")
         if load.ms:
             p99 = load.ms[min(int(len(load.ms) * 0.99), len(load.ms) - 1)]
             print(f"  p50 {statistics.median(load.ms):.0f} ms, p99 {p99:.0f} ms, worst "

@@ -5,7 +5,8 @@
 FOLDER holds ``*_docs.json``, ``*_queries.json`` and ``*_qrels.json`` (default: Cranfield beside the
 checkout). Compared in one run: our text scoring (``match=any``) over one index; the same with the
 records spread at random over ten facilities, each with an index of its own, whose answers are
-merged by score; and plain BM25 over all text in one field.
+merged by score; and plain BM25 over all text in one field. Facilities that are asked live are
+measured by ``relevance_live``.
 
 ``--cross-validate`` chooses title's and wholes' boosts and the tie breaker on a random half of the
 queries and reports on the other half, a hundred times: what of a lead is not merely tuned.
