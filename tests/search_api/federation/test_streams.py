@@ -84,8 +84,7 @@ async def test_the_end_is_what_a_whole_answer_says(tmp_path: Path) -> None:
 async def test_a_facility_that_does_not_answer_is_named_at_the_end(tmp_path: Path) -> None:
     """faults G01, G02"""
     async with served(tmp_path, OLD, NOW) as there, there.gate("Now"):
-        *updates, end = await there.messages("/api/search?q=lysozyme&deadline_ms=100")
-        assert updates[0]["waiting"] == ["Now"]
+        *_, end = await there.messages("/api/search?q=lysozyme&deadline_ms=100")
         assert states(end["facilities"]) == {"Now": "timed_out", "Old": "answered"}
         assert end["missing"] == ["Now"]
         assert end["total"]["relation"] == "gte"
@@ -184,7 +183,7 @@ async def test_what_goes_wrong_later_is_the_last_message(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The whole takes longer than the server gives it: the deadline of all answers."""
-    async with served(tmp_path, OLD, NOW, deadline_s=0.5, live_reserve_s=0.0) as there:
+    async with served(tmp_path, OLD, NOW, deadline_s=3.0, live_reserve_s=0.0) as there:
         async with there.gate("Now"):
             # A facility's deadline would come first; the server's own is to be seen.
             federation = there.live.federation
@@ -224,7 +223,7 @@ async def test_who_leaves_before_anything_came_ends_it_too(accept: str, tmp_path
             await gate.left.wait()
         with pytest.raises(asyncio.CancelledError):
             await asked
-        late = there.client.get("/api/search?q=crystal&deadline_ms=50", headers=headers)
+        late = there.client.get("/api/search?q=crystal&deadline_ms=2000", headers=headers)
         assert (await late).status == 503
         assert there.live.asker.figures("now-rest").in_flight == 1
 
