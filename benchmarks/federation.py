@@ -166,6 +166,8 @@ async def bench(
     stand: Stand, environment: Mapping[str, str], module: str = "pan_commons"
 ) -> AsyncIterator[Bench]:
     settings = configure(stand.folder, stand.places)
+    for learnt in settings.data.glob("serving.sqlite*"):
+        learnt.unlink()  # who hung in another part is not paused in this one
     with canned(stand), serving(settings, environment, module) as server:
         made = Bench(stand, server, session())
         try:
