@@ -87,6 +87,8 @@ class Ledger:
     def _index_line(self, state: FacilityState) -> FacilityLine:
         """A facility that speaks through the index, or has not spoken yet."""
         name = state.facility.name
+        if self.named and name not in self.named:
+            return FacilityLine(name, "answered", why="the filter is about other facilities")
         if name in self.waiting:
             return FacilityLine(name, "waiting", live=True, total_relation="gte")
         shown = _STATES.get(state.state, state.state)

@@ -23,7 +23,7 @@ from search_api.federation.collecting import Collector, Need, ReadingCache, Take
 from search_api.federation.continuing import Pages
 from search_api.federation.errors import FacilitySilent, TooDeep
 from search_api.federation.index_side import IndexStatistics
-from search_api.federation.matching import text_plan
+from search_api.federation.matching import wanted_words
 from search_api.federation.overlay import Overlay
 from search_api.federation.participants import Asked, Participants, choose
 from search_api.federation.pools import PoolCache
@@ -32,7 +32,7 @@ from search_api.federation.progress import Arrived, ask_telling
 from search_api.federation.questions import FacilityAnswer, LiveSource, Question
 from search_api.federation.reports import FacilityLine
 from search_api.federation.resuming import resume, snapshot_of
-from search_api.federation.session import FederatedAnswer, Session
+from search_api.federation.session import FederatedAnswer, Session, in_thread
 from search_api.settings import ServerSettings
 
 LATE = 0.66
@@ -129,20 +129,21 @@ class Federation:
             last = await ask_telling(session, need, arrived)
         answer = await session.assemble(last)
         answer = await self._deepened(session, need, last, answer, deadline, arrived)
-        return self._with_cursor(session, answer)
+        return await self._with_cursor(session, answer)
 
     async def _continued(self, session: Session) -> FederatedAnswer:
         """A further page, dealt from what its cursor pinned."""
         search = session.search
         snapshot = await self.pages.get(search.cursor or "", search, session.asked)
-        return self._with_cursor(session, await resume(session, snapshot))
+        return await self._with_cursor(session, await resume(session, snapshot))
 
-    def _with_cursor(self, session: Session, answer: FederatedAnswer) -> FederatedAnswer:
+    async def _with_cursor(self, session: Session, answer: FederatedAnswer) -> FederatedAnswer:
         """The answer with the way to its next page, where there is one."""
         search = session.search
         if search.plain or not search.limit or answer.deck.is_empty:
             return answer
-        cursor = self.pages.put(snapshot_of(answer), search, session.asked)
+        snapshot = await in_thread(len(answer.deck.live), snapshot_of, answer)
+        cursor = self.pages.put(snapshot, search, session.asked)
         return replace(answer, answer=replace(answer.answer, cursor=cursor))
 
     async def find(self, entity_class: EntityClass, pid: str, asked: Asked) -> Found:
@@ -270,13 +271,12 @@ class Federation:
 
     def _need(self, search: Search, asked: Asked) -> Need:
         depth = search.skip + search.limit
-        text = text_plan(search)
         return Need(
             depth=depth,
             candidates=max(self.settings.live_candidates, 3 * depth),
             most=self.settings.live_depth,
             few=self.settings.live_whole,
-            words=text.plain if text else (),
+            words=wanted_words(search),
             files=asked.files,
         )
 

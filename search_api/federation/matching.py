@@ -12,6 +12,7 @@ from catalogue.facets import facet_of
 from catalogue.oracle import Entity, Evaluator, facet_counts, meets
 from catalogue.plan import Plan
 from catalogue.query import NOT_DATA, AccessIs, Facet, Node, OpenAt, Search, TechniqueIn, conditions
+from catalogue.query_language import parse_words
 from catalogue.readings import Pool
 from catalogue.statistics import CollectionStatistics
 from catalogue.text_query import TextPlan, plan_text
@@ -127,6 +128,15 @@ def text_plan(search: Search) -> TextPlan | None:
 
 
 _planned = lru_cache(maxsize=1_024)(plan_text)
+
+
+def wanted_words(search: Search) -> tuple[str, ...]:
+    """The words of the text that a record may have, as a facility can search for them: without
+    quotation marks, signs and what is excluded."""
+    if search.text is None:
+        return ()
+    units = [unit for unit in parse_words(search.text.words) if unit.sign != "-"]
+    return tuple(dict.fromkeys(word for unit in units for word in unit.text.split()))
 
 
 def techniques_named(search: Search) -> list[str]:

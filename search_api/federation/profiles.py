@@ -23,8 +23,10 @@ class ClassProfile:
 
     ``operators``: those that work. ``ignored``: fields whose conditions are silently dropped.
     ``relations``: our name → the service's, of those that can be included. ``nested``: those that
-    may have includes of their own, since no parents are lost by it. ``joins``: a condition inside
-    an include drops parents. ``counts``: ``/count`` gives a number, and honours conditions.
+    may have includes of their own, since no parents are lost by it; ``keeps_parents``: surely, not
+    only because each had children at the check. ``joins``: a condition inside
+    an include drops parents. ``counts``: ``/count`` gives a number, and honours conditions;
+    ``tells_total``: it gives one.
     ``scored``: ``query`` ranks. ``largest_limit``: what a page is cut to. ``total``: how many there
     were at the check. ``sample``: statistics of a sample of them.
     """
@@ -41,8 +43,10 @@ class ClassProfile:
     largest_limit: int | None = None
     relations: Mapping[str, str] = field(default_factory=dict)
     nested: frozenset[str] = frozenset()
+    keeps_parents: bool = False
     joins: bool = False
     counts: bool = False
+    tells_total: bool = False
     scored: bool = False
     sample: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
@@ -87,8 +91,10 @@ def read_profile(capabilities: Mapping[str, Any], entity_class: EntityClass) -> 
         largest_limit=_whole(found.get("largest_limit")),
         relations=dict(found.get("relations") or {}),
         nested=_nested(found),
+        keeps_parents=found.get("nested_drops") is False,
         joins=found.get("joins") is True,
         counts=found.get("count") in ("object", "number") and bool(found.get("counts_conditions")),
+        tells_total=found.get("count") in ("object", "number"),
         scored=found.get("scores") == "scored",
         sample=found.get("statistics") or {},
     )

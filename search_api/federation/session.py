@@ -262,7 +262,7 @@ class Session:
         parts = [self.live_statistics(live) for live in self.participants.live]
         if any(has_copy(state) for state in self.states):
             parts.append(await self.statistics.of(self.search.entity_class, terms))
-        return Scorer.of(scores, parts, found.matching)
+        return await in_thread(len(found.matching), Scorer.of, scores, parts, found.matching)
 
     def _ranked(
         self, found: _Found, scorer: Scorer | None, takes: Sequence[Outcome]

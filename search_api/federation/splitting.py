@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from catalogue import technique_scoring
 from catalogue.fields import microseconds
 from catalogue.query import (
     And,
@@ -216,16 +217,17 @@ def _one_of(node: OneOf, profile: ClassProfile) -> Piece | None:
 def _identifiers(values: Sequence[str], profile: ClassProfile) -> Piece:
     """DOIs in the spellings they come in: services compare them letter by letter."""
     spellings = list(
-        dict.fromkeys(form for v in values for form in (v, v.upper(), v.lower()) if _is_doi(v))
+        dict.fromkeys(form for v in values for form in (v, v.upper(), v.lower()) if is_doi(v))
     ) or list(values)
-    if not all(map(_is_doi, values)):
+    if not all(map(is_doi, values)):
         spellings = list(dict.fromkeys((*values, *spellings)))
     if len(spellings) == 1:
         return Piece({"pid": spellings[0]}, True, frozenset({"eq"}))
     return Piece({"pid": {"inq": spellings}}, True, frozenset({"inq"}))
 
 
-def _is_doi(value: str) -> bool:
+def is_doi(value: str) -> bool:
+    """Whether an identifier is a DOI."""
     return value.startswith("10.") and "/" in value
 
 
@@ -300,6 +302,10 @@ def _add_join(node: Node, profile: ClassProfile, joins: dict[str, Any]) -> None:
     if isinstance(node, TechniqueIn):
         condition: Where = {"pid": {"inq": _spellings(node.ids)}}
         needed = {"inq"}
+        if profile.can("or"):
+            # Some facilities name techniques and give no PaNET id.
+            condition = {"or": [condition, {"name": {"inq": _names(node.ids)}}]}
+            needed = {"inq", "or"}
         path = ("datasets", "techniques") if profile.entity_class == "Document" else ("techniques",)
     elif isinstance(node, Join) and isinstance(node.where, Compare) and node.where.op == "eq":
         condition, needed, path = {node.where.field: node.where.value}, {"eq"}, (node.relation,)
@@ -315,6 +321,14 @@ def _add_join(node: Node, profile: ClassProfile, joins: dict[str, Any]) -> None:
     joins[path[0]] = scope
 
 
+def _names(ids: Sequence[str]) -> list[str]:
+    """The asked techniques and all below by label and synonym."""
+    panet = load_panet()
+    wanted = sorted({below for one in ids for below in panet.descendants(one)})
+    found = dict.fromkeys(name for one in wanted for name in technique_scoring.names(one))
+    return list(found)[:MAX_VALUES]
+
+
 def _spellings(ids: Sequence[str]) -> list[str]:
     """The asked techniques and all below, in the spellings that facilities tag with."""
     panet = load_panet()
@@ -328,4 +342,4 @@ def _spellings(ids: Sequence[str]) -> list[str]:
     ]  # fmt: skip
 
 
-__all__ = ["Piece", "Split", "conjunction_of", "likely_words", "split_filter"]
+__all__ = ["Piece", "Split", "conjunction_of", "is_doi", "likely_words", "split_filter"]

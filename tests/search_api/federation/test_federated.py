@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from catalogue.answers import Total
@@ -304,3 +305,44 @@ async def test_hits_are_marked_and_explained_wherever_they_come_from(tmp_path: P
             assert hit.score == pytest.approx(points / explained.best_possible, rel=1e-3)
             (start, end) = hit.highlights["title"][0]
             assert hit.entity.record["title"][start:end].lower() == "lysozyme"
+
+
+@pytest.mark.parametrize("fault", ["skip-from-one", "short:2"])
+async def test_a_list_that_loses_records_is_never_called_whole(tmp_path: Path, fault: str) -> None:
+    """Faults E03, E04, G05: the service's own count tells that something was left out."""
+    part = Part("Now", documents(0, 30))
+    async with world(tmp_path, part) as there:
+        assert await there.total() == Total(30, "eq")
+        there.facilities["Now"].faults.add(fault, "cap-limit:10")
+        total = await there.total(words="lysozyme")
+        expected = len(there.truth(words="lysozyme"))
+        assert total.relation == "gte" or total.value == expected
+        assert total.value <= expected
+
+
+async def test_a_new_record_without_children_is_missed_by_nobody(tmp_path: Path) -> None:
+    """At the check every record had Datasets, so includes were nested; now one has none, and the
+    service drops it (crosswalks 2.2)."""
+    part = Part("Now", documents(0, 10))
+    async with world(tmp_path, part) as there:
+        there.facilities["Now"].database.put_document({"pid": "10.5072/alone", "title": "Lysozyme"})
+        total = await there.total(words="lysozyme")
+        assert total.relation == "gte" or total.value == len(there.truth(words="lysozyme")) + 1
+
+
+async def test_a_doi_that_stands_beside_a_number_is_found(tmp_path: Path) -> None:
+    """ESRF: the pid is a number, the DOI a field of its own."""
+    part = Part("Now", [document(3, "Numbered", pid="1000003", doi="10.15151/ESRF-ES-3")])
+    async with world(tmp_path, part) as there:
+        found = await there.federation.find("Document", "10.15151/esrf-es-3", Asked())
+        assert [one.record["title"] for one in found.entities] == ["Numbered"]
+
+
+async def test_facilities_are_asked_for_plain_words(tmp_path: Path) -> None:
+    """Quotation marks and signs are ours; a facility would look for them literally."""
+    part = Part("Rank", documents(0, 40), dialect="scicat")
+    settings = replace(SETTINGS, live_whole=0)
+    async with world(tmp_path, part, settings=settings) as there:
+        await there.ask(words='"lysozyme in" +iron -water', limit=5)
+        asked = [orjson.loads(one).get("query") for one in there.asked("Rank") if "query" in one]
+        assert asked[-1] == "lysozyme in iron"

@@ -105,7 +105,9 @@ def test_years_and_techniques_only_narrow_where_many_records_are_to_choose_from(
     narrow = split_filter(asked, ABLE, likely=True)
     assert narrow.where == {"startDate": {"lte": "2020-01-03T00:00:00.000Z"}}
     inside = narrow.joins["datasets"]["include"][0]
-    assert "http://purl.org/pan-science/PaNET/PaNET01188" in inside["scope"]["where"]["pid"]["inq"]
+    by_id, by_name = inside["scope"]["where"]["or"]
+    assert "http://purl.org/pan-science/PaNET/PaNET01188" in by_id["pid"]["inq"]
+    assert "small angle x-ray scattering" in by_name["name"]["inq"]
     assert not narrow.sure
     bare = split_filter(asked, ABLE, likely=False)
     assert (bare.where, bare.joins, bare.sure) == ({}, {}, True)
