@@ -73,7 +73,11 @@ PID = Query("pid", "string", "Only what has this pid, DOI or other identifier.")
 ASKED = (
     Query("facilities", "string", "Ask only these facilities (short names, divided by commas)."),
     Query("mode", "mode", "Ask the index, facilities live, or both as configured."),
-    Query("deadline_ms", "milliseconds", "Milliseconds that live facilities are waited for."),
+    Query(
+        "deadline_ms",
+        "milliseconds",
+        "Milliseconds for the whole answer of live facilities.",
+    ),
 )
 TEXT = Query("query", "string", "Free text, as in filter.query.")
 

@@ -75,7 +75,7 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter("format", "string", "Form of the answer.", FORMATS),
     Parameter("facilities", "string", "Ask only these facilities (short names).", (), True),
     Parameter("mode", "string", "Ask the index, facilities live, or both as configured.", MODES),
-    Parameter("deadline_ms", "number", "Milliseconds that live facilities are waited for."),
+    Parameter("deadline_ms", "number", "Milliseconds for the whole answer of live facilities."),
 )
 BY_NAME = {parameter.name: parameter for parameter in PARAMETERS}
 IGNORED = frozenset({"access_token"})

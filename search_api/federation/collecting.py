@@ -12,8 +12,6 @@ from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Any, Protocol
 
-import anyio.to_thread
-
 from catalogue.facilities import mapping_context
 from catalogue.query import Everything, Search
 from catalogue.readings import Reading, joined, read_objects
@@ -31,12 +29,11 @@ from search_api.federation.splitting import (
     likely_words,
     split_filter,
 )
+from search_api.federation.workshop import Workshop
 
 PAGE = 1_000
 """Objects asked for at a time where a service has no cap of its own."""
 UNCHECKED_PAGE = 100
-INLINE = 20
-"""So many objects are read on the event loop, some milliseconds; more in a worker thread."""
 _SORTABLE = frozenset({"pid", "title", "name", "startDate", "endDate", "releaseDate",
                        "creationDate", "size"})  # fmt: skip
 _WORD_FIELDS = {"Document": ("title", "summary"), "Dataset": ("title",), "Instrument": ("name",)}
@@ -118,6 +115,7 @@ class Collector:
     ask: Asks
     learn: Learn
     readings: ReadingCache
+    workshop: Workshop
 
     async def collect(self, search: Search, need: Need) -> Take:
         """Collect for one question.
@@ -228,10 +226,7 @@ class Collector:
         found = self.readings.get(key) if digest else None
         if found is None:
             context = mapping_context(self.live.facility, self.live.source)
-            if len(items) <= INLINE:
-                found = read_objects(entity_class, items, context)
-            else:
-                found = await anyio.to_thread.run_sync(read_objects, entity_class, items, context)
+            found = await self.workshop.run(len(items), read_objects, entity_class, items, context)
             if digest:
                 self.readings.put(key, found)
         return found

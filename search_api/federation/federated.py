@@ -32,7 +32,8 @@ from search_api.federation.progress import Arrived, ask_telling
 from search_api.federation.questions import FacilityAnswer, LiveSource, Question
 from search_api.federation.reports import FacilityLine
 from search_api.federation.resuming import resume, snapshot_of
-from search_api.federation.session import FederatedAnswer, Session, in_thread
+from search_api.federation.session import FederatedAnswer, Session
+from search_api.federation.workshop import Workshop
 from search_api.settings import ServerSettings
 
 LATE = 0.66
@@ -84,6 +85,7 @@ class Federation:
     has_contact: bool = True
     readings: ReadingCache = field(default_factory=ReadingCache)
     pools: PoolCache = field(default_factory=PoolCache)
+    workshop: Workshop = field(default_factory=Workshop)
     statistics: IndexStatistics = field(init=False)
     _profiles: dict[str, tuple[Mapping[str, object], dict[str, ClassProfile]]] = field(
         default_factory=dict
@@ -115,11 +117,15 @@ class Federation:
             NobodyAnswered: no facility answered, and no copy stands in.
             TooDeep: ``skip`` + ``limit`` is beyond what facilities are asked for.
             QueryError, QueryTooCostly, CursorExpired: the question's fault.
+            Overloaded: so much is being worked out already that it would be late.
         """
         session = self._session(search, asked)
         if search.cursor is not None:
             return await self._continued(session)
         self._check_depth(search, session.participants)
+        if session.participants.live:
+            spare_s = self._reserve_s(self._whole_s(asked)) / 2
+            self.workshop.admit(spare_s, self.settings.retry_after_s)
         deadline = self._deadline(asked)
         need = self._need(search, asked)
         session.ask_one = partial(self._ask_one, search=search, asked=asked, deadline=deadline)
@@ -142,7 +148,7 @@ class Federation:
         search = session.search
         if search.plain or not search.limit or answer.deck.is_empty:
             return answer
-        snapshot = await in_thread(len(answer.deck.live), snapshot_of, answer)
+        snapshot = await self.workshop.run(len(answer.deck.live), snapshot_of, answer)
         cursor = self.pages.put(snapshot, search, session.asked)
         return replace(answer, answer=replace(answer.answer, cursor=cursor))
 
@@ -220,6 +226,7 @@ class Federation:
             ask,
             learn,
             self.readings,
+            self.workshop,
         )
 
     async def _unlearned(self, collector: Collector) -> None:
@@ -254,6 +261,7 @@ class Federation:
             nobody,
             lambda live: self._sampled(live, search.entity_class),
             self.pools,
+            self.workshop,
             self.settings.live_depth,
         )
 
@@ -265,9 +273,17 @@ class Federation:
         return self.profile(live, entity_class).statistics
 
     def _deadline(self, asked: Asked) -> float:
-        longest = max(0.0, self.settings.deadline_s - self.settings.live_reserve_s)
+        """Until when facilities are waited for: the whole answer's time less what it takes to put
+        it together."""
+        whole_s = self._whole_s(asked)
+        return self.monotonic() + whole_s - self._reserve_s(whole_s)
+
+    def _whole_s(self, asked: Asked) -> float:
         wanted = self.settings.live_deadline_s if asked.deadline_s is None else asked.deadline_s
-        return self.monotonic() + min(wanted, longest)
+        return min(wanted, self.settings.deadline_s)
+
+    def _reserve_s(self, whole_s: float) -> float:
+        return min(self.settings.live_reserve_s, whole_s / 4)
 
     def _need(self, search: Search, asked: Asked) -> Need:
         depth = search.skip + search.limit

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import anyio
 import anyio.to_thread
@@ -49,6 +48,7 @@ from search_api.federation.questions import LiveSource
 from search_api.federation.ranking import Deck, Ranked, Scorer, score_order
 from search_api.federation.ranking import sort_order as sort_key
 from search_api.federation.reports import FacilityLine
+from search_api.federation.workshop import Workshop
 
 Result = TypeVar("Result")
 
@@ -58,8 +58,6 @@ INDEX_DEPTH = 10_000
 """Index hits that one ranking goes through at most (semantics 9.2)."""
 NO_END = 1 << 60
 RELATED = 8
-INLINE = 40
-"""So many records are looked at on the event loop, some milliseconds; more in a worker thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +103,7 @@ class Session:
     ask_one: Callable[[LiveSource, Need], Awaitable[Outcome]]
     live_statistics: Callable[[LiveSource], CollectionStatistics]
     pools: PoolCache
+    workshop: Workshop
     most_live: int = 1_000
 
     # --- asking -------------------------------------------------------------------------------
@@ -158,7 +157,7 @@ class Session:
         first = await side.page(start, asked, first=True)
         found = await self._found(side, made, first)
         scorer = await self._scorer(found)
-        live = await in_thread(len(found.matching), self._ranked, found, scorer, takes)
+        live = await self.workshop.run(len(found.matching), self._ranked, found, scorer, takes)
         deck = Deck(live, index_at=start)
         hits: dict[str, Hit] = {}
         await self._add(deck, found.side, scorer, found.first.hits, asked, hits)
@@ -168,7 +167,7 @@ class Session:
             skip = max(0, skip - found.first.total.value)
             self._check_depth(skip + self.search.limit, takes)
         dealt = await self.deal(deck, found.side, scorer, skip, self.search.limit, hits)
-        answer = await in_thread(len(pool.entities), self._answer, found)
+        answer = await self.workshop.run(len(pool.entities), self._answer, found)
         return FederatedAnswer(
             replace(
                 answer,
@@ -228,7 +227,7 @@ class Session:
         def merge() -> Pool:
             return make_pool(readings, now=now, held=held, trust=trust, providers=providers)
 
-        pool = await in_thread(len(keys), merge)
+        pool = await self.workshop.run(len(keys), merge)
         made = Made(readings, pool, held)
         self.pools.put(made, speaking, stamp)
         return made
@@ -239,7 +238,7 @@ class Session:
         where a facility has a full match."""
         matcher = made.matcher(self.search)
         size = len(made.pool.entities)
-        matching = await in_thread(size, matcher.matching)
+        matching = await self.workshop.run(size, matcher.matching)
         can_relax = matcher.match == "all" and matcher.text is not None and matcher.text.can_relax
         if not can_relax:
             return _Found(side, matcher, matching, first)
@@ -248,7 +247,7 @@ class Session:
         if matching or (first.total.value and not first.relaxed):
             return _Found(side, matcher, matching, first)
         loose = made.matcher(self.search, "any")
-        some = await in_thread(size, loose.matching)
+        some = await self.workshop.run(size, loose.matching)
         if not some and not first.relaxed:
             return _Found(side, matcher, matching, first)
         return _Found(replace(side, match="any"), loose, some, first, relaxed=True)
@@ -262,7 +261,9 @@ class Session:
         parts = [self.live_statistics(live) for live in self.participants.live]
         if any(has_copy(state) for state in self.states):
             parts.append(await self.statistics.of(self.search.entity_class, terms))
-        return await in_thread(len(found.matching), Scorer.of, scores, parts, found.matching)
+        return await self.workshop.run(
+            len(found.matching), Scorer.of, scores, parts, found.matching
+        )
 
     def _ranked(
         self, found: _Found, scorer: Scorer | None, takes: Sequence[Outcome]
@@ -315,7 +316,7 @@ class Session:
         found.update({hit.entity.key: hit for hit in hits})
         if scorer is not None and (deck.live or self.participants.live):
             entities = await as_entities(self.catalogue, hits)
-            scores = await in_thread(
+            scores = await self.workshop.run(
                 len(entities), lambda: {key: scorer.score(one) for key, one in entities.items()}
             )
         else:
@@ -419,10 +420,3 @@ def _sum(one: int | None, other: int | None) -> int | None:
 
 def _added(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
     return {k: one.get(k, 0) + other.get(k, 0) for k in dict.fromkeys((*one, *other))}
-
-
-async def in_thread(size: int, work: Callable[..., Result], *arguments: Any) -> Result:
-    """Do the work here when it is small, else where it does not hold the event loop."""
-    if size <= INLINE:
-        return work(*arguments)
-    return await anyio.to_thread.run_sync(partial(work, *arguments))
