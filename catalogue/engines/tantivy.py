@@ -147,6 +147,8 @@ class TantivyEngine:
 
     def _abandon_writers(self) -> None:
         """Let go of writers of a generation that is no more; what they held is in the outbox."""
+        for writer in self._writers.values():
+            writer.abandon()
         self._writers = {}
         self._pending.clear()
 
@@ -260,7 +262,12 @@ class TantivyEngine:
             if self._named is None:
                 self.lock()
             heap = self._heap_bytes
-            self._writers = {name: Writer(index, heap) for name, index in self._indices.items()}
+            try:
+                for name, index in self._indices.items():
+                    self._writers[name] = Writer(index, heap)
+            except EngineError:
+                self._abandon_writers()
+                raise
 
     async def commit(self, position: int) -> None:
         await self._run(partial(self._commit, position))

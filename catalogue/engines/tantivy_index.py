@@ -162,7 +162,11 @@ class ClassIndex:
             writer = self.index.writer(heap_bytes, 1)
             # A process that was killed between writing its deletions and the commit leaves their
             # file, and the next commit would begin with one of the same name (fault F15).
-            writer.garbage_collect_files()
+            try:
+                writer.garbage_collect_files()
+            except BaseException:
+                del writer  # its lock goes with it; the error's trace would keep both
+                raise
             return writer
 
 

@@ -14,6 +14,11 @@ class Writer:
         self._highest = index.highest_ordinal()
         self._written = bytearray()  # by ordinal, beyond the highest of the last commit then
 
+    def abandon(self) -> None:
+        """Let the library's writer go, and with it its lock on the files. Whoever still holds this
+        object (the trace of an error does) must not keep the next writer from them."""
+        self.library = None
+
     def may_hold(self, ordinal: int) -> bool:
         place = ordinal - self._highest - 1
         return place < 0 or (place < len(self._written) and bool(self._written[place]))

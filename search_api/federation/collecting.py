@@ -7,6 +7,7 @@ whether every record that could match was seen, and what could not be had.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
@@ -252,6 +253,16 @@ class _Pager:
     refused: bool = False
 
     async def run(self) -> Take:
+        """Read the list, and beside it the service's count where that will be needed."""
+        counting = asyncio.create_task(self._counted()) if self._wants_count() else None
+        try:
+            return await self._read(counting)
+        finally:
+            if counting is not None:
+                counting.cancel()
+                await asyncio.gather(counting, return_exceptions=True)
+
+    async def _read(self, counting: asyncio.Task[int | None] | None) -> Take:
         need, profile = self.need, self.collector.profile
         enough = need.most if self._must_see_all() else min(need.candidates, need.most)
         page = min(
@@ -289,7 +300,7 @@ class _Pager:
             broken = bool(profile.total is None or profile.total > len(seen))
         reading = self.collector.whole(readings, digests)
         complete = ended and not broken and self.split.sure and not odd and not reading.dropped
-        complete = complete and not stale and await self._is_whole(len(seen))
+        complete = complete and not stale and await self._is_whole(len(seen), counting)
         return Take(
             reading,
             complete,
@@ -300,23 +311,42 @@ class _Pager:
             stale=stale,
         )
 
-    async def _is_whole(self, seen: int) -> bool:
-        """Whether the service's own count says that nothing was left out: pages may be short, begin
-        at the wrong place, or lack parents without children (faults E03, E12). Where the number is
-        that of the check and nothing can have been lost on the way, it need not be asked again."""
+    def _wants_count(self) -> bool:
+        """Whether only the service's own count can tell that nothing was left out: parents without
+        children may be lost, or there is no number of the check to compare with."""
         profile = self.collector.profile
-        nested = bool(self.wanted.include) and not profile.keeps_parents
-        if seen == profile.total and not self.split.where and not nested:
-            return True
-        if not (profile.counts or (profile.tells_total and not self.split.where)):
-            # Without a count there is only what was there at the check.
-            return bool(self.split.where) or profile.total is None or seen >= profile.total
-        question = Question(profile.entity_class, {"where": dict(self.split.where)}, count=True)
-        try:
-            answer = await self.collector.ask(question)
-        except (FacilitySilent, QuestionRefused):
+        if not self._must_see_all() or not self.split.sure or not self._can_count():
             return False
-        return answer.number is None or answer.number == seen
+        nested = bool(self.wanted.include) and not profile.keeps_parents
+        return nested or bool(self.split.where) or profile.total is None
+
+    def _can_count(self) -> bool:
+        profile = self.collector.profile
+        return profile.counts or (profile.tells_total and not self.split.where)
+
+    async def _counted(self) -> int | None:
+        """The service's count of what the list is asked for; ``None`` without an answer."""
+        where = {"where": dict(self.split.where)}
+        try:
+            answer = await self.collector.ask(
+                Question(self.collector.profile.entity_class, where, count=True)
+            )
+        except (FacilitySilent, QuestionRefused):
+            return None
+        return answer.number
+
+    async def _is_whole(self, seen: int, counting: asyncio.Task[int | None] | None) -> bool:
+        """Whether nothing was left out: pages may be short, begin at the wrong place, or lack
+        parents without children (faults E03, E12)."""
+        profile = self.collector.profile
+        if counting is not None and not self.refused:
+            return await counting == seen
+        if self.split.where:
+            return not self._can_count() or await self._counted() == seen
+        if profile.total is None or seen == profile.total:
+            return True
+        # Another number than at the check: something came, went, or was lost on the way.
+        return await self._counted() == seen if self._can_count() else seen > profile.total
 
     def _must_see_all(self) -> bool:
         """Whether the best may be anywhere in the list: no order and no ranking that helps."""
