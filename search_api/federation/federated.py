@@ -123,9 +123,20 @@ class Federation:
         if search.cursor is not None:
             return await self._continued(session)
         self._check_depth(search, session.participants)
-        if session.participants.live:
-            spare_s = self._reserve_s(self._whole_s(asked)) / 2
-            self.workshop.admit(spare_s, self.settings.retry_after_s)
+        if not session.participants.live:
+            return await self._answered(session, arrived)
+        # A fifth of the reserve is for what this server does besides.
+        spare_s = 0.8 * self._reserve_s(self._whole_s(asked))
+        with self.workshop.question(spare_s, self.settings.retry_after_s):
+            return await self._answered(session, arrived)
+
+    async def _answered(
+        self,
+        session: Session,
+        arrived: Callable[[FederatedAnswer, Sequence[str]], Awaitable[None]] | None,
+    ) -> FederatedAnswer:
+        """The first page: everybody asked, what came put together."""
+        search, asked = session.search, session.asked
         deadline = self._deadline(asked)
         need = self._need(search, asked)
         session.ask_one = partial(self._ask_one, search=search, asked=asked, deadline=deadline)

@@ -9,7 +9,8 @@ all being late.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import anyio
@@ -42,6 +43,9 @@ class Workshop:
         self._limiter: anyio.CapacityLimiter | None = None
         self._per_record_s: dict[str, float] = {}
         self.backlog_s = 0.0
+        self._questions = 0
+        self._per_question_s = 0.0
+        self._worked_s = self._worked_before_s = 0.0
 
     async def run(self, size: int, work: Callable[..., Result], *arguments: Any) -> Result:
         """Do the work here when it is about few records, else where it does not hold the loop.
@@ -62,17 +66,28 @@ class Workshop:
             )
         finally:
             self.backlog_s -= expected_s
+        self._worked_s += took_s
         self._learn(kind, took_s / size)
         return result
 
-    def admit(self, spare_s: float, retry_after_s: int) -> None:
-        """Let a question in, if what waits already leaves it its turn in time.
+    @contextmanager
+    def question(self, spare_s: float, retry_after_s: int) -> Iterator[None]:
+        """Let a question in, if all that is in already can be worked out in the time that an answer
+        keeps for it: questions that wait for one silent facility come due together.
 
         Raises:
-            Overloaded: it would be late whatever facilities do.
+            Overloaded: it would be late.
         """
-        if self.backlog_s > spare_s:
+        if self.backlog_s + self._questions * self._per_question_s > spare_s:
             raise Overloaded(retry_after_s)
+        self._questions += 1
+        try:
+            yield
+        finally:
+            self._questions -= 1
+            done_s = self._worked_s - self._worked_before_s
+            self._worked_before_s = self._worked_s
+            self._per_question_s += _SHARE_OF_NEWS * (done_s - self._per_question_s)
 
     def _timed(
         self, work: Callable[..., Result], arguments: tuple[Any, ...]

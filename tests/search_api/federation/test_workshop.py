@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
@@ -35,25 +36,33 @@ async def test_what_waits_is_told_in_seconds_as_work_has_shown_them() -> None:
 
 
 async def test_a_question_that_would_be_late_is_refused_with_a_time_to_come_again() -> None:
-    ticks = clock(0.0, 10.0, 20.0, 21.0)
-    shop = Workshop(monotonic=lambda: next(ticks))
-    await shop.run(1_000, sum, [])
-    refused: list[Overloaded] = []
-
-    def ask() -> None:
-        try:
-            shop.admit(0.25, 2)
-        except Overloaded as error:
-            refused.append(error)
-
-    await shop.run(1_000, ask)
-    shop.admit(0.25, 2)
-    assert len(refused) == 0  # another kind of work: nothing is known of it yet
-    slow = Workshop(monotonic=lambda: 0.0)
-    slow.backlog_s = 0.3
-    with pytest.raises(Overloaded) as caught:
-        slow.admit(0.25, 2)
+    shop = Workshop(monotonic=lambda: 0.0)
+    shop.backlog_s = 0.3
+    with pytest.raises(Overloaded) as caught, shop.question(0.25, 2):
+        pass
     assert caught.value.headers() == {"Retry-After": "2"}
+    with shop.question(0.5, 2):
+        pass
+
+
+async def test_questions_that_will_come_due_together_count_before_they_do() -> None:
+    """Waiting for a silent facility costs nothing until its time is over, and then all at once."""
+    now = [0.0]
+    shop = Workshop(monotonic=lambda: now[0])
+
+    def slow() -> None:
+        now[0] += 1.0
+
+    for _ in range(60):  # every question takes a second to work out, as is learnt by and by
+        with shop.question(100.0, 2):
+            await shop.run(1_000, slow)
+    with ExitStack() as inside:
+        for _ in range(3):
+            inside.enter_context(shop.question(3.0, 2))
+        with pytest.raises(Overloaded), shop.question(2.5, 2):
+            pass
+    with shop.question(2.5, 2):
+        pass
 
 
 async def test_work_that_fails_leaves_nothing_behind() -> None:
