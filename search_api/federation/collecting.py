@@ -50,13 +50,11 @@ class Learn(Protocol):
 class Need:
     """How much of a facility a question needs.
 
-    ``depth``: hits of the merged ranking up to the page's end. ``candidates``: records to look at
-    for it. ``most``: records to look at in any case no more. ``few``: a facility with at most so
-    many records is looked at whole. ``words``: of the text, for services that search substrings.
-    ``files``: whether files are wanted.
+    ``candidates``: records to look at for the page. ``most``: records to look at in any case no
+    more. ``few``: a facility with at most so many records is looked at whole. ``words``: of the
+    text, for services that search substrings. ``files``: whether files are wanted.
     """
 
-    depth: int
     candidates: int
     most: int
     few: int

@@ -204,15 +204,15 @@ class Federation:
         wanted = replace(need, candidates=min(need.most, int(need.candidates * factor)))
         collector = self._collector(live, search.entity_class, asked, deadline)
         await self._unlearned(collector)
+        return await self._outcome(live, partial(collector.collect, search, wanted))
+
+    async def _outcome(self, live: LiveSource, collect: Callable[[], Awaitable[Take]]) -> Outcome:
         if not (self.has_contact or live.source.internal or live.source.demo):
             # As for a harvest: real facilities are told who asks (semantics 10.5).
             silence = FacilitySilent(
                 live.source.name, "unsupported", "no contact address is configured here"
             )
             return Outcome(live, 0.0, silence=silence)
-        return await self._outcome(live, partial(collector.collect, search, wanted))
-
-    async def _outcome(self, live: LiveSource, collect: Callable[[], Awaitable[Take]]) -> Outcome:
         began = self.monotonic()
         try:
             take = await collect()
@@ -299,7 +299,6 @@ class Federation:
     def _need(self, search: Search, asked: Asked) -> Need:
         depth = search.skip + search.limit
         return Need(
-            depth=depth,
             candidates=max(self.settings.live_candidates, 3 * depth),
             most=self.settings.live_depth,
             few=self.settings.live_whole,

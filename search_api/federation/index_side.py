@@ -63,12 +63,6 @@ class IndexSide:
         )
         return await self.catalogue.search(asked)
 
-    async def count(self) -> Total:
-        if not self.facilities:
-            return Total(0)
-        asked = replace(self.search, where=self.where(), without=self.without, cursor=None)
-        return await self.catalogue.count(asked)
-
     def where(self) -> Node:
         """The filter, among those that speak through the index. Said twice negated, since a plain
         condition on facilities would be one that the facet of facilities leaves out."""

@@ -21,6 +21,7 @@ from catalogue.oracle import Entity
 from catalogue.query import Search
 from catalogue.readings import Pool, Reading, make_pool
 from catalogue.records import StoredEntity
+from catalogue.search import RELATED
 from catalogue.statistics import CollectionStatistics, terms_asked
 from search_api.facilities import FacilityState
 from search_api.federation.accounting import (
@@ -57,7 +58,6 @@ CHUNK = 50
 INDEX_DEPTH = 10_000
 """Index hits that one ranking goes through at most (semantics 9.2)."""
 NO_END = 1 << 60
-RELATED = 8
 
 
 @dataclass(frozen=True, slots=True)

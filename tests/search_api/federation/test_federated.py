@@ -346,3 +346,18 @@ async def test_facilities_are_asked_for_plain_words(tmp_path: Path) -> None:
         await there.ask(words='"lysozyme in" +iron -water', limit=5)
         asked = [orjson.loads(one).get("query") for one in there.asked("Rank") if "query" in one]
         assert asked[-1] == "lysozyme in iron"
+
+
+async def test_no_real_facility_is_asked_by_nobody(tmp_path: Path) -> None:
+    """Semantics 10.5: neither for a page nor for a single thing, while no contact is configured."""
+    async with world(tmp_path, Part("Now", documents(0, 5))) as there:
+        (facility,), (source,) = there.catalogue.store.facilities(), there.catalogue.store.sources()
+        there.catalogue.store.put_configuration([facility], [replace(source, internal=False)])
+        await there.states.refresh(NOW + timedelta(seconds=10))
+        there.federation.has_contact = False
+        before = len(there.asked("Now"))
+        with pytest.raises(NobodyAnswered, match="no contact address"):
+            await there.ask(words="lysozyme")
+        with pytest.raises(NobodyAnswered, match="no contact address"):
+            await there.federation.find("Document", "10.5072/doc-0001", Asked())
+        assert len(there.asked("Now")) == before
