@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -32,6 +32,7 @@ from catalogue.query import (
     Pattern,
     Scalar,
 )
+from mappings.people import role
 from search_api.errors import BadRequest
 from search_api.filter_text import is_index
 from search_api.model import FieldType, PanoscClass
@@ -236,7 +237,23 @@ def leaf_node(panosc_class: PanoscClass, leaf: Leaf, reading: Reading) -> Node:
         return _provider_node(leaf, reading)
     if leaf.field == "facility" and leaf.op in ("eq", "neq", "inq", "nin"):
         return _facility_node(panosc_class, leaf)
+    if panosc_class.name == "Member" and leaf.field == "role":
+        return plain_node(_in_one_spelling(leaf))
     return plain_node(leaf)
+
+
+def _in_one_spelling(leaf: Leaf) -> Leaf:
+    """A condition on a role under the one spelling that it is kept in, as sent besides: clients of
+    ILL ask for "principal_investigator"."""
+    if leaf.op not in ("eq", "neq", "inq", "nin"):
+        return leaf
+    spellings = [
+        form
+        for operand in leaf.operands
+        for form in ((operand, role(operand)) if isinstance(operand, str) else (operand,))
+    ]
+    op = "nin" if leaf.op in NEGATIONS else "inq"
+    return replace(leaf, op=op, operands=tuple(dict.fromkeys(spellings)))
 
 
 def plain_node(leaf: Leaf) -> Node:

@@ -185,6 +185,10 @@ class Hydration:
                 related = _joined(related, below, rows) if met else None
             if related is None:
                 continue
+            if _lacks_person(row, include):
+                # Portals print the name of every member's person; one missing object would take
+                # the names of all the others off the page.
+                related = {**related, "person": {}}
             if target.name == "Parameter":
                 own = parameter_json(row, include.asked)
             else:
@@ -216,6 +220,14 @@ def rows_of(record: Mapping[str, Any], relation: Relation) -> Iterable[Mapping[s
     if isinstance(value, Mapping):
         return [value]
     return [row for row in value or () if isinstance(row, Mapping)]
+
+
+def _lacks_person(row: Mapping[str, Any], include: Include) -> bool:
+    """Whether a member that is an institute only is asked for its person."""
+    return include.relation.target == "Member" and any(
+        below.relation.name == "person" and not rows_of(row, below.relation)
+        for below in include.includes
+    )
 
 
 def _projected(include: Include, target: PanoscClass, row: Json) -> Json:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from catalogue.query import Node
+from catalogue.query import Node, Scalar
 from mappings.techniques import Panet, canonical_iri, load_panet
 from search_api.conditions import (
     NEGATIONS,
@@ -128,7 +128,8 @@ def pan_ontology(where: object, reading: Reading, path: str = "where") -> Json:
     """``whereIn`` about techniques to ``whereOut`` about PaNET ids (crosswalks 2.4).
 
     A term stands for itself and everything below it in official PaNET; a negated condition gives
-    ``nin``; an unknown term gives an empty list.
+    ``nin``; an unknown term gives an empty list. A name that PaNET does not have but that we know
+    (a label of an earlier release) stands for the term as it does in conditions on Datasets.
     """
     given = expect_object(where, path)
     for joiner in ("and", "or"):
@@ -140,7 +141,7 @@ def pan_ontology(where: object, reading: Reading, path: str = "where") -> Json:
                     for number, part in enumerate(parts)
                 ]
             }
-    leaves = _leaves_of(given, reading, path)
+    leaves = [_in_todays_words(leaf) for leaf in _leaves_of(given, reading, path)]
     negated = any(leaf.op in NEGATIONS for leaf in leaves)
     positive = [replace(leaf, op=NEGATIONS.get(leaf.op, leaf.op)) for leaf in leaves]
     relatives = {
@@ -158,6 +159,19 @@ def _leaves_of(given: Mapping[str, Any], reading: Reading, path: str) -> list[Le
         for name, value in given.items()
         for leaf in read_leaves(TECHNIQUE, name, value, reading, f"{path}.{name}")
     ]
+
+
+def _in_todays_words(leaf: Leaf) -> Leaf:
+    """The condition with names that PaNET does not have as the labels of what they stand for."""
+    if leaf.field != "name" or NEGATIONS.get(leaf.op, leaf.op) not in ("eq", "inq"):
+        return leaf
+    panet = load_panet()
+    names: list[Scalar] = []
+    for operand in leaf.operands:
+        known = not isinstance(operand, str) or panet.named(operand)
+        names += [operand] if known else [panet.term(i).label for i in technique_ids(str(operand))]
+    op = "nin" if leaf.op in NEGATIONS else "inq"
+    return replace(leaf, op=op, operands=tuple(names))
 
 
 def read_predicate(where: object, reading: Reading, path: str, depth: int = 0) -> Predicate:

@@ -277,6 +277,19 @@ def test_what_is_no_technique_gets_no_link(text: str) -> None:
     assert ids(text) == []
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("x-ray probe", "PaNET01012"),
+        ("Hard X-ray Probe", "PaNET01013"),
+        ("neutron probe", "PaNET00101"),
+        ("microfocussed probe", "PaNET00106"),
+    ],
+)
+def test_labels_of_earlier_releases_are_known(text: str, expected: str) -> None:
+    assert ids(text) == [expected]
+
+
 def test_neutron_alone_gives_at_most_the_neutron_probe() -> None:
     assert set(ids("neutron")) <= {"PaNET00101"}
 

@@ -212,3 +212,24 @@ def test_a_class_without_text_fields_refuses_text(reading: Make) -> None:
     assert read_where(MEMBER, {"text": "x"}, reading()) == Pattern(
         ("role",), "x", "substring", True
     )
+
+
+@pytest.mark.parametrize(
+    ("where", "node"),
+    [
+        (
+            {"role": "principal_investigator"},
+            OneOf("role", ("principal_investigator", "principal investigator")),
+        ),
+        (
+            {"role": {"neq": "PI"}},
+            Not(OneOf("role", ("PI", "principal investigator"))),
+        ),
+        ({"role": {"inq": ["owner", "owner"]}}, OneOf("role", ("owner",))),
+        ({"role": None}, Not(Exists("role"))),
+        ({"role": {"like": "prin"}}, Pattern(("role",), "prin", "substring", False)),
+    ],
+)
+def test_a_role_is_met_in_every_spelling(where: Any, node: Node, reading: Make) -> None:
+    """Records keep one spelling; clients of ILL ask for "principal_investigator"."""
+    assert read_where(MEMBER, where, reading()) == node

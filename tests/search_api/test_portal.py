@@ -170,6 +170,35 @@ async def test_the_detail_page_gets_members_techniques_and_parameters(
         assert isinstance(found["datasets"][0][relation], list), "empty if need be, never missing"
 
 
+async def test_a_member_without_a_person_takes_nobody_off_the_page(
+    catalogue: Catalogue, keep: Any, serve: Any
+) -> None:
+    """The portal prints ``person.fullName`` of every member: a missing object breaks the list."""
+    institute = {"id": 2, "role": "owner", "affiliation": {"id": 7, "name": "Niels Bohr Institute"}}
+    pid, fields = document(1)
+    fields = {**fields, "members": [*fields["members"], institute]}
+    facility = Facility("NEUTRONS", "A neutron source", PROVIDER)
+    source = Source("neutrons", "NEUTRONS", "panosc", PROVIDER, "panosc-json")
+    await keep(catalogue, facility, source, [(pid, fields)])
+    client = await serve(catalogue)
+    scope = {"include": [{"relation": "affiliation"}, {"relation": "person"}]}
+    given = {"include": [{"relation": "members", "scope": scope}]}
+    found = await asked(client, "/api/documents/10.5072%2Fpanosc-document1", given)
+    assert [member["person"].get("fullName") for member in found["members"]] == [
+        "Chien-Shiung Wu",
+        None,
+    ]
+    (listed,) = await asked(client, "/api/Documents", given)
+    assert listed["members"] == found["members"]
+    plain = await asked(client, "/api/Documents", {"include": ["members"]})
+    assert all("person" not in member for member in plain[0]["members"]), "nobody asked for it"
+    named = {"include": [{"relation": "person", "scope": {"where": {"fullName": {"like": "Wu"}}}}]}
+    found = await asked(
+        client, "/api/Documents", {"include": [{"relation": "members", "scope": named}]}
+    )
+    assert len(found[0]["members"]) == 1, "a condition on the person needs one"
+
+
 async def test_files_of_a_dataset(server: TestClient[Any, Any]) -> None:
     path = "/api/Datasets/20.500.12269%2Fdataset1/files"
     assert await asked(server, path) == [{"id": 1, "name": "a.h5"}]

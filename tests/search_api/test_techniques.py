@@ -105,6 +105,15 @@ def test_an_unknown_term_becomes_an_empty_list(reading: Make) -> None:
     assert pan_ontology({"name": {"neq": "astrology"}}, reading()) == {"pid": {"nin": []}}
 
 
+def test_a_label_of_an_earlier_release_still_stands_for_its_term(reading: Make) -> None:
+    below = sorted(PANET + one for one in load_panet().official_relatives("PaNET01012"))
+    assert pan_ontology({"name": "x-ray probe"}, reading()) == {"pid": {"inq": below}}
+    assert pan_ontology({"name": {"neq": "x-ray probe"}}, reading()) == {"pid": {"nin": below}}
+    both = pan_ontology({"name": {"inq": ["XES", "x-ray probe"]}}, reading())
+    assert both == {"pid": {"inq": below}}
+    assert XES in below
+
+
 def test_unknown_words_are_refused(reading: Make) -> None:
     with pytest.raises(BadRequest, match="Did you mean 'name'"):
         pan_ontology({"nmae": "x"}, reading())
@@ -153,3 +162,56 @@ def test_a_name_that_panet_does_not_know_is_compared_as_sent(reading: Make) -> N
 def test_a_synonym_names_the_technique_and_not_the_process() -> None:
     """crosswalks 3.7: ids below 02000 are preferred"""
     assert technique_ids("small angle scattering") == ("PaNET01124",)
+
+
+TAGS = {
+    "rixs": ["PaNET01183"],
+    "anomalous": ["PaNET01275"],
+    "gisaxs": ["PaNET01162"],
+    "inelastic": ["PaNET01281"],
+    "magnetic": ["PaNET01313"],
+    "emission": ["PaNET01200"],
+    "emission and magnetic": ["PaNET01200", "PaNET01313"],
+    "emission and gisaxs": ["PaNET01200", "PaNET01162"],
+    "neutrons": ["PaNET01189"],
+}
+SMALL, MAGNETISM, XRAY = "PaNET01124", "PaNET00207", "PaNET01012"
+SMALL_ANGLE = {"anomalous", "gisaxs", "inelastic", "emission and gisaxs", "neutrons"}
+MAGNETIC = {"magnetic", "emission and magnetic"}
+EMISSION = {"emission", "emission and magnetic", "emission and gisaxs"}
+
+
+@pytest.mark.parametrize(
+    ("where", "expected"),
+    [
+        ({"name": "x-ray emission spectroscopy"}, EMISSION),
+        ({"name": {"neq": "x-ray emission spectroscopy"}}, set(TAGS) - EMISSION),
+        ({"name": "small angle scattering"}, SMALL_ANGLE),
+        ({"pid": {"eq": PANET + SMALL}}, SMALL_ANGLE),
+        ({"name": {"neq": "small angle scattering"}}, set(TAGS) - SMALL_ANGLE),
+        ({"pid": {"neq": PANET + SMALL}}, set(TAGS) - SMALL_ANGLE),
+        ({"and": [{"name": "small angle scattering"}, {"name": "magnetism technique"}]}, set()),
+        ({"or": [{"pid": PANET + SMALL}, {"pid": PANET + MAGNETISM}]}, SMALL_ANGLE | MAGNETIC),
+        (
+            {"and": [{"name": "small angle scattering"}, {"name": "x-ray probe"}]},
+            SMALL_ANGLE - {"neutrons"},
+        ),
+        ({"or": [{"name": "small angle scattering"}, {"name": "x-ray probe"}]}, set(TAGS)),
+        (
+            {"and": [{"name": "small angle scattering"}, {"name": {"neq": "x-ray probe"}}]},
+            {"neutrons"},
+        ),
+        ({"and": [{"pid": PANET + SMALL}, {"pid": {"neq": PANET + XRAY}}]}, {"neutrons"}),
+        (
+            {"and": [{"name": "small angle scattering"}, {"name": {"neq": "magnetism technique"}}]},
+            SMALL_ANGLE,
+        ),
+    ],
+)
+def test_the_kinds_of_question_that_scicat_publishes(
+    where: Any, expected: set[str], reading: Make
+) -> None:
+    """The ten kinds of technique query that SciCat's Search API documents as verified: a
+    technique, none of it, both, either, one without the other, by name and by IRI."""
+    node = read_technique_where(where, reading(), "where").node
+    assert {name for name, ids in TAGS.items() if holds("Dataset", node, dataset(*ids))} == expected
