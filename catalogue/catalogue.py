@@ -120,7 +120,8 @@ class Catalogue:
         return await self._ask(partial(self._answer, search))
 
     async def _answer(self, search: Search) -> Answer:
-        digest = question_digest(search)
+        # A list without cursors is not named by one.
+        digest = "" if search.plain and search.cursor is None else question_digest(search)
         continuation = None
         if search.cursor is not None:
             continuation = read_cursor(search.cursor, digest, sort_of_cursor(search))
@@ -235,7 +236,8 @@ class Catalogue:
         self, search: Search, reader: Reader, continuation: Continuation | None
     ) -> Page:
         settled = await self._settled(search, reader)
-        found = await searching.find_page(settled, self._hydrate, continuation)
+        by_key = not self._by_ordinal
+        found = await searching.find_page(settled, self._hydrate, continuation, keyed=by_key)
         text = search.text
         if (
             text is None
@@ -252,7 +254,7 @@ class Catalogue:
             return Page(found, settled)
         loose = replace(search, text=replace(text, match="any"))
         again = await self._settled(loose, reader)
-        relaxed = await searching.find_page(again, self._hydrate)
+        relaxed = await searching.find_page(again, self._hydrate, keyed=by_key)
         if not relaxed.total.value:
             return Page(found, settled)
         return Page(relaxed, again, relaxed=True)
@@ -263,19 +265,32 @@ class Catalogue:
             return []
 
         def load() -> list[Hit]:
-            entities = self.store.entities([hit.key for hit in hits])
-            newer = [
-                hit.key for hit in hits
-                if hit.key in entities and entities[hit.key].change != hit.change
-            ]  # fmt: skip
+            found = self._of_hits(settled.search, hits)
+            newer = [entity.key for hit, entity in found if entity.change != hit.change]
             gone = self._no_longer_matching(settled, newer) if newer else frozenset()
             return [
                 Hit(entity, hit.score, _highlights(settled, entity))
-                for hit in hits
-                if (entity := entities.get(hit.key)) and not entity.deleted and hit.key not in gone
+                for hit, entity in found
+                if not entity.deleted and entity.key not in gone
             ]
 
         return await in_thread(load)
+
+    @property
+    def _by_ordinal(self) -> bool:
+        """Whether records are read by ordinal. A store kept in Elasticsearch has them by key."""
+        return isinstance(self.store, Store)
+
+    def _of_hits(
+        self, search: Search, hits: Sequence[EngineHit]
+    ) -> list[tuple[EngineHit, StoredEntity]]:
+        if self._by_ordinal:
+            # A Dataset is shown with what its Instrument says.
+            plain = search.bare and search.entity_class == "Document"
+            at = self.store.entities_at([hit.ordinal for hit in hits], plain=plain)
+            return [(hit, at[hit.ordinal]) for hit in hits if hit.ordinal in at]
+        named = self.store.entities([hit.key for hit in hits if hit.key is not None])
+        return [(hit, named[hit.key]) for hit in hits if hit.key in named]
 
     def _no_longer_matching(self, settled: Settled, keys: Sequence[str]) -> frozenset[str]:
         changes = self.store.changes_of(keys)

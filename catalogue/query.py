@@ -222,8 +222,10 @@ class Search:
     """One question. ``limit`` may be 0 (count and facets only). ``now`` decides what is open.
 
     ``plain``: only hits and total are wanted, no cursor, highlights or suggestion: a portal's list,
-    which pages by ``skip``, need not pay for a snapshot of the whole ranking. ``without``: ordinals
-    of entities that are left out of everything, because the asker has them from elsewhere.
+    which pages by ``skip``, need not pay for a snapshot of the whole ranking. ``bare``: Documents
+    are wanted as they state themselves, without the keys of their Datasets, provider and
+    provenance. ``without``: ordinals of entities that are left out of everything, because the asker
+    has them from elsewhere.
     """
 
     entity_class: EntityClass
@@ -239,6 +241,7 @@ class Search:
     explain: bool = False
     related: bool = False
     plain: bool = False
+    bare: bool = False
     without: frozenset[int] = frozenset()
 
 

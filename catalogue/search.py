@@ -131,9 +131,13 @@ async def settle(
 
 
 async def find_page(
-    settled: Settled, hydrate: Hydrate, continuation: Continuation | None = None
+    settled: Settled,
+    hydrate: Hydrate,
+    continuation: Continuation | None = None,
+    *,
+    keyed: bool = True,
 ) -> Found:
-    """The page that is asked for, with total and facets."""
+    """The page that is asked for, with total and facets; hits have keys where ``keyed``."""
     search = settled.search
     scores = settled.scores
     wanted = search.skip + search.limit
@@ -155,6 +159,8 @@ async def find_page(
         # A cursor narrows the plan, so the whole is counted apart.
         search.count and continuation is None,
         (*requests, *kinds),
+        keyed,
+        wanted if scores else None,
     )
     if None in sort and search.limit:
         hits = await _sorted_by_text(settled, hydrate)
@@ -186,7 +192,7 @@ async def _ranked(
     """Scores on our scale, equal ones in the order of their ordinals, cut to the page."""
     search = settled.search
     wanted = search.skip + search.limit
-    ranked = on_scale([(hit.ordinal, hit.score) for hit in hits], best)
+    ranked = on_scale([(hit.ordinal, hit.score) for hit in hits], best, wanted)
     held = {hit.ordinal: (hit.key, hit.change) for hit in hits}
     for most in TIED:
         if len(ranked) < request.limit or ranked[-1][1] != ranked[wanted - 1][1]:
@@ -194,7 +200,7 @@ async def _ranked(
         if most > request.limit:
             request = replace(request, limit=most, count=False, facets=())
             pairs, best = await settled.reader.ranking(request)
-            ranked = on_scale(pairs, best)
+            ranked = on_scale(pairs, best, wanted)
             held = {}
     # With more equal scores than that the engine's own order among them has to do.
     page = ranked[search.skip : wanted]
@@ -209,9 +215,24 @@ async def _ranked(
     ]
 
 
-def on_scale(pairs: Iterable[tuple[int, float]], best: float) -> list[tuple[int, float]]:
-    """(ordinal, score) with scores on our scale, best first, equal ones by ordinal."""
-    scaled = [(ordinal, normalised(score, best)) for ordinal, score in pairs]
+def on_scale(
+    pairs: Iterable[tuple[int, float]], best: float, wanted: int | None = None
+) -> list[tuple[int, float]]:
+    """(ordinal, score) with scores on our scale, best first, equal ones by ordinal.
+
+    Args:
+        wanted: the best so many will do, with all that are as good as the last of them; then
+            ``pairs`` must come best first.
+    """
+    scaled: list[tuple[int, float]] = []
+    last = -1.0
+    for ordinal, raw in pairs:
+        score = normalised(raw, best)
+        if len(scaled) == wanted:
+            last = scaled[-1][1]
+        if score < last:
+            break
+        scaled.append((ordinal, score))
     return sorted(scaled, key=lambda pair: (-pair[1], pair[0]))
 
 

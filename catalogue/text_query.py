@@ -114,7 +114,9 @@ def filter_plan(text: str) -> Plan:
 def _part(unit: Unit) -> Part | None:
     if unit.shape == "word":
         # A DOI is the same with its resolver or "doi:" in front.
-        unit = replace(unit, text=canonical_identifier(unit.text))
+        known = canonical_identifier(unit.text)
+        if known != unit.text:
+            unit = replace(unit, text=known)
     words = tuple(analysis.words(unit.text))
     if not words:
         return None

@@ -113,12 +113,15 @@ FOREVER = datetime(9999, 1, 1, tzinfo=UTC)
 
 def next_opening(record: Mapping[str, Any], now: datetime) -> datetime:
     """The next instant at which the record's state of access may change; far off if never."""
-    access = record.get("access") or {}
+    access = record.get("access")
+    if not access:
+        return FOREVER
+    # ISO UTC texts sort as instants do.
+    present = _text_of(now)
     found = FOREVER
     for name in ("openFrom", "embargoUntil"):
         text = access.get(name)
-        # ISO UTC texts sort as instants do.
-        if isinstance(text, str) and text > _text_of(now):
+        if isinstance(text, str) and text > present:
             found = min(found, datetime.fromisoformat(text))
     return found
 

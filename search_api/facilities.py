@@ -6,10 +6,10 @@ could not be reached lately and since when. What they told us before stays finda
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 import anyio.to_thread
@@ -18,6 +18,8 @@ from catalogue.facilities import Facility, Source
 from catalogue.records import RunRecord, SourceStatus
 
 Json = dict[str, Any]
+Result = TypeVar("Result")
+MOST_REMEMBERED = 256
 State = Literal["ok", "silent", "unharvested", "live", "disabled"]
 
 
@@ -76,6 +78,7 @@ class FacilityStates:
         self.facilities: tuple[Facility, ...] = ()
         self._providers: Mapping[str, str] = {}
         self._headers: Mapping[str, str] = {}
+        self._remembered: dict[object, Any] = {}
 
     async def refresh(self, now: datetime) -> None:
         """Read the states again if they are old."""
@@ -100,6 +103,7 @@ class FacilityStates:
         """Take these states as the present ones."""
         if states != self.all:
             self.version += 1
+            self._remembered = {}
         self.all = states
         self.facilities = tuple(state.facility for state in states)
         self._providers = {facility.name: facility.provider for facility in self.facilities}
@@ -110,6 +114,15 @@ class FacilityStates:
             "X-Facilities-Ok": str(answering),
             "X-Facilities-Silent": header_text(", ".join(silent)),
         }
+
+    def remembered(self, name: object, work_out: Callable[[], Result]) -> Result:
+        """What follows from the states alone, worked out once while they stay the same."""
+        found: Result | None = self._remembered.get(name)
+        if found is None:
+            if len(self._remembered) >= MOST_REMEMBERED:
+                self._remembered.clear()
+            found = self._remembered[name] = work_out()
+        return found
 
     def provider_of(self, facility: str) -> str:
         """The Search API base URL of a facility, exactly as configured."""

@@ -297,6 +297,7 @@ def _search(class_name: EntityClass, question: Question, call: Call, named: Node
         skip=question.skip,
         limit=question.limit,
         plain=True,
+        bare=True,
     )
 
 
@@ -307,6 +308,8 @@ async def _related(
     question: Question,
     records: Kept,
 ) -> list[Json | None]:
+    if not question.includes:
+        return [{} for _ in entities]
     hydration = Hydration(records, call.now, call.settings.max_included)
     filled = await hydration.fill(class_name, entities, question.includes)
     call.holds_until(hydration.good_until)
@@ -321,11 +324,10 @@ def _item(
     related: Json,
     projection: Projection,
 ) -> Json:
-    return {
-        **entity_json(panosc_class, entity.record, call.now, projection),
-        **list_item_fields(entity.record, score, _provider(call, entity), projection),
-        **related,
-    }
+    item = entity_json(panosc_class, entity.record, call.now, projection)
+    item |= list_item_fields(entity.record, score, _provider(call, entity), projection)
+    item |= related
+    return item
 
 
 def _provider(call: Call, entity: StoredEntity) -> str:

@@ -31,14 +31,11 @@ def entity_json(
     projection: Projection = EVERYTHING,
 ) -> Json:
     """A Document, Dataset or Instrument without relations and without our own fields."""
-    shown: Json = {}
-    for name in panosc_class.fields:
-        if not projection.shows(name):
-            continue
-        value = public_at(record, now) if name == "isPublic" else record.get(name)
-        if value is not None:
-            shown[name] = value
-    return shown
+    names: Iterable[str] = panosc_class.fields
+    if projection != EVERYTHING:
+        names = filter(projection.shows, names)
+    given = {**record, "isPublic": public_at(record, now)}
+    return {name: value for name in names if (value := given.get(name)) is not None}
 
 
 def list_item_fields(

@@ -11,6 +11,7 @@ import ipaddress
 import math
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import lru_cache
 from time import monotonic
 
 from search_api.errors import TooManyRequests
@@ -67,6 +68,7 @@ class RateLimiter:
             raise TooManyRequests(self._per_s, max(1, math.ceil((1 - left) / self._per_s)))
 
 
+@lru_cache(maxsize=4_096)
 def client_of(address: str | None, spare_loopback: bool) -> str | None:
     """The name under which a client is counted; ``None`` for one that is not."""
     try:

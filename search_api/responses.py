@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from hashlib import blake2b
+from hashlib import sha256
 
 from aiohttp import web
 from multidict import CIMultiDict
@@ -67,7 +67,7 @@ def finish(reply: Reply) -> Finished:
     """Work out the tag of a reply; answers that are no success have none."""
     if reply.status != 200:
         return Finished(reply, None)
-    return Finished(reply, f'W/"{blake2b(reply.body, digest_size=12).hexdigest()}"')
+    return Finished(reply, f'W/"{sha256(reply.body).hexdigest()[:24]}"')
 
 
 async def response_of(

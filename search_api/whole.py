@@ -22,7 +22,7 @@ from search_api.facilities import FacilityStates
 from search_api.federation.accounting import Ledger
 from search_api.federation.federated import Federation
 from search_api.federation.overlay import Kept
-from search_api.federation.participants import MODES, Asked
+from search_api.federation.participants import MODES, Asked, live_source
 from search_api.federation.progress import Arrived
 from search_api.federation.reports import FacilityLine, line_headers
 from search_api.federation.session import FederatedAnswer
@@ -35,20 +35,22 @@ from search_api.values import number_of
 class Whole:
     """An answer, the records it speaks of, and a line for each facility.
 
-    ``partly``: keys of hits whose scored fields could not all be had.
+    ``partly``: keys of hits whose scored fields could not all be had. ``told``: the lines as
+    headers, where they are known already.
     """
 
     answer: Answer
     records: Kept
     lines: tuple[FacilityLine, ...]
     partly: frozenset[str] = frozenset()
+    told: Mapping[str, str] | None = None
 
     def headers(self) -> dict[str, str]:
         """The total with how sure it is, and the facilities, for answers that are bare lists."""
         return {
             "X-Total-Count": str(self.answer.total.value),
             "X-Total-Count-Relation": self.answer.total.relation,
-            **line_headers(self.lines),
+            **(line_headers(self.lines) if self.told is None else self.told),
         }
 
 
@@ -116,11 +118,15 @@ async def ask(
 ) -> Whole:
     """Answer a question, with or without a server around; ``arrived`` is told of what is known
     while facilities are still waited for."""
-    if federation is not None and needs_federation(federation, search, asked):
-        return whole_of(await federation.search(search, asked, arrived))
+    if federation is not None and needs_federation(federation, states, search, asked):
+        # What is merged with others is looked at more closely.
+        return whole_of(await federation.search(replace(search, bare=False), asked, arrived))
     began = time.perf_counter()
     answer = await catalogue.search(await within_the_catalogue(catalogue, search))
     elapsed_ms = (time.perf_counter() - began) * 1000
+    if search.plain and not search.facets:
+        # A bare list tells of facilities in its headers alone.
+        return Whole(answer, catalogue.store, (), told=index_headers(states, asked, search))
     lines = index_lines(states, asked, search, answer, elapsed_ms)
     return Whole(answer, catalogue.store, lines)
 
@@ -133,10 +139,11 @@ def whole_of(found: FederatedAnswer) -> Whole:
 async def count_whole(call: Call, search: Search, asked: Asked) -> tuple[Total, dict[str, str]]:
     """How many match, and the headers that say how sure that is."""
     live = call.server.live
-    if live is None or not needs_federation(live.federation, search, asked):
+    states = call.server.states
+    if live is None or not needs_federation(live.federation, states, search, asked):
         total = await call.server.catalogue.count(search)
         count = {"X-Total-Count": str(total.value), "X-Total-Count-Relation": total.relation}
-        return total, {**count, **line_headers(index_lines(call.server.states, asked, search))}
+        return total, {**count, **index_headers(states, asked, search)}
     found = await live.federation.search(replace(search, limit=0, skip=0), asked)
     hold(call, found.lines)
     return found.answer.total, whole_of(found).headers()
@@ -149,19 +156,24 @@ async def find_whole(
     live = call.server.live
     catalogue = call.server.catalogue
     search = Search(entity_class, call.now, limit=0)
-    if live is None or not needs_federation(live.federation, search, asked):
+    states = call.server.states
+    if live is None or not needs_federation(live.federation, states, search, asked):
         found = await catalogue.find(entity_class, pid)
-        lines = index_lines(call.server.states, asked, search)
-        return tuple(e for e in found if not e.deleted), catalogue.store, line_headers(lines)
+        told = dict(index_headers(states, asked, search))
+        return tuple(e for e in found if not e.deleted), catalogue.store, told
     there = await live.federation.find(entity_class, pid, asked)
     hold(call, there.lines)
     return there.entities, there.records, line_headers(there.lines)
 
 
-def needs_federation(federation: Federation, search: Search, asked: Asked) -> bool:
+def needs_federation(
+    federation: Federation, states: FacilityStates, search: Search, asked: Asked
+) -> bool:
     """Whether more than the catalogue as it stands is asked."""
     if asked.facilities or asked.mode == "live":
         return True
+    if not states.remembered("live", lambda: tuple(filter(None, map(live_source, states.all)))):
+        return False
     return bool(federation.participants(search, asked).live)
 
 
@@ -177,6 +189,14 @@ def index_lines(
     totals: Mapping[str, int] = {one.id: one.count for one in counts}
     ledger = Ledger(states.all, asked, (), search.now)
     return tuple(replace(line, elapsed_ms=elapsed_ms) for line in ledger.lines((), totals))
+
+
+def index_headers(states: FacilityStates, asked: Asked, search: Search) -> Mapping[str, str]:
+    """The same as headers, which tell neither totals nor ages."""
+    return states.remembered(
+        (asked.facilities, asked.mode, asked.index_only),
+        lambda: line_headers(index_lines(states, asked, search)),
+    )
 
 
 def with_page_hits(lines: Sequence[FacilityLine], answer: Answer) -> list[FacilityLine]:
@@ -208,6 +228,7 @@ __all__ = [
     "count_whole",
     "find_whole",
     "hold",
+    "index_headers",
     "index_lines",
     "needs_federation",
     "read_asked",

@@ -35,7 +35,9 @@ class FacetRequest:
 @dataclass(frozen=True, slots=True)
 class PageRequest:
     """A page of the records of ``plan``: by score when ``scores`` are given, else by ``sort`` and
-    ordinal. ``statistics`` are (field, term) pairs whose frequencies are wanted along with it."""
+    ordinal. Without ``keyed`` hits need no key: whoever asks goes by their ordinals. With
+    ``enough``, hits behind so many are only wanted where their score may be as good as the last
+    of these."""
 
     entity_class: EntityClass
     plan: Plan
@@ -45,13 +47,15 @@ class PageRequest:
     limit: int = 10
     count: bool = True
     facets: tuple[FacetRequest, ...] = ()
+    keyed: bool = True
+    enough: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class EngineHit:
-    """A record found: ``change`` is the version that the engine holds."""
+class EngineHit(NamedTuple):
+    """A record found: ``change`` is the version that the engine holds. ``key`` may be ``None``
+    where none was asked for."""
 
-    key: str
+    key: str | None
     ordinal: int
     change: int
     score: float = 0.0

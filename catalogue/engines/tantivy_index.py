@@ -17,6 +17,7 @@ from tantivy import Occur, Query
 
 from catalogue.documents import COUNTED_FIELDS
 from catalogue.engines.base import FacetRequest
+from catalogue.engines.met_words import asks_for_words
 from catalogue.engines.tantivy_documents import CHANGE, LINKS, ORDINAL, build_schema
 from catalogue.errors import EngineDamaged, EngineError
 from catalogue.plan import (
@@ -36,6 +37,7 @@ from catalogue.plan import (
     TermRange,
     Terms,
     WordScore,
+    both,
     either,
     leaves,
     rewrite,
@@ -55,6 +57,9 @@ room than one, and have to be merged some day."""
 
 _FEW_TERMS = 256
 """Terms of a look-up that are worth looking for in the dictionary beforehand, at 2 µs each."""
+
+_MOST_FREQUENCIES = 20_000
+"""Terms whose frequency is remembered while the view lasts: 4 MB."""
 
 _ONE_BY_ONE = 8
 """Terms of a look-up that become clauses of their own."""
@@ -181,6 +186,7 @@ class ClassView:
         self.schema = index.schema
         self._too_many: dict[LikePhrase, bool] = {}  # words for the library, as far as is known
         self._candidates: tuple[Plan, int, list[Any]] | None = None
+        self._frequencies: dict[tuple[str, str], int] = {}
 
     def query(self, plan: Plan) -> Any:
         """The Tantivy query of a plan that holds no undecided and no linked leaf."""
@@ -199,8 +205,7 @@ class ClassView:
         """A look-up without the terms that no record has: most words are no compound, most kinds
         and techniques do not occur, and each such clause would cost as much as one that does."""
         if isinstance(leaf, Terms) and len(leaf.terms) <= _FEW_TERMS:
-            frequency = self.searcher.doc_freq
-            held = frozenset(term for term in leaf.terms if frequency(leaf.field, term))
+            held = frozenset(term for term in leaf.terms if self.frequency(leaf.field, term))
             return Terms(leaf.field, held) if held else Empty()
         return leaf
 
@@ -235,10 +240,31 @@ class ClassView:
         raise TypeError(f"{type(plan).__name__} must be settled before it reaches an engine")
 
     def scored(self, plan: Plan, scores: Sequence[Score]) -> Any:
-        """The query whose members are the plan's and whose score is the sum of ``scores``."""
-        clauses = [(Occur.Must, Query.const_score_query(self.query(plan), 0.0))]
-        clauses += [(Occur.Should, query) for score in scores if (query := self._score(score))]
-        return Query.boolean_query(clauses)
+        """The query whose members are the plan's and whose score is the sum of ``scores``.
+
+        Where one of any words is asked for, what scores is what is met: the postings are gone
+        through once, which takes two thirds of the time. (For all of several words it gains none.)
+        """
+        short = self._shortened(plan)
+        found = [(Occur.Should, query) for score in scores if (query := self._score(score))]
+        parts = short.parts if isinstance(short, AllOf) else (short,)
+        rest = [part for part in parts if not asks_for_words(part, scores, self.frequency)]
+        if len(rest) == len(parts):
+            rest, required = [short], found
+        else:
+            required = [(Occur.Must, Query.boolean_query(found))]
+        if rest:
+            required.append((Occur.Must, Query.const_score_query(self._query(both(*rest)), 0.0)))
+        return Query.boolean_query(required)
+
+    def frequency(self, field: str, term: str) -> int:
+        """How many records have the term in the field."""
+        found = self._frequencies.get((field, term))
+        if found is None:
+            if len(self._frequencies) >= _MOST_FREQUENCIES:
+                self._frequencies.clear()
+            found = self._frequencies[field, term] = int(self.searcher.doc_freq(field, term))
+        return found
 
     def _all_of(self, parts: Sequence[Plan]) -> Any:
         clauses = []
@@ -298,7 +324,7 @@ class ClassView:
     def _word(self, score: WordScore) -> Any | None:
         queries = []
         for clause in score.clauses:
-            if not self.searcher.doc_freq(clause.field, clause.term):
+            if not self.frequency(clause.field, clause.term):
                 continue
             option = "basic" if clause.field == "wholes" else "freq"
             query = Query.term_query(self.schema, clause.field, clause.term, option)

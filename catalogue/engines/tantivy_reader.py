@@ -13,7 +13,7 @@ from catalogue.engines.tantivy_documents import CHANGE, ORDINAL
 from catalogue.engines.tantivy_index import ClassView, guarded
 from catalogue.plan import AllOf, LevelScore, NoneOf, NumberRange, Plan, Score
 from catalogue.records import EntityClass
-from catalogue.scoring import highest_for_levels, highest_for_term
+from catalogue.scoring import highest_for_levels, highest_for_term, normalised
 from catalogue.threads import in_thread
 
 Result = TypeVar("Result")
@@ -81,7 +81,7 @@ class TantivyReader:
         view = self._views[request.entity_class]
         total = None
         if request.limit == 0:
-            found: list[tuple[float, Any]] = []
+            found: Sequence[tuple[float, Any]] = []
             total = view.count(request.plan) if request.count else None
         elif request.scores:
             answer = view.searcher.search(
@@ -103,21 +103,40 @@ class TantivyReader:
             total = answer.count if request.count else None
         facets = view.facets(request.facets)
         best = _best_possible(view, request.scores)
-        return EnginePage(_hits(view, found), total, facets, best)
+        if request.enough is not None:
+            found = _as_good(found, request.enough, best)
+        return EnginePage(_hits(view, found, keyed=request.keyed), total, facets, best)
+
+
+def _as_good(
+    found: Sequence[tuple[float, Any]], enough: int, best: float
+) -> Sequence[tuple[float, Any]]:
+    """Without those behind ``enough`` that are no longer as good as the last of these."""
+    if not 0 < enough < len(found):
+        return found
+    last = normalised(found[enough - 1][0], best)
+    for place in range(enough, len(found)):
+        if normalised(found[place][0], best) != last:
+            return found[:place]
+    return found
 
 
 def _order(*, descending: bool) -> Any:
     return tantivy.Order.Desc if descending else tantivy.Order.Asc
 
 
-def _hits(view: ClassView, found: Sequence[tuple[float, Any]]) -> list[EngineHit]:
+def _hits(view: ClassView, found: Sequence[tuple[float, Any]], *, keyed: bool) -> list[EngineHit]:
     addresses = [address for _, address in found]
     if not addresses:
         return []
     ordinals = view.searcher.fast_field_values(ORDINAL, addresses)
     changes = view.searcher.fast_field_values(CHANGE, addresses)
+    # Keys are stored, in blocks that have to be decompressed; numbers lie in columns.
+    document = view.searcher.doc
     return [
-        EngineHit(view.searcher.doc(address).get_first("key"), ordinal, change, float(score))
+        EngineHit(
+            document(address).get_first("key") if keyed else None, ordinal, change, float(score)
+        )
         for (score, address), ordinal, change in zip(found, ordinals, changes, strict=True)
     ]
 
@@ -193,7 +212,7 @@ def _best_possible(view: ClassView, scores: Sequence[Score]) -> float:
             total += highest_for_levels([worth for worth, _ in score.levels])
         else:
             frequencies = [
-                (clause.boost, int(view.searcher.doc_freq(clause.field, clause.term)))
+                (clause.boost, view.frequency(clause.field, clause.term))
                 for clause in score.clauses
             ]
             total += highest_for_term(documents, frequencies)

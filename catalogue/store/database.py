@@ -38,6 +38,11 @@ WRITE_CACHE_KIB = 32_768
 # so beside a harvest a large one holds memory and saves nothing.
 READ_CACHE_KIB = 4_096
 
+# Of the file that a process which only reads maps into its memory: a page of ten records that were
+# not read lately took 112 µs by ``read`` and 54 so. The pages are the system's, and are given up
+# when memory is wanted for something else.
+MAPPED_BYTES = 16 * 2**30
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -196,6 +201,7 @@ class Database:
             connection.execute("PRAGMA journal_size_limit=67108864")
         else:
             connection.execute("PRAGMA schema_version")
+            connection.execute(f"PRAGMA mmap_size={MAPPED_BYTES}")
         connection.execute(f"PRAGMA cache_size=-{cache_kib}")
         connection.execute("PRAGMA temp_store=MEMORY")
         return connection
@@ -255,6 +261,17 @@ class Database:
 def as_list(values: Iterable[object]) -> str:
     """Values as the JSON array that ``json_each(?)`` takes."""
     return orjson.dumps(values if isinstance(values, list) else list(values)).decode()
+
+
+MOST_IN_LIST = 256
+_MARKS = {size: ",".join("?" * size) for size in (1, 10, 32, 64, 128, MOST_IN_LIST)}
+
+
+def in_list(values: Sequence[object]) -> tuple[str, list[object]]:
+    """Question marks for ``IN (…)`` and the values for them: 1 to 256, filled up to one of a few
+    lengths, so that the statements stay prepared. Half of what ``json_each`` costs."""
+    size = next(size for size in _MARKS if size >= len(values))
+    return _MARKS[size], [*values, *[values[-1]] * (size - len(values))]
 
 
 def dump(value: object) -> str:

@@ -15,13 +15,13 @@ from collections.abc import Mapping, Sequence
 
 from catalogue.records import StoredEntity
 from catalogue.store.configuration import providers
-from catalogue.store.database import as_list, rows
-from catalogue.store.entities import by_keys
+from catalogue.store.database import MOST_IN_LIST
+from catalogue.store.entities import Raw, by_keys, filled, raw_rows
 
 MOST = 4_096
 """Entities kept: some 20 MB."""
 
-MOST_AT_ONCE = 256
+MOST_AT_ONCE = MOST_IN_LIST
 """Keys in one look-up that are hits of a page; more are a walk that would only push these out."""
 
 MOST_RELATED = 500
@@ -44,16 +44,23 @@ class Hydration:
         """As ``entities.by_keys``, in one snapshot of the store."""
         if len(keys) > MOST_AT_ONCE:
             return by_keys(connection, keys)
-        stamps = {
-            key: (change, part, hash(body))
-            for key, change, part, body in rows(
-                connection,
-                "SELECT e.key, e.change, e.part, e.body FROM json_each(?) j"
-                " CROSS JOIN entities e ON e.key = j.value WHERE e.change IS NOT NULL",
-                (as_list(list(keys)),),
-            )
-        }
+        found = self._filled(connection, raw_rows(connection, "key", keys))
+        return {entity.key: entity for entity in found}
+
+    def at(
+        self, connection: sqlite3.Connection, ordinals: Sequence[int]
+    ) -> dict[int, StoredEntity]:
+        """The same by ordinal."""
+        found: dict[int, StoredEntity] = {}
+        for start in range(0, len(ordinals), MOST_AT_ONCE):
+            some = raw_rows(connection, "ordinal", ordinals[start : start + MOST_AT_ONCE])
+            found |= {entity.ordinal: entity for entity in self._filled(connection, some)}
+        return found
+
+    def _filled(self, connection: sqlite3.Connection, found: Sequence[Raw]) -> list[StoredEntity]:
+        """Entities of these rows: kept ones where they are still what the store has."""
         told = providers(connection)
+        stamps = {row.key: (row.change, row.part_id, hash(row.body)) for row in found}
         with self._lock:
             if told != self._providers:
                 self._held.clear()
@@ -65,25 +72,22 @@ class Hydration:
             }
             for key in kept:
                 self._held.move_to_end(key)
-        missing = [key for key in stamps if key not in kept]
+        missing = [row for row in found if row.key not in kept]
         if not missing:
-            return kept
-        fresh = by_keys(connection, missing)
+            return list(kept.values())
+        fresh = list(filled(connection, missing).values())
         self._keep(fresh, stamps, told)
-        return kept | fresh
+        return [*kept.values(), *fresh]
 
     def _keep(
-        self,
-        fresh: Mapping[str, StoredEntity],
-        stamps: Mapping[str, _Stamp],
-        told: Mapping[str, str],
+        self, fresh: Sequence[StoredEntity], stamps: Mapping[str, _Stamp], told: Mapping[str, str]
     ) -> None:
         with self._lock:
             if told != self._providers:
                 return
-            for key, entity in fresh.items():
-                self._held.pop(key, None)
+            for entity in fresh:
+                self._held.pop(entity.key, None)
                 if len(entity.record.get("datasets") or ()) <= MOST_RELATED:
-                    self._held[key] = (stamps[key], entity)
+                    self._held[entity.key] = (stamps[entity.key], entity)
             while len(self._held) > self._most:
                 self._held.popitem(last=False)

@@ -411,6 +411,18 @@ class Store(Upkeep):
         with self._database.read() as connection:
             return self._hydration.read(connection, list(keys))
 
+    def entities_at(
+        self, ordinals: Sequence[int], *, plain: bool = False
+    ) -> dict[int, StoredEntity]:
+        """Entities by ordinal, as ``entities``; ``plain``: only live ones, without relations,
+        provider and provenance, for lists that show none of these."""
+        if plain:
+            connection = self._database.connection()
+            with translated(self._database.path):
+                return entities.plain(connection, ordinals)
+        with self._database.read() as connection:
+            return self._hydration.at(connection, ordinals)
+
     def stated(self, keys: Iterable[str]) -> dict[str, Mapping[str, Any]]:
         """What live entities state of themselves: no relations, provider or facility."""
         with self._database.read() as connection:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from engine_bench import Bench
@@ -332,3 +333,22 @@ def test_what_the_asker_has_from_elsewhere_is_left_out_of_everything(bench: Benc
     assert rest.total.value == whole.total.value - 1
     counted = sum(one.count for one in rest.facets["facility"])
     assert counted == sum(one.count for one in whole.facets["facility"]) - 1
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_equal_scores_come_in_order_across_the_ends_of_pages(engine: str, tmp_path: Path) -> None:
+    """Semantics 8.3: however many are as good as the last of a page."""
+    world = Entities()
+    for number in range(45):
+        world.document(f"same-{number:02}", title="Silica spheres")
+    world.document("best", title="Silica silica spheres")
+    with asyncio.Runner() as runner:
+        bench = Bench(world, runner.run(open_engine(engine, tmp_path)), tmp_path, runner)
+        try:
+            text = Text("silica", match="any")
+            whole = bench.names(text=text)
+            pages = [bench.names(text=text, skip=at, limit=4, plain=True) for at in range(0, 48, 4)]
+        finally:
+            bench.close()
+    assert whole == ["best", *(f"same-{number:02}" for number in range(45))]
+    assert [name for page in pages for name in page] == whole

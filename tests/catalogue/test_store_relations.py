@@ -279,3 +279,52 @@ def test_a_change_of_trust_merges_anew(world: World) -> None:
     entity = world.store.entity(D)
     assert entity is not None
     assert entity.record["title"] == "ILL"
+
+
+def test_entities_are_read_by_ordinal_as_they_are_by_key(world: World) -> None:
+    world.put(parent(), child(), beamline())
+    by_key = world.store.entities([D, S, I])
+    at = world.store.entities_at([entity.ordinal for entity in by_key.values()])
+    assert {entity.key: entity for entity in at.values()} == by_key
+    world.put(child(title="x"))
+    (changed,) = world.store.entities_at([by_key[S].ordinal]).values()
+    assert changed.record["title"] == "x"
+    assert changed == world.store.entity(S)
+
+
+def test_a_plain_entity_says_what_it_states_itself_and_who_has_it(world: World) -> None:
+    world.put(parent(title="first"), child())
+    whole = world.store.entities([D, S])
+    left_out = ("datasets", "documents", "provider", "provenance")
+    for _ in range(2):
+        plain = world.store.entities_at([one.ordinal for one in whole.values()], plain=True)
+        for entity in whole.values():
+            one = plain[entity.ordinal]
+            assert (one.key, one.change, one.entity_class) == (
+                entity.key,
+                entity.change,
+                entity.entity_class,
+            )
+            kept = {n: v for n, v in entity.record.items() if n not in left_out}
+            assert {n: v for n, v in one.record.items() if n not in left_out} == kept
+        # A second source's word makes a merged form, which is kept elsewhere in the store.
+        world.put(record("p2", document("doi:10.5072/p", license="CC0")), of="ill-oai")
+        whole = world.store.entities([D, S])
+    assert whole[D].record["license"] == "CC0"
+
+
+def test_what_is_deleted_or_unknown_is_no_plain_entity(world: World) -> None:
+    world.put(parent(), child())
+    ordinals = [one.ordinal for one in world.store.entities([D, S]).values()]
+    world.put(tombstone("s"))
+    found = world.store.entities_at([*ordinals, 10**6], plain=True)
+    assert [entity.key for entity in found.values()] == [D]
+    assert world.store.entities_at([], plain=True) == {}
+
+
+def test_very_many_entities_are_read_by_ordinal_in_several_steps(world: World) -> None:
+    world.put(*(record(f"{n}", document(f"doi:10.5072/{n}")) for n in range(600)))
+    ordinals = list(range(1, 601))
+    plain = world.store.entities_at(ordinals, plain=True)
+    whole = world.store.entities_at(ordinals)
+    assert sorted(plain) == sorted(whole) == ordinals

@@ -73,3 +73,56 @@ async def test_waiting_for_anything_else_is_a_mistake_that_shows() -> None:
 
     with pytest.raises((RuntimeError, anyio.NoEventLoopError)):
         await Driver().in_one_thread(question)
+
+
+async def test_a_question_that_nobody_waits_for_any_more_is_not_begun() -> None:
+    driver = Driver(at_once=1)
+    go, begun = threading.Event(), threading.Event()
+    worked_on: list[str] = []
+
+    async def long() -> None:
+        begun.set()
+        await in_thread(go.wait)
+
+    async def late() -> None:
+        worked_on.append("late")
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(driver.in_one_thread, long)
+        await anyio.to_thread.run_sync(begun.wait)
+        with anyio.move_on_after(0):
+            await driver.in_one_thread(late)
+        go.set()
+    await driver.in_one_thread(lambda: in_thread(threading.get_ident))
+    assert worked_on == []
+
+
+async def test_many_questions_are_answered_by_few_threads() -> None:
+    driver = Driver(at_once=2)
+
+    async def question() -> int:
+        return await in_thread(threading.get_ident)
+
+    threads: list[int] = []
+
+    async def ask() -> None:
+        threads.append(await driver.in_one_thread(question))
+
+    async with anyio.create_task_group() as group:
+        for _ in range(50):
+            group.start_soon(ask)
+    assert len(threads) == 50
+    assert len(set(threads)) <= 2
+
+
+def test_threads_end_with_their_driver_and_serve_one_loop_after_the_other() -> None:
+    driver = Driver(at_once=1)
+
+    async def question() -> threading.Thread:
+        return await in_thread(threading.current_thread)
+
+    first = anyio.run(driver.in_one_thread, question)
+    assert anyio.run(driver.in_one_thread, question) is first
+    del driver
+    first.join(10)
+    assert not first.is_alive()
