@@ -27,7 +27,7 @@ from mappings.technique_matches import (
     without_modifiers,
 )
 from mappings.technique_names import CONFIDENCE, Name, Names, fold, load_names
-from mappings.technique_words import MODIFIERS, PAIRS, PROBE_WORDS, Word
+from mappings.technique_words import CONDITIONS, MODIFIERS, PAIRS, PROBE_WORDS, Word
 from mappings.techniques import PROBES, find_id, find_ids, load_panet
 
 MAX_TEXT_LENGTH = 1000
@@ -42,7 +42,7 @@ LABEL_AGAINST_ID = 0.6
 
 _HUMPS = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _PATH = re.compile(r"\s*(?:>|→|::|»)\s*|(?<=[a-z])\.(?=[A-Za-z])")
-_SEPARATOR = re.compile(r"[,;/|\n+&]|\band\b|\bor\b|\bwith\b", re.IGNORECASE)
+_SEPARATOR = re.compile(r"[,;:/|\n+&]|\s[-–—]\s|\b(?:and|or|with|und|et)\b", re.IGNORECASE)
 _LIST = re.compile(r"[,;|\n]")
 _ID_WITH_IRI = re.compile(r"[^\s,;]*PaNET[\s_:-]?\d{5,7}[^\s,;]*", re.IGNORECASE)
 _BRACKET = re.compile(r"[(\[{]([^()\[\]{}]*)[)\]}]")
@@ -198,7 +198,7 @@ def _in_whole(names: Names, text: str) -> tuple[Link, ...]:
     name = names.whole(key) or names.whole(tuple(one for one in key if one not in JOINTS))
     if name is not None and _is_list(names, text) and _is_in_order(name, key, text):
         return ()
-    if name is not None and may_stand(name, words, 0, len(words)):
+    if name is not None and may_stand(names, name, words, 0, len(words)):
         rule = name.origin if name.words == key else "word order"
         return _links(name, text.strip(), rule)
     written_out = names.written_out(key)
@@ -253,9 +253,16 @@ def _in_pair(names: Names, text: str) -> tuple[Link, ...]:
 
 def _in_segments(names: Names, text: str) -> tuple[Link, ...]:
     """Links of every segment. What stands in brackets repeats, as a rule, what stands outside
-    ("micro X-ray fluorescence (µXRF)"): it counts where it is more exact, or alone."""
-    outside = _links_of(names, _BRACKET.sub(" ", text))
-    inside = _links_of(names, ",".join(found.group(1) for found in _BRACKET.finditer(text)))
+    ("micro X-ray fluorescence (µXRF)"): it counts where it is more exact, or alone. What stands
+    before a colon is a heading and counts where nothing after it is more exact."""
+    bare = _BRACKET.sub(" ", text)
+    heading, _, rest = bare.partition(":")
+    outside = _links_of(names, heading)
+    if rest:
+        listed = _links_of(names, rest)
+        outside = [*_not_repeated(outside, listed), *listed]
+    bracketed = ",".join(found.group(1) for found in _BRACKET.finditer(text))
+    inside = _links_of(names, bracketed, names.read(bare)) if bracketed else []
     if outside:
         panet = load_panet()
         if not any(it.id in panet.ancestors(one.id) for one in inside for it in outside):
@@ -266,30 +273,82 @@ def _in_segments(names: Names, text: str) -> tuple[Link, ...]:
     return _without_broader(tuple(found.values()), text)
 
 
-def _links_of(names: Names, text: str) -> list[Link]:
+def _not_repeated(broad: list[Link], exact: list[Link]) -> list[Link]:
+    """The links of ``broad`` that none of ``exact`` is, or lies below."""
+    panet = load_panet()
+    said = {one.id for one in exact}.union(*(panet.ancestors(one.id) for one in exact))
+    return [one for one in broad if one.id not in said]
+
+
+def _links_of(names: Names, text: str, before: Sequence[Word] = ()) -> list[Link]:
+    """Links of the segments of a text, with what neighbours share: ``before`` are the words of the
+    segment that came before the text."""
+    parts = [segment for segment in _SEPARATOR.split(text) if segment]
+    words = [names.read(segment) for segment in parts]
+    links = [
+        _in_whole(names, segment) or _in_part(names, segment) if said else ()
+        for segment, said in zip(parts, words, strict=True)
+    ]
     found: list[Link] = []
-    probe = None
-    for segment in _SEPARATOR.split(text):
-        words = names.read(segment)
-        if not words:
-            continue
-        links = _in_whole(names, segment) or _in_part(names, segment)
-        if probe is not None and len(words) == 1 and len(links) == 1:
-            links = (_sharing(names, links[0], probe),)
-        elif len(words) > 1:
-            probe = words[0].text if words[0].text in PROBE_WORDS else None
-        found += links
+    for place, segment in enumerate(parts):
+        own = links[place]
+        if len(words[place]) == 1 and len(own) == 1:
+            own = (_sharing_beginning(names, own[0], before, found),)
+        elif place + 1 < len(parts):
+            own = _sharing_end(names, own, segment, words[place], words[place + 1])
+        before = words[place] if len(words[place]) > 1 else before
+        found += own
     return found
 
 
-def _sharing(names: Names, one: Link, probe: str) -> Link:
-    """The probe before the first name of "X-ray diffraction and imaging" is the second's too."""
-    name = names.with_probe(one.id, probe)
+def _sharing_beginning(names: Names, one: Link, before: Sequence[Word], found: list[Link]) -> Link:
+    """What stands before the first name of "X-ray diffraction and imaging" is the second's too,
+    where PaNET has the two together below the second."""
+    panet = load_panet()
+    head = load_names().read(one.matched)[-1:]
+    texts = tuple(word.text for word in before)
+    name = None
+    for last in range(len(texts) - 1, 0, -1):
+        name = names.whole((*texts[:last], *(word.text for word in head)))
+        if name is not None and len(name.ids) == 1 and one.id in panet.ancestors(name.ids[0]):
+            break
+        name = None
+    probes = set(texts) & PROBE_WORDS.keys()
+    if name is None and len(probes) == 1:
+        name = names.with_probe(one.id, probes.pop())
     if name is None:
         return one
+    shared = _shared(one, name, "shares the beginning")
+    repeats = name.origin == "spelling" and not _not_repeated([shared], found)
+    return one if repeats else shared
+
+
+def _sharing_end(
+    names: Names, links: tuple[Link, ...], segment: str, words: list[Word], after: list[Word]
+) -> tuple[Link, ...]:
+    """What stands after the last name of "X-ray absorption and emission spectroscopy" is the
+    first's too, where that makes a name, and one below what the first says alone."""
+    panet = load_panet()
+    for first, word in enumerate(words):
+        if first > 0 and words[first - 1].text not in MODIFIERS:
+            break
+        begun = tuple(one.text for one in words[first:])
+        if CONDITIONS.issuperset(begun):
+            break
+        for cut in range(1, min(len(after), 4)):
+            name = names.whole((*begun, *(one.text for one in after[cut:])))
+            if name is None or len(name.ids) != 1:
+                continue
+            if all(one.id in panet.ancestors(name.ids[0]) for one in links):
+                taken = Link("", "", CONFIDENCE[name.origin], "", segment[word.start :].strip())
+                return (_shared(taken, name, "shares the end"),)
+    return links
+
+
+def _shared(one: Link, name: Name, rule: str) -> Link:
     label = load_panet().term(name.ids[0]).label
     sure = min(one.confidence, PROBE_ADDED_CONFIDENCE)
-    return replace(one, id=name.ids[0], label=label, confidence=sure, rule="shares the probe")
+    return replace(one, id=name.ids[0], label=label, confidence=sure, rule=rule)
 
 
 def _in_part(names: Names, segment: str) -> tuple[Link, ...]:
@@ -321,6 +380,8 @@ def _in_part(names: Names, segment: str) -> tuple[Link, ...]:
         sure = CONFIDENCE[name.origin] - (LEFTOVER_PENALTY if len(taken) < len(words) else 0)
         rule = f"{name.origin} within"
         upgraded = _with_probe_word(names, words, match)
+        if upgraded is None and len(matches) == 1 and not name.is_head:
+            upgraded = names.narrower(name, [word.text for word in words])
         if upgraded is not None:
             name, rule = upgraded, "word order"
         if corrected is not None:

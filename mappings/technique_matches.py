@@ -18,6 +18,7 @@ from mappings.technique_words import (
     NEGATIONS,
     PROBE_WORDS,
     SAME_WORD,
+    THINGS,
     Word,
     within_one_edit,
 )
@@ -46,6 +47,7 @@ class Match:
 def find_matches(names: Names, words: Sequence[Word], *, in_sentence: bool = False) -> list[Match]:
     """Names in a segment: longest first, from left to right, none over another."""
     texts = tuple(word.text for word in words)
+    refused = _refused_spans(names, texts)
     taken: list[Match] = []
     place = 0
     while place < len(texts):
@@ -58,8 +60,13 @@ def find_matches(names: Names, words: Sequence[Word], *, in_sentence: bool = Fal
             name = names.by_words.get(key) or (names.whole(key) if last - place > 1 else None)
             if name is None or _is_only_a_kind(name, last - place, len(texts)):
                 continue
+            if any(place < first < last < end for first, end in refused):
+                continue
+            if last < len(texts) and texts[last] in THINGS:
+                step = last - place
+                break
             if _is_made_of(taken, words, key, place) or may_stand(
-                name, words, place, last, in_sentence=in_sentence
+                names, name, words, place, last, in_sentence=in_sentence
             ):
                 taken.append(Match(name, place, last))
                 step = last - place
@@ -73,6 +80,19 @@ def find_matches(names: Names, words: Sequence[Word], *, in_sentence: bool = Fal
             if not match.name.is_head or match.name.words == ("tomography",)
         ]
     return taken
+
+
+def _refused_spans(names: Names, texts: Sequence[str]) -> list[tuple[int, int]]:
+    """Where refused phrases stand: a name that only runs into one ("neutron scattering length",
+    "X-ray absorption edge") is no name there."""
+    if not names.refused_words.intersection(texts):
+        return []
+    return [
+        (first, last)
+        for first in range(len(texts))
+        for last in range(first + 2, min(len(texts), first + names.longest) + 1)
+        if tuple(texts[first:last]) in names.refused
+    ]
 
 
 def _is_only_a_kind(name: Name, length: int, words: int) -> bool:
@@ -117,7 +137,13 @@ def _is_made_of(taken: Sequence[Match], words: Sequence[Word], key: Sequence[str
 
 
 def may_stand(
-    name: Name, words: Sequence[Word], first: int, last: int, *, in_sentence: bool = False
+    names: Names,
+    name: Name,
+    words: Sequence[Word],
+    first: int,
+    last: int,
+    *,
+    in_sentence: bool = False,
 ) -> bool:
     """Whether a name found in ``words[first:last]`` is meant as such, judging by its neighbours."""
     others = (*words[:first], *words[last:])
@@ -132,7 +158,12 @@ def may_stand(
     if word.text in WORDS_FIRST and not word.shouts:
         return False
     if word.text in AMBIGUOUS:
-        alone = all(_is_harmless(other) or other.text in FLIGHT_WORDS for other in others)
+        alone = all(
+            _is_harmless(other)
+            or other.text in FLIGHT_WORDS
+            or (len(word.text) > 2 and names.is_technique(other))
+            for other in others
+        )
         return word.shouts and (alone or in_sentence) if others else word.shouts or not in_sentence
     if word.text in ENGLISH or len(word.text) < (3 if in_sentence else 4):
         return word.shouts or not others
@@ -155,11 +186,7 @@ def _is_harmless(word: Word) -> bool:
 
 def holds_refused(names: Names, words: Sequence[Word]) -> bool:
     texts = tuple(word.text for word in words)
-    return any(
-        texts[first:last] in names.refused
-        for first in range(len(texts))
-        for last in range(first + 1, min(len(texts), first + names.longest) + 1)
-    )
+    return any((text,) in names.refused for text in texts) or bool(_refused_spans(names, texts))
 
 
 def without_flight(

@@ -42,12 +42,14 @@ HEADS = frozenset(
 )  # fmt: skip
 """Names of one word that many other techniques end with: "electron diffraction" is none of ours."""
 
-ENGLISH = frozenset(["sans", "mad", "sad", "pes", "ede", "cd", "ld", "mr", "em", "tem", "sem"])
+ENGLISH = frozenset(
+    ["sans", "mad", "sad", "pes", "ede", "cd", "ld", "mr", "em", "tem", "sem", "drifts"]
+)
 """Acronyms that are words or syllables in small letters; taken only when written as acronyms."""
 
 AMBIGUOUS = frozenset(
     ["cd", "ct", "em", "ld", "mad", "mcd", "mx", "nd", "nr", "nis", "nfs", "nrs", "pci", "pcs",
-     "pdf", "px", "sad", "sas", "sx", "tof", "ups", "ins", "stem", "tem", "sem", "xrs"]
+     "dls", "pdf", "px", "sad", "sas", "sx", "tof", "ups", "ins", "stem", "tem", "sem", "xrs"]
 )  # fmt: skip
 """Acronyms with other meanings: taken only where nothing else stands beside them."""
 
@@ -84,6 +86,7 @@ class Names:
         )
         self.correct_words = frozenset(self.vocabulary | SAME_WORD.keys())
         self.refused = frozenset(self.key(words) for words in refused)
+        self.refused_words = frozenset(key[-1] for key in self.refused if len(key) > 1)
         self.by_words: dict[Key, Name] = {}
         self.in_any_order: dict[frozenset[str], Name | None] = {}
         self.exact: dict[str, Name] = {}
@@ -96,6 +99,10 @@ class Names:
                 self.in_any_order[bag] = None
         self.longest = max(map(len, (*self.by_words, *self.refused)))
         self.acronyms = self._collect_acronyms()
+        self.of_term: dict[str, list[Name]] = {}
+        for name in self.by_words.values():
+            if len(name.ids) == 1 and len(name.words) > 1:
+                self.of_term.setdefault(name.ids[0], []).append(name)
 
     def _enter(self, spelling: str, key: Key, identifier: str, origin: Origin) -> None:
         known = self.exact.get(fold(spelling))
@@ -119,6 +126,29 @@ class Names:
             for key, name in self.by_words.items()
             if name.is_acronym and name.ids in labels and key[0] not in AMBIGUOUS
         }
+
+    def narrower(self, name: Name, words: Sequence[str]) -> Name | None:
+        """The longest name below ``name`` that stands among the words with only words of ``name``
+        between: "small molecule diffraction" in "small molecule single crystal diffraction"."""
+        if len(name.ids) != 1 or len(words) <= len(name.words):
+            return None
+        best, length = None, len(name.words)
+        said, own = set(words), set(name.words)
+        for identifier in load_panet().descendants(name.ids[0]):
+            for one in self.of_term.get(identifier, ()):
+                if len(one.words) < length or not said.issuperset(one.words):
+                    continue
+                places = [place for place, word in enumerate(words) if word in one.words]
+                between = set(words[places[0] : places[-1] + 1])
+                if between <= own.union(one.words) and not own.issuperset(one.words):
+                    best, length = one, len(one.words) + 1
+        return best
+
+    def is_technique(self, word: Word) -> bool:
+        """Whether a word is an acronym that means one technique and nothing else: the "SAXS" beside
+        a "DLS", the "EDX" after a "SEM"."""
+        name = self.by_words.get((word.text,))
+        return name is not None and name.is_acronym and word.shouts and word.text not in AMBIGUOUS
 
     def written_out(self, key: Key) -> Key:
         """A key with its acronyms as words, each word once: "surface XRD", "ED-XRD", "TR-SFX"."""
@@ -176,8 +206,8 @@ def _says_little(key: Key, spelling: str) -> bool:
 
 
 def fold(text: str) -> str:
-    """A spelling without case and outer blanks, for exact look-ups."""
-    return " ".join(text.casefold().split())
+    """A spelling without case, hyphens and outer blanks, for exact look-ups."""
+    return " ".join(text.casefold().replace("-", " ").split())
 
 
 def _all_names(terms: Iterable[Term]) -> Iterator[tuple[str, str, Origin]]:

@@ -9,11 +9,13 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 _PIECE = re.compile(r"[^\W_]+", re.UNICODE)
 _PREFIXED_ACRONYM = re.compile(r"([A-Za-z][a-z]{0,4})([A-Z]{3,6}|CT)")
 _LETTER_BEFORE_ACRONYM = {"s": "soft", "q": "quick"}
+MOST_PARTS = 4
+LONGEST_PART = 30
 _MICRO_SIGN = re.compile(r"[µμ]")
 
 SAME_WORD = {
@@ -45,6 +47,38 @@ SAME_WORD = {
     "photoelektronen": "photoelectron", "elektronen": "electron",
     "protéines": "protein", "bildgebung": "imaging",
     "infrarouge": "infrared", "infrarot": "infrared", "ir": "infrared",
+    "pulver": "powder", "absorptions": "absorption", "emissions": "emission",
+    "fluoreszenz": "fluorescence", "massen": "mass", "elektron": "electron", "myonen": "muon",
+    "myon": "muon", "photoemissions": "photoemission", "kristall": "crystal",
+    "mikrotomographie": "microtomography", "mikrotomografie": "microtomography",
+    "mößbauer": "mössbauer", "inelastische": "inelastic", "quasielastische": "quasielastic",
+    "elastische": "elastic", "ptychographie": "ptychography", "ptychografie": "ptychography",
+    "computertomographie": "tomography", "computertomografie": "tomography",
+    "holographie": "holography", "holografie": "holography", "radiographie": "radiography",
+    "radiografie": "radiography", "lithographie": "lithography", "lithografie": "lithography",
+    "spektrometrie": "spectrometry", "ellipsometrie": "ellipsometry",
+    "spectrométrie": "spectrometry", "imagerie": "imaging", "neutronique": "neutron",
+    "microtomographie": "microtomography", "photoémission": "photoemission",
+    "photoélectrons": "photoelectron", "électronique": "electron", "électrons": "electron",
+    "masse": "mass", "poudres": "powder", "dichroïsme": "dichroism",
+    "circulaire": "circular", "linéaire": "linear", "magnétique": "magnetic",
+    "réflectivité": "reflectivity", "macromolécules": "macromolecular",
+    "macromoléculaire": "macromolecular", "difracción": "diffraction",
+    "difraccion": "diffraction", "dispersión": "scattering",
+    "espectroscopía": "spectroscopy", "espectroscopia": "spectroscopy",
+    "espectrometría": "spectrometry", "microscopía": "microscopy", "microscopia": "microscopy",
+    "tomografía": "tomography", "tomografia": "tomography", "neutrones": "neutron",
+    "electrones": "electron", "polvo": "powder", "absorción": "absorption",
+    "fluorescencia": "fluorescence", "cristalografía": "crystallography",
+    "proteínas": "protein", "reflectometría": "reflectivity", "infrarroja": "infrared",
+    "masas": "mass", "radiografía": "radiography", "electrónica": "electron",
+    "diffrazione": "diffraction", "spettroscopia": "spectroscopy",
+    "spettrometria": "spectrometry", "neutroni": "neutron", "polveri": "powder",
+    "assorbimento": "absorption", "fluorescenza": "fluorescence", "infrarossa": "infrared",
+    "cristallografia": "crystallography", "proteine": "protein", "massa": "mass",
+    "riflettometria": "reflectivity", "elettronica": "electron", "elettroni": "electron",
+    "fotoemissione": "photoemission", "fotoelettroni": "photoelectron",
+    "fotoemisión": "photoemission", "fotoelectrones": "photoelectron",
     "multiple": "multi", "biomacromolecular": "macromolecular",
     "moessbauer": "mössbauer", "mossbauer": "mössbauer", "tunnelling": "tunneling",
 }  # fmt: skip
@@ -59,6 +93,7 @@ _GENERIC = """
     measurement measurements measuring analysis analyses study studies beamline beamlines
     instrument instruments instrumentation station endstation end data dataset setup mode
     sur aux du der mit mittels par using by with the a an of for on at in from via de des
+    di dei dai da con por per los las le les der dem und et à mediante durch
     investigation investigations
     application applications facility type technology approach characterisation
     characterization performed probe probes investigate collected collection session
@@ -84,10 +119,17 @@ _MODIFIERS = """
     valence band fixed target two tensor edge subtraction dark bright k l depolarization deep
     confocal table top focused focusing native sulfur s long short wavelength spectral
     engineering magnetism materials liquids horizontal vertical domain thomson
-    millisecond microsecond nanosecond specular off axis circle four six
+    millisecond microsecond nanosecond specular off axis circle four six biomedical medical
+    inner shell crystalline amorphous fibre fiber coded aperture euv xuv vuv duv uv
+    extreme vacuum spectroscopic interference
 """
 MODIFIERS = frozenset(_MODIFIERS.split())
 """Words that qualify a technique and leave it what it is."""
+
+CONDITIONS = frozenset(
+    ["situ", "operando", "vivo", "time", "resolved", "fast", "ultrafast", "high", "low", "resolution", "pressure", "temperature", "room", "energy", "static", "dynamic", "polarized"]
+)
+"""What says how, and shares no rest: "in-situ and operando diffraction" is one technique."""
 
 ABBREVIATIONS: dict[str, tuple[str, ...]] = {
     "ed": ("energy", "dispersive"), "gi": ("grazing", "incidence"), "tof": ("time", "flight"),
@@ -99,6 +141,11 @@ ABBREVIATIONS: dict[str, tuple[str, ...]] = {
 NEGATIONS = frozenset({"no", "not", "without", "non", "except"})
 
 FLIGHT_WORDS = frozenset({"time", "flight", "tof"})
+
+THINGS = frozenset(
+    ["detector", "detectors", "camera", "holder", "holders", "grating", "gratings", "mirror", "mirrors", "lens", "lenses", "optics", "source", "sources", "tube", "tubes", "grid", "grids", "membrane", "membranes", "software", "code", "package", "library", "script", "capillary", "capillaries", "length", "lengths", "density", "densities", "coefficient", "coefficients", "edge", "edges", "section", "sections", "factor", "factors", "monitor", "filter", "window", "windows", "cell", "cells"]
+)
+"""What a technique's name before it makes a thing or a quantity: "SAXS detector", "TEM grid"."""
 
 OTHER_WORD = {
     "spectrometry": "spectroscopy", "spectroscopy": "spectrometry", "ct": "tomography",
@@ -155,7 +202,7 @@ def split_words(text: str) -> list[Word]:
             if not raw:
                 continue
         folded = unicodedata.normalize("NFKC", raw).casefold()
-        if folded == "x" and words and words[-1].raw.casefold() == "rayons":
+        if folded == "x" and words and words[-1].raw.casefold() in ("rayons", "rayos", "raggi"):
             first = words.pop()
             words.append(Word("xray", text[first.start : end], first.start, end))
             continue
@@ -199,6 +246,8 @@ def _known_forms(word: Word, vocabulary: frozenset[str]) -> Iterable[Word]:
     if prefixed is not None and (prefixed[2] == "CT" or prefixed[2].casefold() in vocabulary):
         first = prefixed[1].casefold()
         first = _LETTER_BEFORE_ACRONYM.get(first, first)
+        if len(prefixed[1]) == 1 and prefixed[1].isupper() and not prefixed[2].startswith("X"):
+            first = ""  # "SINS" is infrared nanospectroscopy, no soft INS; "SXAS" is soft XAS
         if first in MODIFIERS or first in ABBREVIATIONS:
             middle = word.start + len(prefixed[1])
             return (
@@ -208,15 +257,26 @@ def _known_forms(word: Word, vocabulary: frozenset[str]) -> Iterable[Word]:
     singular = text[:-1] if text.endswith("s") else ""
     if len(singular) > 3 and singular in vocabulary:
         return (Word(singular, word.raw, word.start, word.end),)
-    for cut in range(4, len(text) - 3):
-        first, second = (SAME_WORD.get(part, part) for part in (text[:cut], text[cut:]))
-        if first in vocabulary and second in vocabulary:
-            middle = word.start + min(cut, word.end - word.start)
-            return (
-                Word(first, word.raw[:cut], word.start, middle),
-                Word(second, word.raw[cut:], middle, word.end),
-            )
-    return (word,)
+    return _compounds(word, vocabulary, MOST_PARTS) or (word,)
+
+
+def _compounds(word: Word, vocabulary: frozenset[str], parts: int) -> tuple[Word, ...]:
+    """The known words that a word is made of, none where it is not: "smallangle", and
+    "Röntgenabsorptionsspektroskopie"."""
+    text = word.text
+    for cut in range(min(len(text) - 4, LONGEST_PART), 3, -1):
+        first = SAME_WORD.get(text[:cut], text[:cut])
+        if first not in vocabulary:
+            continue
+        middle = word.start + min(cut, word.end - word.start)
+        rest = SAME_WORD.get(text[cut:], text[cut:])
+        second = Word(rest, word.raw[cut:], middle, word.end)
+        known = (second,) if rest in vocabulary else ()
+        if not known and parts > 2:
+            known = _compounds(replace(second, text=text[cut:]), vocabulary, parts - 1)
+        if known:
+            return (Word(first, word.raw[:cut], word.start, middle), *known)
+    return ()
 
 
 def within_one_edit(first: str, second: str) -> bool:
