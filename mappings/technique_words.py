@@ -127,7 +127,25 @@ MODIFIERS = frozenset(_MODIFIERS.split())
 """Words that qualify a technique and leave it what it is."""
 
 CONDITIONS = frozenset(
-    ["situ", "operando", "vivo", "time", "resolved", "fast", "ultrafast", "high", "low", "resolution", "pressure", "temperature", "room", "energy", "static", "dynamic", "polarized"]
+    [
+        "situ",
+        "operando",
+        "vivo",
+        "time",
+        "resolved",
+        "fast",
+        "ultrafast",
+        "high",
+        "low",
+        "resolution",
+        "pressure",
+        "temperature",
+        "room",
+        "energy",
+        "static",
+        "dynamic",
+        "polarized",
+    ]
 )
 """What says how, and shares no rest: "in-situ and operando diffraction" is one technique."""
 
@@ -143,7 +161,53 @@ NEGATIONS = frozenset({"no", "not", "without", "non", "except"})
 FLIGHT_WORDS = frozenset({"time", "flight", "tof"})
 
 THINGS = frozenset(
-    ["detector", "detectors", "camera", "holder", "holders", "grating", "gratings", "mirror", "mirrors", "lens", "lenses", "optics", "source", "sources", "tube", "tubes", "grid", "grids", "membrane", "membranes", "software", "code", "package", "library", "script", "capillary", "capillaries", "length", "lengths", "density", "densities", "coefficient", "coefficients", "edge", "edges", "section", "sections", "factor", "factors", "monitor", "filter", "window", "windows", "cell", "cells"]
+    [
+        "detector",
+        "detectors",
+        "camera",
+        "holder",
+        "holders",
+        "grating",
+        "gratings",
+        "mirror",
+        "mirrors",
+        "lens",
+        "lenses",
+        "optics",
+        "source",
+        "sources",
+        "tube",
+        "tubes",
+        "grid",
+        "grids",
+        "membrane",
+        "membranes",
+        "software",
+        "code",
+        "package",
+        "library",
+        "script",
+        "capillary",
+        "capillaries",
+        "length",
+        "lengths",
+        "density",
+        "densities",
+        "coefficient",
+        "coefficients",
+        "edge",
+        "edges",
+        "section",
+        "sections",
+        "factor",
+        "factors",
+        "monitor",
+        "filter",
+        "window",
+        "windows",
+        "cell",
+        "cells",
+    ]
 )
 """What a technique's name before it makes a thing or a quantity: "SAXS detector", "TEM grid"."""
 
