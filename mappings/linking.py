@@ -369,7 +369,7 @@ def _in_part(names: Names, segment: str) -> tuple[Link, ...]:
     if better is not None:
         sure = CONFIDENCE[better.origin] - LEFTOVER_PENALTY
         return _links(better, segment.strip(), f"{better.origin} within", sure)
-    apart = _probe_apart(names, words) if len(matches) > 1 else None
+    apart = _probe_apart(names, words, matches) or _both_in_one(names, words, matches)
     if apart is not None:
         return _links(apart, segment.strip(), "word order")
     links: list[Link] = []
@@ -390,14 +390,34 @@ def _in_part(names: Names, segment: str) -> tuple[Link, ...]:
     return tuple(links)
 
 
-def _probe_apart(names: Names, words: Sequence[Word]) -> Name | None:
-    """The name of all words but a probe's that stands among them: "ptychographic X-ray imaging"."""
-    rest = tuple(word.text for word in words if word.text not in PROBE_WORDS)
+def _probe_apart(names: Names, words: Sequence[Word], matches: Sequence[Match]) -> Name | None:
+    """The name of all words but a probe's that stands among them, and those that only qualify:
+    "ptychographic X-ray imaging", "spin-echo wide-angle neutron scattering"."""
     probes = {word.text for word in words if word.text in PROBE_WORDS}
-    name = names.by_words.get(rest) if len(probes) == 1 and len(rest) > 1 else None
-    if name is None or len(name.ids) != 1:
+    if len(probes) != 1 or not matches:
         return None
-    return names.with_probe(name.ids[0], probes.pop()) or name
+    probe = probes.pop()
+    found = {text for match in matches for text in match.name.words}
+    rest = [word.text for word in words if word.text not in PROBE_WORDS]
+    if len(matches) == 1 and MODIFIERS.issuperset(set(rest) - found):
+        return None
+    for key in (rest, [text for text in rest if text not in MODIFIERS or text in found]):
+        name = names.by_words.get(tuple(key)) if len(key) > 1 else None
+        if name is None or len(name.ids) != 1:
+            continue
+        own = load_panet().probe(name.ids[0])
+        if own == PROBE_WORDS[probe] or (own is None and len(matches) > 1):
+            return names.with_probe(name.ids[0], probe) or name
+    return None
+
+
+def _both_in_one(names: Names, words: Sequence[Word], matches: Sequence[Match]) -> Name | None:
+    """The name that holds two found ones: what they are both parts of."""
+    if len(matches) != 2:
+        return None
+    texts = [word.text for word in words[matches[0].first : matches[1].last]]
+    first, second = (match.name for match in matches)
+    return names.narrower(first, texts, second.words) or names.narrower(second, texts, first.words)
 
 
 def _with_probe_word(names: Names, words: Sequence[Word], match: Match) -> Name | None:

@@ -127,20 +127,25 @@ class Names:
             if name.is_acronym and name.ids in labels and key[0] not in AMBIGUOUS
         }
 
-    def narrower(self, name: Name, words: Sequence[str]) -> Name | None:
+    def narrower(self, name: Name, words: Sequence[str], beside: Sequence[str] = ()) -> Name | None:
         """The longest name below ``name`` that stands among the words with only words of ``name``
-        between: "small molecule diffraction" in "small molecule single crystal diffraction"."""
+        between: "small molecule diffraction" in "small molecule single crystal diffraction". With
+        the words of a second name ``beside`` it, other names of the same term count as well, and
+        must have the last of these: "Fourier transform infrared absorption spectroscopy"."""
         if len(name.ids) != 1 or len(words) <= len(name.words):
             return None
-        best, length = None, len(name.words)
+        best, length = None, len(name.words) + bool(beside)
         said, own = set(words), set(name.words)
-        for identifier in load_panet().descendants(name.ids[0]):
+        terms = load_panet().descendants(name.ids[0])
+        for identifier in (*terms, *name.ids) if beside else terms:
             for one in self.of_term.get(identifier, ()):
                 if len(one.words) < length or not said.issuperset(one.words):
                     continue
+                if beside and beside[-1] not in one.words:
+                    continue
                 places = [place for place, word in enumerate(words) if word in one.words]
                 between = set(words[places[0] : places[-1] + 1])
-                if between <= own.union(one.words) and not own.issuperset(one.words):
+                if between <= own.union(one.words, beside) and not own.issuperset(one.words):
                     best, length = one, len(one.words) + 1
         return best
 

@@ -79,6 +79,8 @@ SAME_WORD = {
     "riflettometria": "reflectivity", "elettronica": "electron", "elettroni": "electron",
     "fotoemissione": "photoemission", "fotoelettroni": "photoelectron",
     "fotoemisión": "photoemission", "fotoelectrones": "photoelectron",
+    "spectrophotometry": "spectroscopy", "spectrophotometer": "spectroscopy",
+    "spectrophotometric": "spectroscopy", "uv": "ultraviolet",
     "multiple": "multi", "biomacromolecular": "macromolecular",
     "moessbauer": "mössbauer", "mossbauer": "mössbauer", "tunnelling": "tunneling",
 }  # fmt: skip
@@ -120,33 +122,17 @@ _MODIFIERS = """
     confocal table top focused focusing native sulfur s long short wavelength spectral
     engineering magnetism materials liquids horizontal vertical domain thomson
     millisecond microsecond nanosecond specular off axis circle four six biomedical medical
-    inner shell crystalline amorphous fibre fiber coded aperture euv xuv vuv duv uv
-    extreme vacuum spectroscopic interference
+    inner shell crystalline amorphous fibre fiber coded aperture euv xuv vuv duv
+    ultraviolet extreme vacuum optical spectroscopic interference
 """
 MODIFIERS = frozenset(_MODIFIERS.split())
 """Words that qualify a technique and leave it what it is."""
 
-CONDITIONS = frozenset(
-    [
-        "situ",
-        "operando",
-        "vivo",
-        "time",
-        "resolved",
-        "fast",
-        "ultrafast",
-        "high",
-        "low",
-        "resolution",
-        "pressure",
-        "temperature",
-        "room",
-        "energy",
-        "static",
-        "dynamic",
-        "polarized",
-    ]
-)
+_CONDITIONS = """
+    situ operando vivo time resolved fast ultrafast high low resolution pressure temperature room
+    energy static dynamic polarized
+"""
+CONDITIONS = frozenset(_CONDITIONS.split())
 """What says how, and shares no rest: "in-situ and operando diffraction" is one technique."""
 
 ABBREVIATIONS: dict[str, tuple[str, ...]] = {
@@ -160,55 +146,14 @@ NEGATIONS = frozenset({"no", "not", "without", "non", "except"})
 
 FLIGHT_WORDS = frozenset({"time", "flight", "tof"})
 
-THINGS = frozenset(
-    [
-        "detector",
-        "detectors",
-        "camera",
-        "holder",
-        "holders",
-        "grating",
-        "gratings",
-        "mirror",
-        "mirrors",
-        "lens",
-        "lenses",
-        "optics",
-        "source",
-        "sources",
-        "tube",
-        "tubes",
-        "grid",
-        "grids",
-        "membrane",
-        "membranes",
-        "software",
-        "code",
-        "package",
-        "library",
-        "script",
-        "capillary",
-        "capillaries",
-        "length",
-        "lengths",
-        "density",
-        "densities",
-        "coefficient",
-        "coefficients",
-        "edge",
-        "edges",
-        "section",
-        "sections",
-        "factor",
-        "factors",
-        "monitor",
-        "filter",
-        "window",
-        "windows",
-        "cell",
-        "cells",
-    ]
-)
+_THINGS = """
+    detector detectors camera holder holders grating gratings mirror mirrors lens lenses optics
+    source sources tube tubes grid grids membrane membranes software code package library script
+    capillary capillaries length lengths density densities coefficient coefficients edge edges
+    section sections factor factors monitor filter window windows cell cells effect effects law
+    equation theory
+"""
+THINGS = frozenset(_THINGS.split())
 """What a technique's name before it makes a thing or a quantity: "SAXS detector", "TEM grid"."""
 
 OTHER_WORD = {
@@ -335,7 +280,7 @@ def _compounds(word: Word, vocabulary: frozenset[str], parts: int) -> tuple[Word
         middle = word.start + min(cut, word.end - word.start)
         rest = SAME_WORD.get(text[cut:], text[cut:])
         second = Word(rest, word.raw[cut:], middle, word.end)
-        known = (second,) if rest in vocabulary else ()
+        known: tuple[Word, ...] = (second,) if rest in vocabulary else ()
         if not known and parts > 2:
             known = _compounds(replace(second, text=text[cut:]), vocabulary, parts - 1)
         if known:
