@@ -45,6 +45,8 @@ _PATH = re.compile(r"\s*(?:>|→|::|»)\s*|(?<=[a-z])\.(?=[A-Za-z])")
 _SEPARATOR = re.compile(r"[,;:/|\n+&]|\s[-–—]\s|\b(?:and|or|with|und|et)\b", re.IGNORECASE)
 _LIST = re.compile(r"[,;|\n]")
 _ID_WITH_IRI = re.compile(r"[^\s,;]*PaNET[\s_:-]?\d{5,7}[^\s,;]*", re.IGNORECASE)
+_PERSON = re.compile(r"\s*[^\W\d_]+,(?:\s*[A-Z]\.)+\s*")
+"""A surname with initials: "Raman, C. V."."""
 _BRACKET = re.compile(r"[(\[{]([^()\[\]{}]*)[)\]}]")
 
 
@@ -88,6 +90,8 @@ def _link(text: str, probes: tuple[str, ...]) -> tuple[Link, ...]:
     names = load_names()
     if find_id(text) is not None:
         return _by_id(text, probes)
+    if _PERSON.fullmatch(text):
+        return ()
     exact = names.exact.get(fold(text))
     if exact is not None and not (exact.is_acronym and _is_other_word(names, text)):
         return _with_probe(_links(exact, text.strip(), exact.origin), text, probes)

@@ -62,7 +62,7 @@ def find_matches(names: Names, words: Sequence[Word], *, in_sentence: bool = Fal
                 continue
             if any(place < first < last < end for first, end in refused):
                 continue
-            if last < len(texts) and texts[last] in THINGS:
+            if _names_a_thing(words, last):
                 step = last - place
                 break
             if _is_made_of(taken, words, key, place) or may_stand(
@@ -80,6 +80,14 @@ def find_matches(names: Names, words: Sequence[Word], *, in_sentence: bool = Fal
             if not match.name.is_head or match.name.words == ("tomography",)
         ]
     return taken
+
+
+def _names_a_thing(words: Sequence[Word], last: int) -> bool:
+    """Whether the word right behind ``words[:last]`` makes a thing of them: a "SAXS detector", not
+    the "microscopy of cells"."""
+    if not 0 < last < len(words) or words[last].text not in THINGS:
+        return False
+    return words[last].start - words[last - 1].end <= 1
 
 
 def _refused_spans(names: Names, texts: Sequence[str]) -> list[tuple[int, int]]:
@@ -150,7 +158,10 @@ def may_stand(
     if first and (words[first - 1].text in NEGATIONS or _is_denied(words[:first])):
         return False
     if name.is_head:
+        probed = first > 0 and words[first - 1].text in PROBE_WORDS
         beside = words[max(first - 1, 0) : first] if in_sentence else others
+        if probed and not in_sentence:  # "neutron imaging of fuel cells"
+            beside = words[:first]
         return all(_is_harmless(word) for word in beside)
     if not name.is_acronym:
         return True

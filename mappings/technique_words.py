@@ -48,6 +48,8 @@ SAME_WORD = {
     "protéines": "protein", "bildgebung": "imaging",
     "infrarouge": "infrared", "infrarot": "infrared", "ir": "infrared",
     "pulver": "powder", "absorptions": "absorption", "emissions": "emission",
+    "phasen": "phase", "kontrast": "contrast", "polarisés": "polarized",
+    "polarisierte": "polarized", "polarisierter": "polarized", "polarisierten": "polarized",
     "fluoreszenz": "fluorescence", "massen": "mass", "elektron": "electron", "myonen": "muon",
     "myon": "muon", "photoemissions": "photoemission", "kristall": "crystal",
     "mikrotomographie": "microtomography", "mikrotomografie": "microtomography",
@@ -151,7 +153,7 @@ _THINGS = """
     source sources tube tubes grid grids membrane membranes software code package library script
     capillary capillaries length lengths density densities coefficient coefficients edge edges
     section sections factor factors monitor filter window windows cell cells effect effects law
-    equation theory
+    equation theory plate plates
 """
 THINGS = frozenset(_THINGS.split())
 """What a technique's name before it makes a thing or a quantity: "SAXS detector", "TEM grid"."""
