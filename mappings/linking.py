@@ -15,26 +15,28 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from mappings.technique_matches import (
-    SHORTEST_MISSPELT,
     WORDS_FIRST,
     Match,
     correct_spelling,
     find_matches,
-    holds_refused,
-    length_of,
-    may_stand,
     without_flight,
-    without_modifiers,
 )
 from mappings.technique_names import CONFIDENCE, Name, Names, fold, load_names
+from mappings.technique_phrases import (
+    SEPARATOR,
+    SPELLING_CONFIDENCE,
+    Link,
+    in_part,
+    in_whole,
+    links_of_name,
+)
 from mappings.technique_words import CONDITIONS, MODIFIERS, PAIRS, PROBE_WORDS, Word
 from mappings.techniques import PROBES, find_id, find_ids, load_panet
 
+__all__ = ["MAX_TEXT_LENGTH", "SURE", "Link", "Recognition", "against_id", "link", "recognise"]
+
 MAX_TEXT_LENGTH = 1000
-JOINTS = frozenset({"and", "or"})
-LEFTOVER_PENALTY = 0.05
 PROBE_ADDED_CONFIDENCE = 0.85
-SPELLING_CONFIDENCE = 0.85
 SURE = 0.9
 """From here on a name is certain enough to stand against an id, or for a mere keyword."""
 LABEL_AGAINST_ID = 0.6
@@ -42,24 +44,12 @@ LABEL_AGAINST_ID = 0.6
 
 _HUMPS = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _PATH = re.compile(r"\s*(?:>|→|::|»)\s*|(?<=[a-z])\.(?=[A-Za-z])")
-_SEPARATOR = re.compile(r"[,;:/|\n+&]|\s[-–—]\s|\b(?:and|or|with|und|et)\b", re.IGNORECASE)
+_DOTTED = re.compile(r"\b[A-Za-z](?:\.[A-Za-z]){2,}\.?(?![\w.])")
 _LIST = re.compile(r"[,;|\n]")
 _ID_WITH_IRI = re.compile(r"[^\s,;]*PaNET[\s_:-]?\d{5,7}[^\s,;]*", re.IGNORECASE)
 _PERSON = re.compile(r"\s*[^\W\d_]+,(?:\s*[A-Z]\.)+\s*")
 """A surname with initials: "Raman, C. V."."""
 _BRACKET = re.compile(r"[(\[{]([^()\[\]{}]*)[)\]}]")
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """A PaNET term that a text names. ``id`` is short (``PaNET01188``), ``confidence`` in (0, 1],
-    ``rule`` says in words how it was found, ``matched`` which part of the text was taken."""
-
-    id: str
-    label: str
-    confidence: float
-    rule: str
-    matched: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +82,14 @@ def _link(text: str, probes: tuple[str, ...]) -> tuple[Link, ...]:
         return _by_id(text, probes)
     if _PERSON.fullmatch(text):
         return ()
+    if "." in text:  # "S.A.X.S."
+        text = _DOTTED.sub(lambda found: found.group().replace(".", ""), text)
     exact = names.exact.get(fold(text))
     if exact is not None and not (exact.is_acronym and _is_other_word(names, text)):
-        return _with_probe(_links(exact, text.strip(), exact.origin), text, probes)
+        return _with_probe(links_of_name(exact, text.strip(), exact.origin), text, probes)
     found = (
         _by_path(names, text)
-        or _in_whole(names, text)
+        or in_whole(names, text)
         or _in_pair(names, text)
         or _in_segments(names, text)
         or _in_humps(names, text)
@@ -114,15 +106,35 @@ def recognise(sentence: str) -> tuple[Recognition, ...]:
 def _recognise(sentence: str) -> tuple[Recognition, ...]:
     names = load_names()
     words = names.read(sentence)
+    corrected = correct_spelling(names, words)
+    mended = set()
+    if corrected is not None:
+        mended = {w.start for w, text in zip(words, corrected, strict=True) if w.text != text}
+        words = [replace(w, text=text) for w, text in zip(words, corrected, strict=True)]
     matches = find_matches(names, words, in_sentence=True)
     words, matches = without_flight(names, words, matches, in_sentence=True)
     found = []
     for match in matches:
-        taken = words[match.first : match.last]
+        name, taken = _with_probe_before(names, words, match)
         start, end = taken[0].start, taken[-1].end
         text = sentence[start:end]
-        found.append(Recognition(start, end, text, _links(match.name, text, match.name.origin)))
+        links = links_of_name(name, text, name.origin)
+        if any(word.start in mended for word in taken):
+            links = links_of_name(name, text, "spelling error", SPELLING_CONFIDENCE)
+        found.append(Recognition(start, end, text, links))
     return tuple(found)
+
+
+def _with_probe_before(
+    names: Names, words: Sequence[Word], match: Match
+) -> tuple[Name, Sequence[Word]]:
+    """A name with the probe's word right before it, where PaNET has the two: "X-ray PEEM"."""
+    name, first = match.name, match.first
+    if first and words[first - 1].text in PROBE_WORDS and len(name.ids) == 1:
+        probed = names.with_probe(name.ids[0], words[first - 1].text)
+        if probed is not None:
+            name, first = probed, first - 1
+    return name, words[first : match.last]
 
 
 def _by_id(text: str, probes: tuple[str, ...]) -> tuple[Link, ...]:
@@ -164,14 +176,6 @@ def against_id(identifier: str, label: str, probes: tuple[str, ...] = ()) -> Lin
     return replace(links[0], confidence=LABEL_AGAINST_ID, rule="label against id")
 
 
-def _links(
-    name: Name, matched: str, rule: str, confidence: float | None = None
-) -> tuple[Link, ...]:
-    panet = load_panet()
-    sure = CONFIDENCE[name.origin] if confidence is None else confidence
-    return tuple(Link(one, panet.term(one).label, sure, rule, matched) for one in name.ids)
-
-
 def _is_other_word(names: Names, text: str) -> bool:
     """Whether an acronym standing alone is something else as well: "PhD", or "mad" in small
     letters (but not "sans", which facilities write so)."""
@@ -187,54 +191,16 @@ def _by_path(names: Names, text: str) -> tuple[Link, ...]:
     if len(parts) < 2:
         return ()
     for part in reversed(parts):
-        found = _in_whole(names, part) or _in_segments(names, part)
+        found = in_whole(names, part) or _in_segments(names, part)
         if found:
             return tuple(replace(one, rule=f"path, {one.rule}") for one in found)
     return ()
 
 
-def _in_whole(names: Names, text: str) -> tuple[Link, ...]:
-    """The whole text is one name: inverted ("diffraction, x-ray powder"), bracketed, misspelt."""
-    words = names.read(text)
-    key = tuple(word.text for word in words)
-    if not words or key in names.refused:
-        return ()
-    name = names.whole(key) or names.whole(tuple(one for one in key if one not in JOINTS))
-    if name is not None and _is_list(names, text) and _is_in_order(name, key, text):
-        return ()
-    if name is not None and may_stand(names, name, words, 0, len(words)):
-        rule = name.origin if name.words == key else "word order"
-        return _links(name, text.strip(), rule)
-    written_out = names.written_out(key)
-    name = names.whole(written_out) if written_out != key else None
-    if name is not None:
-        return _links(name, text.strip(), "acronym written out")
-    for shortest in (SHORTEST_MISSPELT, SHORTEST_MISSPELT - 1)[: len(words)]:
-        corrected = correct_spelling(names, words, shortest)
-        name = names.whole(corrected) if corrected is not None else None
-        if name is not None and not name.is_acronym:
-            return _links(name, text.strip(), "spelling error", SPELLING_CONFIDENCE)
-    return ()
-
-
-def _is_in_order(name: Name, key: Sequence[str], text: str) -> bool:
-    """Whether the words come as in the name; only a comma may put the last first."""
-    return "," not in text or name.words == tuple(one for one in key if one not in JOINTS)
-
-
-def _is_list(names: Names, text: str) -> bool:
-    """Whether a text only lists names: "Diffraction, Imaging" is not "diffraction imaging"."""
-    parts = _SEPARATOR.split(text)
-    if len(parts) < 2:
-        return False
-    keys = [tuple(word.text for word in names.read(part)) for part in parts if part.strip()]
-    return len(keys) > 1 and all(names.whole(key) is not None for key in keys)
-
-
 def _in_humps(names: Names, text: str) -> tuple[Link, ...]:
     """Words joined as in programs: "smallAngleXrayScattering"."""
     parted = _HUMPS.sub(" ", text)
-    return _in_whole(names, parted) if len(parted.split()) > 2 else ()
+    return in_whole(names, parted) if len(parted.split()) > 2 else ()
 
 
 def _in_pair(names: Names, text: str) -> tuple[Link, ...]:
@@ -248,7 +214,7 @@ def _in_pair(names: Names, text: str) -> tuple[Link, ...]:
         links: dict[str, Link] = {}
         for one in (found[1], found[2]):
             single = f"{text[: found.start()]}{one} {text[found.end() :]}"
-            for taken in _in_whole(names, single) or _in_segments(names, single):
+            for taken in in_whole(names, single) or _in_segments(names, single):
                 rule = f"one of a pair, {taken.rule}"
                 links.setdefault(taken.id, replace(taken, matched=text.strip(), rule=rule))
         return tuple(links.values())
@@ -287,10 +253,10 @@ def _not_repeated(broad: list[Link], exact: list[Link]) -> list[Link]:
 def _links_of(names: Names, text: str, before: Sequence[Word] = ()) -> list[Link]:
     """Links of the segments of a text, with what neighbours share: ``before`` are the words of the
     segment that came before the text."""
-    parts = [segment for segment in _SEPARATOR.split(text) if segment]
+    parts = [segment for segment in SEPARATOR.split(text) if segment]
     words = [names.read(segment) for segment in parts]
     links = [
-        _in_whole(names, segment) or _in_part(names, segment) if said else ()
+        in_whole(names, segment) or in_part(names, segment) if said else ()
         for segment, said in zip(parts, words, strict=True)
     ]
     found: list[Link] = []
@@ -355,92 +321,9 @@ def _shared(one: Link, name: Name, rule: str) -> Link:
     return replace(one, id=name.ids[0], label=label, confidence=sure, rule=rule)
 
 
-def _in_part(names: Names, segment: str) -> tuple[Link, ...]:
-    words = names.read(segment)
-    corrected = correct_spelling(names, words)
-    if corrected is not None:
-        words = [replace(w, text=t) for w, t in zip(words, corrected, strict=True)]
-    words, matches = without_flight(names, words, find_matches(names, words))
-    if all(match.name.is_head for match in matches):
-        core = tuple(word.text for word in words if word.text not in MODIFIERS)
-        name = names.whole(core) if 1 < len(core) < len(words) else None
-        if holds_refused(names, words):
-            name = None
-        if name is not None:  # "infrared reflection absorption spectroscopy"
-            sure = CONFIDENCE[name.origin] - LEFTOVER_PENALTY
-            return _links(name, segment.strip(), f"{name.origin} within", sure)
-    better = without_modifiers(names, words, max((length_of(one) for one in matches), default=1))
-    if better is not None:
-        sure = CONFIDENCE[better.origin] - LEFTOVER_PENALTY
-        return _links(better, segment.strip(), f"{better.origin} within", sure)
-    apart = _probe_apart(names, words, matches) or _both_in_one(names, words, matches)
-    if apart is not None:
-        return _links(apart, segment.strip(), "word order")
-    links: list[Link] = []
-    for match in matches:
-        taken = words[match.first : match.last]
-        matched = segment[taken[0].start : taken[-1].end]
-        name = match.name
-        sure = CONFIDENCE[name.origin] - (LEFTOVER_PENALTY if len(taken) < len(words) else 0)
-        rule = f"{name.origin} within"
-        upgraded = _with_probe_word(names, words, match)
-        if upgraded is None and len(matches) == 1 and not name.is_head:
-            upgraded = names.narrower(name, [word.text for word in words])
-        if upgraded is not None:
-            name, rule = upgraded, "word order"
-        if corrected is not None:
-            sure, rule = min(sure, SPELLING_CONFIDENCE), "spelling error"
-        links += _links(name, matched, rule, sure)
-    return tuple(links)
-
-
-def _probe_apart(names: Names, words: Sequence[Word], matches: Sequence[Match]) -> Name | None:
-    """The name of all words but a probe's that stands among them, and those that only qualify:
-    "ptychographic X-ray imaging", "spin-echo wide-angle neutron scattering"."""
-    probes = {word.text for word in words if word.text in PROBE_WORDS}
-    if len(probes) != 1 or not matches:
-        return None
-    probe = probes.pop()
-    found = {text for match in matches for text in match.name.words}
-    rest = [word.text for word in words if word.text not in PROBE_WORDS]
-    if len(matches) == 1 and MODIFIERS.issuperset(set(rest) - found):
-        return None
-    for key in (rest, [text for text in rest if text not in MODIFIERS or text in found]):
-        name = names.by_words.get(tuple(key)) if len(key) > 1 else None
-        if name is None or len(name.ids) != 1:
-            continue
-        own = load_panet().probe(name.ids[0])
-        if own == PROBE_WORDS[probe] or (own is None and len(matches) > 1):
-            return names.with_probe(name.ids[0], probe) or name
-    return None
-
-
-def _both_in_one(names: Names, words: Sequence[Word], matches: Sequence[Match]) -> Name | None:
-    """The name that holds two found ones: what they are both parts of."""
-    if len(matches) != 2:
-        return None
-    texts = [word.text for word in words[matches[0].first : matches[1].last]]
-    first, second = (match.name for match in matches)
-    return names.narrower(first, texts, second.words) or names.narrower(second, texts, first.words)
-
-
-def _with_probe_word(names: Names, words: Sequence[Word], match: Match) -> Name | None:
-    """A probe named elsewhere in the segment belongs to a neutral name ("X-ray pump-probe
-    spectroscopy"), if PaNET has the two together."""
-    if len(match.name.ids) != 1:
-        return None
-    texts = {word.text for word in (*words[: match.first], *words[match.last :])}
-    for probe in texts & PROBE_WORDS.keys():
-        name = names.in_any_order.get(frozenset((*match.name.words, probe)))
-        name = name or names.with_probe(match.name.ids[0], probe)
-        if name is not None:
-            return name
-    return None
-
-
 def _without_broader(links: tuple[Link, ...], text: str) -> tuple[Link, ...]:
     """Drop a term that only repeats a more exact one, unless the text lists both."""
-    if len(links) < 2 or _SEPARATOR.search(_BRACKET.sub("", text)):
+    if len(links) < 2 or SEPARATOR.search(_BRACKET.sub("", text)):
         return links
     panet = load_panet()
     ids = {one.id for one in links}

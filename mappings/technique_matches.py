@@ -6,7 +6,6 @@ merely qualify it, acronyms with other meanings must stand alone, what is denied
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -17,6 +16,7 @@ from mappings.technique_words import (
     MODIFIERS,
     NEGATIONS,
     PROBE_WORDS,
+    RESULTS,
     SAME_WORD,
     THINGS,
     Word,
@@ -25,6 +25,8 @@ from mappings.technique_words import (
 
 WORDS_FIRST = ENGLISH - {"sans"}
 """Never an acronym in small letters; alone, facilities do write "sans"."""
+BEFORE_NOUNS = AMBIGUOUS | {"pes"}
+"""Acronyms that are another thing's where a noun follows."""
 BEAM_WORDS = frozenset({"soft", "hard", "tender", "high", "resolution", "time", "resolved"})
 """Words that may be taken out of a name although some names have them."""
 FIRST_TECHNIQUE = "PaNET01"
@@ -124,6 +126,8 @@ def _about_the_head(names: Names, words: Sequence[Word], taken: list[Match]) -> 
         name = names.whole(texts[first:end])
         if name is None or texts[first:end] in names.refused:
             continue
+        if any(match.last > first and length_of(match) > end - first for match in taken):
+            continue
         before = [
             match
             for match in taken
@@ -168,6 +172,8 @@ def may_stand(
     word = words[first]
     if word.text in WORDS_FIRST and not word.shouts:
         return False
+    if word.text in BEFORE_NOUNS and _is_an_adjective(names, words, last):
+        return False
     if word.text in AMBIGUOUS:
         alone = all(
             _is_harmless(other)
@@ -179,6 +185,16 @@ def may_stand(
     if word.text in ENGLISH or len(word.text) < (3 if in_sentence else 4):
         return word.shouts or not others
     return True
+
+
+def _is_an_adjective(names: Names, words: Sequence[Word], last: int) -> bool:
+    """Whether the noun right behind an ambiguous acronym takes it for its own: an "EM field", a
+    "PES polymer"; not a "PES spectrum", "EM imaging", "SEM/EDX"."""
+    if last == len(words) or words[last].start - words[last - 1].end > 1:
+        return False
+    after = words[last]
+    known = after.text in RESULTS or after.text in HEADS or after.text.isdigit()
+    return not (known or names.is_technique(after) or after.text in FLIGHT_WORDS)
 
 
 def _is_denied(before: Sequence[Word]) -> bool:
@@ -259,13 +275,6 @@ def correct_spelling(
 
 
 def _near(names: Names, text: str, shortest: int) -> str | None:
-    return _near_in(names.correct_words, text, shortest)
-
-
-@functools.lru_cache(maxsize=4096)
-def _near_in(vocabulary: frozenset[str], text: str, shortest: int) -> str | None:
-    near = [
-        one for one in vocabulary if abs(len(one) - len(text)) < 2 and within_one_edit(one, text)
-    ]
+    near = [one for one in names.near(text) if within_one_edit(one, text)]
     meant = {SAME_WORD.get(one, one) for one in near if len(one) >= shortest}
     return meant.pop() if len(meant) == 1 else None

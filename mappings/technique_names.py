@@ -53,6 +53,7 @@ AMBIGUOUS = frozenset(
 )  # fmt: skip
 """Acronyms with other meanings: taken only where nothing else stands beside them."""
 
+LONGEST_WORD = 40
 BROADEST = re.compile(r"versus |obtain |characterize |defined by |photon and neutron technique")
 
 
@@ -84,7 +85,10 @@ class Names:
         self.vocabulary = frozenset(
             word.text for words in (*pieces, *refused) for word in words if len(word.text) > 2
         )
-        self.correct_words = frozenset(self.vocabulary | SAME_WORD.keys())
+        self._near: dict[str, list[str]] = {}
+        for word in sorted(self.vocabulary | SAME_WORD.keys()):
+            for shortened in one_letter_less(word):
+                self._near.setdefault(shortened, []).append(word)
         self.refused = frozenset(self.key(words) for words in refused)
         self.refused_words = frozenset(key[-1] for key in self.refused if len(key) > 1)
         self.by_words: dict[Key, Name] = {}
@@ -125,6 +129,13 @@ class Names:
             key[0]: labels[name.ids]
             for key, name in self.by_words.items()
             if name.is_acronym and name.ids in labels and key[0] not in AMBIGUOUS
+        }
+
+    def near(self, text: str) -> set[str]:
+        """The known words that may be one typing error away: those that meet with one letter less
+        on either side."""
+        return {
+            word for shortened in one_letter_less(text) for word in self._near.get(shortened, ())
         }
 
     def narrower(self, name: Name, words: Sequence[str], beside: Sequence[str] = ()) -> Name | None:
@@ -196,6 +207,14 @@ class Names:
             if found is None and OTHER_WORD.keys() & set(key):
                 return self.by_words.get(tuple(OTHER_WORD.get(word, word) for word in key))
         return found
+
+
+def one_letter_less(text: str) -> set[str]:
+    """A word, and what is left of it without any one letter; only itself where it is far longer
+    than any technique's word."""
+    if len(text) > LONGEST_WORD:
+        return {text}
+    return {text, *(text[:place] + text[place + 1 :] for place in range(len(text)))}
 
 
 def _says_little(key: Key, spelling: str) -> bool:

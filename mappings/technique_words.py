@@ -25,13 +25,13 @@ SAME_WORD = {
     "crystallographer": "crystallography", "tomographic": "tomography",
     "tomograph": "tomography", "microtomographic": "microtomography",
     "spectroscopic": "spectroscopy", "spectroscopies": "spectroscopy",
-    "microscope": "microscopy", "microscopes": "microscopy", "microscopic": "microscopy",
+    "microscope": "microscopy", "microscopes": "microscopy",
     "diffractometer": "diffraction", "diffractometers": "diffraction",
     "diffractometry": "diffraction", "diffractive": "diffraction",
     "reflectometry": "reflectivity", "reflectometer": "reflectivity",
     "reflectometers": "reflectivity", "holographic": "holography",
     "ptychographic": "ptychography", "radiographic": "radiography",
-    "lithographic": "lithography", "topographic": "topography", "inferometry": "interferometry",
+    "lithographic": "lithography", "inferometry": "interferometry",
     "scatter": "scattering", "spectrometer": "spectrometry",
     "spectrometers": "spectrometry", "photoemissive": "photoemission", "vis": "visible",
     "infra": "infrared", "femto": "femtosecond", "polycrystalline": "powder",
@@ -146,6 +146,13 @@ ABBREVIATIONS: dict[str, tuple[str, ...]] = {
 
 NEGATIONS = frozenset({"no", "not", "without", "non", "except"})
 
+_RESULTS = """
+    spectrum spectra pattern patterns image images map maps mapping profile profiles curve curves
+    scan scans scanning result results signal phasing situ operando
+"""
+RESULTS = frozenset(_RESULTS.split())
+"""What a technique gives, and how: "PES spectra", "PDF in situ"."""
+
 FLIGHT_WORDS = frozenset({"time", "flight", "tof"})
 
 _THINGS = """
@@ -153,7 +160,7 @@ _THINGS = """
     source sources tube tubes grid grids membrane membranes software code package library script
     capillary capillaries length lengths density densities coefficient coefficients edge edges
     section sections factor factors monitor filter window windows cell cells effect effects law
-    equation theory plate plates
+    equation theory plate plates cantilever cantilevers tip tips stub
 """
 THINGS = frozenset(_THINGS.split())
 """What a technique's name before it makes a thing or a quantity: "SAXS detector", "TEM grid"."""

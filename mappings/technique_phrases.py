@@ -1,0 +1,172 @@
+"""One phrase to PaNET terms: a whole name, however written, or names inside it (semantics 4.3)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from mappings.technique_matches import (
+    SHORTEST_MISSPELT,
+    Match,
+    correct_spelling,
+    find_matches,
+    holds_refused,
+    length_of,
+    may_stand,
+    without_flight,
+    without_modifiers,
+)
+from mappings.technique_names import CONFIDENCE, Name, Names
+from mappings.technique_words import MODIFIERS, PROBE_WORDS, Word
+from mappings.techniques import load_panet
+
+JOINTS = frozenset({"and", "or"})
+LEFTOVER_PENALTY = 0.05
+SPELLING_CONFIDENCE = 0.85
+
+SEPARATOR = re.compile(r"[,;:/|\n+&]|\s[-–—]\s|\b(?:and|or|with|und|et)\b", re.IGNORECASE)
+_INVERSION = re.compile(r"[,:]|\s[-–—]\s")
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A PaNET term that a text names. ``id`` is short (``PaNET01188``), ``confidence`` in (0, 1],
+    ``rule`` says in words how it was found, ``matched`` which part of the text was taken."""
+
+    id: str
+    label: str
+    confidence: float
+    rule: str
+    matched: str
+
+
+def links_of_name(
+    name: Name, matched: str, rule: str, confidence: float | None = None
+) -> tuple[Link, ...]:
+    panet = load_panet()
+    sure = CONFIDENCE[name.origin] if confidence is None else confidence
+    return tuple(Link(one, panet.term(one).label, sure, rule, matched) for one in name.ids)
+
+
+def in_whole(names: Names, text: str) -> tuple[Link, ...]:
+    """The whole text is one name: inverted ("diffraction, x-ray powder"), bracketed, misspelt."""
+    words = names.read(text)
+    key = tuple(word.text for word in words)
+    if not words or key in names.refused:
+        return ()
+    name = names.whole(key) or names.whole(tuple(one for one in key if one not in JOINTS))
+    if name is not None and _is_list(names, text) and _is_in_order(name, key, text):
+        return ()
+    if name is not None and may_stand(names, name, words, 0, len(words)):
+        rule = name.origin if name.words == key else "word order"
+        return links_of_name(name, text.strip(), rule)
+    written_out = names.written_out(key)
+    name = names.whole(written_out) if written_out != key else None
+    if name is not None:
+        return links_of_name(name, text.strip(), "acronym written out")
+    for shortest in (SHORTEST_MISSPELT, SHORTEST_MISSPELT - 1)[: len(words)]:
+        corrected = correct_spelling(names, words, shortest)
+        name = names.whole(corrected) if corrected is not None else None
+        if name is not None and not name.is_acronym:
+            return links_of_name(name, text.strip(), "spelling error", SPELLING_CONFIDENCE)
+    return ()
+
+
+def _is_in_order(name: Name, key: Sequence[str], text: str) -> bool:
+    """Whether the words come as in the name; only a comma, colon or dash may put the last first."""
+    return _INVERSION.search(text) is None or name.words == tuple(
+        one for one in key if one not in JOINTS
+    )
+
+
+def _is_list(names: Names, text: str) -> bool:
+    """Whether a text only lists names: "Diffraction, Imaging" is not "diffraction imaging"."""
+    parts = SEPARATOR.split(text)
+    if len(parts) < 2:
+        return False
+    keys = [tuple(word.text for word in names.read(part)) for part in parts if part.strip()]
+    return len(keys) > 1 and all(names.whole(key) is not None for key in keys)
+
+
+def in_part(names: Names, segment: str) -> tuple[Link, ...]:
+    words = names.read(segment)
+    corrected = correct_spelling(names, words)
+    if corrected is not None:
+        words = [replace(w, text=t) for w, t in zip(words, corrected, strict=True)]
+    words, matches = without_flight(names, words, find_matches(names, words))
+    if all(match.name.is_head for match in matches):
+        core = tuple(word.text for word in words if word.text not in MODIFIERS)
+        name = names.whole(core) if 1 < len(core) < len(words) else None
+        if holds_refused(names, words):
+            name = None
+        if name is not None:  # "infrared reflection absorption spectroscopy"
+            sure = CONFIDENCE[name.origin] - LEFTOVER_PENALTY
+            return links_of_name(name, segment.strip(), f"{name.origin} within", sure)
+    better = without_modifiers(names, words, max((length_of(one) for one in matches), default=1))
+    if better is not None:
+        sure = CONFIDENCE[better.origin] - LEFTOVER_PENALTY
+        return links_of_name(better, segment.strip(), f"{better.origin} within", sure)
+    apart = _probe_apart(names, words, matches) or _both_in_one(names, words, matches)
+    if apart is not None:
+        return links_of_name(apart, segment.strip(), "word order")
+    links: list[Link] = []
+    for match in matches:
+        taken = words[match.first : match.last]
+        matched = segment[taken[0].start : taken[-1].end]
+        name = match.name
+        sure = CONFIDENCE[name.origin] - (LEFTOVER_PENALTY if len(taken) < len(words) else 0)
+        rule = f"{name.origin} within"
+        upgraded = _with_probe_word(names, words, match)
+        if upgraded is None and len(matches) == 1 and not name.is_head:
+            upgraded = names.narrower(name, [word.text for word in words])
+        if upgraded is not None:
+            name, rule = upgraded, "word order"
+        if corrected is not None:
+            sure, rule = min(sure, SPELLING_CONFIDENCE), "spelling error"
+        links += links_of_name(name, matched, rule, sure)
+    return tuple(links)
+
+
+def _probe_apart(names: Names, words: Sequence[Word], matches: Sequence[Match]) -> Name | None:
+    """The name of all words but a probe's that stands among them, and those that only qualify:
+    "ptychographic X-ray imaging", "spin-echo wide-angle neutron scattering"."""
+    probes = {word.text for word in words if word.text in PROBE_WORDS}
+    if len(probes) != 1 or not matches:
+        return None
+    probe = probes.pop()
+    found = {text for match in matches for text in match.name.words}
+    rest = [word.text for word in words if word.text not in PROBE_WORDS]
+    if len(matches) == 1 and MODIFIERS.issuperset(set(rest) - found):
+        return None
+    for key in (rest, [text for text in rest if text not in MODIFIERS or text in found]):
+        name = names.by_words.get(tuple(key)) if len(key) > 1 else None
+        if name is None or len(name.ids) != 1:
+            continue
+        own = load_panet().probe(name.ids[0])
+        if own == PROBE_WORDS[probe] or (own is None and len(matches) > 1):
+            return names.with_probe(name.ids[0], probe) or name
+    return None
+
+
+def _both_in_one(names: Names, words: Sequence[Word], matches: Sequence[Match]) -> Name | None:
+    """The name that holds two found ones: what they are both parts of."""
+    if len(matches) != 2:
+        return None
+    texts = [word.text for word in words[matches[0].first : matches[1].last]]
+    first, second = (match.name for match in matches)
+    return names.narrower(first, texts, second.words) or names.narrower(second, texts, first.words)
+
+
+def _with_probe_word(names: Names, words: Sequence[Word], match: Match) -> Name | None:
+    """A probe named elsewhere in the segment belongs to a neutral name ("X-ray pump-probe
+    spectroscopy"), if PaNET has the two together."""
+    if len(match.name.ids) != 1:
+        return None
+    texts = {word.text for word in (*words[: match.first], *words[match.last :])}
+    for probe in texts & PROBE_WORDS.keys():
+        name = names.in_any_order.get(frozenset((*match.name.words, probe)))
+        name = name or names.with_probe(match.name.ids[0], probe)
+        if name is not None:
+            return name
+    return None
