@@ -15,13 +15,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from mappings.technique_matches import (
+    TIME_OF_FLIGHT,
     WORDS_FIRST,
     Match,
     correct_spelling,
     find_matches,
     without_flight,
 )
-from mappings.technique_names import CONFIDENCE, Name, Names, fold, load_names
+from mappings.technique_names import CONFIDENCE, HEADS, Name, Names, fold, load_names
 from mappings.technique_phrases import (
     SEPARATOR,
     SPELLING_CONFIDENCE,
@@ -29,6 +30,7 @@ from mappings.technique_phrases import (
     in_part,
     in_whole,
     links_of_name,
+    without_broader,
 )
 from mappings.technique_words import CONDITIONS, MODIFIERS, PAIRS, PROBE_WORDS, Word
 from mappings.techniques import PROBES, find_id, find_ids, load_panet
@@ -45,6 +47,8 @@ LABEL_AGAINST_ID = 0.6
 _HUMPS = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _PATH = re.compile(r"\s*(?:>|→|::|»)\s*|(?<=[a-z])\.(?=[A-Za-z])")
 _DOTTED = re.compile(r"\b[A-Za-z](?:\.[A-Za-z]){2,}\.?(?![\w.])")
+SHARED_BEGINNING = "shares the beginning"
+JOINED = frozenset({"and", "or", "und", "et", "&"})
 _LIST = re.compile(r"[,;|\n]")
 _ID_WITH_IRI = re.compile(r"[^\s,;]*PaNET[\s_:-]?\d{5,7}[^\s,;]*", re.IGNORECASE)
 _PERSON = re.compile(r"\s*[^\W\d_]+,(?:\s*[A-Z]\.)+\s*")
@@ -237,10 +241,16 @@ def _in_segments(names: Names, text: str) -> tuple[Link, ...]:
         panet = load_panet()
         if not any(it.id in panet.ancestors(one.id) for one in inside for it in outside):
             inside = []
+        guessed = [one for one in outside if one.rule == SHARED_BEGINNING]
+        said = _not_repeated(guessed, inside)
+        outside = [one for one in outside if one not in guessed or one in said]
     found: dict[str, Link] = {}
     for one in (*outside, *inside):
         found.setdefault(one.id, one)
-    return _without_broader(tuple(found.values()), text)
+    links = [one for one in found.values() if len(found) == 1 or one.id not in TIME_OF_FLIGHT]
+    if SEPARATOR.search(_BRACKET.sub("", text)):
+        return tuple(links)  # what a text lists, it means
+    return without_broader(links)
 
 
 def _not_repeated(broad: list[Link], exact: list[Link]) -> list[Link]:
@@ -253,7 +263,8 @@ def _not_repeated(broad: list[Link], exact: list[Link]) -> list[Link]:
 def _links_of(names: Names, text: str, before: Sequence[Word] = ()) -> list[Link]:
     """Links of the segments of a text, with what neighbours share: ``before`` are the words of the
     segment that came before the text."""
-    parts = [segment for segment in SEPARATOR.split(text) if segment]
+    parts = SEPARATOR.split(text)
+    joints = ["", *SEPARATOR.findall(text)]
     words = [names.read(segment) for segment in parts]
     links = [
         in_whole(names, segment) or in_part(names, segment) if said else ()
@@ -262,8 +273,8 @@ def _links_of(names: Names, text: str, before: Sequence[Word] = ()) -> list[Link
     found: list[Link] = []
     for place, segment in enumerate(parts):
         own = links[place]
-        if len(words[place]) == 1 and len(own) == 1:
-            own = (_sharing_beginning(names, own[0], before, found),)
+        if len(own) == 1 and _is_open(words[place], joints[place]):
+            own = (_sharing_beginning(names, own[0], words[place], before, found),)
         elif place + 1 < len(parts):
             own = _sharing_end(names, own, segment, words[place], words[place + 1])
         before = words[place] if len(words[place]) > 1 else before
@@ -271,15 +282,24 @@ def _links_of(names: Names, text: str, before: Sequence[Word] = ()) -> list[Link
     return found
 
 
-def _sharing_beginning(names: Names, one: Link, before: Sequence[Word], found: list[Link]) -> Link:
+def _is_open(words: Sequence[Word], joint: str) -> bool:
+    """Whether words may take the beginning of those before: a head alone after any joint, a longer
+    name without a probe only after "and" or "or"."""
+    if len(words) == 1:
+        return words[0].text in HEADS or words[0].text == "ct"
+    return joint.casefold() in JOINED and not any(word.text in PROBE_WORDS for word in words)
+
+
+def _sharing_beginning(
+    names: Names, one: Link, words: Sequence[Word], before: Sequence[Word], found: list[Link]
+) -> Link:
     """What stands before the first name of "X-ray diffraction and imaging" is the second's too,
     where PaNET has the two together below the second."""
     panet = load_panet()
-    head = load_names().read(one.matched)[-1:]
     texts = tuple(word.text for word in before)
     name = None
-    for last in range(len(texts) - 1, 0, -1):
-        name = names.whole((*texts[:last], *(word.text for word in head)))
+    for last in range(len(texts) - 1 if len(words) == 1 else 0, 0, -1):
+        name = names.whole((*texts[:last], words[0].text))
         if name is not None and len(name.ids) == 1 and one.id in panet.ancestors(name.ids[0]):
             break
         name = None
@@ -288,7 +308,7 @@ def _sharing_beginning(names: Names, one: Link, before: Sequence[Word], found: l
         name = names.with_probe(one.id, probes.pop())
     if name is None:
         return one
-    shared = _shared(one, name, "shares the beginning")
+    shared = _shared(one, name, SHARED_BEGINNING)
     repeats = name.origin == "spelling" and not _not_repeated([shared], found)
     return one if repeats else shared
 
@@ -319,19 +339,6 @@ def _shared(one: Link, name: Name, rule: str) -> Link:
     label = load_panet().term(name.ids[0]).label
     sure = min(one.confidence, PROBE_ADDED_CONFIDENCE)
     return replace(one, id=name.ids[0], label=label, confidence=sure, rule=rule)
-
-
-def _without_broader(links: tuple[Link, ...], text: str) -> tuple[Link, ...]:
-    """Drop a term that only repeats a more exact one, unless the text lists both."""
-    if len(links) < 2 or SEPARATOR.search(_BRACKET.sub("", text)):
-        return links
-    panet = load_panet()
-    ids = {one.id for one in links}
-    return tuple(
-        one
-        for one in links
-        if not any(other != one.id and one.id in panet.ancestors(other) for other in ids)
-    )
 
 
 def _with_probe(links: tuple[Link, ...], text: str, probes: tuple[str, ...]) -> tuple[Link, ...]:

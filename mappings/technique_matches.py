@@ -164,8 +164,8 @@ def may_stand(
     if name.is_head:
         probed = first > 0 and words[first - 1].text in PROBE_WORDS
         beside = words[max(first - 1, 0) : first] if in_sentence else others
-        if probed and not in_sentence:  # "neutron imaging of fuel cells"
-            beside = words[:first]
+        if probed:  # "stroboscopic neutron imaging of fuel cells"
+            beside = ()
         return all(_is_harmless(word) for word in beside)
     if not name.is_acronym:
         return True
@@ -202,7 +202,7 @@ def _is_denied(before: Sequence[Word]) -> bool:
     for word in reversed(before):
         if word.text in NEGATIONS - MODIFIERS:
             return True
-        if word.text not in MODIFIERS:
+        if word.text not in MODIFIERS and word.text not in PROBE_WORDS:
             return False
     return False
 

@@ -205,7 +205,10 @@ class Names:
             if found is not None and len(found.words) != len(key):
                 return None
             if found is None and OTHER_WORD.keys() & set(key):
-                return self.by_words.get(tuple(OTHER_WORD.get(word, word) for word in key))
+                other = tuple(OTHER_WORD.get(word, word) for word in key)
+                found = self.by_words.get(other) or self.in_any_order.get(frozenset(other))
+                if found is not None and len(found.words) != len(key):
+                    return None
         return found
 
 
@@ -230,8 +233,8 @@ def _says_little(key: Key, spelling: str) -> bool:
 
 
 def fold(text: str) -> str:
-    """A spelling without case, hyphens and outer blanks, for exact look-ups."""
-    return " ".join(text.casefold().replace("-", " ").split())
+    """A spelling without case, hyphens, outer blanks and British s, for exact look-ups."""
+    return " ".join(text.casefold().replace("-", " ").replace("isation", "ization").split())
 
 
 def _all_names(terms: Iterable[Term]) -> Iterator[tuple[str, str, Origin]]:

@@ -125,7 +125,16 @@ def in_part(names: Names, segment: str) -> tuple[Link, ...]:
         if corrected is not None:
             sure, rule = min(sure, SPELLING_CONFIDENCE), "spelling error"
         links += links_of_name(name, matched, rule, sure)
-    return tuple(links)
+    return without_broader(links)
+
+
+def without_broader(links: Sequence[Link]) -> tuple[Link, ...]:
+    """Without the terms that only repeat a more exact one: the "HERFD" of "HERFD-XANES"."""
+    if len(links) < 2:
+        return tuple(links)
+    panet = load_panet()
+    said = frozenset[str]().union(*(panet.ancestors(one.id) - {one.id} for one in links))
+    return tuple(one for one in links if one.id not in said)
 
 
 def _probe_apart(names: Names, words: Sequence[Word], matches: Sequence[Match]) -> Name | None:

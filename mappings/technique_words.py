@@ -125,7 +125,8 @@ _MODIFIERS = """
     engineering magnetism materials liquids horizontal vertical domain thomson
     millisecond microsecond nanosecond specular off axis circle four six biomedical medical
     inner shell crystalline amorphous fibre fiber coded aperture euv xuv vuv duv
-    ultraviolet extreme vacuum optical spectroscopic interference
+    ultraviolet extreme vacuum optical spectroscopic interference coherent gas meso grain
+    microcrystal fib element specific
 """
 MODIFIERS = frozenset(_MODIFIERS.split())
 """Words that qualify a technique and leave it what it is."""
