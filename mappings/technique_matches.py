@@ -31,6 +31,8 @@ BEAM_WORDS = frozenset({"soft", "hard", "tender", "high", "resolution", "time", 
 """Words that may be taken out of a name although some names have them."""
 FIRST_TECHNIQUE = "PaNET01"
 """Ids below are kinds: by probe, by process, by purpose."""
+KINDS = frozenset(f"PaNET010{number}" for number in (41, 42, 43, 44, 47, 48, 50, 52, 53, 54, 55))
+"""Kinds among the techniques: emission of electrons, nuclear resonance, spin echo, excitation."""
 TIME_OF_FLIGHT = frozenset({"PaNET01000", "PaNET01001"})
 SHORTEST_MISSPELT = 8
 """Typing tolerance begins at words of eight letters (semantics 4.3); within a longer name that is
@@ -60,7 +62,7 @@ def find_matches(names: Names, words: Sequence[Word], *, in_sentence: bool = Fal
                 step = last - place
                 break
             name = names.by_words.get(key) or (names.whole(key) if last - place > 1 else None)
-            if name is None or _is_only_a_kind(name, last - place, len(texts)):
+            if name is None or is_only_a_kind(name, last - place, len(texts)):
                 continue
             if any(place < first < last < end for first, end in refused):
                 continue
@@ -105,10 +107,10 @@ def _refused_spans(names: Names, texts: Sequence[str]) -> list[tuple[int, int]]:
     ]
 
 
-def _is_only_a_kind(name: Name, length: int, words: int) -> bool:
+def is_only_a_kind(name: Name, length: int, words: int) -> bool:
     """Whether a name inside a longer one is of PaNET's kinds of techniques, which say little there:
     "forward-scattering ptychography" is no propagation technique."""
-    return length < words and name.ids[0] < FIRST_TECHNIQUE
+    return length < words and (name.ids[0] < FIRST_TECHNIQUE or name.ids[0] in KINDS)
 
 
 def _about_the_head(names: Names, words: Sequence[Word], taken: list[Match]) -> list[Match]:
@@ -247,7 +249,7 @@ def without_modifiers(names: Names, words: Sequence[Word], length: int) -> Name 
         for out in combinations(places, dropped):
             key = tuple(text for place, text in enumerate(texts) if place not in out)
             name = names.by_words.get(key)
-            if name is not None and not name.is_head and not _is_only_a_kind(name, 0, 1):
+            if name is not None and not name.is_head and not is_only_a_kind(name, 0, 1):
                 return name
     return None
 

@@ -140,7 +140,8 @@ class Names:
 
     def narrower(self, name: Name, words: Sequence[str], beside: Sequence[str] = ()) -> Name | None:
         """The longest name below ``name`` that stands among the words with only words of ``name``
-        between: "small molecule diffraction" in "small molecule single crystal diffraction". With
+        between, and with the last word of either: "small molecule diffraction" in "small molecule
+        single crystal diffraction". With
         the words of a second name ``beside`` it, other names of the same term count as well, and
         must have the last of these: "Fourier transform infrared absorption spectroscopy"."""
         if len(name.ids) != 1 or len(words) <= len(name.words):
@@ -153,6 +154,8 @@ class Names:
                 if len(one.words) < length or not said.issuperset(one.words):
                     continue
                 if beside and beside[-1] not in one.words:
+                    continue
+                if one.words[-1] not in own and name.words[-1] not in one.words:
                     continue
                 places = [place for place, word in enumerate(words) if word in one.words]
                 between = set(words[places[0] : places[-1] + 1])

@@ -12,6 +12,7 @@ from mappings.technique_matches import (
     correct_spelling,
     find_matches,
     holds_refused,
+    is_only_a_kind,
     length_of,
     may_stand,
     without_flight,
@@ -98,7 +99,9 @@ def in_part(names: Names, segment: str) -> tuple[Link, ...]:
     if all(match.name.is_head for match in matches):
         core = tuple(word.text for word in words if word.text not in MODIFIERS)
         name = names.whole(core) if 1 < len(core) < len(words) else None
-        if holds_refused(names, words):
+        if name is not None and (
+            holds_refused(names, words) or is_only_a_kind(name, len(core), len(words))
+        ):
             name = None
         if name is not None:  # "infrared reflection absorption spectroscopy"
             sure = CONFIDENCE[name.origin] - LEFTOVER_PENALTY

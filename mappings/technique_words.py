@@ -111,7 +111,7 @@ _MODIFIERS = """
     time resolved fast quick rapid ultrafast ultra resolution throughput scanning mapping
     map maps micro nano microfocus nanofocus microfocused nanofocused micron synchrotron
     radiation source energy hard soft tender white pink beam monochromatic polychromatic
-    polarized spin field magnetic 2d 3d 4d dimensional line inline automated automatic
+    polarized field magnetic 2d 3d 4d dimensional line inline automated automatic
     remote routine combined simultaneous standard conventional laboratory lab xfel fel sr tr
     hr is full bulk surface thin film films solution solid liquid state serial pump strain
     stress residual texture quantitative multi multimodal modal single shot angle dispersive
