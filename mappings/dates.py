@@ -72,6 +72,10 @@ def zone(name: str) -> ZoneInfo:
     return ZoneInfo(name)
 
 
+_tuple = tuple.__new__
+"""Makes a named tuple of all its fields, without the call of a function in Python."""
+_OUTER_MONTHS, _OUTER_DAYS = (1, 12), (1, 31)
+
 _YEAR = re.compile(r"[0-9]{4}", re.ASCII)
 _MONTH = re.compile(r"([0-9]{4})-([0-9]{2})", re.ASCII)
 _DAY = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})", re.ASCII)
@@ -94,9 +98,15 @@ def moment(text: str, time_zone: str = "UTC") -> Moment | None:
             when = datetime.fromisoformat(text)
         except ValueError:
             return _moment(text, time_zone)
-        if not _near_new_year(when) and text[5] != "W" and _FIRST_YEAR <= when.year <= _LAST_YEAR:
+        year = when.year
+        # Near New Year, another time zone may have another year.
+        if (
+            (when.month not in _OUTER_MONTHS or when.day not in _OUTER_DAYS)
+            and text[5] != "W"
+            and _FIRST_YEAR <= year <= _LAST_YEAR
+        ):
             seconds = int(when.timestamp())
-            return Moment(text, "instant", seconds, seconds, when.year)
+            return _tuple(Moment, (text, "instant", seconds, seconds, year, True))
     return _moment(text, time_zone)
 
 
@@ -150,11 +160,6 @@ def _instant_moment(text: str, time_zone: str) -> Moment | None:
     return Moment(f"{shown}Z", "instant", seconds, seconds, year)
 
 
-def _near_new_year(when: datetime) -> bool:
-    """Whether another time zone may have another year."""
-    return when.day in (1, 31) and when.month in (1, 12)
-
-
 _SECOND = timedelta(seconds=1)
 
 
@@ -185,13 +190,10 @@ def span(text: str, time_zone: str = "UTC") -> Span | None:
 
     A single date is a span whose start and end are that date.
     """
-    if "/" not in text:
-        only = moment(text, time_zone)
-        return Span(only, only) if only else None
-    left, _, right = text.partition("/")
-    start = moment(left, time_zone) if left.strip(" .") else None
-    end = moment(right, time_zone) if right.strip(" .") else None
-    return Span(start, end) if start or end else None
+    left, slash, right = text.partition("/")
+    start = moment(left, time_zone)
+    end = moment(right, time_zone) if slash else start
+    return None if start is None and end is None else _tuple(Span, (start, end))
 
 
 class Experiment(NamedTuple):
@@ -214,6 +216,7 @@ def experiment(start: Moment | None, end: Moment | None) -> Experiment | None:
     last = end or start
     assert first is not None
     assert last is not None
-    if last.last_second < first.first_second:
-        last = first
-    return Experiment(first.first_second, last.last_second, first.year, max(first.year, last.year))
+    began, ended, year, last_year = first.first_second, last.last_second, first.year, last.year
+    if ended < began:
+        ended, last_year = first.last_second, year
+    return _tuple(Experiment, (began, ended, year, last_year if last_year > year else year))

@@ -89,6 +89,7 @@ class Draft:
     data_level: str | None = None
     has_datasets: bool = False
     always_dataset: bool = False
+    types: tuple[str, ...] = ()
 
     def __init__(self, context: Context, header: Header, notes: Notes | None = None) -> None:
         self.context = context

@@ -22,6 +22,8 @@ class Name(NamedTuple):
     last: str | None = None
 
 
+_tuple = tuple.__new__
+"""Makes a named tuple of all its fields, without the call of a function in Python."""
 _NOBODY = frozenset(
     {"al", "al.", "et al", "et al.", "others", "and others", "anonymous", "unknown", "n.n.", "nn",
      "various", "various authors", "not applicable", "test", "admin"}
@@ -102,6 +104,15 @@ def is_institute(text: str) -> bool:
 @lru_cache(maxsize=16384)
 def agent_name(text: str) -> Name | None:
     """``person_name`` of clean text that may name an institute; ``None`` for one of these too."""
+    # "Doe, Jane" and "Meyer-Roe, J." have nothing in them that the long way would look for.
+    last, _, first = text.partition(", ")
+    if (
+        first.replace(".", "").isalpha()
+        and last.replace("-", "").isalnum()
+        and last[:6].lower() not in _INSTITUTE_STEMS
+        and first[:6].lower() not in _INSTITUTE_STEMS
+    ):
+        return _tuple(Name, (f"{first} {last}", first, last))
     return None if is_institute(text) else _read_name(text)
 
 
@@ -136,11 +147,12 @@ def member(
     affiliation: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """A Member with its Person, in JSON form, from a name of a flat record."""
-    person: dict[str, Any] = {"fullName": name.full}
-    if name.first is not None:
-        person["firstName"] = name.first
-    if name.last is not None:
-        person["lastName"] = name.last
+    full, first, last = name
+    person: dict[str, Any] = {"fullName": full}
+    if first is not None:
+        person["firstName"] = first
+    if last is not None:
+        person["lastName"] = last
     if orcid_text is not None and (code := orcid(orcid_text)) is not None:
         person["orcid"] = code
     made: dict[str, Any] = {"person": person}

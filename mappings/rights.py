@@ -25,7 +25,7 @@ Evidence is a list of ``{"says", "path", "value", "at"?, "until"?}``, where ``sa
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -177,26 +177,34 @@ def decide(pieces: Sequence[Evidence]) -> dict[str, Any]:
         unknown); ``embargoUntil``?; ``restriction``?; ``openSince``? only where a source gives
         the opening date; ``evidence``, each piece once, in a fixed order.
     """
-    pieces = _once(pieces)
+    said = {piece["says"]: piece for piece in pieces}
+    # Mostly no two say the same: then their first words put them in order.
+    distinct = len(said) == len(pieces)
+    pieces = [said[says] for says in sorted(said)] if distinct else _once(pieces)
     block: dict[str, Any] = {"evidence": pieces}
-    if not pieces:
-        return block
-    says = {piece["says"] for piece in pieces}
+    says = said.keys()
     if "metadata_only" in says:
         block["restriction"] = "metadata_only"
-    embargo = _latest(pieces, _EMBARGO, "at") if "embargo_until" in says else None
-    year = _latest(pieces, _YEARS, "at")
-    if embargo is None and "restricted" in says:
-        block.setdefault("restriction", "restricted")
-    elif embargo is None and "embargoed" in says:
-        embargo = _latest(pieces, _YEARS, "until")
-    elif embargo is None and "open" not in says and "lists_only_open" not in says:
-        # A year later than the experiment is the end of an embargo (ESRF's records of 2028). Any
-        # year says at least that nothing was out before it began; of this year one cannot tell.
-        embargo = _latest(pieces, _LATER_YEAR, "until") or year
+    embargo = None
+    if "embargo_until" in says:
+        embargo = said["embargo_until"].get("at") if distinct else _latest(pieces, _EMBARGO, "at")
+    dated = not says.isdisjoint(_YEARS)
+    year = _latest(pieces, _YEARS, "at") if dated else None
+    if embargo is None:
+        if "restricted" in says:
+            block.setdefault("restriction", "restricted")
+        elif not dated:
+            pass
+        elif "embargoed" in says:
+            embargo = _latest(pieces, _YEARS, "until")
+        elif "open" not in says and "lists_only_open" not in says:
+            # A year later than the experiment is the end of an embargo (ESRF's records of 2028).
+            # Any year says at least that nothing was out before it began; of this year one cannot
+            # tell.
+            embargo = _latest(pieces, _LATER_YEAR, "until") or year
     if embargo is not None:
         block["embargoUntil"] = embargo
-    if "restriction" not in block:
+    if "restriction" not in block and not says.isdisjoint(_OPENING):
         opened = _latest(pieces, _OPENED, "at")
         opens = _opening(says, embargo, opened or year)
         if opens is not None:
@@ -210,9 +218,11 @@ _EMBARGO = frozenset({"embargo_until"})
 _YEARS = frozenset({"published", "published_later"})
 _LATER_YEAR = frozenset({"published_later"})
 _OPENED = frozenset({"opened"})
+_OPENING = frozenset({"releases_automatically", "open", "lists_only_open"})
+"""Without one of these, nothing that is said opens a record."""
 
 
-def _opening(says: set[str], embargo: str | None, otherwise: str | None) -> str | None:
+def _opening(says: Set[str], embargo: str | None, otherwise: str | None) -> str | None:
     """The earliest instant from which the record is open, if the evidence allows one."""
     if embargo is not None:
         if "releases_automatically" in says:
@@ -241,11 +251,6 @@ def _latest(pieces: Iterable[Evidence], says: frozenset[str], name: str) -> str 
 
 
 def _once(pieces: Sequence[Evidence]) -> list[Evidence]:
-    if len(pieces) < 2:
-        return list(pieces)
-    said = {piece["says"]: piece for piece in pieces}
-    if len(said) == len(pieces):  # no two say the same: their first words put them in order
-        return [said[says] for says in sorted(said)]
     seen: dict[tuple[str, str, str], Evidence] = {}
     for piece in pieces:
         seen.setdefault((piece["says"], piece["path"], piece["value"]), piece)

@@ -19,6 +19,7 @@ from mappings.formats.rules import Rules
 from mappings.formats.xml import (
     NAMES,
     Element,
+    Readers,
     attribute,
     keep_unused,
     local_name,
@@ -55,24 +56,26 @@ def crosswalk(element: Element, context: Context, header: Header) -> Mapped:
     Raises:
         MappingError: no ``resource``, or no identifier anywhere.
     """
-    return entities(draft_of(element, context, header, RULES))
+    return entities(draft_of(element, context, header, _READERS))
 
 
-def draft_of(element: Element, context: Context, header: Header, rules: Rules) -> Draft:
+def keep(element: Element, draft: Draft) -> None:
+    """The reader of children that no row names."""
+    keep_unused(element, f"resource/{local_name(element)}", draft.notes)
+
+
+_READERS = Readers(RULES, keep)
+
+
+def draft_of(element: Element, context: Context, header: Header, readers: Readers) -> Draft:
     """Everything that the children of ``resource`` say, before entities are made of it."""
     resource = element
     if NAMES[element.tag] != "resource":
         resource = _unwrapped(element)
     draft = Draft(context, header)
-    readers = rules.readers
     for child in resource:
-        name = NAMES[child.tag]
-        if not name:
-            continue
-        reader = readers.get(name)
-        if reader is None:
-            keep_unused(child, f"resource/{local_name(child)}", draft.notes)
-        else:
+        reader = readers[child.tag]
+        if reader is not None:
             reader(child, draft)
     _settle(draft)
     return draft

@@ -6,13 +6,15 @@ Repeated elements in any order, everything optional. Dates carry their meaning a
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from mappings.context import Context, Header, Mapped
 from mappings.dates import Moment, span
 from mappings.drafts import Draft, entities, year_evidence
 from mappings.formats.rules import Rules
 from mappings.formats.xml import (
-    NAMES,
     Element,
+    Readers,
     keep_unused,
     local_name,
     root_named,
@@ -21,7 +23,7 @@ from mappings.formats.xml import (
 from mappings.identifiers import doi_inside, identify, web_link
 from mappings.kinds import document_type, kind_of
 from mappings.people import agent_name, is_institute, member
-from mappings.rights import access_statement, evidence, is_licence_like, licence
+from mappings.rights import Evidence, access_statement, evidence, is_licence_like, licence
 from mappings.text import is_only_url
 
 RULES = Rules(
@@ -45,44 +47,44 @@ def crosswalk(element: Element, context: Context, header: Header) -> Mapped:
     """
     root = root_named(element, ("dc",), "an element oai_dc:dc")
     draft = Draft(context, header)
-    types: list[str] = []
-    readers = RULES.readers
+    readers = _READERS
     for child in root:
-        name = NAMES[child.tag]
-        if not name:
-            continue
-        reader = readers.get(name)
+        reader = readers[child.tag]
         if reader is None:
-            keep_unused(child, f"dc/{local_name(child)}", draft.notes)
             continue
-        text = text_of(child)
-        if text is None:
-            continue
-        if name == "type":
-            types.append(text)
-        else:
+        if reader is _unused:
+            _unused(child, draft)
+        elif (text := text_of(child)) is not None:
             reader(text, draft)
-    _settle_type(types, draft)
+    _settle_type(draft)
     if draft.year is not None:
         latest = draft.end or draft.start
         draft.evidence.append(year_evidence("dc/date", draft.year, latest.year if latest else None))
     return entities(draft)
 
 
-def _settle_type(types: list[str], draft: Draft) -> None:
-    kinds = [kind_of(text) for text in types]
-    known_kinds = [kind for kind in kinds if kind != "other"]
-    if known_kinds:
-        draft.kind = known_kinds[0]
-    elif kinds:
-        draft.kind = "other"
+def _unused(element: Element, draft: Draft) -> None:
+    keep_unused(element, f"dc/{local_name(element)}", draft.notes)
+
+
+_READERS = Readers(RULES, _unused)
+
+
+def _settle_type(draft: Draft) -> None:
+    draft.kind, told = _kind_and_type(draft.types)
     # icat.oaipmh calls each investigation a Collection: with experiment dates it is data.
     if draft.kind == "collection" and draft.start is not None:
         draft.kind = "data"
-    told = [found for text in types if (found := document_type(text)) is not None]
-    draft.type = draft.context.document_type or next(iter(told), None)
-    if draft.type is None and types:
-        draft.type = types[0]
+    draft.type = draft.context.document_type or told
+
+
+@lru_cache(maxsize=1024)
+def _kind_and_type(types: tuple[str, ...]) -> tuple[str, str | None]:
+    """What the types of a record say together; few combinations in a harvest."""
+    kinds = [kind_of(text) for text in types] or ["data"]
+    kind = next((kind for kind in kinds if kind != "other"), "other")
+    told = next((found for text in types if (found := document_type(text)) is not None), None)
+    return kind, told or next(iter(types), None)
 
 
 @RULES.reads("title", ("title", "Document.title", "the first; others are kept as unused"))
@@ -165,9 +167,12 @@ _DATE_WORDS = {
 def _date(text: str, draft: Draft) -> None:
     word, colon, rest = text.partition(":")
     meaning = _DATE_WORDS.get(word.strip().lower()) if colon else None
-    value = rest.strip() if meaning is not None else text
-    if meaning is None and "/" in value:
-        meaning = "experiment"
+    if meaning is not None:
+        value = rest.strip()
+    else:
+        value = text
+        if "/" in value:
+            meaning = "experiment"
     if meaning == "experiment":
         _experiment(value, draft)
         return
@@ -202,7 +207,9 @@ def _subject(text: str, draft: Draft) -> None:
     draft.subjects.append(text)
 
 
-RULES.settles("type", "Document.kind, type", "the type by the facility's rule first")
+@RULES.reads("type", ("type", "Document.kind, type", "the type by the facility's rule first"))
+def _type(text: str, draft: Draft) -> None:
+    draft.types += (text,)
 
 
 @RULES.reads("format", ("format", "Dataset.formats", "HDF5, NeXus …; others are unused"))
@@ -216,19 +223,25 @@ def _format(text: str, draft: Draft) -> None:
     ("rights (licence)", "Document.license", "a licence alone does not prove openness"),
 )
 def _rights(text: str, draft: Draft) -> None:
+    piece, spdx = _rights_of(text, draft.context.is_public_is_constant)
+    if piece is None:
+        draft.notes.unused("dc/rights", text)
+    else:
+        draft.evidence.append(piece)
+    if spdx is not None and draft.license is None:
+        draft.license = spdx
+
+
+@lru_cache(maxsize=4096)
+def _rights_of(text: str, constant: bool) -> tuple[Evidence | None, str | None]:
+    """The evidence and the licence in a text of rights; few in a harvest."""
     statement = access_statement(text)
     if statement is not None:
-        if statement == "open" and draft.context.is_public_is_constant:
-            statement = "constant"
-        draft.evidence.append(evidence(statement, "dc/rights", text))
-        return
-    spdx = licence(text)
-    if spdx is not None:
-        draft.license = draft.license or spdx
+        says = "constant" if statement == "open" and constant else statement
+        return evidence(says, "dc/rights", text), None
     if is_licence_like(text):
-        draft.evidence.append(evidence("licence", "dc/rights", text))
-    else:
-        draft.notes.unused("dc/rights", text)
+        return evidence("licence", "dc/rights", text), licence(text)
+    return None, None
 
 
 @RULES.reads("relation", ("relation", "Document.related", "DOI, Handle or URL inside the text"))

@@ -12,7 +12,7 @@ from mappings.drafts import Draft, entities
 from mappings.formats import datacite
 from mappings.formats.datacite_people import read_person
 from mappings.formats.rules import Rules
-from mappings.formats.xml import NAMES, Element, raw_text, text_of
+from mappings.formats.xml import NAMES, Element, Readers, raw_text, text_of
 from mappings.rights import evidence
 
 RULES = Rules(
@@ -28,6 +28,7 @@ RULES = Rules(
 )
 RULES.readers.update(datacite.RULES.readers)
 RULES.rows += datacite.RULES.rows
+_READERS = Readers(RULES, datacite.keep)
 
 _CONSTANT = "2020-01-01"
 
@@ -38,7 +39,7 @@ def crosswalk(element: Element, context: Context, header: Header) -> Mapped:
     Raises:
         MappingError: no ``resource``, or no identifier anywhere.
     """
-    draft = datacite.draft_of(element, context, header, RULES)
+    draft = datacite.draft_of(element, context, header, _READERS)
     if draft.release is not None and _is_constant(draft.release.text, draft):
         draft.notes.dropped("resource/dates/date", draft.release.text, "a constant of the source")
         draft.release = None

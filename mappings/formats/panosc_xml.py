@@ -15,6 +15,7 @@ from mappings.formats.rules import Rules
 from mappings.formats.xml import (
     NAMES,
     Element,
+    Readers,
     keep_unused,
     local_name,
     raw_text,
@@ -55,19 +56,21 @@ def crosswalk(element: Element, context: Context, header: Header) -> Mapped:
     draft = Draft(context, header)
     draft.always_dataset = True
     for child in root:
-        name = NAMES[child.tag]
-        if not name:
-            continue
-        reader = RULES.readers.get(name)
-        if reader is None:
-            keep_unused(child, f"panosc/{local_name(child)}", draft.notes)
-        else:
+        reader = _READERS[child.tag]
+        if reader is not None:
             reader(child, draft)
     xfel = _XFEL_NAMESPACE in str(root.tag) or local_name(root) == "panoscType"
     draft.type = context.document_type or ("proposal" if xfel else "publication")
     if draft.doi is not None and (found := _XFEL_PROPOSAL.fullmatch(draft.doi)):
         draft.proposal = found.group(1)
     return entities(draft)
+
+
+def _unused(element: Element, draft: Draft) -> None:
+    keep_unused(element, f"panosc/{local_name(element)}", draft.notes)
+
+
+_READERS = Readers(RULES, _unused)
 
 
 @RULES.reads("id pid", ("id", "Document.pid, doi; Dataset.pid, doi", "the same identifier"))

@@ -7,6 +7,7 @@ DOCTYPE are refused, entities are never resolved, nothing is fetched (fault I03)
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -15,6 +16,7 @@ from lxml import etree
 from mappings.context import Header
 from mappings.drafts import Notes
 from mappings.errors import MappingError
+from mappings.formats.rules import Rules, nothing
 from mappings.text import ABSENT_WORDS, LONGEST_ABSENT, known
 
 Element = Any
@@ -37,6 +39,27 @@ class _Names(dict[Any, str]):
 NAMES = _Names()
 _known_value = lru_cache(maxsize=4096)(known)
 """Of attributes, which are few words again and again."""
+
+
+class Readers(dict[Any, Any]):
+    """Tag of a record's child → its reader by the format's table, in one look-up. Bounded.
+
+    ``None`` for comments and for what feeds nothing; ``otherwise`` for what no row names.
+    """
+
+    def __init__(self, rules: Rules, otherwise: Callable[..., None]) -> None:
+        super().__init__()
+        self._rules = rules
+        self._otherwise = otherwise
+
+    def __missing__(self, tag: Any) -> Callable[..., None] | None:
+        name = NAMES[tag]
+        reader = self._rules.readers.get(name, self._otherwise) if name else None
+        if len(self) >= 4096:
+            self.clear()
+        self[tag] = found = None if reader is nothing else reader
+        return found
+
 
 _WRAPPERS = ("metadata", "record")
 
