@@ -14,7 +14,7 @@ from typing import Any
 from mappings.context import Context, Entity, Header, Mapped, Problem, Unmapped
 from mappings.dates import Moment, experiment, moment
 from mappings.errors import MappingError
-from mappings.identifiers import GLOBAL_SCHEMES, doi_key, entity_key, identify
+from mappings.identifiers import GLOBAL_SCHEMES, Identifier, entity_key, identify
 from mappings.kinds import file_formats
 from mappings.people import without_emails
 from mappings.people import without_repeats as people_without_repeats
@@ -71,30 +71,37 @@ class Notes:
 class Draft:
     """A flat record on its way to entities. Lists are in the order of the record."""
 
-    # Not a dataclass: what a record does not say stays with the class, and costs nothing.
-    pid: str | None = None
-    doi: str | None = None
-    title: str | None = None
-    type: str | None = None
-    kind: str = "data"
-    is_public: bool | None = None
-    start: Moment | None = None
-    end: Moment | None = None
-    release: Moment | None = None
-    year: Moment | None = None
-    creation: Moment | None = None
-    license: str | None = None
-    proposal: str | None = None
-    size: int | None = None
-    data_level: str | None = None
-    has_datasets: bool = False
-    always_dataset: bool = False
-    types: tuple[str, ...] = ()
+    # Not a dataclass: making one with so many factories costs more than reading a title.
+    __slots__ = (
+        "alternate", "always_dataset", "context", "creation", "data_level", "datasets",
+        "descriptions", "doi", "end", "evidence", "formats", "has_datasets", "header",
+        "instruments", "is_public", "keywords", "kind", "license", "links", "members",
+        "notes", "parameters", "pid", "proposal", "related", "release", "samples", "size",
+        "start", "subjects", "summaries", "techniques", "title", "type", "types", "year",
+    )  # fmt: skip
 
     def __init__(self, context: Context, header: Header, notes: Notes | None = None) -> None:
         self.context = context
         self.header = header
         self.notes = Notes() if notes is None else notes
+        self.pid: str | None = None
+        self.doi: str | None = None
+        self.title: str | None = None
+        self.type: str | None = None
+        self.types: tuple[str, ...] = ()
+        self.kind = "data"
+        self.is_public: bool | None = None
+        self.start: Moment | None = None
+        self.end: Moment | None = None
+        self.release: Moment | None = None
+        self.year: Moment | None = None
+        self.creation: Moment | None = None
+        self.license: str | None = None
+        self.proposal: str | None = None
+        self.size: int | None = None
+        self.data_level: str | None = None
+        self.has_datasets = False
+        self.always_dataset = False
         self.summaries: list[str] = []
         self.descriptions: list[str] = []
         self.members: list[dict[str, Any]] = []
@@ -137,9 +144,8 @@ class Draft:
         if not found:
             self.notes.unused(path, text)
 
-    def identifier(self, text: str) -> None:
+    def identifier(self, found: Identifier) -> None:
         """Take an identifier of the record: as pid, as DOI where it is one, else as alternate."""
-        found = identify(text)
         if found.scheme == "doi" and self.doi is None:
             if self.pid is not None:
                 self.alternate.append(self.pid)
@@ -228,12 +234,14 @@ def entities(draft: Draft) -> Mapped:
         "facility": context.facility,
     }
     _describe(document, draft)
-    access = decide(draft.evidence + policies(context))
-    document["access"] = access
-    instruments = _instruments(draft)
+    pieces = draft.evidence
+    if context.lists_only_open or context.releases_automatically:
+        pieces = pieces + policies(context)
+    document["access"] = decide(pieces)
+    instruments = _instruments(draft) if draft.instruments else []
     dataset = _derived_dataset(draft, document, instruments)
     made = [document]
-    children = draft.datasets + _parts(draft)
+    children = draft.datasets + _parts(draft) if draft.related else draft.datasets.copy()
     if dataset is not None:
         made.append(dataset)
         children.insert(0, dataset["key"])
@@ -247,7 +255,7 @@ def entities(draft: Draft) -> Mapped:
 
 def _key_of(entity_class: str, pid: str, draft: Draft) -> str:
     if draft.doi is not None:
-        return doi_key(entity_class, draft.doi)
+        return f"{entity_class.lower()}:doi:{draft.doi.lower()}"
     return entity_key(entity_class, pid, draft.context.facility)
 
 
@@ -260,7 +268,11 @@ def _describe(document: Entity, draft: Draft) -> None:
     if draft.title is not None:
         document["title"] = draft.title
     if draft.summaries:
-        document["summary"] = " ".join(dict.fromkeys(draft.summaries))
+        document["summary"] = (
+            draft.summaries[0]
+            if len(draft.summaries) == 1
+            else " ".join(dict.fromkeys(draft.summaries))
+        )
     if draft.is_public is not None:
         document["isPublic"] = draft.is_public
     if draft.start is not None:
@@ -272,9 +284,8 @@ def _describe(document: Entity, draft: Draft) -> None:
         document["releaseDate"] = released.text
     when = experiment(draft.start, draft.end)
     if when is not None:
-        document["years"] = {"first": when.first_year, "last": when.last_year}
-        document["startSeconds"] = when.start_seconds
-        document["endSeconds"] = when.end_seconds
+        document["startSeconds"], document["endSeconds"], first_year, last_year = when
+        document["years"] = {"first": first_year, "last": last_year}
     if draft.license is not None:
         document["license"] = draft.license
     if draft.keywords:
@@ -315,10 +326,10 @@ def _derived_dataset(
         "kind": draft.kind,
         "facility": context.facility,
         "derived": True,
-        "documents": [document["key"], *_parents(draft)],
+        "documents": [document["key"], *_parents(draft)] if draft.related else [document["key"]],
         "access": document["access"],
     }
-    for name in ("doi", "title", "isPublic", "years", "startSeconds", "endSeconds"):
+    for name in _SHARED:
         if name in document:
             dataset[name] = document[name]
     created = draft.creation or draft.start
@@ -345,6 +356,8 @@ def _derived_dataset(
     return dataset
 
 
+_SHARED = ("doi", "title", "isPublic", "years", "startSeconds", "endSeconds")
+"""What a derived Dataset has as its Document has it."""
 _HAS_PART = frozenset({"haspart", "hasversion", "collects", "hasmember"})
 _IS_PART = frozenset({"ispartof", "isversionof", "iscollectedin", "ismemberof"})
 
@@ -360,8 +373,6 @@ def _parents(draft: Draft) -> list[str]:
 
 
 def _tied(draft: Draft, relations: frozenset[str], entity_class: str) -> list[str]:
-    if not draft.related:
-        return []
     return [
         entity_key(entity_class, other["identifier"], draft.context.facility)
         for other in draft.related
@@ -372,8 +383,6 @@ def _tied(draft: Draft, relations: frozenset[str], entity_class: str) -> list[st
 
 def _instruments(draft: Draft) -> list[dict[str, str]]:
     """Instruments that a flat record names, each once; with a pid they are entities."""
-    if not draft.instruments:
-        return []
     kept: dict[str, dict[str, str]] = {}
     for found in draft.instruments:
         whole = dict(found)

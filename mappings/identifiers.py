@@ -29,6 +29,8 @@ class Identifier(NamedTuple):
     display: str
 
 
+_tuple = tuple.__new__
+"""Makes a named tuple of all its fields, without the call of a function in Python."""
 _DOI = re.compile(r"10\.[0-9]{2,9}(?:\.[0-9]{1,9}){0,8}/\S+")
 _PLAIN_DOI = re.compile(r"10\.[0-9]{4,9}/[A-Za-z0-9._/-]*[A-Za-z0-9]")
 _DOI_PREFIXES = (
@@ -167,7 +169,7 @@ def identify(text: str) -> Identifier:
     if len(text) > LONGEST:
         return Identifier("local", text.strip(), text.strip())
     if _PLAIN_DOI.fullmatch(text):
-        return Identifier("doi", text.lower(), text)
+        return _tuple(Identifier, ("doi", text.lower(), text))
     return _identify(text)
 
 
@@ -197,11 +199,6 @@ def entity_key(entity_class: str, identifier: str, facility: str) -> str:
     if found.scheme in GLOBAL_SCHEMES:
         return f"{entity_class.lower()}:{found.scheme}:{found.canonical}"
     return f"{entity_class.lower()}:local:{facility}:{_local(identifier.strip())}"
-
-
-def doi_key(entity_class: str, found: str) -> str:
-    """``entity_key`` of what is already known to be a DOI."""
-    return f"{entity_class.lower()}:doi:{found.lower()}"
 
 
 def _local(text: str) -> str:

@@ -103,8 +103,10 @@ def _settle(draft: Draft) -> None:
     if draft.pid is None and draft.alternate:
         # CERIC's records have the DOI among the alternate identifiers only.
         for index, text in enumerate(draft.alternate):
-            if identify(text).scheme in ("doi", "hdl"):
-                draft.identifier(draft.alternate.pop(index))
+            found = identify(text)
+            if found.scheme in ("doi", "hdl"):
+                del draft.alternate[index]
+                draft.identifier(found)
                 break
     if draft.year is not None:
         latest = draft.end or draft.start
@@ -132,7 +134,7 @@ def read_identifier(element: Element, draft: Draft) -> None:
         else:
             draft.notes.dropped("resource/identifier", text, "no web address")
     else:
-        draft.identifier(text)
+        draft.identifier(found)
 
 
 @RULES.reads(

@@ -114,7 +114,7 @@ def _identifier(text: str, draft: Draft) -> None:
     if found.scheme == "url":
         _link(text, "landing", draft)
     elif found.scheme in ("doi", "hdl"):
-        draft.identifier(text)
+        draft.identifier(found)
     else:
         draft.alternate.append(found.display)
 

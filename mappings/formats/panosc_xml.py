@@ -22,7 +22,7 @@ from mappings.formats.xml import (
     root_named,
     text_of,
 )
-from mappings.identifiers import orcid, web_link
+from mappings.identifiers import identify, orcid, web_link
 from mappings.people import member, person_name
 from mappings.rights import evidence, licence
 from mappings.tags import techniques_in_list
@@ -77,7 +77,7 @@ _READERS = Readers(RULES, _unused)
 def _identifier(element: Element, draft: Draft) -> None:
     text = text_of(element)
     if text is not None:
-        draft.identifier(text)
+        draft.identifier(identify(text))
 
 
 @RULES.reads("name title", ("name", "Document.title, Dataset.title"))

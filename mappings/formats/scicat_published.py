@@ -64,14 +64,14 @@ def _read_published(record: Mapping[str, Any], path: str, draft: Draft) -> None:
 def _doi(value: Any, draft: Draft, path: str) -> None:
     text = known(value)
     if text is not None:
-        draft.identifier(text)
+        draft.identifier(identify(text))
 
 
 @RULES.reads("_id id")
 def _other_id(value: Any, draft: Draft, path: str) -> None:
     text = known(value)
     if text is not None and doi(text) is not None and draft.doi is None:
-        draft.identifier(text)
+        draft.identifier(identify(text))
 
 
 @RULES.reads("title", ("title", "Document.title"))

@@ -62,6 +62,8 @@ class Readers(dict[Any, Any]):
 
 
 _WRAPPERS = ("metadata", "record")
+SHORT = 80
+"""Up to so many letters, looking at each is quicker than looking for what must not be there."""
 
 
 def parse(payload: bytes) -> Element:
@@ -148,22 +150,23 @@ def text_of(element: Element) -> str | None:
     text = element.text
     if (
         text
-        # Plain text that `known` would give back as it is. XML has no other control characters.
+        # Plain text that `known` would give back as it is.
         and text.isascii()
         and "<" not in text
         and "&" not in text
-        and "\n" not in text
-        and "\t" not in text
-        and "\r" not in text
-        and "\x7f" not in text
-        and text[0] != " "
-        and text[-1] != " "
+        and text.strip() is text
+        and (_one_line(text) if len(text) > SHORT else text.isprintable())
         and "  " not in text
         and (len(text) > LONGEST_ABSENT or text.lower() not in ABSENT_WORDS)
     ):
         found: str = text
         return found
     return known(text)
+
+
+def _one_line(text: str) -> bool:
+    """Whether ASCII text out of XML, which has no other control characters, is printable."""
+    return "\n" not in text and "\t" not in text and "\r" not in text and "\x7f" not in text
 
 
 def raw_text(element: Element) -> str:
