@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 Entity = dict[str, Any]
 """A normalised entity in JSON form: PaNOSC names (camelCase) plus ours; see ``schema.py``."""
@@ -64,8 +64,7 @@ class Problem:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Mapped:
+class Mapped(NamedTuple):
     """Entities made from one raw record, validated against the schema.
 
     ``entities`` are in JSON form, each with ``class`` and ``key``; parents before children.

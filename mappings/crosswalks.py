@@ -60,7 +60,10 @@ def crosswalk(format: str, payload: Any, context: Context, header: Header) -> Ma
         MappingError: the record cannot be mapped (quarantine).
         UnknownFormat: nobody maps ``format``.
     """
-    _check_zone(context)
+    try:
+        zone(context.time_zone)
+    except (KeyError, ValueError, OSError) as error:
+        raise MappingError("context.time_zone", context.time_zone, "an IANA time zone") from error
     if format in XML_FORMATS:
         read, _ = XML_FORMATS[format]
         if isinstance(payload, (bytes, bytearray)):
@@ -75,10 +78,3 @@ def crosswalk(format: str, payload: Any, context: Context, header: Header) -> Ma
             payload = json.parse(bytes(payload), notes)
         return read_json(payload, context, header, notes)
     raise UnknownFormat(f"no crosswalk for {format!r}; known: {', '.join(FORMATS)}")
-
-
-def _check_zone(context: Context) -> None:
-    try:
-        zone(context.time_zone)
-    except (KeyError, ValueError, OSError) as error:
-        raise MappingError("context.time_zone", context.time_zone, "an IANA time zone") from error

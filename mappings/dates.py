@@ -74,7 +74,6 @@ def zone(name: str) -> ZoneInfo:
 
 _tuple = tuple.__new__
 """Makes a named tuple of all its fields, without the call of a function in Python."""
-_OUTER_MONTHS, _OUTER_DAYS = (1, 12), (1, 31)
 
 _YEAR = re.compile(r"[0-9]{4}", re.ASCII)
 _MONTH = re.compile(r"([0-9]{4})-([0-9]{2})", re.ASCII)
@@ -92,7 +91,7 @@ def moment(text: str, time_zone: str = "UTC") -> Moment | None:
             certainty a sentence with one year in it.
         time_zone: the facility's, for what carries no offset.
     """
-    if len(text) == 20 and text[19] == "Z" and text[10] == "T" and text[13] == text[16] == ":":
+    if len(text) == 20 and text[4::3] == "--T::Z":
         # The commonest writing is already ours. Instants seldom come again: they are not kept.
         try:
             when = datetime.fromisoformat(text)
@@ -100,12 +99,10 @@ def moment(text: str, time_zone: str = "UTC") -> Moment | None:
             return _moment(text, time_zone)
         year = when.year
         # Near New Year, another time zone may have another year.
-        if (
-            (when.month not in _OUTER_MONTHS or when.day not in _OUTER_DAYS)
-            and text[5] != "W"
-            and _FIRST_YEAR <= year <= _LAST_YEAR
-        ):
-            seconds = int(when.timestamp())
+        near_new_year = when.month in (1, 12) and when.day in (1, 31)
+        if _FIRST_YEAR <= year <= _LAST_YEAR and not near_new_year:
+            since = when - _EPOCH
+            seconds = since.days * 86_400 + since.seconds
             return _tuple(Moment, (text, "instant", seconds, seconds, year, True))
     return _moment(text, time_zone)
 

@@ -8,7 +8,6 @@ record says what only a Dataset can hold, one Dataset marked ``derived`` (semant
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from mappings.context import Context, Entity, Header, Mapped, Problem, Unmapped
@@ -25,19 +24,24 @@ from mappings.tags import without_repeats as tags_without_repeats
 from mappings.text import clip, split_keywords
 from mappings.values import RawParameter, parameters
 
+_tuple = tuple.__new__
+"""Makes a named tuple of all its fields, without the call of a function in Python."""
+
 MOST_NOTES = 1000
 """Notes kept of one record; the rest only repeats what these say."""
 
 
-@dataclass(slots=True)
 class Notes:
     """What was not used and what could not be read, while a record is being mapped.
 
     Operators read these: e-mail addresses of people are not kept in them (semantics 11.1).
     """
 
-    unmapped: list[Unmapped] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
+    __slots__ = ("problems", "unmapped")
+
+    def __init__(self) -> None:
+        self.unmapped: list[Unmapped] = []
+        self.problems: list[Problem] = []
 
     def unused(self, path: str, value: object) -> None:
         """Keep as evidence something that no field takes."""
@@ -65,7 +69,7 @@ class Notes:
         for entity in entities:
             validated(entity, known)
             known = entity.get("access")
-        return Mapped(tuple(entities), tuple(self.unmapped), tuple(self.problems))
+        return _tuple(Mapped, (tuple(entities), tuple(self.unmapped), tuple(self.problems)))
 
 
 class Draft:
@@ -135,7 +139,9 @@ class Draft:
 
     def embargo(self, path: str, text: str, found: Moment) -> None:
         """Note an end of embargo as evidence (semantics 2.5: a bare date opens at its end)."""
-        self.evidence.append(evidence("embargo_until", path, text, found.opens))
+        self.evidence.append(
+            {"says": "embargo_until", "path": path, "value": text, "at": found.opens}
+        )
 
     def file_formats(self, path: str, text: str) -> None:
         """Take the formats that a statement names; one that names none is kept as unused."""
@@ -418,7 +424,7 @@ def _each_once(items: list[dict[str, str]]) -> list[dict[str, str]]:
 
 def _once(words: list[str]) -> list[str]:
     """Each text once, in order; the first writing of those that differ in case stays."""
-    if len(words) < 2 or len({word.casefold() for word in words}) == len(words):
+    if len(words) < 2 or len(set(map(str.casefold, words))) == len(words):
         return words
     kept: dict[str, str] = {}
     for word in words:

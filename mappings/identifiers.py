@@ -168,8 +168,9 @@ def identify(text: str) -> Identifier:
     """
     if len(text) > LONGEST:
         return Identifier("local", text.strip(), text.strip())
-    if _PLAIN_DOI.fullmatch(text):
-        return _tuple(Identifier, ("doi", text.lower(), text))
+    plain = text[4:] if text[:4] == "doi:" else text
+    if _PLAIN_DOI.fullmatch(plain):  # as most are; each is met once, so it is not remembered
+        return _tuple(Identifier, ("doi", plain.lower(), plain))
     return _identify(text)
 
 

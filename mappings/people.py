@@ -139,6 +139,14 @@ def role(text: str) -> str:
     return _ROLES.get(text.strip().lower(), text.strip())
 
 
+def person(name: Name) -> dict[str, Any]:
+    """A Person in JSON form."""
+    full, first, last = name
+    if first is not None and last is not None:
+        return {"fullName": full, "firstName": first, "lastName": last}
+    return {"fullName": full}
+
+
 def member(
     name: Name,
     *,
@@ -147,15 +155,10 @@ def member(
     affiliation: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """A Member with its Person, in JSON form, from a name of a flat record."""
-    full, first, last = name
-    person: dict[str, Any] = {"fullName": full}
-    if first is not None:
-        person["firstName"] = first
-    if last is not None:
-        person["lastName"] = last
+    somebody = person(name)
     if orcid_text is not None and (code := orcid(orcid_text)) is not None:
-        person["orcid"] = code
-    made: dict[str, Any] = {"person": person}
+        somebody["orcid"] = code
+    made: dict[str, Any] = {"person": somebody}
     if role_name is not None:
         made["role"] = role(role_name)
     if affiliation:

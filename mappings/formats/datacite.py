@@ -22,6 +22,7 @@ from mappings.formats.xml import (
     Readers,
     attribute,
     keep_unused,
+    known_value,
     local_name,
     root_named,
     text_of,
@@ -325,9 +326,9 @@ def read_subject(element: Element, text: str, draft: Draft) -> None:
     scheme = uri = None
     for name, value in attributes:
         if NAMES[name] == "subjectscheme":
-            scheme = known(value)
+            scheme = known_value(value)
         elif NAMES[name] == "valueuri":
-            uri = known(value)
+            uri = known_value(value)
     if uri is not None and find_id(uri) is not None:
         draft.techniques += technique_tags(text, uri, draft.context.probes)
         draft.keywords.append(text)
@@ -355,12 +356,21 @@ def read_subject(element: Element, text: str, draft: Draft) -> None:
     ("resourceType[resourceTypeGeneral]", "Document.kind"),
 )
 def read_resource_type(element: Element, draft: Draft) -> None:
-    text = text_of(element)
-    general = known(element.get("resourceTypeGeneral"))
-    draft.kind = kind_of(general, text)
-    if text is not None:
-        draft.data_level = data_level(text)
-    draft.type = document_type(text) or (general if draft.data_level else text) or general
+    draft.kind, draft.data_level, draft.type = _types_of(
+        element.get("resourceTypeGeneral"), text_of(element)
+    )
+
+
+@lru_cache(maxsize=1024)
+def _types_of(general: str | None, text: str | None) -> tuple[str, str | None, str | None]:
+    """Kind, data level and type from the general and the free type; few pairs in a harvest."""
+    general = known(general)
+    level = data_level(text) if text is not None else None
+    return (
+        kind_of(general, text),
+        level,
+        document_type(text) or (general if level else text) or general,
+    )
 
 
 @RULES.reads(

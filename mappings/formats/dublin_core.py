@@ -13,6 +13,7 @@ from mappings.dates import Moment, span
 from mappings.drafts import Draft, entities, year_evidence
 from mappings.formats.rules import Rules
 from mappings.formats.xml import (
+    NAMES,
     Element,
     Readers,
     keep_unused,
@@ -22,7 +23,7 @@ from mappings.formats.xml import (
 )
 from mappings.identifiers import doi_inside, identify, web_link
 from mappings.kinds import document_type, kind_of
-from mappings.people import agent_name, is_institute, member
+from mappings.people import agent_name, is_institute, person
 from mappings.rights import Evidence, access_statement, evidence, is_licence_like, licence
 from mappings.text import is_only_url
 
@@ -45,7 +46,9 @@ def crosswalk(element: Element, context: Context, header: Header) -> Mapped:
     Raises:
         MappingError: another root element, or no identifier anywhere.
     """
-    root = root_named(element, ("dc",), "an element oai_dc:dc")
+    root = element
+    if NAMES[element.tag] != "dc":
+        root = root_named(element, ("dc",), "an element oai_dc:dc")
     draft = Draft(context, header)
     readers = _READERS
     for child in root:
@@ -132,7 +135,7 @@ def _contributor(text: str, draft: Draft) -> None:
 def _person(text: str, draft: Draft, role: str) -> None:
     name = agent_name(text)
     if name is not None:
-        draft.members.append(member(name, role_name=role))
+        draft.members.append({"person": person(name), "role": role})
     elif is_institute(text):
         draft.members.append({"role": role, "affiliation": {"name": text}})
     else:
@@ -151,6 +154,7 @@ _DATE_WORDS = {
     "accepted": "changed",
     "submitted": "changed",
 }
+_DATE_WORDS |= {word.capitalize(): meaning for word, meaning in _DATE_WORDS.items()}
 
 
 @RULES.reads(
@@ -166,7 +170,9 @@ _DATE_WORDS = {
 )
 def _date(text: str, draft: Draft) -> None:
     word, colon, rest = text.partition(":")
-    meaning = _DATE_WORDS.get(word.strip().lower()) if colon else None
+    meaning = None
+    if colon:
+        meaning = _DATE_WORDS.get(word) or _DATE_WORDS.get(word.strip().lower())
     if meaning is not None:
         value = rest.strip()
     else:

@@ -37,8 +37,8 @@ class _Names(dict[Any, str]):
 
 
 NAMES = _Names()
-_known_value = lru_cache(maxsize=4096)(known)
-"""Of attributes, which are few words again and again."""
+known_value = lru_cache(maxsize=4096)(known)
+"""``known`` of attributes, which are few words again and again."""
 
 
 class Readers(dict[Any, Any]):
@@ -186,7 +186,7 @@ def attribute(element: Element, name: str) -> str | None:
                 break
         else:
             return None
-    return _known_value(value)
+    return known_value(value)
 
 
 def keep_unused(element: Element, path: str, notes: Notes) -> None:

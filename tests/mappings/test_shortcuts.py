@@ -66,7 +66,9 @@ def test_an_instant(text: str, time_zone: str) -> None:
     assert dates.moment(text, time_zone) == dates._moment(text, time_zone)
 
 
-@given(st.from_regex(r"\A10\.[0-9]{4,9}/[A-Za-z0-9._/-]{0,20}\Z") | st.text(max_size=30))
+@given(st.from_regex(r"\A(doi:)?10\.[0-9]{4,9}/[A-Za-z0-9._/-]{0,20}\Z") | st.text(max_size=30))
+@example("doi:doi:10.5072/demo-1")
+@example("doi: 10.5072/demo-1")
 def test_a_plain_doi(text: str) -> None:
     assert identifiers.identify(text) == identifiers._identify(text)
 
