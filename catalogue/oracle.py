@@ -7,7 +7,6 @@ reading of a record into words (``analysis``, ``documents.text_lines``) and the 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -57,7 +56,7 @@ from catalogue.query import (
     TechniqueIn,
     Text,
 )
-from catalogue.records import Change, StoredEntity
+from catalogue.records import Change, EntityClass, StoredEntity
 from catalogue.statistics import CollectionStatistics
 from catalogue.text_query import TextPlan, filter_plan, plan_text
 
@@ -78,6 +77,19 @@ class Entity:
         self.change = change
         self.stored: StoredEntity = change.entity
         self.children = [child for child in change.children if not child.deleted]
+
+    @property
+    def key(self) -> str:
+        return self.stored.key
+
+    @property
+    def entity_class(self) -> EntityClass:
+        return self.stored.entity_class
+
+    @property
+    def facilities(self) -> Sequence[str]:
+        """Who holds it."""
+        return tuple(str(name) for name in self.stored.record.get("facilities") or ())
 
     @property
     def thing(self) -> Thing:
@@ -102,18 +114,14 @@ class Entity:
         return self.texts.wholes
 
     @cached_property
-    def counts(self) -> dict[str, Counter[str]]:
-        """How often each term stands in each scored field; wholes count once."""
+    def bags(self) -> Mapping[str, Sequence[str]]:
+        """The terms of each scored field, each as often as it stands there; wholes once. Of a
+        question's few terms it costs less to count each than to count all there are."""
         return {
-            "text": Counter(chain.from_iterable(self.texts.text)),
-            "title": Counter(chain.from_iterable(self.texts.title)),
-            "wholes": Counter(self.texts.wholes),
+            "text": list(chain.from_iterable(self.texts.text)),
+            "title": list(chain.from_iterable(self.texts.title)),
+            "wholes": list(self.texts.wholes),
         }
-
-    @cached_property
-    def lengths(self) -> dict[str, int]:
-        """Terms in each scored field, the sentinel included."""
-        return {name: 1 + counts.total() for name, counts in self.counts.items()}
 
     @cached_property
     def facets(self) -> dict[str, tuple[str, ...]]:
@@ -328,8 +336,8 @@ def meets(plan: Plan, entity: Entity) -> bool:
             return bool(entity.parameter_terms[field] & terms)
         case TermRange(field, low, high):
             return any(low <= term <= high for term in entity.parameter_terms[field])
-        case Terms(field, terms):
-            return any(word in terms for line in entity.lines[field] for word in line)
+        case Terms("title" | "text" as field, terms):
+            return not terms.isdisjoint(entity.bags[field])
         case Phrase(field, words):
             return any(_in_line(words, line) for line in entity.lines[field])
         case Prefix("words", prefix):

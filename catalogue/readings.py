@@ -8,13 +8,16 @@ evaluator then filters and scores the pool's entities.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
+
+import orjson
 
 from catalogue.oracle import Entity
 from catalogue.records import Change, EntityClass, StoredEntity
+from catalogue.said import FIRST_ORDINAL, Row, Said, Voice, alone, row_of
 from mappings import MappingError, SourceEntity, crosswalk, merge_entities
 from mappings.context import Context, Header
 
@@ -23,37 +26,68 @@ FORMATS: Mapping[EntityClass, str] = {
     "Dataset": "panosc-dataset",
     "Instrument": "panosc-instrument",
 }
-FIRST_ORDINAL = 1 << 40
-"""Ordinals of entities that are in no store begin here, behind all that a store gives."""
 
-_NOT_GIVEN = ("class", "key", "facility")
 _OF_THE_STORE = ("provenance", "facilities", "provider")
 _HELD = "\0held"
 
+Links = Mapping[str, tuple[str, ...]]
+"""Key → keys at the other end of Document–Dataset, stated from whichever side, at hand or not."""
 
-@dataclass(frozen=True, slots=True)
+
+class Rows(NamedTuple):
+    """A reading in a form that one process can send to another: see ``Reading``."""
+
+    source: str
+    facility: str
+    listed: tuple[str, ...]
+    rows: list[Row]
+    links: Links
+    own_scores: dict[str, Any]
+    dropped: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Reading:
     """One facility's word: its entities by key, and which of them the list itself named.
 
     ``listed`` are the keys of the objects that were asked for, in the facility's own order.
     ``own_scores`` is what the facility thinks of them: evidence, never rank. ``dropped`` counts
-    objects that no entity could be made of (fault G11). ``entities`` are ready for the oracle where
-    nobody else has a word on them.
+    objects that no entity could be made of (fault G11). The entities in ``said`` are ready for the
+    oracle where nobody else has a word on them.
     """
 
-    source: str
-    facility: str
+    voice: Voice
     listed: tuple[str, ...] = ()
-    parts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    said: Mapping[str, Said] = field(default_factory=dict, repr=False)
+    links: Links = field(default_factory=dict, repr=False)
     own_scores: Mapping[str, Any] = field(default_factory=dict)
     dropped: int = 0
-    alone: dict[str, Entity] = field(default_factory=dict, compare=False, repr=False)
 
 
 def read_objects(
-    entity_class: EntityClass, items: Sequence[Mapping[str, Any]], context: Context
+    entity_class: EntityClass,
+    items: Sequence[Mapping[str, Any]],
+    context: Context,
+    *,
+    counted: bool = False,
 ) -> Reading:
-    """Read the objects of one answer; what cannot be mapped is counted and left out."""
+    """Read the objects of one answer; what cannot be mapped is counted and left out.
+
+    Args:
+        counted: whether all entities will be searched as text or counted for facets; it costs less
+            here than later.
+    """
+    return as_reading(read_rows(entity_class, items, context, counted=counted))
+
+
+def read_rows(
+    entity_class: EntityClass,
+    items: Sequence[Mapping[str, Any]],
+    context: Context,
+    *,
+    counted: bool = False,
+) -> Rows:
+    """The same, to be sent on."""
     parts: dict[str, dict[str, Any]] = {}
     listed: dict[str, None] = {}
     scores: dict[str, Any] = {}
@@ -80,51 +114,112 @@ def read_objects(
         listed.setdefault(own["key"])
         if "score" in item:
             scores[own["key"]] = item["score"]
-    return Reading(context.source, context.facility, tuple(listed), parts, scores, dropped)
+    links = _links(parts.values())
+    rows = [row_of(part, _contained(part, parts, links) if counted else None)
+            for part in parts.values()]  # fmt: skip
+    return Rows(context.source, context.facility, tuple(listed), rows, links, scores, dropped)
+
+
+def as_reading(rows: Rows) -> Reading:
+    """What was sent, as it is worked with."""
+    voice = Voice(rows.source, rows.facility)
+    said = _said({row.key: row for row in rows.rows}, rows.links, voice)
+    return Reading(voice, rows.listed, said, rows.links, rows.own_scores, rows.dropped)
+
+
+def _links(records: Iterable[Mapping[str, Any]]) -> Links:
+    found: dict[str, dict[str, None]] = defaultdict(dict)
+    for record in records:
+        for name in ("datasets", "documents"):
+            for other in record.get(name) or ():
+                found[record["key"]][str(other)] = None
+                found[str(other)][record["key"]] = None
+    return {key: tuple(sorted(others)) for key, others in found.items()}
+
+
+def _contained(
+    part: Mapping[str, Any], parts: Mapping[str, Mapping[str, Any]], links: Links
+) -> list[Mapping[str, Any]]:
+    """Of a Document, its Datasets: derived ones give way to real ones (semantics 1.3)."""
+    if part["class"] != "Document":
+        return []
+    there = [parts[key] for key in links.get(part["key"], ()) if key in parts]
+    return [one for one in there if not one.get("derived")] or there
+
+
+def _said(rows: Mapping[str, Row], links: Links, voice: Voice) -> dict[str, Said]:
+    """The entities that one voice's rows make."""
+    found: dict[str, Said] = {}
+    for key, row in rows.items():
+        relatives = tuple(one for one in links.get(key, ()) if one in rows)
+        found[key] = Said(row, voice, relatives)
+    for one in found.values():
+        if one.row.entity_class == "Document":
+            there = [found[key] for key in one.relatives]
+            one.contained = tuple([child for child in there if not child.row.derived] or there)
+    return found
 
 
 def joined(readings: Sequence[Reading]) -> Reading:
     """Several readings of one source as one: what is said first stands, gaps are filled."""
     if len(readings) == 1:
         return readings[0]
-    parts: dict[str, Mapping[str, Any]] = {}
+    rows: dict[str, Row] = {}
+    again: set[str] = set()
     listed: dict[str, None] = {}
     scores: dict[str, Any] = {}
+    links: dict[str, tuple[str, ...]] = {}
     for reading in readings:
-        for key, part in reading.parts.items():
-            parts[key] = part if key not in parts else {**part, **parts[key]}
+        for key, said in reading.said.items():
+            if key in rows:
+                again.add(key)
+                rows[key] = row_of({**said.part(), **_part(rows[key])}, None)
+            else:
+                rows[key] = said.row
+        for key, others in reading.links.items():
+            known = links.get(key)
+            links[key] = others if known is None else tuple(sorted({*known, *others}))
         listed.update(dict.fromkeys(reading.listed))
         scores = {**reading.own_scores, **scores}
+    before = {key: said for reading in readings for key, said in reading.said.items()}
+    voice = readings[0].voice
+    made = _said(rows, links, voice)
+    for key, said in made.items():
+        inside = [one.key for one in said.contained]
+        if inside != [one.key for one in before[key].contained] or not again.isdisjoint(inside):
+            # Other pages say what it contains: its words are read anew.
+            said.row = said.row._replace(is_counted=False)
     return Reading(
-        readings[0].source,
-        readings[0].facility,
-        tuple(listed),
-        parts,
-        scores,
-        sum(reading.dropped for reading in readings),
+        voice, tuple(listed), made, links, scores, sum(reading.dropped for reading in readings)
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """Entities at hand: ``entities`` are merged ones by key, relations and children filled in.
-
-    ``own_scores`` maps keys to what each facility said, by source.
-    """
+    """Entities at hand: ``entities`` are merged ones by key, relations and children filled in."""
 
     entities: Mapping[str, Entity] = field(default_factory=dict)
-    own_scores: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    readings: Sequence[Reading] = field(default=(), repr=False)
+    _by_class: dict[EntityClass, list[Entity]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     def of_class(self, entity_class: EntityClass) -> list[Entity]:
         """The entities of a class, by key."""
-        return sorted(
-            (one for one in self.entities.values() if one.stored.entity_class == entity_class),
-            key=lambda one: one.stored.key,
-        )
+        found = self._by_class.get(entity_class)
+        if found is None:
+            found = [one for one in self.entities.values() if one.entity_class == entity_class]
+            found.sort(key=lambda one: one.key)
+            self._by_class[entity_class] = found
+        return found
 
-    def stored(self) -> dict[str, StoredEntity]:
-        """All entities in the store's form."""
-        return {key: entity.stored for key, entity in self.entities.items()}
+    def own_scores(self, key: str) -> dict[str, Any]:
+        """What each facility said that the thing is worth, by source."""
+        return {
+            reading.voice.source: reading.own_scores[key]
+            for reading in self.readings
+            if key in reading.own_scores
+        }
 
 
 def make_pool(
@@ -145,56 +240,69 @@ def make_pool(
         providers: facility → Search API base URL.
     """
     held, trust, providers = held or {}, trust or {}, providers or {}
-    at = now.isoformat()
+    for reading in readings:
+        reading.voice.provider = providers.get(reading.voice.facility, "")
+    if not held and _are_apart(readings):
+        return Pool({k: one for reading in readings for k, one in reading.said.items()}, readings)
     said: dict[str, list[Reading]] = defaultdict(list)
     for reading in readings:
-        for key in reading.parts:
+        for key in reading.said:
             said[key].append(reading)
     related = _related(readings, held)
-
-    def is_lonely(key: str) -> bool:
-        """Nobody but one reading has a word on it or on what it is related to."""
-        by = said[key]
-        return (
-            len(by) == 1
-            and key not in held
-            and all(
-                other not in held and (other not in said or said[other] == by)
-                for other in related.get(key, ())
-            )
-        )
-
     entities: dict[str, Entity] = {}
     fresh: dict[str, StoredEntity] = {}
-    for number, key in enumerate(sorted(said)):
-        lonely = is_lonely(key)
-        ready = said[key][0].alone.get(key) if lonely else None
-        if ready is not None:
-            entities[key] = ready
+    for number, (key, by) in enumerate(said.items()):
+        if _is_lonely(key, said, related, held):
+            entities[key] = by[0].said[key]
             continue
         record = (
-            _alone(said[key][0], key)
-            if lonely or (len(said[key]) == 1 and key not in held)
-            else _merged(key, said[key], held.get(key), trust, at)
+            alone(by[0].said[key].part(), by[0].voice, {})
+            if len(by) == 1 and key not in held
+            else _merged(key, by, held.get(key), trust, now.isoformat())
         )
         record["provider"] = providers.get(str(record.get("facility", "")), "")
         fresh[key] = StoredEntity(
             key, cast(EntityClass, record["class"]), FIRST_ORDINAL + number, 0, False, record
         )
-    known = {**held, **{key: one.stored for key, one in entities.items()}, **fresh}
+
+    def known(keys: Iterable[str]) -> Iterator[StoredEntity]:
+        for key in keys:
+            if key in fresh:
+                yield fresh[key]
+            elif key in entities:
+                yield entities[key].stored
+            elif key in held:
+                yield held[key]
+
     for key, stored in fresh.items():
-        entities[key] = _whole(stored, [known[o] for o in related.get(key, ()) if o in known])
-        if is_lonely(key):
-            said[key][0].alone[key] = entities[key]
-    return Pool(entities, _own_scores(readings))
+        entities[key] = _whole(stored, list(known(related.get(key, ()))))
+    return Pool(entities, readings)
 
 
-def _alone(reading: Reading, key: str) -> dict[str, Any]:
-    record = dict(reading.parts[key])
-    record["provenance"] = {name: reading.source for name in record if name not in _NOT_GIVEN}
-    record["facility"] = reading.facility
-    record["facilities"] = [reading.facility]
-    return record
+def _are_apart(readings: Sequence[Reading]) -> bool:
+    """Whether no reading has a word on what another one speaks of."""
+    keys: set[str] = set().union(*(reading.said for reading in readings))
+    if len(keys) < sum(len(reading.said) for reading in readings):
+        return False
+    return all(keys.isdisjoint(reading.links.keys() - reading.said.keys()) for reading in readings)
+
+
+def _is_lonely(
+    key: str,
+    said: Mapping[str, list[Reading]],
+    related: Links,
+    held: Mapping[str, StoredEntity],
+) -> bool:
+    """Whether nobody but one reading has a word on it or on what it is related to."""
+    by = said[key]
+    return (
+        len(by) == 1
+        and key not in held
+        and all(
+            other not in held and (other not in said or said[other] == by)
+            for other in related.get(key, ())
+        )
+    )
 
 
 def _merged(
@@ -205,8 +313,9 @@ def _merged(
     at: str,
 ) -> dict[str, Any]:
     parts = [
-        SourceEntity(r.source, r.facility, trust.get(r.source, 100), at, r.parts[key])
+        SourceEntity(v.source, v.facility, trust.get(v.source, 100), at, r.said[key].part())
         for r in readings
+        for v in (r.voice,)
     ]
     if held is None:
         return dict(merge_entities(parts))
@@ -219,7 +328,7 @@ def _merged(
         name: _speakers(source, given.get(name))
         for name, source in record.get("provenance", {}).items()
     }
-    names = [*(r.facility for r in readings), *(held.record.get("facilities") or ())]
+    names = [*(r.voice.facility for r in readings), *(held.record.get("facilities") or ())]
     record["facilities"] = list(dict.fromkeys(str(name) for name in names))
     return record
 
@@ -232,19 +341,20 @@ def _speakers(sources: str, held: object) -> str:
     return ", ".join(dict.fromkeys(names))
 
 
-def _related(
-    readings: Sequence[Reading], held: Mapping[str, StoredEntity]
-) -> dict[str, tuple[str, ...]]:
-    """Key → keys at the other end of Document–Dataset, stated from whichever side."""
-    found: dict[str, dict[str, None]] = defaultdict(dict)
-    records = [record for reading in readings for record in reading.parts.values()]
-    records += [entity.record for entity in held.values() if not entity.deleted]
-    for record in records:
-        for name in ("datasets", "documents"):
-            for other in record.get(name) or ():
-                found[record["key"]][str(other)] = None
-                found[str(other)][record["key"]] = None
-    return {key: tuple(sorted(others)) for key, others in found.items()}
+def _part(row: Row) -> dict[str, Any]:
+    found: dict[str, Any] = orjson.loads(row.written)
+    return found
+
+
+def _related(readings: Sequence[Reading], held: Mapping[str, StoredEntity]) -> Links:
+    """The links of all that is at hand."""
+    found: dict[str, tuple[str, ...]] = {}
+    kept = _links(entity.record for entity in held.values() if not entity.deleted)
+    for links in (*(reading.links for reading in readings), kept):
+        for key, others in links.items():
+            known = found.get(key)
+            found[key] = others if known is None else tuple(sorted({*known, *others}))
+    return found
 
 
 def _whole(stored: StoredEntity, related: Sequence[StoredEntity]) -> Entity:
@@ -258,11 +368,3 @@ def _whole(stored: StoredEntity, related: Sequence[StoredEntity]) -> Entity:
     real = [child for child in live if not child.record.get("derived")]
     record["datasets"] = [child.key for child in real or live]
     return Entity(Change(stored, tuple(real or live)))
-
-
-def _own_scores(readings: Iterable[Reading]) -> dict[str, dict[str, Any]]:
-    scores: dict[str, dict[str, Any]] = defaultdict(dict)
-    for reading in readings:
-        for key, score in reading.own_scores.items():
-            scores[key][reading.source] = score
-    return dict(scores)

@@ -165,12 +165,12 @@ def _word(score: WordScore, statistics: CollectionStatistics) -> Callable[[Entit
     ]
 
     def points(entity: Entity) -> float:
-        counts = entity.counts
-        found = [
-            worth * saturation(occurs, entity.lengths[name], average)
-            for name, term, average, worth in clauses
-            if (occurs := counts[name].get(term, 0))
-        ]
+        bags = entity.bags
+        found = []
+        for name, term, average, worth in clauses:
+            bag = bags[name]
+            if term in bag:
+                found.append(worth * saturation(bag.count(term), 1 + len(bag), average))
         return best_of_fields(found)
 
     return points
@@ -191,16 +191,16 @@ def best_possible(scores: Sequence[Score], statistics: CollectionStatistics) -> 
     return total
 
 
-def occurrences(entity: Entity, name: str, term: str) -> int:
-    """How often a term stands in a field; wholes are counted once."""
-    return entity.counts[name].get(term, 0)
+def occurs(entity: Entity, name: str, term: str) -> bool:
+    """Whether a term stands in a field."""
+    return term in entity.bags[name]
 
 
 def length(entity: Entity, name: str) -> int:
     """Terms in a field, the sentinel included."""
-    return entity.lengths[name]
+    return 1 + len(entity.bags[name])
 
 
 def terms_of(entity: Entity, name: str) -> Iterable[str]:
     """The distinct terms of a field."""
-    return entity.counts[name]
+    return set(entity.bags[name])

@@ -43,12 +43,16 @@ async def sample_service(
             items[name] = await _read(http, api, name)
 
     def count() -> dict[str, Any]:
-        readings = [read_objects(name, items[name], context) for name in FORMATS if items.get(name)]
+        readings = [
+            read_objects(name, items[name], context, counted=True)
+            for name in FORMATS
+            if items.get(name)
+        ]
         pool = make_pool(readings, now=_EPOCH)
         listed = {key for reading in readings for key in reading.listed}
         found: dict[str, Any] = {}
         for name in FORMATS:
-            held = [one for one in pool.of_class(name) if one.stored.key in listed]
+            held = [one for one in pool.of_class(name) if one.key in listed]
             if held:
                 found[name] = {
                     "statistics": to_json(statistics_of(held)),

@@ -136,6 +136,7 @@ async def _live_service(
         now=server.clock,
         monotonic=monotonic,
         measurements=FederationMeasurements(server.measurements.registry),
+        reading_processes=server.settings.live_readers,
     ) as live:
         server.live = live
         yield

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -21,6 +22,7 @@ from catalogue.records import StoredEntity
 from mappings.rights import access_at
 from mappings.techniques import load_panet
 from search_api.facilities import FacilityStates
+from search_api.federation.overlay import Overlay
 from search_api.includes import Records
 
 Json = dict[str, Any]
@@ -59,6 +61,8 @@ async def load_children(
             for key, children in first.items()
         }
 
+    if isinstance(records, Overlay) and records.has_all(chain.from_iterable(first.values())):
+        return look_up()
     return await anyio.to_thread.run_sync(look_up, abandon_on_cancel=True)
 
 

@@ -66,6 +66,9 @@ class ServerSettings:
     live_reserve_s: float = _setting(0.5, "Of these, for putting it together; at most a quarter.")
     live_depth: int = _setting(1_000, "Records looked at for one question at each live facility.")
     live_whole: int = _setting(500, "A live facility with at most so many records is read whole.")
+    live_readers: int = _setting(
+        2, "Processes that read live answers beside each server process; 0: its own threads do."
+    )
     live_candidates: int = _setting(50, "Records asked for at least where a facility ranks.")
     environment: str = _setting("production", "Name of the installation, shown by the status.")
     hosting_facility: str = _setting("PaN Commons", "Who runs it, shown by the status object.")

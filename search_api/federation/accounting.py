@@ -53,8 +53,8 @@ def facility_totals(first: Answer, matching: Sequence[Entity]) -> dict[str, int]
     """All known matches of each facility; one that several hold counts for each."""
     totals = {one.id: one.count for one in first.facets.get("facility", ())}
     for entity in matching:
-        for name in entity.stored.record.get("facilities") or ():
-            totals[str(name)] = totals.get(str(name), 0) + 1
+        for name in entity.facilities:
+            totals[name] = totals.get(name, 0) + 1
     return totals
 
 
@@ -160,8 +160,6 @@ def lateness(dealt: Sequence[Ranked], takes: Sequence[Outcome]) -> dict[str, flo
 def partly_scored(matching: Sequence[Entity], outcomes: Sequence[Outcome]) -> frozenset[str]:
     """Keys of live records whose scored fields could not all be had."""
     short = {one.live.facility.name for one in outcomes if one.take and one.take.missing}
-    return frozenset(
-        one.stored.key
-        for one in matching
-        if short & {str(name) for name in one.stored.record.get("facilities") or ()}
-    )
+    if not short:
+        return frozenset()
+    return frozenset(one.key for one in matching if not short.isdisjoint(one.facilities))

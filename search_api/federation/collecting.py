@@ -15,13 +15,14 @@ from typing import Any, Protocol
 
 from catalogue.facilities import mapping_context
 from catalogue.query import Everything, Search
-from catalogue.readings import Reading, joined, read_objects
+from catalogue.readings import Reading, joined
 from catalogue.records import EntityClass
 from facility_http.rest_json import identifier_of
 from search_api.federation.details import Asks, Details
 from search_api.federation.errors import FacilitySilent, QuestionRefused
 from search_api.federation.profiles import ClassProfile
 from search_api.federation.questions import FacilityAnswer, LiveSource, Question
+from search_api.federation.readers import Readers
 from search_api.federation.relations import Item, Wanted, wanted_relations
 from search_api.federation.splitting import (
     Split,
@@ -30,7 +31,6 @@ from search_api.federation.splitting import (
     likely_words,
     split_filter,
 )
-from search_api.federation.workshop import Workshop
 
 PAGE = 1_000
 """Objects asked for at a time where a service has no cap of its own."""
@@ -97,10 +97,10 @@ class ReadingCache:
     def put(self, key: tuple[str, str, bytes], reading: Reading) -> None:
         before = self._held.pop(key, None)
         self._held[key] = reading
-        self._size += len(reading.parts) - (len(before.parts) if before else 0)
+        self._size += len(reading.said) - (len(before.said) if before else 0)
         while self._size > self._most and len(self._held) > 1:
             oldest = self._held.pop(next(iter(self._held)))
-            self._size -= len(oldest.parts)
+            self._size -= len(oldest.said)
 
 
 @dataclass(slots=True)
@@ -114,7 +114,7 @@ class Collector:
     ask: Asks
     learn: Learn
     readings: ReadingCache
-    workshop: Workshop
+    readers: Readers
 
     async def collect(self, search: Search, need: Need) -> Take:
         """Collect for one question.
@@ -150,7 +150,7 @@ class Collector:
         details = self.details(wanted, need)
         items, digest = await details.of(answer.objects.items, answer.digest)
         return Take(
-            await self.read(items, digest),
+            await self.read(items, digest, need),
             complete=not answer.stale,
             missing=tuple(sorted({*wanted.missing, *details.missing})),
             age_s=answer.age_s,
@@ -218,14 +218,15 @@ class Collector:
             self.readings.put(key, found)
         return found
 
-    async def read(self, items: Sequence[Item], digest: bytes) -> Reading:
+    async def read(self, items: Sequence[Item], digest: bytes, need: Need) -> Reading:
         """The objects as entities; from the cache where the same were read before."""
         entity_class = self.profile.entity_class
         key = (self.live.source.name, entity_class, digest)
         found = self.readings.get(key) if digest else None
         if found is None:
             context = mapping_context(self.live.facility, self.live.source)
-            found = await self.workshop.run(len(items), read_objects, entity_class, items, context)
+            counted = bool(need.words)
+            found = await self.readers.read(entity_class, items, context, counted=counted)
             if digest:
                 self.readings.put(key, found)
         return found
@@ -288,7 +289,7 @@ class _Pager:
             odd += objects.odd.total()
             fresh = [item for item in items if identifier_of(item) not in seen]
             seen.update(identifier_of(item) for item in items)
-            readings.append(await self.collector.read(items, digest))
+            readings.append(await self.collector.read(items, digest, need))
             digests.append(digest)
             skip += objects.length
             ended = not objects.length or not fresh or self._is_last(objects.length, limit, skip)

@@ -13,7 +13,7 @@ import binascii
 import hashlib
 import secrets
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal, cast
@@ -24,8 +24,9 @@ from catalogue.cursors import KEPT, expired, question_digest
 from catalogue.errors import QueryError
 from catalogue.oracle import Entity
 from catalogue.query import Search
-from catalogue.readings import FIRST_ORDINAL, Pool
+from catalogue.readings import Pool
 from catalogue.records import Change, EntityClass, StoredEntity
+from catalogue.said import FIRST_ORDINAL, Said, unpacked
 from catalogue.statistics import CollectionStatistics
 from search_api.federation.background import Background
 from search_api.federation.participants import Asked
@@ -35,6 +36,43 @@ from search_api.federation.serving_store import ServingStore
 KIND = "live"
 MOST_IN_MEMORY = 64
 _LONGEST = 500
+
+
+class PoolRecords(Mapping[str, Mapping[str, Any]]):
+    """The records of some entities of a pool and of what they contain, read when they are asked
+    for: of most cursors nobody ever asks for the next page."""
+
+    def __init__(self, pool: Pool, keys: Sequence[str]) -> None:
+        self.pool = pool
+        self._keys = keys
+
+    def __getitem__(self, key: str) -> Mapping[str, Any]:
+        return self.pool.entities[key].stored.record
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entities())
+
+    def __len__(self) -> int:
+        return len(self._entities())
+
+    def packed(self) -> dict[str, Mapping[str, Any]]:
+        """All records, as ``Said.packed`` writes them where they are one facility's word."""
+        return {
+            key: one.packed() if isinstance(one, Said) else one.record
+            for key, one in self._entities().items()
+        }
+
+    def _entities(self) -> dict[str, Said | StoredEntity]:
+        found: dict[str, Said | StoredEntity] = {}
+        for key in self._keys:
+            entity = self.pool.entities[key]
+            if isinstance(entity, Said):
+                found[key] = entity
+                found.update((child.key, child) for child in entity.contained)
+            else:
+                found[key] = entity.stored
+                found.update((child.key, child) for child in entity.children)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +100,8 @@ class Snapshot:
 
     def pool(self) -> Pool:
         """The live records as the oracle sees them."""
+        if isinstance(self.records, PoolRecords):
+            return self.records.pool
         stored = {
             key: StoredEntity(
                 key, cast(EntityClass, record["class"]), FIRST_ORDINAL + n, 0, False, record
@@ -79,12 +119,12 @@ class Snapshot:
 
 def to_bytes(snapshot: Snapshot) -> bytes:
     """The snapshot as JSON."""
-    collection = snapshot.collection
+    collection, records = snapshot.collection, snapshot.records
     return orjson.dumps(
         {
             "live": snapshot.live,
             "indexed": snapshot.indexed,
-            "records": snapshot.records,
+            "records": records.packed() if isinstance(records, PoolRecords) else records,
             "at": snapshot.index_at,
             "done": snapshot.index_done,
             "facilities": snapshot.facilities,
@@ -113,7 +153,7 @@ def from_bytes(body: bytes) -> Snapshot:
     return Snapshot(
         tuple((key, score) for key, score in held["live"]),
         tuple((key, score) for key, score in held["indexed"]),
-        held["records"],
+        {k: unpacked(one) if "said" in one else one for k, one in held["records"].items()},
         held["at"],
         held["done"],
         tuple(held["facilities"]),
@@ -210,14 +250,3 @@ class Pages:
 
 def _short(digest: str) -> str:
     return hashlib.blake2b(digest.encode(), digest_size=9).hexdigest()
-
-
-def records_of(pool: Pool, keys: Sequence[str]) -> dict[str, Mapping[str, Any]]:
-    """The records of these keys and of what they contain."""
-    found: dict[str, Mapping[str, Any]] = {}
-    for key in keys:
-        entity = pool.entities[key]
-        found[key] = entity.stored.record
-        for child in entity.children:
-            found[child.key] = child.record
-    return found

@@ -30,6 +30,8 @@ from search_api.federation.pools import PoolCache
 from search_api.federation.profiles import ClassProfile, read_profile
 from search_api.federation.progress import Arrived, ask_telling
 from search_api.federation.questions import FacilityAnswer, LiveSource, Question
+from search_api.federation.readers import Readers
+from search_api.federation.reading_processes import ReadingProcesses
 from search_api.federation.reports import FacilityLine
 from search_api.federation.resuming import resume, snapshot_of
 from search_api.federation.session import FederatedAnswer, Session
@@ -86,7 +88,9 @@ class Federation:
     readings: ReadingCache = field(default_factory=ReadingCache)
     pools: PoolCache = field(default_factory=PoolCache)
     workshop: Workshop = field(default_factory=Workshop)
+    processes: ReadingProcesses | None = None
     statistics: IndexStatistics = field(init=False)
+    readers: Readers = field(init=False)
     _profiles: dict[str, tuple[Mapping[str, object], dict[str, ClassProfile]]] = field(
         default_factory=dict
     )
@@ -94,6 +98,7 @@ class Federation:
 
     def __post_init__(self) -> None:
         self.statistics = IndexStatistics(self.catalogue)
+        self.readers = Readers(self.workshop, self.processes)
 
     def participants(self, search: Search, asked: Asked) -> Participants:
         """Who takes part; raises ``BadRequest`` for a facility that there is none of."""
@@ -237,7 +242,7 @@ class Federation:
             ask,
             learn,
             self.readings,
-            self.workshop,
+            self.readers,
         )
 
     async def _unlearned(self, collector: Collector) -> None:

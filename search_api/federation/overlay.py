@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from catalogue.readings import Pool
@@ -23,14 +23,18 @@ class Overlay:
     """Records for includes and hits, with the methods of the store that those call."""
 
     def __init__(self, pool: Pool, kept: Kept) -> None:
-        self._live = pool.stored()
+        self._live = pool.entities
         self._kept = kept
 
     def entities(self, keys: Sequence[str]) -> Mapping[str, StoredEntity]:
         """Entities by key, live ones first."""
-        found = {key: self._live[key] for key in keys if key in self._live}
+        found = {key: self._live[key].stored for key in keys if key in self._live}
         missing = [key for key in keys if key not in found]
         return {**self._kept.entities(missing), **found} if missing else found
+
+    def has_all(self, keys: Iterable[str]) -> bool:
+        """Whether all of these came live, so that nothing has to be read from the store."""
+        return all(key in self._live for key in keys)
 
     def children(self, keys: Sequence[str], relation: str) -> Mapping[str, Sequence[str]]:
         """Datasets of Documents, the Instrument of Datasets."""
@@ -40,9 +44,9 @@ class Overlay:
             if live is None:
                 continue
             if relation == "datasets":
-                found[key] = tuple(live.record.get("datasets") or ())
+                found[key] = tuple(live.stored.record.get("datasets") or ())
             else:
-                named = live.record.get("instrumentKey")
+                named = live.stored.record.get("instrumentKey")
                 found[key] = (str(named),) if named else ()
         missing = [key for key in keys if key not in found]
         return {**self._kept.children(missing, relation), **found} if missing else found
@@ -51,7 +55,7 @@ class Overlay:
         """Documents of Datasets; Datasets of Instruments, live and kept ones together."""
         if relation == "datasets":
             found = {
-                key: tuple(self._live[key].record.get("documents") or ())
+                key: tuple(self._live[key].stored.record.get("documents") or ())
                 for key in keys
                 if key in self._live
             }
@@ -59,8 +63,9 @@ class Overlay:
             return {**self._kept.parents(missing, relation), **found} if missing else found
         wanted = frozenset(keys)
         merged = {key: list(many) for key, many in self._kept.parents(keys, relation).items()}
-        for key, entity in self._live.items():
-            named = str(entity.record.get("instrumentKey") or "")
+        for key in sorted(self._live):
+            entity = self._live[key]
+            named = str(entity.stored.record.get("instrumentKey") or "")
             if named in wanted and key not in merged.setdefault(named, []):
                 merged[named].append(key)
         return merged

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 import anyio.to_thread
 
 from catalogue.answers import Answer, Hit, Total
+from catalogue.oracle import Entity
 from catalogue.readings import Pool
 from catalogue.records import StoredEntity
-from search_api.federation.continuing import Snapshot, records_of
+from search_api.federation.continuing import PoolRecords, Snapshot
 from search_api.federation.index_side import IndexSide
 from search_api.federation.matching import text_plan
 from search_api.federation.overlay import Overlay
@@ -23,7 +24,7 @@ def snapshot_of(answer: FederatedAnswer) -> Snapshot:
     return Snapshot(
         tuple((one.key, one.score) for one in deck.live),
         tuple((one.key, one.score) for one in deck.indexed),
-        records_of(answer.pool, [one.key for one in deck.live]),
+        PoolRecords(answer.pool, [one.key for one in deck.live]),
         deck.index_at,
         deck.index_done,
         answer.side.facilities,
@@ -76,7 +77,7 @@ def _deck(
     """What is left, in the order that it had."""
     return Deck(
         [
-            _again(session, key, score, place, pool.entities[key].stored, live=True)
+            _again(session, key, score, place, pool.entities[key], live=True)
             for place, (key, score) in enumerate(snapshot.live)
         ],
         [
@@ -90,10 +91,17 @@ def _deck(
 
 
 def _again(
-    session: Session, key: str, score: float, place: int, entity: StoredEntity, *, live: bool
+    session: Session,
+    key: str,
+    score: float,
+    place: int,
+    entity: Entity | StoredEntity,
+    *,
+    live: bool,
 ) -> Ranked:
     if session.search.sort:
-        return Ranked(session.sort_order(entity), key, score, live)
+        stored = entity.stored if isinstance(entity, Entity) else entity
+        return Ranked(session.sort_order(stored), key, score, live)
     if session.search.text is not None:
         return Ranked(score_order(score, key), key, score, live)
     # What is left of the index comes before what is fetched of it next, live hits behind all.

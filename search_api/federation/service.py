@@ -17,6 +17,7 @@ from search_api.federation.continuing import Pages
 from search_api.federation.federated import Federation
 from search_api.federation.metrics import FederationMeasurements
 from search_api.federation.participants import live_source
+from search_api.federation.reading_processes import ReadingProcesses
 from search_api.federation.serving_store import ServingStore
 from search_api.settings import ServerSettings
 
@@ -28,6 +29,8 @@ class LiveService:
 
     Args:
         environment: where the contact address and the sources' keys are looked up.
+        reading_processes: how many may be started to read facilities' answers; none where only one
+            question will be asked.
     """
 
     def __init__(
@@ -40,6 +43,7 @@ class LiveService:
         monotonic: Callable[[], float] = time.monotonic,
         environment: Mapping[str, str] = os.environ,
         measurements: FederationMeasurements | None = None,
+        reading_processes: int = 0,
     ) -> None:
         self.serving = ServingStore(catalogue.store.folder)
         self.node = self.serving.node()
@@ -56,6 +60,9 @@ class LiveService:
             measurements=measurements,
         )
         self.lessons = Lessons(self.serving, now, lambda source: _checked_at(states, source))
+        self.processes = (
+            ReadingProcesses(reading_processes, self._background) if reading_processes else None
+        )
         self.federation = Federation(
             catalogue,
             states,
@@ -66,6 +73,7 @@ class LiveService:
             monotonic,
             Pages(self.serving, self._background, now),
             contact is not None,
+            processes=self.processes,
         )
 
     async def __aenter__(self) -> Self:
@@ -81,6 +89,8 @@ class LiveService:
     ) -> None:
         await self.asker.__aexit__(kind, error, trace)
         await self._background.close()
+        if self.processes is not None:
+            await self.processes.close()
         self.serving.close()
 
 

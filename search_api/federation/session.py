@@ -218,7 +218,7 @@ class Session:
         kept = self.pools.get(readings, speaking, stamp)
         if kept is not None:
             return kept
-        keys = list(dict.fromkeys(key for reading in readings for key in reading.parts))
+        keys = list(dict.fromkeys(key for reading in readings for key in reading.said))
         held = await held_by_others(self.catalogue, keys, speaking)
         providers = {state.facility.name: state.facility.provider for state in self.states}
         trust = {source.name: source.trust for state in self.states for source, _ in state.sources}
@@ -273,7 +273,7 @@ class Session:
         if scorer is not None:
             return self._scored(found, scorer)
         if self.search.sort:
-            ranked = [Ranked(self.sort_order(one.stored), one.stored.key) for one in matching]
+            ranked = [Ranked(self.sort_order(one.stored), one.key) for one in matching]
         else:
             # Behind the index's own, by the place where facilities have them: that stays the same
             # however deep a page goes.
@@ -281,10 +281,7 @@ class Session:
             for outcome in takes:
                 for place, key in enumerate(outcome.take.reading.listed if outcome.take else ()):
                     places[key] = min(place, places.get(key, place))
-            ranked = [
-                Ranked((1, places.get(one.stored.key, 0), one.stored.key), one.stored.key)
-                for one in matching
-            ]
+            ranked = [Ranked((1, places.get(one.key, 0), one.key), one.key) for one in matching]
         return sorted(ranked, key=lambda one: one.order)
 
     def _scored(self, found: _Found, scorer: Scorer) -> list[Ranked]:
@@ -293,7 +290,7 @@ class Session:
         for one in rankings:
             if one.collection == scorer.collection:
                 return list(one.hits)
-        scored = [(scorer.score(one), one.stored.key) for one in found.matching]
+        scored = [(scorer.score(one), one.key) for one in found.matching]
         ranked = [Ranked(score_order(score, key), key, score) for score, key in scored]
         ranked.sort(key=lambda one: one.order)
         rankings[:] = [Ranking(scorer.collection, tuple(ranked))]
@@ -373,7 +370,7 @@ class Session:
             stored = live.stored if live is not None else found[one.key].entity
             explanation = None
             if self.search.explain and scorer is not None and one.key in entities:
-                own = pool.own_scores.get(one.key, {})
+                own = pool.own_scores(one.key)
                 explanation = scorer.explain(entities[one.key], own)
             marks = highlights(stored.record, text.stems) if text is not None else {}
             shown.append(Hit(stored, one.score, marks, explanation))

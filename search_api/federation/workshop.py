@@ -9,7 +9,7 @@ all being late.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -64,6 +64,21 @@ class Workshop:
             took_s, result = await anyio.to_thread.run_sync(
                 self._timed, work, arguments, limiter=self._limiter
             )
+        finally:
+            self.backlog_s -= expected_s
+        self._worked_s += took_s
+        self._learn(kind, took_s / size)
+        return result
+
+    async def aside(
+        self, size: int, kind: str, work: Callable[[], Awaitable[tuple[float, Result]]]
+    ) -> Result:
+        """Wait for work that is done elsewhere, which tells the seconds that it took: it counts as
+        work all the same, since others wait behind it."""
+        expected_s = size * self._per_record_s.get(kind, _FIRST_GUESS_S)
+        self.backlog_s += expected_s
+        try:
+            took_s, result = await work()
         finally:
             self.backlog_s -= expected_s
         self._worked_s += took_s

@@ -105,8 +105,8 @@ def test_pages_of_one_list_are_one_reading_and_repeats_count_once() -> None:
     two = read("ESS", document("10.5072/b", "B again", summary="More"), document("10.5072/c", "C"))
     whole = joined([one, two])
     assert [key.rpartition("/")[2] for key in whole.listed] == ["a", "b", "c"]
-    assert whole.parts["document:doi:10.5072/b"]["title"] == "B"
-    assert whole.parts["document:doi:10.5072/b"]["summary"] == "More"
+    assert whole.said["document:doi:10.5072/b"].part()["title"] == "B"
+    assert whole.said["document:doi:10.5072/b"].part()["summary"] == "More"
 
 
 def test_what_only_one_facility_says_is_made_once_and_never_mixed_up() -> None:

@@ -1,0 +1,244 @@
+"""What one facility says of one thing, kept as compact as it came.
+
+Of a thousand records that a facility names, a page shows twenty. So the record stays the bytes that
+it was written as until somebody looks into it; what ranking and counting need of all of them stands
+beside, as a few texts: the garbage collector finds nothing in them to look through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple, cast
+
+import orjson
+
+from catalogue import technique_scoring
+from catalogue.documents import Texts, facet_values, texts_of
+from catalogue.fields import elements
+from catalogue.oracle import Entity, Thing
+from catalogue.records import Change, EntityClass, StoredEntity
+
+FIRST_ORDINAL = 1 << 40
+"""Ordinals of entities that are in no store begin here, behind all that a store gives."""
+
+_NOT_GIVEN = ("class", "key", "facility")
+
+
+class Row(NamedTuple):
+    """A part of a reading, ready to be sent from one process to another.
+
+    ``derived``: a Dataset made of a flat record, which gives way to real ones (semantics 1.3).
+    ``written``: the record as JSON. What it is found and counted by stands behind it where that was
+    worked out already (``is_counted``): ``documents.Texts`` with lines, words and wholes divided by
+    line ends, tags by blanks, ``documents.facet_values`` as JSON.
+    """
+
+    key: str
+    entity_class: str
+    kind: str | None
+    derived: bool
+    written: bytes
+    is_counted: bool = False
+    title: str = ""
+    text: str = ""
+    words: str = ""
+    wholes: str = ""
+    tags: str = ""
+    facets: bytes = b"{}"
+
+
+@dataclass(slots=True)
+class Voice:
+    """Whose word it is. ``provider``: base URL of the facility's Search API, where it is known."""
+
+    source: str
+    facility: str
+    provider: str = ""
+
+
+class Said(Entity):
+    """An entity of which only one facility has a word, for the oracle.
+
+    Args:
+        relatives: keys at the other end of Document–Dataset that are at hand.
+        contained: of a Document, those of its Datasets that count.
+    """
+
+    def __init__(
+        self, row: Row, voice: Voice, relatives: tuple[str, ...], contained: tuple[Said, ...] = ()
+    ) -> None:
+        self.row = row
+        self.voice = voice
+        self.relatives = relatives
+        self.contained = contained
+        self._stored: StoredEntity | None = None
+
+    @property
+    def key(self) -> str:
+        return self.row.key
+
+    @property
+    def entity_class(self) -> EntityClass:
+        return cast(EntityClass, self.row.entity_class)
+
+    @property
+    def facilities(self) -> tuple[str, ...]:
+        return (self.voice.facility,) if self.voice.facility else ()
+
+    def part(self) -> dict[str, Any]:
+        """The record as the facility gave it."""
+        found: dict[str, Any] = orjson.loads(self.row.written)
+        return found
+
+    def packed(self) -> dict[str, Any]:
+        """The record as JSON that costs little to write, for ``unpacked``."""
+        voice = self.voice
+        return {
+            "said": orjson.Fragment(self.row.written),
+            "by": (voice.source, voice.facility, voice.provider),
+            "related": self._related(),
+        }
+
+    def _related(self) -> Mapping[str, Sequence[str]]:
+        if self.row.entity_class == "Dataset":
+            return {"documents": list(self.relatives)}
+        if self.row.entity_class == "Document":
+            return {"datasets": [one.key for one in self.contained]}
+        return {}
+
+    @property
+    def stored(self) -> StoredEntity:  # type: ignore[override]
+        if self._stored is None:
+            record = alone(self.part(), self.voice, self._related())
+            self._stored = StoredEntity(
+                self.key, self.entity_class, FIRST_ORDINAL, 0, False, record
+            )
+        return self._stored
+
+    @property
+    def change(self) -> Change:  # type: ignore[override]
+        return Change(self.stored, tuple(one.stored for one in self.contained))
+
+    @property
+    def children(self) -> list[StoredEntity]:  # type: ignore[override]
+        return [one.stored for one in self.contained]
+
+    @property
+    def thing(self) -> Thing:
+        return Thing(self.row.entity_class, Glance(self), self)
+
+    @cached_property
+    def texts(self) -> Texts:
+        row = self.row
+        if not row.is_counted:
+            return texts_of(self.change)
+        return Texts(
+            [line.split() for line in _lines(row.title)],
+            [line.split() for line in _lines(row.text)],
+            set(_lines(row.words)),
+            set(_lines(row.wholes)),
+        )
+
+    @cached_property
+    def bags(self) -> Mapping[str, Sequence[str]]:
+        row = self.row
+        if not row.is_counted:
+            return super().bags
+        return {"text": row.text.split(), "title": row.title.split(), "wholes": _lines(row.wholes)}
+
+    @cached_property
+    def facets(self) -> dict[str, tuple[str, ...]]:
+        if not self.row.is_counted:
+            return facet_values(self.stored, self.children)
+        found: dict[str, tuple[str, ...]] = orjson.loads(self.row.facets)
+        return {**found, "facility": self.facilities}
+
+    @cached_property
+    def tags(self) -> frozenset[str]:
+        return frozenset(self.row.tags.split()) if self.row.is_counted else super().tags
+
+
+class Glance(Mapping[str, Any]):
+    """A record as conditions see it: the kind, which nearly every question asks for, without
+    reading all."""
+
+    __slots__ = ("_said",)
+
+    def __init__(self, said: Said) -> None:
+        self._said = said
+
+    def get(self, name: str, default: Any = None) -> Any:
+        if name == "kind":
+            kind = self._said.row.kind
+            return default if kind is None else kind
+        return self._said.stored.record.get(name, default)
+
+    def __getitem__(self, name: str) -> Any:
+        return self._said.stored.record[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._said.stored.record)
+
+    def __len__(self) -> int:
+        return len(self._said.stored.record)
+
+
+def _lines(text: str) -> list[str]:
+    return text.split("\n") if text else []
+
+
+def unpacked(packed: Mapping[str, Any]) -> dict[str, Any]:
+    """The record that ``Said.packed`` wrote."""
+    return alone(packed["said"], Voice(*packed["by"]), packed["related"])
+
+
+def alone(
+    part: dict[str, Any], voice: Voice, related: Mapping[str, Sequence[str]]
+) -> dict[str, Any]:
+    """A part as the record that it makes where nobody else has a word; changes ``part``."""
+    part["provenance"] = {name: voice.source for name in part if name not in _NOT_GIVEN}
+    part["facility"] = voice.facility
+    part["facilities"] = [voice.facility]
+    part["provider"] = voice.provider
+    part.update(related)
+    return part
+
+
+def row_of(part: Mapping[str, Any], contained: Sequence[Mapping[str, Any]] | None) -> Row:
+    """A part as it is kept; counted where ``contained`` (of a Document, its Datasets) is given."""
+    kind = part.get("kind")
+    row = Row(
+        part["key"],
+        part["class"],
+        kind if isinstance(kind, str) else None,
+        bool(part.get("derived")),
+        orjson.dumps(part),
+    )
+    return row if contained is None else _counted(row, part, contained)
+
+
+def _counted(row: Row, part: Mapping[str, Any], contained: Sequence[Mapping[str, Any]]) -> Row:
+    entity = _stored_of(part)
+    children = tuple(map(_stored_of, contained))
+    found = texts_of(Change(entity, children))
+    datasets: Sequence[Mapping[str, Any]] = contained
+    if entity.entity_class == "Dataset":
+        datasets = (part,)
+    tags = technique_scoring.tags_of(
+        technique for dataset in datasets for technique in elements(dataset, "techniques")
+    )
+    return row._replace(
+        is_counted=True,
+        title="\n".join(map(" ".join, found.title)),
+        text="\n".join(map(" ".join, found.text)),
+        words="\n".join(found.words),
+        wholes="\n".join(found.wholes),
+        tags=" ".join(tags),
+        facets=orjson.dumps(facet_values(entity, children)),
+    )
+
+
+def _stored_of(part: Mapping[str, Any]) -> StoredEntity:
+    return StoredEntity(part["key"], part["class"], FIRST_ORDINAL, 0, False, part)

@@ -1,0 +1,190 @@
+"""Processes that read facilities' objects beside the server, so that neither its event loop nor its
+interpreter is held by them and every core works.
+
+They are started once a server has read so many records that it will read more, are kept warm, and
+are given up when they fail again and again: then threads read, as before they were there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import pickle
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import anyio
+import orjson
+
+from catalogue.readings import Rows
+from catalogue.records import EntityClass
+from mappings.context import Context
+from search_api.federation.background import Background
+from search_api.federation.reading_process import LENGTH_BYTES, frame
+
+log = logging.getLogger("pan_commons.search_api.federation")
+
+WORTH_IT = 200
+"""Records read by the server itself before processes are started, which takes a second of each."""
+MOST_FAILURES = 3
+END_WITHIN_S = 5.0
+
+
+class NobodyReads(Exception):
+    """No process gave an answer; the caller reads by itself."""
+
+
+@dataclass(slots=True)
+class _Job:
+    """A message, and its answer when it is there."""
+
+    message: bytes
+    answered: anyio.Event = field(default_factory=anyio.Event)
+    answer: tuple[float, Rows] | None = None
+
+
+class ReadingProcesses:
+    """Args:
+    most: processes; no more than there are processors.
+    background: where they are waited for; it is closed before they are.
+    """
+
+    def __init__(self, most: int, background: Background) -> None:
+        self._most = min(most, os.cpu_count() or 1)
+        self._background = background
+        self._records = 0
+        self._failures = 0
+        self._started = False
+        self._warm: set[asyncio.subprocess.Process] = set()
+        self._idle: list[asyncio.subprocess.Process] = []
+        self._free = anyio.Condition()
+
+    def note(self, records: int) -> None:
+        """So many records were read by the server itself; begins to start processes when that has
+        become worth it."""
+        self._records += records
+        if self._records < WORTH_IT or self._started or self._failures >= MOST_FAILURES:
+            return
+        self._started = True
+        for _ in range(self._most - len(self._warm)):
+            self._background.start(self._start)
+
+    @property
+    def are_warm(self) -> bool:
+        return bool(self._warm)
+
+    async def read(
+        self,
+        entity_class: EntityClass,
+        items: Sequence[Any],
+        context: Context,
+        *,
+        counted: bool,
+    ) -> tuple[float, Rows]:
+        """Seconds of a processor that it took, and what ``catalogue.readings.read_rows`` gives.
+
+        Raises:
+            NobodyReads: no process is there, or it failed.
+        """
+        plain = replace(context, options=dict(context.options))
+        told = (entity_class, counted, plain, orjson.dumps(items))
+        job = _Job(frame(pickle.dumps(told, protocol=5)))
+        # Whoever waits may be called off; the process's answer has to be taken all the same.
+        self._background.start(self._work, job)
+        await job.answered.wait()
+        if job.answer is None:
+            raise NobodyReads
+        return job.answer
+
+    async def close(self) -> None:
+        """End the processes; to be called when nobody waits for them any more."""
+        for process in list(self._warm):
+            await self._end(process)
+
+    async def _work(self, job: _Job) -> None:
+        process = None
+        try:
+            process = await self._take()
+            if process is not None:
+                job.answer = await self._exchange(process, job.message)
+        except (OSError, asyncio.IncompleteReadError, pickle.UnpicklingError, EOFError) as problem:
+            assert process is not None
+            self._failed(problem)
+            await self._end(process)
+            process = None
+        finally:
+            job.answered.set()
+            if process is not None:
+                await self._give_back(process)
+
+    async def _exchange(
+        self, process: asyncio.subprocess.Process, message: bytes
+    ) -> tuple[float, Rows] | None:
+        assert process.stdin is not None
+        process.stdin.write(message)
+        await process.stdin.drain()
+        took_s, rows = pickle.loads(await _body(process))  # noqa: S301 (our own child's)
+        if isinstance(rows, str):
+            log.warning("a process that reads answers failed: %s", rows)
+            return None
+        return took_s, rows
+
+    async def _take(self) -> asyncio.subprocess.Process | None:
+        async with self._free:
+            while not self._idle:
+                if not self._warm:
+                    return None
+                await self._free.wait()
+            return self._idle.pop()
+
+    async def _give_back(self, process: asyncio.subprocess.Process) -> None:
+        with anyio.CancelScope(shield=True):
+            async with self._free:
+                if process in self._warm:
+                    self._idle.append(process)
+                self._free.notify()
+
+    async def _start(self) -> None:
+        process = None
+        try:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "search_api.federation.reading_process",
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                start_new_session=True,  # Ctrl-C is the server's; its end is theirs
+            )
+            await _body(process)
+        except (OSError, asyncio.IncompleteReadError) as problem:
+            self._failed(problem)
+        finally:
+            if process is not None:
+                self._warm.add(process)
+                await self._give_back(process)
+
+    def _failed(self, problem: Exception) -> None:
+        self._failures += 1
+        self._started = False
+        log.warning("a process that reads answers failed (%s); going on without it", problem)
+
+    async def _end(self, process: asyncio.subprocess.Process) -> None:
+        self._warm.discard(process)
+        with anyio.CancelScope(shield=True):
+            async with self._free:
+                self._free.notify_all()
+            with suppress(ProcessLookupError):
+                process.kill()
+            with anyio.move_on_after(END_WITHIN_S):
+                await process.wait()
+
+
+async def _body(process: asyncio.subprocess.Process) -> bytes:
+    """The next message of a process."""
+    assert process.stdout is not None
+    head = await process.stdout.readexactly(LENGTH_BYTES)
+    return await process.stdout.readexactly(int.from_bytes(head, "big"))
