@@ -138,6 +138,16 @@ class Bench:
             found: dict[str, Any] = orjson.loads(body)
             return found
 
+    async def expect_live(self, path: str) -> None:
+        """See that an answer has what the two facilities gave."""
+        await self.order(hits=4)
+        async with self.session.get(f"{self.server.url}{path}") as response:
+            found = orjson.loads(await response.read())
+        hits = found["hits"] if isinstance(found, dict) else found
+        asked = sum(bool(row["asked"]) for row in await self.seen())
+        if len(hits) != 8 or asked != 2:
+            raise SystemExit(f"{path} gave {len(hits)} hits and asked {asked} facilities")
+
     async def gather(self, targets: Sequence[tuple[int, str]]) -> None:
         """The bare gather: all requests at once, JSON parsed."""
 
@@ -345,13 +355,14 @@ async def part_rate(stand: Stand, seconds: float) -> None:
         if a < b
     ]
     lists = [
-        "/api/Documents?facility=F0,F1&filter="
+        f"/api/Documents?{two}&filter="
         + quote(json.dumps({"query": f"lysozyme n{n}", "limit": 10}))
         for n in range(2000)
     ]
     async with bench(stand, NO_CACHES) as run:
         await run.order(hits=4)
         for what, paths in (("/api/search", distinct), ("/api/Documents", lists)):
+            await run.expect_live(paths[0])
             await rate(run.server.url, paths[:50], 1.0)
             told = await rate_of(run, paths, seconds)
             print(f"  {what:16} caches off, distinct {told} (goal 3)")

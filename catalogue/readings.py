@@ -74,8 +74,8 @@ def read_objects(
     """Read the objects of one answer; what cannot be mapped is counted and left out.
 
     Args:
-        counted: whether all entities will be searched as text or counted for facets; it costs less
-            here than later.
+        counted: whether those of the class will be searched as text or counted for facets; it costs
+            less here than later.
     """
     return as_reading(read_rows(entity_class, items, context, counted=counted))
 
@@ -115,8 +115,12 @@ def read_rows(
         if "score" in item:
             scores[own["key"]] = item["score"]
     links = _links(parts.values())
-    rows = [row_of(part, _contained(part, parts, links) if counted else None)
-            for part in parts.values()]  # fmt: skip
+    rows = [
+        row_of(part, _contained(part, parts, links))
+        if counted and part["class"] == entity_class
+        else row_of(part)
+        for part in parts.values()
+    ]
     return Rows(context.source, context.facility, tuple(listed), rows, links, scores, dropped)
 
 
@@ -173,7 +177,7 @@ def joined(readings: Sequence[Reading]) -> Reading:
         for key, said in reading.said.items():
             if key in rows:
                 again.add(key)
-                rows[key] = row_of({**said.part(), **_part(rows[key])}, None)
+                rows[key] = row_of({**said.part(), **_part(rows[key])})
             else:
                 rows[key] = said.row
         for key, others in reading.links.items():

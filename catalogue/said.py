@@ -206,7 +206,7 @@ def alone(
     return part
 
 
-def row_of(part: Mapping[str, Any], contained: Sequence[Mapping[str, Any]] | None) -> Row:
+def row_of(part: Mapping[str, Any], contained: Sequence[Mapping[str, Any]] | None = None) -> Row:
     """A part as it is kept; counted where ``contained`` (of a Document, its Datasets) is given."""
     kind = part.get("kind")
     row = Row(

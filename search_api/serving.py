@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import gc
 import multiprocessing
 import signal
 import socket
@@ -19,15 +18,15 @@ from aiohttp import web
 
 from catalogue.catalogue import Catalogue
 from catalogue.errors import StoreReadOnly
-from catalogue.processes import collect_rarely
 from mappings.linking import recognise
 from mappings.quantities import interval_for_query
 from pan_commons_terminal import Settings, say
-from search_api.app import create_app, runner_options, utc_now
+from search_api.app import SERVER, create_app, runner_options, utc_now
 from search_api.conditions import Reading
 from search_api.errors import NothingToServe, PortInUse
 from search_api.facilities import FacilityStates
 from search_api.federation.service import LiveService
+from search_api.garbage import collect_in_quiet_moments, only_young
 from search_api.pages.site import environment
 from search_api.replies import Emit
 from search_api.search import SearchRequest, read_search
@@ -38,7 +37,6 @@ from search_api.technique_conditions import technique_ids
 from search_api.whole import ask, asked_of
 
 RESTART_PAUSE_S = 1.0
-LOOPS_GARBAGE = 25_000
 BACKLOG = 1_024
 
 
@@ -120,9 +118,7 @@ async def serve_one(
     """Serve in this process until SIGINT or SIGTERM."""
     async with open_catalogue(settings, index=index) as catalogue:
         await anyio.to_thread.run_sync(warm_up)
-        # Answers of facilities are many objects at once; looking through all would hold the loop.
-        gc.freeze()
-        collect_rarely(after=LOOPS_GARBAGE)
+        only_young()
         app = create_app(catalogue, settings=options)
         runner = web.AppRunner(app, **runner_options(options))
         await runner.setup()
@@ -135,7 +131,13 @@ async def serve_one(
             if not shared:
                 bound = runner.addresses[0][1] if runner.addresses else port
                 say(f"Serving {settings.data} on {address(host, bound)} ; Ctrl-C ends.")
-            await _until_interrupted(catalogue, index=index)
+            server = app[SERVER]
+            collecting = asyncio.create_task(collect_in_quiet_moments(lambda: server.in_flight > 0))
+            try:
+                await _until_interrupted(catalogue, index=index)
+            finally:
+                collecting.cancel()
+                await asyncio.gather(collecting, return_exceptions=True)
         finally:
             await runner.cleanup()
 

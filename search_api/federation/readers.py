@@ -35,7 +35,7 @@ class Readers:
     ) -> Reading:
         """See ``catalogue.readings.read_objects``."""
         processes = self._processes
-        if processes is not None and processes.are_warm and len(items) > FEW:
+        if processes is not None and processes.warm and len(items) > FEW:
 
             async def read_aside() -> tuple[float, Rows]:
                 return await processes.read(entity_class, items, context, counted=counted)

@@ -32,6 +32,7 @@ WORTH_IT = 200
 """Records read by the server itself before processes are started, which takes a second of each."""
 MOST_FAILURES = 3
 END_WITHIN_S = 5.0
+_BROKEN = (OSError, asyncio.IncompleteReadError, pickle.UnpicklingError, EOFError)
 
 
 class NobodyReads(Exception):
@@ -70,12 +71,23 @@ class ReadingProcesses:
         if self._records < WORTH_IT or self._started or self._failures >= MOST_FAILURES:
             return
         self._started = True
-        for _ in range(self._most - len(self._warm)):
-            self._background.start(self._start)
+        self._background.start(self.start)
+
+    async def start(self) -> None:
+        """Start those that are missing; gives back control when they are warm."""
+        async with anyio.create_task_group() as tasks:
+            for _ in range(self._most - len(self._warm)):
+                tasks.start_soon(self._start)
 
     @property
-    def are_warm(self) -> bool:
-        return bool(self._warm)
+    def warm(self) -> list[int]:
+        """Process ids of those that can be asked."""
+        return [process.pid for process in self._warm]
+
+    @property
+    def is_starting(self) -> bool:
+        """Whether processes were asked for; stays so until one fails."""
+        return self._started
 
     async def read(
         self,
@@ -106,20 +118,21 @@ class ReadingProcesses:
             await self._end(process)
 
     async def _work(self, job: _Job) -> None:
-        process = None
         try:
             process = await self._take()
-            if process is not None:
+            if process is None:
+                return
+            try:
                 job.answer = await self._exchange(process, job.message)
-        except (OSError, asyncio.IncompleteReadError, pickle.UnpicklingError, EOFError) as problem:
-            assert process is not None
-            self._failed(problem)
-            await self._end(process)
-            process = None
+            except BaseException as problem:  # also when we are closing: half an answer is waiting
+                await self._end(process)
+                if not isinstance(problem, _BROKEN):
+                    raise
+                self._failed(problem)
+            else:
+                await self._give_back(process)
         finally:
             job.answered.set()
-            if process is not None:
-                await self._give_back(process)
 
     async def _exchange(
         self, process: asyncio.subprocess.Process, message: bytes
@@ -128,7 +141,7 @@ class ReadingProcesses:
         process.stdin.write(message)
         await process.stdin.drain()
         took_s, rows = pickle.loads(await _body(process))  # noqa: S301 (our own child's)
-        if isinstance(rows, str):
+        if isinstance(rows, str):  # the process is well; the objects are read here, and it shows
             log.warning("a process that reads answers failed: %s", rows)
             return None
         return took_s, rows
@@ -149,23 +162,21 @@ class ReadingProcesses:
                 self._free.notify()
 
     async def _start(self) -> None:
-        process = None
         try:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "search_api.federation.reading_process",
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                start_new_session=True,  # Ctrl-C is the server's; its end is theirs
-            )
-            await _body(process)
-        except (OSError, asyncio.IncompleteReadError) as problem:
+            process = await _spawned()
+        except OSError as problem:
             self._failed(problem)
-        finally:
-            if process is not None:
-                self._warm.add(process)
-                await self._give_back(process)
+            return
+        try:
+            await _body(process)
+        except BaseException as problem:
+            await self._end(process)
+            if not isinstance(problem, _BROKEN):
+                raise
+            self._failed(problem)
+        else:
+            self._warm.add(process)
+            await self._give_back(process)
 
     def _failed(self, problem: Exception) -> None:
         self._failures += 1
@@ -180,7 +191,8 @@ class ReadingProcesses:
             with suppress(ProcessLookupError):
                 process.kill()
             with anyio.move_on_after(END_WITHIN_S):
-                await process.wait()
+                # Not only waits: what it still had to say must be taken out of the pipe.
+                await process.communicate()
 
 
 async def _body(process: asyncio.subprocess.Process) -> bytes:
@@ -188,3 +200,18 @@ async def _body(process: asyncio.subprocess.Process) -> bytes:
     assert process.stdout is not None
     head = await process.stdout.readexactly(LENGTH_BYTES)
     return await process.stdout.readexactly(int.from_bytes(head, "big"))
+
+
+async def _spawned() -> asyncio.subprocess.Process:
+    process = None
+    with anyio.CancelScope(shield=True):  # half started it could not be ended
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "search_api.federation.reading_process",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C is the server's; its end is theirs
+        )
+    assert process is not None
+    return process

@@ -200,7 +200,9 @@ async def serving(
     loop: SimulatedLoop, catalogue: Catalogue, **settings: Any
 ) -> AsyncIterator[Node]:
     """A server over a catalogue, on the simulated clock."""
-    chosen = ServerSettings(**{"cache_bytes": 0, "status_max_age_s": 0, **settings})
+    chosen = ServerSettings(
+        **{"cache_bytes": 0, "status_max_age_s": 0, "live_readers": 0, **settings}
+    )
     app = create_app(catalogue, now=loop.now, settings=chosen, monotonic=loop.time)
     runner = web.AppRunner(app, **runner_options(chosen))
     await runner.setup()
