@@ -175,8 +175,8 @@ class Evaluator:
                 return not self.holds(clause, thing)
             case Compare():
                 return self._compare(node, thing)
-            case OneOf(field, values):
-                return any(self._compare(Compare(field, "eq", v), thing) for v in values)
+            case OneOf():
+                return self._one_of(node, thing)
             case Exists(field):
                 kind_of(thing.class_name, field)
                 return thing.record.get(field) is not None
@@ -229,6 +229,14 @@ class Evaluator:
             held = values_of(thing.record, field, kind)
         return any(_compares(one, op, wanted) for one in held)
 
+    def _one_of(self, node: OneOf, thing: Thing) -> bool:
+        field = node.field
+        kind = kind_of(thing.class_name, field)
+        if kind != "text" or not all(isinstance(value, str) for value in node.values):
+            return any(self._compare(Compare(field, "eq", v), thing) for v in node.values)
+        # Texts are equal as they stand, which is what nearly every list holds.
+        return any(held in node.values for held in values_of(thing.record, field, kind))
+
     def _related(self, thing: Thing, relation: str) -> list[Thing]:
         found = relation_of(thing.class_name, relation)
         if not found.linked:
@@ -245,14 +253,14 @@ class Evaluator:
         return [
             entity.thing
             for entity in self.related.values()
-            if entity.stored.entity_class == found.target
+            if entity.entity_class == found.target
             and not entity.stored.deleted
             and _refers_to(entity, key)
         ]
 
 
 def _refers_to(entity: Entity, key: str) -> bool:
-    if entity.stored.entity_class == "Document":
+    if entity.entity_class == "Document":
         return any(child.key == key for child in entity.children)
     return entity.stored.record.get("instrumentKey") == key
 
