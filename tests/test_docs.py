@@ -120,6 +120,7 @@ def test_the_changelog_knows_the_version() -> None:
         "CHANGELOG.md",
         "docs/semantics.md",
         "docs/settings.md",
+        "docs/portals.md",
     ],
 )
 def test_links_between_documents_lead_somewhere(name: str) -> None:

@@ -54,10 +54,13 @@ class Overlay:
     def parents(self, keys: Sequence[str], relation: str) -> Mapping[str, Sequence[str]]:
         """Documents of Datasets; Datasets of Instruments, live and kept ones together."""
         if relation == "datasets":
+            # Many services cannot say which Documents a Dataset belongs to, and say so to nobody:
+            # where none is named, what was harvested stands.
             found = {
-                key: tuple(self._live[key].stored.record.get("documents") or ())
+                key: tuple(documents)
                 for key in keys
                 if key in self._live
+                and (documents := self._live[key].stored.record.get("documents"))
             }
             missing = [key for key in keys if key not in found]
             return {**self._kept.parents(missing, relation), **found} if missing else found
