@@ -133,6 +133,9 @@ class Provenance(Protocol):
     def stored_records(self, key: str) -> tuple[StoredRecord, ...]:
         """The raw records of an entity."""
 
+    def last_records(self, key: str) -> tuple[StoredRecord, ...]:
+        """The raw record that was the last to speak of an entity that is gone."""
+
     def history(self, source: str, identifier: str) -> tuple[StoredRecord, ...]:
         """Superseded versions of a raw record."""
 

@@ -56,6 +56,8 @@ def _read(store: Any, key: str) -> Json | None:
     if entity is None:
         return None
     records = store.stored_records(entity.key)[:MAX_RECORDS]
+    if entity.deleted and not records:
+        records = store.last_records(entity.key)
     return {
         "key": entity.key,
         "type": entity.entity_class,

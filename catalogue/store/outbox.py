@@ -24,6 +24,7 @@ from catalogue.store.parts import (
     DOCUMENT,
     INSTRUMENT,
     INSTRUMENTS,
+    POSITION_BITS,
     Touched,
     aliases_of,
     content_hash,
@@ -198,11 +199,13 @@ def _merge_touched(
 
 
 def _gone_body(row: _Row, facility: str) -> bytes | None:
-    """What a tombstone keeps: whose record it was. One that nobody had is no tombstone."""
+    """What a tombstone keeps: whose record it was, and where one record alone spoke of it, which
+    (its history is found by that). One that nobody had is no tombstone."""
     if row.hash is None:
         return row.body
     held = orjson.loads(row.body)["facilities"] if row.body else [facility]
-    return orjson.dumps({"facilities": held})
+    last = {} if row.part is None else {"record": row.part >> POSITION_BITS}
+    return orjson.dumps({"facilities": held, **last})
 
 
 def _rows(connection: sqlite3.Connection, ordinals: Iterable[int]) -> list[_Row]:

@@ -87,15 +87,39 @@ def records_of(
     connection: sqlite3.Connection, payloads: Payloads, key: str
 ) -> tuple[StoredRecord, ...]:
     """The raw records with a part in an entity, in order of their sources and identifiers."""
+    numbers = rows(
+        connection,
+        "SELECT DISTINCT p.id >> 20 FROM entities e JOIN parts p ON p.entity = e.ordinal"
+        " WHERE e.key = ?",
+        (key,),
+    )
+    return _stored(connection, payloads, [number for (number,) in numbers])
+
+
+def last_records_of(
+    connection: sqlite3.Connection, payloads: Payloads, key: str
+) -> tuple[StoredRecord, ...]:
+    """The record that was the last to speak of an entity that is gone; none where several went
+    together."""
+    row = connection.execute(
+        "SELECT body FROM entities WHERE key = ? AND live = 0 AND hash IS NULL", (key,)
+    ).fetchone()
+    number = orjson.loads(row[0]).get("record") if row is not None and row[0] else None
+    return () if number is None else _stored(connection, payloads, [number])
+
+
+def _stored(
+    connection: sqlite3.Connection, payloads: Payloads, numbers: Sequence[int]
+) -> tuple[StoredRecord, ...]:
+    """Records by number, in order of their sources and identifiers."""
     found = rows(
         connection,
-        "SELECT DISTINCT s.name, s.facility, r.identifier, r.datestamp, r.sets, r.format, r.state,"
-        " r.harvested_at, v.body, y.dictionary, y.body FROM entities e"
-        " JOIN parts p ON p.entity = e.ordinal JOIN records r ON r.id = p.id >> 20"
+        "SELECT s.name, s.facility, r.identifier, r.datestamp, r.sets, r.format, r.state,"
+        " r.harvested_at, v.body, y.dictionary, y.body FROM json_each(?) j"
+        " CROSS JOIN records r ON r.id = j.value"
         " JOIN sources s ON s.id = r.source JOIN versions v ON v.id = r.versions"
-        " LEFT JOIN payloads y ON y.record = r.id WHERE e.key = ?"
-        " ORDER BY s.name, r.identifier",
-        (key,),
+        " LEFT JOIN payloads y ON y.record = r.id ORDER BY s.name, r.identifier",
+        (as_list(numbers),),
     )
     return tuple(
         StoredRecord(

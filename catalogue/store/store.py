@@ -398,6 +398,11 @@ class Store(Upkeep):
         with self._database.read() as connection:
             return provenance.records_of(connection, self._payloads, key)
 
+    def last_records(self, key: str) -> tuple[StoredRecord, ...]:
+        """Of an entity that is gone: the raw record that was the last to speak of it."""
+        with self._database.read() as connection:
+            return provenance.last_records_of(connection, self._payloads, key)
+
     def history(self, source: str, identifier: str) -> tuple[StoredRecord, ...]:
         """Superseded versions of a record, newest first: for the operator only (11.1)."""
         with self._database.read() as connection:

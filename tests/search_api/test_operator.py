@@ -131,12 +131,32 @@ async def test_deleted_records_are_gone_for_all_but_the_operator(
     response = await server.get("/api/history/document:doi:10.5072/1", headers={HEADER: KEY})
     shown = await response.json()
     assert shown["deleted"] is True
-    assert shown["records"] == [], "nothing belongs to it any more"
+    (record,) = shown["records"]
+    assert (record["source"], record["identifier"]) == ("a", "panosc-document/0")
+    assert record["state"] == "deleted"
+    (gone, second, first) = record["versions"]
+    assert gone["payload"] is None
+    assert "Second title" in second["payload"]
+    assert "First title" in first["payload"]
     named = {"source": "a", "identifier": "panosc-document/0"}
     response = await server.get("/api/history", params=named, headers={HEADER: KEY})
     versions = (await response.json())["versions"]
     assert [one["payload"].count("title") for one in versions] == [2, 2]
     assert "Second title" in versions[0]["payload"]
+
+
+async def test_what_a_record_no_longer_speaks_of_has_that_records_history(
+    stored: Catalogue, keep: Any, serve: Any
+) -> None:
+    payload = {"pid": "10.5072/2", "type": "proposal", "title": "Renamed"}
+    await keep(stored, FACILITY, SOURCE, [("panosc-document", payload)])
+    server = await serve(stored, operator_key=KEY)
+    response = await server.get("/api/history/document:doi:10.5072/1", headers={HEADER: KEY})
+    shown = await response.json()
+    assert shown["deleted"] is True
+    (record,) = shown["records"]
+    assert record["state"] == "live"
+    assert [("10.5072/1" in one["payload"]) for one in record["versions"]] == [False, True, True]
 
 
 @pytest.mark.parametrize(

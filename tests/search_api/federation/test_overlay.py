@@ -23,7 +23,7 @@ class Kept:
         return {}
 
     def parents(self, keys: Sequence[str], relation: str) -> Mapping[str, Sequence[str]]:
-        return {key: (HARVESTED,) for key in keys}
+        return dict.fromkeys(keys, (HARVESTED,))
 
     def children(self, keys: Sequence[str], relation: str) -> Mapping[str, Sequence[str]]:
         return {}
