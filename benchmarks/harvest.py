@@ -23,7 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -301,18 +301,26 @@ class Stages:
 
 def profile(records: int, folder: Path) -> list[tuple[str, float]]:
     """Microseconds that each stage takes a record, by itself, on one core."""
+    from catalogue.ahead import Foresight, foresee
+    from catalogue.engines.tantivy import TantivyEngine
     from catalogue.facilities import Facility, Source
-    from catalogue.records import PageCommit
+    from catalogue.processes import collect_rarely
+    from catalogue.records import Foreseen, PageCommit
     from catalogue.store import Store, ready
     from harvester.oai_xml import read_answer
     from harvester.pages import RawRecord
     from harvester.workers import map_records
-    from mappings.context import Context
+    from mappings.context import Context, Header, Mapped
 
     context = Context("BENCH", "bench", "UTC", probes=("photon",))
     facility = Facility("BENCH", "Bench", "http://127.0.0.1/", demo=True)
     source = Source("bench", "BENCH", "oai-pmh", "http://127.0.0.1/", "oai_datacite", demo=True)
     now = datetime(2024, 1, 1, tzinfo=UTC)
+    foresight = Foresight(facility.provider, TantivyEngine.numbering.render)
+    foreseen: list[Foreseen] = []
+    warm = datacite_record(random.Random(1), 1).encode()
+    collect_rarely()  # as all processes of a harvest do
+    map_records(context, [RawRecord(Header("warm"), "oai_datacite", warm)])
     stages = Stages()
     with Store.open(folder / "profile") as store:
         store.put_configuration([facility], [source])
@@ -326,37 +334,37 @@ def profile(records: int, folder: Path) -> list[tuple[str, float]]:
             dictionary = store.dictionary("bench", "oai_datacite")
             with stages.of("render and compress"):
                 made = ready(mapped, "BENCH", dictionary)
+            with stages.of("engine documents"):
+                documents = [
+                    foresee(one.mapped.entities, ready.parts, "BENCH", foresight)
+                    for one, ready in zip(mapped, made, strict=True)
+                    if isinstance(one.mapped, Mapped)
+                ]
+            made = [
+                one._replace(foreseen=bodies) for one, bodies in zip(made, documents, strict=True)
+            ]
             with stages.of("commit"):
-                store.commit_page(run, PageCommit(made, {}, now))
-        index(store, folder / "profile", stages)
+                report = store.commit_page(run, PageCommit(made, {}, now))
+            assert len(report.foreseen) == report.entities
+            foreseen += report.foreseen
+        index(foreseen, folder / "profile", stages)
     return [(name, seconds / records * 1e6) for name, seconds in stages.seconds.items()]
 
 
-def index(store: Any, folder: Path, stages: Stages) -> None:
-    """What the indexer and the process that prepares for it do, stage by stage."""
-    from catalogue.documents import engine_document
+def index(foreseen: Sequence[Any], folder: Path, stages: Stages) -> None:
+    """What the indexer does with documents that are made ahead, stage by stage."""
     from catalogue.engines.tantivy import TantivyEngine
-    from catalogue.processes import collect_rarely
 
-    collect_rarely()
     engine = TantivyEngine(folder)
     engine._open()
-    position = 0
     beside = Stages()
-    while True:
-        with beside.of("read outbox"):
-            changes = store.changes_since(position, 1_000)
-        if not changes:
-            break
-        with beside.of("analyse"):
-            documents = [engine_document(change) for change in changes]
-        with beside.of("render as JSON"):
-            ready = [engine.render(document) for document in documents]
+    for start in range(0, len(foreseen), 2 * PAGE):
+        with beside.of("number documents"):
+            ready = [engine.numbering.number(one) for one in foreseen[start : start + 2 * PAGE]]
         with beside.of("add to Tantivy"):
             engine._apply(ready)
-        position = changes[-1].entity.change
     with beside.of("commit Tantivy"):
-        engine._commit(position)
+        engine._commit(foreseen[-1].change)
     beside.add_the_rest("Tantivy's threads")
     stages.seconds |= beside.seconds
     engine._close()

@@ -14,9 +14,10 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 
+from catalogue.ahead import Ahead
 from catalogue.engines.base import Engine, Rendered
 from catalogue.errors import EngineDamaged, EngineError, IndexBusy
-from catalogue.preparing import LONG_WAY, Batch, Outbox, Preparers, prepare
+from catalogue.preparing import LONG_WAY, Batch, Outbox, Preparers, complete, prepare
 
 BATCH = 500
 """Changes read from the outbox at once; bounds the memory of a catch-up."""
@@ -68,6 +69,9 @@ class Indexer:
         folder: where the store is, for processes that read it by themselves on a long way; without
             it all is done in this process.
         recovers: make a damaged index anew; else ``EngineDamaged`` is raised.
+
+    Attributes:
+        ahead: documents that need not be read from the outbox.
     """
 
     def __init__(
@@ -85,6 +89,7 @@ class Indexer:
         self.batch = batch
         self.progress = progress
         self.recovers = recovers
+        self.ahead: Ahead | None = None
         self._preparers = Preparers(folder, engine.render) if folder is not None else None
         self.last_error: EngineError | None = None
         self._published_at = float("-inf")
@@ -165,16 +170,24 @@ class Indexer:
     async def _batches(self, after: int, newest: int) -> AsyncGenerator[Batch]:
         """The changes up to ``newest``, prepared here until the processes are there to do it."""
         while after < newest:
-            here = self._preparers is None or newest - after < LONG_WAY
+            until = newest
+            if self.ahead is not None:
+                page = self.ahead.take(after)
+                if page is not None:
+                    yield await anyio.to_thread.run_sync(complete, self.store, self.engine, page)
+                    after = page.until
+                    continue
+                until = self.ahead.next_begin(after, newest)
+            here = self._preparers is None or until - after < LONG_WAY
             if self._preparers is not None and not here and self._preparers.warm():
-                async with aclosing(self._preparers.batches(after, newest)) as batches:
+                async with aclosing(self._preparers.batches(after, until)) as batches:
                     async for batch in batches:
                         after = batch.position
                         yield batch
                 self._long_way_at = anyio.current_time()
                 continue
             batch = await anyio.to_thread.run_sync(
-                prepare, self.store, self.engine.render, after, self.batch
+                prepare, self.store, self.engine.render, after, min(self.batch, until - after)
             )
             if not batch.documents:
                 return

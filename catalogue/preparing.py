@@ -14,13 +14,15 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import anyio.to_thread
 
+from catalogue.ahead import Page
 from catalogue.documents import EngineDocument, engine_document
-from catalogue.engines.base import Rendered
+from catalogue.engines.base import Engine, Rendered
 from catalogue.errors import StoreError
 from catalogue.processes import collect_rarely, end_with_parent
 from catalogue.records import Change
@@ -50,6 +52,8 @@ class Outbox(Protocol):
 
     def changes_since(self, number: int, limit: int = 1_000) -> Sequence[Change]: ...
 
+    def changes_numbered(self, numbers: Sequence[int]) -> Sequence[Change]: ...
+
     def last_change(self) -> int: ...
 
 
@@ -65,6 +69,17 @@ def prepare(outbox: Outbox, render: Render, after: int, limit: int) -> Batch:
     changes = outbox.changes_since(after, limit)
     documents = [render(engine_document(change)) for change in changes]
     return Batch(documents, documents[-1].change if documents else after)
+
+
+def complete(outbox: Outbox, engine: Engine, page: Page) -> Batch:
+    """A page whose documents were made ahead, with what has to be read for it."""
+    assert engine.numbering is not None
+    documents = [engine.numbering.number(document) for document in page.documents]
+    if page.missing:
+        changes = outbox.changes_numbered(page.missing)
+        documents += [engine.render(engine_document(change)) for change in changes]
+        documents.sort(key=attrgetter("change"))
+    return Batch(documents, page.until)
 
 
 def _prepare_range(render: Render, after: int, until: int) -> Batch:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from mappings.context import Header, Mapped
 from mappings.errors import MappingError
@@ -33,13 +33,14 @@ class SourceRecord:
     deleted: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ReadyRecord:
+class ReadyRecord(NamedTuple):
     """A ``SourceRecord`` that ``catalogue.store.ready`` has rendered for the store.
 
     Smaller to send between processes than a ``SourceRecord``, and the store has less to do with
     it. ``parts`` are the store's own. ``rejection`` is (path, reason, expected) of a record for
     quarantine; ``packed`` is (dictionary, compressed payload) where a dictionary was given.
+    ``foreseen`` are engine documents of the parts, one for each, where ``catalogue.ahead`` made
+    them: right as long as nothing but this record says anything of their entities.
     """
 
     header: Header
@@ -51,6 +52,7 @@ class ReadyRecord:
     parts: tuple[Any, ...]
     rejection: tuple[str, str, str] | None
     problems: tuple[str, ...]
+    foreseen: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +70,25 @@ class PageCommit:
     left_set: Sequence[str] = ()
 
 
+class Foreseen(NamedTuple):
+    """An engine document that was made before its entity had numbers, and the numbers; ``links``
+    are the ordinals of what it contains."""
+
+    key: str
+    entity_class: EntityClass
+    ordinal: int
+    change: int
+    links: tuple[int, ...]
+    body: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class PageReport:
-    """What a page changed: counts of raw records, and of entities given a new change number.
+    """What a page changed: counts of raw records, and of entities given a new change number, the
+    last of which is ``last_change``.
 
     ``forgotten``: records turned away because they were erased on request (semantics 11.1).
+    ``foreseen``: of these entities, in order, those whose engine documents are right as they came.
     """
 
     received: int = 0
@@ -84,6 +100,7 @@ class PageReport:
     entities: int = 0
     last_change: int = 0
     forgotten: int = 0
+    foreseen: Sequence[Foreseen] = ()
 
 
 @dataclass(frozen=True, slots=True)

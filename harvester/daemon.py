@@ -203,7 +203,8 @@ async def serve(settings: Settings, at_once: int = 16) -> int:
             lambda: added_stamp(settings.data),
         )
         follower = IndexFollower(
-            EngineSettings(settings.data, settings.engine, settings.elasticsearch_url)
+            EngineSettings(settings.data, settings.engine, settings.elasticsearch_url),
+            ahead=station.shared.ahead,
         )
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(follower.follow)

@@ -68,7 +68,9 @@ async def _harvest(
     indexing: Indexing | None = None
     async with anyio.create_task_group() as tasks:
         follower = IndexFollower(
-            EngineSettings(settings.data, settings.engine, settings.elasticsearch_url), IN_STEPS
+            EngineSettings(settings.data, settings.engine, settings.elasticsearch_url),
+            IN_STEPS,
+            station.shared.ahead,
         )
         if wanted.index:
             tasks.start_soon(follower.follow)

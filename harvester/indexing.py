@@ -14,6 +14,7 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 
+from catalogue.ahead import Ahead
 from catalogue.catalogue import Catalogue
 from catalogue.errors import CatalogueError, EngineError
 from catalogue.indexer import AT_ONCE, Pace
@@ -50,11 +51,17 @@ class IndexFollower:
     """Indexes in the background of a command or daemon.
 
     An engine that is away costs nothing but time: changes wait in the outbox.
+
+    Args:
+        ahead: where those who commit pages in this process leave documents for the index.
     """
 
-    def __init__(self, settings: EngineSettings, pace: Pace = AT_ONCE) -> None:
+    def __init__(
+        self, settings: EngineSettings, pace: Pace = AT_ONCE, ahead: Ahead | None = None
+    ) -> None:
         self._settings = settings
         self._pace = pace
+        self._ahead = ahead
         self._stop = anyio.Event()
         self._over = anyio.Event()
         self.state = Indexing()
@@ -70,6 +77,9 @@ class IndexFollower:
                         settings.folder, settings.engine, settings.elasticsearch_url
                     )
                     async with opening as catalogue:
+                        if self._ahead is not None:
+                            self._ahead.open(catalogue.engine.numbering)
+                            catalogue.indexer.ahead = self._ahead
                         await catalogue.indexer.follow(self._stop, pace=self._pace)
                         await self._catch_up(catalogue)
                     return
@@ -82,6 +92,8 @@ class IndexFollower:
                     await self._stop.wait()
                 pause = min(pause * 2, 30.0)
         finally:
+            if self._ahead is not None:
+                self._ahead.open(None)
             self._over.set()
 
     async def _catch_up(self, catalogue: Catalogue) -> None:

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import anyio
 import anyio.to_thread
 
+from catalogue.ahead import Ahead
 from catalogue.errors import LeaseLost, StoreBusy, StoreError, StoreFull
 from catalogue.facilities import Facility, Source, mapping_context
 from catalogue.records import PageCommit, PageReport, ReadyRecord, Run, RunRecord, RunState
@@ -61,7 +62,7 @@ class Harvesting:
 
     ``now`` is UTC wall-clock time; durations never come from it (fault H10). ``stopping`` is set
     when the process was asked to end: runs finish the page in hand. ``room`` says whether the data
-    folder may grow (fault H09).
+    folder may grow (fault H09). ``ahead`` takes engine documents that are made along the way.
     """
 
     store: Store
@@ -73,6 +74,7 @@ class Harvesting:
     room: Room | None = None
     lease_s: float = LEASE_S
     holder: str = field(default_factory=this_process)
+    ahead: Ahead = field(default_factory=Ahead)
 
 
 async def harvest_source(
@@ -256,7 +258,8 @@ class SourceRun:
                 self.shared.store.dictionary, self.source.name, records[0].format
             )
         self._prepared += 1
-        return await self.shared.prepare_page(self.context, records, self._dictionary)
+        foresight = self.shared.ahead.foresight(self.facility.provider)
+        return await self.shared.prepare_page(self.context, records, self._dictionary, foresight)
 
     async def _commit(
         self, raw: RawPage, records: list[ReadyRecord], ledger: Ledger, *, before: int
@@ -282,6 +285,7 @@ class SourceRun:
             return self.shared.store.commit_page(self.run, page)
 
         report = await self._patiently(write)
+        self.shared.ahead.put(report)
         self.tally.add(replace(report, received=report.received + len(told)))
         await self._note(self.journal.drain())
         self.shared.watcher.page(self.source.name, report)

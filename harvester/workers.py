@@ -11,15 +11,17 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import anyio
 import anyio.from_thread
 import anyio.to_thread
 
+from catalogue.ahead import Foresight, foresee
 from catalogue.processes import collect_rarely, end_with_parent
 from catalogue.records import ReadyRecord, SourceRecord
 from catalogue.store import ready
+from catalogue.store.parts import KeyLink, Part
 from catalogue.store.payloads import Dictionary
 from harvester.pages import RawRecord
 from mappings import crosswalk
@@ -38,9 +40,14 @@ class PreparePage(Protocol):
     """Maps the records of a page and renders them for the store, in their order."""
 
     def __call__(
-        self, context: Context, records: Sequence[RawRecord], dictionary: Dictionary | None = None
+        self,
+        context: Context,
+        records: Sequence[RawRecord],
+        dictionary: Dictionary | None = None,
+        foresight: Foresight | None = None,
     ) -> Awaitable[list[ReadyRecord]]:
-        """One ``ReadyRecord`` for each raw record; ``dictionary`` compresses their payloads."""
+        """One ``ReadyRecord`` for each raw record; ``dictionary`` compresses their payloads, with
+        ``foresight`` they bring their engine documents along."""
 
 
 def map_records(
@@ -71,17 +78,79 @@ def _map_record(context: Context, record: RawRecord, mapper: Crosswalk) -> Sourc
 
 
 def prepare_records(
-    context: Context, records: Sequence[RawRecord], dictionary: Dictionary | None = None
+    context: Context,
+    records: Sequence[RawRecord],
+    dictionary: Dictionary | None = None,
+    foresight: Foresight | None = None,
 ) -> list[ReadyRecord]:
-    """Map, render as the store wants it, and compress: all that is pure about keeping a record."""
-    return ready(map_records(context, records), context.facility, dictionary)
+    """Map, render as the store wants it, compress, and make engine documents: all that is pure
+    about keeping a record and finding it."""
+    mapped = map_records(context, records)
+    made = ready(mapped, context.facility, dictionary)
+    if foresight is None:
+        return made
+    return [
+        one._replace(foreseen=foresee(raw.mapped.entities, one.parts, context.facility, foresight))
+        if one.parts and isinstance(raw.mapped, Mapped)
+        else one
+        for raw, one in zip(mapped, made, strict=True)
+    ]
 
 
 async def prepare_in_threads(
-    context: Context, records: Sequence[RawRecord], dictionary: Dictionary | None = None
+    context: Context,
+    records: Sequence[RawRecord],
+    dictionary: Dictionary | None = None,
+    foresight: Foresight | None = None,
 ) -> list[ReadyRecord]:
     """Prepare in a worker thread of this process."""
-    return await anyio.to_thread.run_sync(prepare_records, context, records, dictionary)
+    return await anyio.to_thread.run_sync(prepare_records, context, records, dictionary, foresight)
+
+
+# Between processes go plain tuples, and nothing that this side has anyway: pickling the records
+# took more than the read of them did.
+
+
+def _packed(records: Sequence[RawRecord]) -> list[tuple[Any, ...]]:
+    return [
+        (
+            *(one.header.identifier, one.header.datestamp, one.header.sets),
+            *(one.format, one.payload, one.deleted, one.fault),
+        )
+        for one in records
+    ]
+
+
+def _prepare_packed(
+    context: Context,
+    packed: Sequence[tuple[Any, ...]],
+    dictionary: Dictionary | None,
+    foresight: Foresight | None,
+) -> list[tuple[Any, ...]]:
+    """In a process: ``prepare_records`` without headers and payloads, which are known there."""
+    records = [RawRecord(Header(*one[:3]), *one[3:]) for one in packed]
+    return [
+        (
+            *(one.deleted, one.payload_hash, one.packed),
+            [(*part[:6], [tuple(link) for link in part.links], part.aliases) for part in one.parts],
+            *(one.rejection, one.problems, one.foreseen),
+        )
+        for one in prepare_records(context, records, dictionary, foresight)
+    ]
+
+
+def _unpacked(raw: RawRecord, made: tuple[Any, ...]) -> ReadyRecord:
+    deleted, payload_hash, packed, parts, rejection, problems, foreseen = made
+    return ReadyRecord(
+        *(raw.header, raw.format, deleted, None if deleted else raw.payload or b""),
+        *(payload_hash, packed),
+        tuple([_part(part) for part in parts]),
+        *(rejection, problems, foreseen),
+    )
+
+
+def _part(part: tuple[Any, ...]) -> Part:
+    return Part._make((*part[:6], tuple([KeyLink(*link) for link in part[6]]), part[7]))
 
 
 class MappingProcesses:
@@ -114,20 +183,25 @@ class MappingProcesses:
             await anyio.to_thread.run_sync(partial(pool.shutdown, cancel_futures=True))
 
     async def __call__(
-        self, context: Context, records: Sequence[RawRecord], dictionary: Dictionary | None = None
+        self,
+        context: Context,
+        records: Sequence[RawRecord],
+        dictionary: Dictionary | None = None,
+        foresight: Foresight | None = None,
     ) -> list[ReadyRecord]:
         """Map a page in one of the processes."""
         self._mapped += len(records)
         if len(records) < SMALL_PAGE or not self._warm():
-            return await prepare_in_threads(context, records, dictionary)
+            return await prepare_in_threads(context, records, dictionary, foresight)
         assert self._pool is not None
         try:
-            return await _result(
-                self._pool.submit(prepare_records, context, tuple(records), dictionary)
+            made = await _result(
+                self._pool.submit(_prepare_packed, context, _packed(records), dictionary, foresight)
             )
         except BrokenProcessPool:
             self._pool = self._ready = None
-            return await prepare_in_threads(context, records, dictionary)
+            return await prepare_in_threads(context, records, dictionary, foresight)
+        return [_unpacked(raw, one) for raw, one in zip(records, made, strict=True)]
 
     def _warm(self) -> bool:
         """Whether a process is ready; begins to make one when it is worth it."""
@@ -153,5 +227,5 @@ def _load() -> None:
     collect_rarely()
 
 
-async def _result(future: Future[list[ReadyRecord]]) -> list[ReadyRecord]:
+async def _result(future: Future[list[tuple[Any, ...]]]) -> list[tuple[Any, ...]]:
     return await anyio.to_thread.run_sync(future.result, abandon_on_cancel=True)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 
 from catalogue.documents import EngineDocument
 from catalogue.plan import Plan, Score
-from catalogue.records import EntityClass
+from catalogue.records import EntityClass, Foreseen
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +80,14 @@ class Rendered(NamedTuple):
     change: int
     deleted: bool
     body: bytes
+
+
+class Numbering(NamedTuple):
+    """How an engine's documents are made before their numbers are known: ``render`` is a function
+    of a module, so that another process can be asked to do it; ``number`` does the rest."""
+
+    render: Callable[[EngineDocument], bytes]
+    number: Callable[[Foreseen], Rendered]
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +170,10 @@ class Engine(Protocol):
     def render(self) -> Callable[[EngineDocument], Rendered]:
         """Gives a document the form of this engine: a function of a module, so that another process
         can be asked to do it."""
+
+    @property
+    def numbering(self) -> Numbering | None:
+        """For documents made ahead of their numbers; ``None`` where that cannot be."""
 
     async def expect(self, changes: int) -> None:
         """Be told how many changes are about to come, all those before being committed."""

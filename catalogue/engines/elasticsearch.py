@@ -56,6 +56,7 @@ class ElasticsearchEngine:
 
     name = "elasticsearch"
     in_process = False
+    numbering = None
 
     def __init__(
         self,

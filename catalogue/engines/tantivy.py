@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import TypeVar, cast
 
 from catalogue.documents import EngineDocument
-from catalogue.engines.base import Applied, Rendered, newest_by_key
-from catalogue.engines.tantivy_documents import ORDINAL, rendered
+from catalogue.engines.base import Applied, Numbering, Rendered, newest_by_key
+from catalogue.engines.tantivy_documents import ORDINAL, numbered, rendered, unnumbered
 from catalogue.engines.tantivy_files import WriterLock, translated_os_errors, write_json
 from catalogue.engines.tantivy_index import (
     MANY,
@@ -180,6 +180,7 @@ class TantivyEngine:
     # --- writing ------------------------------------------------------------------------------
 
     render = staticmethod(rendered)
+    numbering = Numbering(unnumbered, numbered)
 
     async def expect(self, changes: int) -> None:
         await self._run(partial(self._expect, changes))

@@ -16,6 +16,7 @@ from catalogue.documents import (
     number_fields,
 )
 from catalogue.engines.base import Rendered
+from catalogue.records import Foreseen
 
 ORDINAL = "ordinal"
 CHANGE = "change"
@@ -58,6 +59,25 @@ def rendered(document: EngineDocument) -> Rendered:
         document.deleted,
         body,
     )
+
+
+def unnumbered(document: EngineDocument) -> bytes:
+    """As ``rendered``, for a document that has no numbers yet."""
+    fields = _fields(document)
+    for name in (ORDINAL, CHANGE, LINKS):
+        fields.pop(name, None)
+    return orjson.dumps(fields)
+
+
+def numbered(foreseen: Foreseen) -> Rendered:
+    """What ``rendered`` would have given, had the numbers been known."""
+    key, entity_class, ordinal, change, links, rest = foreseen
+    linked = b'"%b":%b,' % (LINKS.encode(), orjson.dumps(links)) if links else b""
+    body = b'{"%b":%d,"%b":%d,%b%b' % (
+        *(ORDINAL.encode(), ordinal, CHANGE.encode(), change),
+        *(linked, rest.removeprefix(b"{")),
+    )
+    return Rendered(key, entity_class, ordinal, change, False, body)
 
 
 def _fields(document: EngineDocument) -> dict[str, Any]:

@@ -151,6 +151,18 @@ def changes_since(connection: sqlite3.Connection, number: int, limit: int) -> li
     return _changes(connection, found, MAX_IN_MEMORY)
 
 
+def changes_numbered(connection: sqlite3.Connection, numbers: Iterable[int]) -> list[Change]:
+    """The lines of the outbox with these change numbers, in their order; an entity that has got
+    another number meanwhile is left out."""
+    found = rows(
+        connection,
+        f"SELECT {_COLUMNS} FROM json_each(?) j"  # noqa: S608
+        f" CROSS JOIN entities e ON e.change = j.value {_PARTS} ORDER BY e.change",
+        (as_list(numbers),),
+    )
+    return _changes(connection, [_Raw(*row) for row in found])
+
+
 def changes_of(connection: sqlite3.Connection, keys: Iterable[str]) -> dict[str, Change]:
     """As ``changes_since``, for entities named by key."""
     found = _changes(connection, _by_keys(connection, keys))
@@ -329,10 +341,10 @@ def _filled(
         elif row.entity_class == DATASET:
             record["documents"] = [keys[parent] for parent in parents.get(row.ordinal, ())]
             if row.ordinal in instruments:
-                _fill_instrument(record, shown[instruments[row.ordinal][0]])
+                fill_instrument(record, shown[instruments[row.ordinal][0]])
         entities[row.ordinal] = StoredEntity(
             key=row.key,
-            entity_class=cast(EntityClass, CLASS_NAMES[row.entity_class]),
+            entity_class=CLASS_NAMES[row.entity_class],
             ordinal=row.ordinal,
             change=row.change,
             deleted=not row.live,
@@ -365,7 +377,7 @@ def _record(row: Raw) -> dict[str, Any]:
     return record
 
 
-def _fill_instrument(record: dict[str, Any], instrument: Mapping[str, Any]) -> None:
+def fill_instrument(record: dict[str, Any], instrument: Mapping[str, Any]) -> None:
     """The Dataset's instrument as the Instrument itself says it is."""
     names = ("pid", "name", "facility", "key")
     current = {name: instrument[name] for name in names if name in instrument}

@@ -38,10 +38,15 @@ MAX_DISTINCT_PARTS = 64
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """How many entities got a change number, and the last one given."""
+    """How many entities got a change number, and the last one given.
+
+    ``undisturbed``: ordinal and change number by key of those that one record alone speaks of, and
+    that are related to nothing of which anything else is said than what the same record says.
+    """
 
     entities: int
     last_change: int
+    undisturbed: Mapping[str, tuple[int, int]]
 
 
 class _Row(NamedTuple):
@@ -105,7 +110,11 @@ def settle(connection: sqlite3.Connection, touched: Touched, now: int) -> Settle
     bumped = _containing(connection, touched, work)
     last = _number(connection, bumped, now)
     _count(connection, work.counts)
-    return Settled(entities=len(touched.fresh) + len(bumped), last_change=last or first)
+    return Settled(
+        entities=len(touched.fresh) + len(bumped),
+        last_change=last or first,
+        undisturbed=_undisturbed(touched, work.changed, first),
+    )
 
 
 def merge_again(connection: sqlite3.Connection, sources: Sequence[int], now: int) -> Settled:
@@ -118,6 +127,31 @@ def merge_again(connection: sqlite3.Connection, sources: Sequence[int], now: int
     )
     touched.entities = {entity for (entity,) in found}
     return settle(connection, touched, now)
+
+
+def _undisturbed(touched: Touched, changed: set[int], last: int) -> dict[str, tuple[int, int]]:
+    """New entities without those that something besides their own record had to do with.
+
+    Args:
+        changed: other entities, and new ones that gave way.
+        last: the change number of the last of the new ones.
+    """
+    fresh = touched.fresh
+    moving = touched.entities | changed
+    disturbed = set(changed)
+    for link in touched.links:
+        # An instrument of which nothing new is said is what each record with it says it is.
+        known = link.relation == INSTRUMENTS and link.child not in fresh
+        if not known or link.child in moving:
+            disturbed |= {link.parent, link.child}
+    for link in touched.fresh_links:
+        if fresh[link.parent][1] >> POSITION_BITS != fresh[link.child][1] >> POSITION_BITS:
+            disturbed |= {link.parent, link.child}
+    return {
+        part.key: (ordinal, change)
+        for change, (ordinal, (part, _)) in enumerate(fresh.items(), last - len(fresh) + 1)
+        if ordinal not in disturbed
+    }
 
 
 def _insert_fresh(connection: sqlite3.Connection, touched: Touched, now: int, work: _Work) -> int:

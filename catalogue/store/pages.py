@@ -10,17 +10,25 @@ from __future__ import annotations
 import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import TypeAlias
 
 import orjson
 
-from catalogue.records import PageCommit, PageReport, ReadyRecord, Run, SourceRecord
+from catalogue.records import (
+    Foreseen,
+    PageCommit,
+    PageReport,
+    ReadyRecord,
+    Run,
+    SourceRecord,
+)
 from catalogue.store import outbox, parts, runs
 from catalogue.store.configuration import SourceRow, source_row
 from catalogue.store.database import Database, micros
 from catalogue.store.forgotten import Forgotten
-from catalogue.store.parts import Part
+from catalogue.store.parts import CLASS_NAMES, DATASETS, INSTRUMENT, Part
 from catalogue.store.payloads import Dictionary, Payloads, newest_dictionary
 from catalogue.store.raw import (
     DELETED,
@@ -123,7 +131,7 @@ class PageWriter:
             record = ready_record(record, facility, self._payloads, dictionary)
         elif record.payload is not None and (record.packed is None or record.packed[0] != number):
             # Rendered before this dictionary was trained, or without one.
-            record = replace(record, packed=self._payloads.pack(record.payload, dictionary))
+            record = record._replace(packed=self._payloads.pack(record.payload, dictionary))
         return without_forgotten(record, facility, forgotten) if forgotten else record
 
     def _apply(
@@ -178,6 +186,7 @@ class PageWriter:
             entities=settled.entities,
             last_change=settled.last_change,
             forgotten=plan.forgotten,
+            foreseen=_numbered(prepared, settled.undisturbed),
         )
 
 
@@ -218,6 +227,42 @@ def make_plan(source: SourceRow, run: int, records: Mapping[str, AnyRecord], bef
     return plan
 
 
+def _numbered(
+    prepared: Iterable[ReadyRecord], undisturbed: Mapping[str, tuple[int, int]]
+) -> list[Foreseen]:
+    """Engine documents that came with records all of whose entities are theirs alone, instruments
+    excepted.
+
+    Args:
+        undisturbed: ordinal and change number by key.
+    """
+    found: list[Foreseen] = []
+    for record in prepared:
+        if not record.foreseen or not all(
+            part.key in undisturbed or part.entity_class == INSTRUMENT for part in record.parts
+        ):
+            continue
+        datasets: dict[str, set[int]] = defaultdict(set)
+        for part in record.parts:
+            for parent, relation, child in part.links:
+                if relation == DATASETS:
+                    datasets[parent].add(undisturbed[child][0])
+        for part, body in zip(record.parts, record.foreseen, strict=True):
+            key: str = part.key
+            if key not in undisturbed:
+                continue
+            ordinal, change = undisturbed[key]
+            links = tuple(sorted(datasets[key])) if key in datasets else ()
+            found.append(
+                Foreseen(key, CLASS_NAMES[part.entity_class], ordinal, change, links, body)
+            )
+    found.sort(key=_by_change)
+    return found
+
+
+_by_change = attrgetter("change")
+
+
 def _hash_of(record: AnyRecord) -> bytes | None:
     if isinstance(record, ReadyRecord):
         return record.payload_hash
@@ -240,9 +285,9 @@ def without_forgotten(record: ReadyRecord, facility: str, forgotten: Forgotten) 
     kept = forgotten.without(orjson.loads(part.body) for part in record.parts)
     if kept.erased:
         parts = parts_of(kept.entities, facility)
-        return replace(record, payload=None, packed=None, parts=parts)
+        return record._replace(payload=None, packed=None, parts=parts, foreseen=())
     if record.payload is not None and forgotten.mentioned(record.payload):
-        return replace(record, payload=None, packed=None)
+        return record._replace(payload=None, packed=None)
     return record
 
 

@@ -16,11 +16,12 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from catalogue.records import EntityClass
 from catalogue.store.configuration import SourceRow
 from catalogue.store.database import as_list, rows, take
 from mappings.identifiers import entity_key
 
-CLASSES = {"Document": 1, "Dataset": 2, "Instrument": 3}
+CLASSES: dict[EntityClass, int] = {"Document": 1, "Dataset": 2, "Instrument": 3}
 CLASS_NAMES = {number: name for name, number in CLASSES.items()}
 DOCUMENT, DATASET, INSTRUMENT = 1, 2, 3
 DATASETS, INSTRUMENTS = 1, 2

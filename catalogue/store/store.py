@@ -460,6 +460,11 @@ class Store(Upkeep):
         with self._database.read() as connection:
             return tuple(entities.changes_since(connection, number, limit))
 
+    def changes_numbered(self, numbers: Sequence[int]) -> Sequence[Change]:
+        """The lines of the outbox with these change numbers, as far as they still are those."""
+        with self._database.read() as connection:
+            return entities.changes_numbered(connection, numbers)
+
     def changes_of(self, keys: Iterable[str]) -> dict[str, Change]:
         """What the outbox would say of entities named by key."""
         with self._database.read() as connection:

@@ -12,6 +12,7 @@ import anyio
 import pytest
 from rich.console import Console
 
+from catalogue.ahead import Foresight
 from catalogue.facilities import Source
 from catalogue.records import ReadyRecord, RunRecord
 from catalogue.store.payloads import Dictionary
@@ -60,11 +61,14 @@ async def test_a_mistake_of_ours_costs_one_source(tmp_path: Path) -> None:
         world.store.put_configuration([world.facility], [world.source, other])
 
         async def prepare(
-            context: Context, records: Sequence[RawRecord], dictionary: Dictionary | None = None
+            context: Context,
+            records: Sequence[RawRecord],
+            dictionary: Dictionary | None = None,
+            foresight: Foresight | None = None,
         ) -> list[ReadyRecord]:
             if context.source == "other":
                 raise ZeroDivisionError
-            return prepare_records(context, records, dictionary)
+            return prepare_records(context, records, dictionary, foresight)
 
         shared = Harvesting(world.store, world.http, world.clock, prepare_page=prepare)
         pairs = [(world.facility, world.source), (world.facility, other)]
