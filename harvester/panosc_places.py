@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from facility_http.rest_json import Objects, identifier_of
+from harvester.seen import Seen
 
 # Pages in a row that bring nothing new before a pass is given up: the server ignores skip, or
 # repeats its last page beyond a ceiling (fault E04).
@@ -77,7 +78,7 @@ class Reading:
     keys: set[str] = field(default_factory=set)
     unreadable: int = 0
     _limit: int = 0
-    _seen: set[str] = field(default_factory=set)
+    _seen: Seen = field(default_factory=Seen)
     _notes: Counter[str] = field(default_factory=Counter)
     _odd_of_pass: int = 0
     _new_of_pass: int = 0
@@ -129,7 +130,10 @@ class Reading:
         return self._ended or self._pages >= max_pages
 
     def take(self, objects: Objects) -> list[dict[str, Any]]:
-        """Look at a page; gives its objects that are new, and moves on."""
+        """Look at a page; gives its objects that are new, and moves on.
+
+        Not for the event loop: of a large class, what was seen before is on disk.
+        """
         self._pages += 1
         self._pages_of_pass += 1
         self._odd_of_pass += objects.odd.total()
@@ -140,8 +144,7 @@ class Reading:
             if not pid:
                 self._odd_of_pass += 1
                 fresh.append(item)
-            elif pid not in self._seen:
-                self._seen.add(pid)
+            elif self._seen.add(pid):
                 fresh.append(item)
             else:
                 self._notes["seen_twice"] += 1

@@ -17,6 +17,8 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
+import anyio.to_thread
+
 from facility_http.errors import (
     AccessRefused,
     BadStatus,
@@ -188,7 +190,7 @@ class PanoscClient:
                 if bare is None:
                     continue
                 objects, problem = bare
-            fresh = reading.take(objects)
+            fresh = await anyio.to_thread.run_sync(reading.take, objects)
             if entity_class == "Dataset" and problem is None:
                 fresh = [await self._with_files(item, reading) for item in fresh]
             records = tuple(

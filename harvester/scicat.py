@@ -13,6 +13,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
+import anyio.to_thread
 import orjson
 
 from facility_http.errors import (
@@ -29,6 +30,7 @@ from facility_http.panosc_client import RestOptions, SearchApi
 from facility_http.rest_json import RestRecord, count_in, identifier_of, is_ghost, read_json
 from harvester.panosc_places import Place, Reading
 from harvester.panosc_rest import RestPage
+from harvester.seen import Seen
 from mappings.context import Header
 
 FORMATS = {"Document": "scicat-publisheddata", "Dataset": "scicat-dataset"}
@@ -70,14 +72,14 @@ class ScicatClient:
         place = Place.read(resume, "Document")
         place.strategy = "offset"
         reading = Reading(place=place, page_size=self.options.page_size, ordered=True)
-        datasets: set[str] = set()
+        datasets = Seen()
         while True:
             reading.count = await self._count()
             while not reading.over(self.options.max_pages):
                 objects = await self._window(reading)
                 if objects is None:
                     continue
-                fresh = reading.take(objects)
+                fresh = await anyio.to_thread.run_sync(reading.take, objects)
                 records: list[RestRecord] = []
                 for item in fresh:
                     records.append(_record("Document", item))
@@ -150,13 +152,12 @@ class ScicatClient:
         return count_in(value)
 
     async def _datasets_of(
-        self, item: Mapping[str, Any], known: set[str], reading: Reading
+        self, item: Mapping[str, Any], known: Seen, reading: Reading
     ) -> list[RestRecord]:
         records = []
         for pid in _dataset_pids(item):
-            if pid in known:
+            if not known.add(pid):
                 continue
-            known.add(pid)
             try:
                 found = await self._dataset(pid)
             except AccessRefused:

@@ -93,7 +93,7 @@ def plain(connection: sqlite3.Connection, ordinals: Sequence[int]) -> dict[int, 
                 # One source's word; merged forms name them themselves.
                 record["facility"] = facility
                 record["facilities"] = [facility]
-            name = cast(EntityClass, CLASS_NAMES[number])
+            name = CLASS_NAMES[number]
             entities[ordinal] = StoredEntity(key, name, ordinal, change, False, record)
     return entities
 
@@ -160,7 +160,7 @@ def changes_numbered(connection: sqlite3.Connection, numbers: Iterable[int]) -> 
         f" CROSS JOIN entities e ON e.change = j.value {_PARTS} ORDER BY e.change",
         (as_list(numbers),),
     )
-    return _changes(connection, [_Raw(*row) for row in found])
+    return _changes(connection, [Raw(*row) for row in found])
 
 
 def changes_of(connection: sqlite3.Connection, keys: Iterable[str]) -> dict[str, Change]:
