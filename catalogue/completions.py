@@ -16,9 +16,12 @@ def suggestions_of(
 ) -> set[str]:
     """The raw terms by which a Document's texts are completed."""
     found = {_suggestion("title", title) for title in strings(record, "title")}
-    for kind in ("sample", "instrument"):
-        found.update([suggestion_term(kind, text) for text in facets[kind]])
-    found.update([suggestion_term("person", name) for name in people])
+    for text in facets["sample"]:
+        found.add(suggestion_term("sample", text))
+    for text in facets["instrument"]:
+        found.add(suggestion_term("instrument", text))
+    for name in people:
+        found.add(suggestion_term("person", name))
     return found
 
 

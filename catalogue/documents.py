@@ -7,13 +7,15 @@ technique, sample and instrument.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cache, lru_cache
 from typing import Any, Literal, NamedTuple
 
 from catalogue import analysis, technique_scoring
 from catalogue.access import FOREVER, STATES, access_spans
+from catalogue.analysis import Line, line
 from catalogue.completions import suggestions_of
 from catalogue.fields import FIELDS, Kind, elements, stored_value
 from catalogue.parameter_terms import parameter_terms
@@ -83,7 +85,7 @@ class EngineDocument:
     wholes: set[str] = field(default_factory=set)
     suggestions: set[str] = field(default_factory=set)
     record: Mapping[str, Any] = field(default_factory=dict)
-    changed_at: str | None = None
+    changed_at: datetime | None = None
 
 
 def number_name(name: str) -> str:
@@ -115,7 +117,7 @@ def engine_document(change: Change) -> EngineDocument:
     document = EngineDocument(
         entity.key, entity.entity_class, entity.ordinal, entity.change, entity.deleted
     )
-    document.changed_at = entity.changed_at.isoformat() if entity.changed_at else None
+    document.changed_at = entity.changed_at
     if entity.deleted:
         return document
     children = [child for child in change.children if not child.deleted]
@@ -201,6 +203,7 @@ def _numbers_of(class_name: str) -> tuple[tuple[str, Kind, str], ...]:
 
 
 def _add_numbers(document: EngineDocument, record: Mapping[str, Any]) -> None:
+    numbers = document.numbers
     for name, kind, engine_name in _numbers_of(document.entity_class):
         value = record.get(name)
         if value is None:
@@ -209,15 +212,20 @@ def _add_numbers(document: EngineDocument, record: Mapping[str, Any]) -> None:
             number = stored_value(kind, one)
             whole = int_or_none(number) if isinstance(number, (int, float)) else None
             if whole is not None and abs(whole) < FOREVER:
-                document.numbers[engine_name] = whole
+                numbers[engine_name] = whole
     years = record.get("years")
     if years:
-        document.numbers["first_year"] = int(years["first"])
-        document.numbers["last_year"] = int(years["last"])
+        numbers["first_year"] = int(years["first"])
+        numbers["last_year"] = int(years["last"])
     if document.entity_class != "Instrument":
         for name, (start, end) in access_spans(record).items():
-            document.numbers[f"{name}_from"] = start
-            document.numbers[f"{name}_until"] = end
+            from_name, until_name = SPAN_NUMBERS[name]
+            numbers[from_name] = start
+            numbers[until_name] = end
+
+
+SPAN_NUMBERS = {name: (f"{name}_from", f"{name}_until") for name in ACCESS_NAMES}
+"""The number fields of the ends of each state's span."""
 
 
 class Texts(NamedTuple):
@@ -232,8 +240,8 @@ class Texts(NamedTuple):
 def texts_of(change: Change) -> Texts:
     """The texts of an entity and what it contains, as the engines index them."""
     lines = text_lines(change)
-    title = [_analysed(line) for line in lines.title]
-    text = [*title, *map(_analysed, lines.others)]
+    title = list(map(line_again, lines.title))
+    text = [*title, *map(line_again, lines.others)]
     words = {word for one in text for word in one.words}
     wholes = {whole for one in text for whole in one.wholes}
     for identifier in lines.identifiers:
@@ -249,27 +257,29 @@ def _add_text(
     children: Sequence[StoredEntity],
     shares: _Shares,
 ) -> None:
-    """Those of ``text_lines``, with what was worked out of them before."""
+    """Those of ``text_lines``, each once, with what was worked out of them before."""
+    titles = {text: line(text) for text in strings(record, *_TITLES)}
+    others = {text: line_again(text) for text in strings(record, *_OTHERS)}
+    for share in shares.in_order:
+        others.update(share.lines)
     text, words, wholes = document.text, document.words, document.wholes
-    titles = _once(strings(record, *_TITLES))
-    for line in titles:
-        analysed = _analysed_once(line)
+    cut = False
+    for analysed in titles.values():
         if analysed.stems:
             text.append(analysed.stems)
             words.update(analysed.words)
             wholes.update(analysed.wholes)
             document.title_words.append(" ".join(analysed.words))
+            cut |= analysed.cut
     document.title = text.copy()
-    others = strings(record, *_OTHERS)
-    for share in shares.in_order:
-        others += share.lines
-    for line in dict.fromkeys(others):
-        stems, listed, found = _analysed(line)
+    for stems, listed, found, maybe_cut in others.values():
         if stems:
             text.append(stems)
             words.update(listed)
-            wholes.update(found)
-    if words and max(map(len, words)) * 4 > analysis.MAX_TERM_BYTES and analysis.may_be_cut(words):
+            if found:
+                wholes.update(found)
+            cut |= maybe_cut
+    if cut:
         document.terms.add(CUT_WORDS)
     for identifier in _identifiers(record, children):
         wholes.update(analysis.identifier_wholes(identifier))
@@ -282,23 +292,12 @@ def _identifiers(record: Mapping[str, Any], children: Sequence[StoredEntity]) ->
     return dict.fromkeys(found)
 
 
-class _Analysed(NamedTuple):
-    stems: str
-    words: list[str]
-    wholes: set[str]
+def line_again(text: str) -> Line:
+    """Keywords and kinds come again and again; prose does not."""
+    return _short_line(text) if len(text) <= 80 else line(text)
 
 
-def _analysed(line: str) -> _Analysed:
-    # People, instruments, samples and technique names come again and again; prose does not.
-    return _analysed_again(line) if len(line) <= 200 else _analysed_once(line)
-
-
-def _analysed_once(line: str) -> _Analysed:
-    words = analysis.words(line)
-    return _Analysed(analysis.stemmed(words), words, analysis.wholes(line, words))
-
-
-_analysed_again = lru_cache(maxsize=8_192)(_analysed_once)
+_short_line = lru_cache(maxsize=8_192)(line)
 
 
 def _add_parameters(
@@ -349,27 +348,27 @@ def _held(record: Mapping[str, Any]) -> Sequence[Any]:
 
 def _add_facets(document: EngineDocument, record: Mapping[str, Any], shares: _Shares) -> None:
     """Tags, and the values of ``facet_values`` with what was worked out before."""
-    instruments = {str(name) for name in record.get("instrumentNames") or ()}
-    samples: set[str] = set()
-    if document.entity_class != "Instrument":
-        instruments.update(*(share.names for share in shares.instruments))
-        samples.update(*(share.names for share in shares.samples))
-        document.tags = frozenset().union(*(share.tags for share in shares.techniques))
+    instruments = [name for share in shares.instruments for name in share.names]
+    if record.get("instrumentNames"):
+        instruments += map(str, record["instrumentNames"])
+    if shares.techniques:
+        tags = [share.tags for share in shares.techniques]
+        document.tags = tags[0] if len(tags) == 1 else frozenset().union(*tags)
         document.panet = technique_scoring.with_ancestors(document.tags)
     key, kind = record.get("instrumentKey"), record.get("kind")
     document.facets = {
         "instrument_key": (_short(str(key)),) if key else (),
-        "facility": _facilities(record),
+        "facility": _shortened([str(name) for name in _held(record) if name]),
         "instrument": _shortened(instruments),
         "year": _years(record),
         "kind": (_short(str(kind)),) if kind else (),
-        "sample": _shortened(samples),
+        "sample": _shortened([name for share in shares.samples for name in share.names]),
     }
 
 
-def _shortened(values: Collection[str]) -> tuple[str, ...]:
+def _shortened(values: list[str]) -> tuple[str, ...]:
     if len(values) < 2:
-        return tuple(map(_short, values))
+        return (_short(values[0]),) if values else ()
     return tuple(dict.fromkeys(map(_short, sorted(values))))
 
 
@@ -381,10 +380,6 @@ def _years(record: Mapping[str, Any]) -> tuple[str, ...]:
 @lru_cache(maxsize=1_024)
 def _listed_years(first: int, last: int) -> tuple[str, ...]:
     return tuple(map(str, range(first, min(last, first + MAX_YEARS) + 1)))
-
-
-def _facilities(record: Mapping[str, Any]) -> tuple[str, ...]:
-    return _shortened({str(name) for name in _held(record) if name})
 
 
 def _short(value: str) -> str:
@@ -413,7 +408,7 @@ def number_fields(class_name: str) -> tuple[str, ...]:
     ]
     if class_name == "Instrument":
         return tuple(own)
-    spans = [f"{name}_{end}" for name in ACCESS_NAMES for end in ("from", "until")]
+    spans = [name for both in SPAN_NUMBERS.values() for name in both]
     return (*own, "first_year", "last_year", *spans)
 
 

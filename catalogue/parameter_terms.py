@@ -67,32 +67,29 @@ def intervals(parameters: Iterable[Mapping[str, Any]]) -> list[tuple[str, str, f
 def parameter_terms(parameters: Iterable[Mapping[str, Any]]) -> set[str]:
     """All index terms of a record's parameters."""
     terms: set[str] = set()
-    for interval in intervals(parameters):
-        terms.update(_interval_terms(*interval))
+    for name, dimension, low, high in intervals(parameters):
+        head = name_code(name, dimension)
+        terms.update([head + tail for tail in _tails(low, high)])
+        if low != high:
+            first, last = number_code(low), number_code(high)
+            terms.update(_cover(head, min(first, last), max(first, last)))
     return terms
 
 
 @lru_cache(maxsize=8_192)
-def _interval_terms(name: str, dimension: str, low: float, high: float) -> tuple[str, ...]:
-    # Remembered because a Document's engine document has the terms of its Datasets, too, and
-    # because the same few wavelengths and temperatures come again and again.
-    point, coarse = _heads(name, dimension)
-    first, last = number_code(low), number_code(high)
-    terms: list[str] = []
-    for code in (first,) if first == last else (first, last):
-        digits = f"{code:016x}"
-        terms.append(point + digits)
-        terms.extend([head + digits[:kept] for kept, head in coarse])
-    if first != last:
-        terms.extend(_cover(name_code(name, dimension), min(first, last), max(first, last)))
-    return tuple(terms)
+def _tails(low: float, high: float) -> tuple[str, ...]:
+    """What follows the name in the terms of an interval's ends. Remembered: a value has two names
+    as a rule, a Document has the terms of its Datasets, and the same few temperatures come again.
+    """
+    tails: list[str] = []
+    for end in (low,) if low == high else (low, high):
+        digits = f"{number_code(end):016x}"
+        tails.append("p" + digits)
+        tails.extend([head + digits[:kept] for kept, head in _COARSE])
+    return tuple(tails)
 
 
-@lru_cache(maxsize=8_192)
-def _heads(name: str, dimension: str) -> tuple[str, tuple[tuple[int, str], ...]]:
-    """What stands before the digits of a value, and of each coarser form with its digits."""
-    head = name_code(name, dimension)
-    return f"{head}p", tuple((kept, f"{head}c{kept}") for kept in COARSE_DIGITS)
+_COARSE = tuple((kept, f"c{kept}") for kept in COARSE_DIGITS)
 
 
 def range_plan(field: str, wanted: ParameterRange) -> Plan:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from binascii import b2a_base64
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple
 
 from catalogue.fields import (
     FIELDS,
@@ -66,12 +66,44 @@ class PartsPlan:
     parts: ClassPlan
 
 
+class Shape(NamedTuple):
+    """What records with the same fields have in common: the terms that tell which they have, and
+    the fields whose values become terms."""
+
+    has: frozenset[str]
+    termed: tuple[tuple[str, FieldPlan], ...]
+
+
 @dataclass(frozen=True, slots=True)
 class ClassPlan:
-    """The fields and parts of a class under a prefix."""
+    """The fields and parts of a class under a prefix. ``shapes`` by a record's names in their
+    order: those of a source are nearly always the same few."""
 
     fields: Mapping[str, FieldPlan]
     relations: tuple[PartsPlan, ...]
+    shapes: dict[tuple[str, ...], Shape] = field(default_factory=dict, compare=False)
+
+    def shape_of(self, record: Mapping[str, Any]) -> Shape:
+        """That of the record's fields which have a value."""
+        names = tuple(record)
+        if None in record.values():
+            names = tuple([name for name in names if record[name] is not None])
+        shape = self.shapes.get(names)
+        if shape is None:
+            if len(self.shapes) >= MAX_SHAPES:
+                self.shapes.clear()
+            shape = self.shapes[names] = self._new_shape(names)
+        return shape
+
+    def _new_shape(self, names: Iterable[str]) -> Shape:
+        known = [(name, self.fields[name]) for name in names if name in self.fields]
+        return Shape(
+            frozenset(field.has for _, field in known),
+            tuple((name, field) for name, field in known if field.termed),
+        )
+
+
+MAX_SHAPES = 4_096
 
 
 @cache
@@ -110,21 +142,20 @@ def add_terms(
     """Add the terms of a record's fields and parts (``title=…``, ``has:title``,
     ``samples.name=…``) to ``terms``. Of more than ``most`` parts there are no terms but ``many:``.
     """
-    fields = plan.fields
-    for name, value in record.items():
-        field = fields.get(name)
-        if field is None or value is None:
-            continue
-        terms.add(field.has)
-        if field.texts and type(value) is str:
-            if field.plain:
-                whole = field.head + value
-                short = len(whole) <= field.most_bytes and whole.isascii()
-                terms.add(whole if short else _shortened(whole, field.full_name, field.most_bytes))
+    shape = plan.shape_of(record)
+    terms.update(shape.has)
+    for name, one in shape.termed:
+        value = record[name]
+        if type(value) is str and one.texts:
+            if one.plain:
+                whole = one.head + value
+                if len(whole) > one.most_bytes or not whole.isascii():
+                    whole = _shortened(whole, one.full_name, one.most_bytes)
+                terms.add(whole)
             else:
-                _add_identifier(value, field, terms)
-        elif field.termed:
-            _add_values(value, field, terms)
+                _add_identifier(value, one, terms)
+        else:
+            _add_values(value, one, terms)
     if plan.relations:
         add_parts(record, plan.relations, terms, most)
 
@@ -161,6 +192,9 @@ def _add_identifier(value: str, field: FieldPlan, terms: set[str]) -> None:
 def _add_values(value: object, field: FieldPlan, terms: set[str]) -> None:
     """The rarer values: lists, numbers, what can be a number or a text."""
     for one in value if isinstance(value, (list, tuple)) else (value,):
+        if field.plain and type(one) is str:
+            terms.add(_shortened(field.head + one, field.full_name, field.most_bytes))
+            continue
         if field.kind == "identifier" and isinstance(one, str):
             _add_identifier(one, field, terms)
             continue
@@ -179,12 +213,14 @@ has."""
 
 def merge_pid_and_doi(record: Mapping[str, Any], terms: set[str]) -> None:
     """Put one term in place of those of an equal pid and DOI."""
-    pid, doi = record.get("pid"), record.get("doi")
-    if pid != doi or type(doi) is not str:
+    doi = record.get("doi")
+    if type(doi) is not str or record.get("pid") != doi:
         return
-    for rest in (f"={canonical_identifier(doi)}", f"~={doi}"):
-        if f"doi{rest}" in terms:  # else there is none, or a digest
-            terms.difference_update((f"doi{rest}", f"pid{rest}"))
+    canonical = canonical_identifier(doi)
+    for rest in (f"={canonical}", f"~={doi}") if canonical != doi else (f"={canonical}",):
+        if (one := f"doi{rest}") in terms:  # else it is a digest
+            terms.discard(one)
+            terms.discard(f"pid{rest}")
             terms.add(PID_AND_DOI + rest)
 
 

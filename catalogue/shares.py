@@ -7,26 +7,31 @@ out when they were first seen.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any, NamedTuple
 
 import orjson
 
 from catalogue import technique_scoring
+from catalogue.analysis import Line, line
 from catalogue.fields import elements
 from catalogue.record_terms import MAX_PARTS, PartsPlan, add_parts, class_plan
 
 MAX_REMEMBERED_BYTES = 2_000
 """Of one relation of one record as JSON: longer lists do not come again."""
 
+MAX_REMEMBERED = 4_096
+"""Values of each relation; beyond it all are forgotten: to keep their order would cost more."""
+
 
 class Share(NamedTuple):
     """``own`` are the terms for the record that says it, ``carried`` those for the Documents of a
-    Dataset that does; ``lines`` of text, ``names`` for facets, ``people`` to complete."""
+    Dataset that does; ``lines`` of text and what becomes of them, ``names`` for facets, ``people``
+    to complete."""
 
-    own: tuple[str, ...]
-    carried: tuple[str, ...]
-    lines: tuple[str, ...]
+    own: frozenset[str]
+    carried: frozenset[str]
+    lines: Mapping[str, Line]
     names: tuple[str, ...] = ()
     people: tuple[str, ...] = ()
     tags: frozenset[str] = frozenset()
@@ -38,9 +43,20 @@ def share_of(relation: str, value: object) -> Share:
         written = orjson.dumps(value)
     except TypeError:  # a record that never was in a store
         return _made(relation, value)
-    if len(written) > MAX_REMEMBERED_BYTES:
-        return _made(relation, value)
-    return _remembered(relation, written)
+    remembered = _remembered[relation]
+    share = remembered.get(written)
+    if share is None:
+        share = _made(relation, value)
+        if len(written) <= MAX_REMEMBERED_BYTES:
+            if len(remembered) >= MAX_REMEMBERED:
+                remembered.clear()
+            remembered[written] = share
+    return share
+
+
+_remembered: dict[str, dict[bytes, Share]] = {
+    name: {} for name in ("members", "techniques", "samples", "instrument")
+}
 
 
 def shares_of_members(record: Mapping[str, Any]) -> list[Share]:
@@ -53,27 +69,23 @@ def shares_of_members(record: Mapping[str, Any]) -> list[Share]:
     return [_made("members", members)]
 
 
-@lru_cache(maxsize=8_192)
-def _remembered(relation: str, written: bytes) -> Share:
-    return _made(relation, orjson.loads(written))
-
-
 def _made(relation: str, value: object) -> Share:
     record = {relation: value}
     parts = elements(record, relation)
+    lines = {text: line(text) for text in lines_of(relation, parts)}
     own: set[str] = set()
     if relation == "members":
         add_parts(record, _plans("Document", "", relation), own)
         people = [name for part in parts for person in elements(part, "person")
                   for name in strings(person, "fullName")]  # fmt: skip
-        return Share(tuple(own), (), tuple(lines_of(relation, parts)), people=tuple(people))
+        return Share(frozenset(own), frozenset(), lines, people=tuple(people))
     carried: set[str] = set()
     add_parts(record, _plans("Dataset", "", relation), own)
     add_parts(record, _plans("Dataset", "datasets.", relation), carried, None)
     return Share(
-        tuple(own),
-        tuple(carried),
-        tuple(lines_of(relation, parts)),
+        frozenset(own),
+        frozenset(carried),
+        lines,
         names=tuple(str(part["name"]) for part in parts if part.get("name")),
         tags=technique_scoring.tags_of(parts) if relation == "techniques" else frozenset(),
     )

@@ -108,7 +108,7 @@ def to_source(document: EngineDocument) -> Mapping[str, Any]:
         "ordinal": document.ordinal,
         "change": document.change,
         "deleted": document.deleted,
-        "changed_at": document.changed_at,
+        "changed_at": document.changed_at.isoformat() if document.changed_at else None,
     }
     if document.deleted:
         return body

@@ -157,6 +157,15 @@ def plain_words(text: str) -> list[str]:
     return [token.text for token in analysis.tokenize(text)]
 
 
+def plain_identifier_wholes(identifier: str) -> set[str]:
+    """An identifier, its parts, and its wholes as a text."""
+    folded = analysis.fold(identifier.strip())
+    found = {analysis.cut(part) for part in re.findall(r"[^\W_]+", folded) if len(part) > 2}
+    if folded and not re.search(r"\s", folded):
+        found.add(analysis.cut(folded))
+    return found | plain_wholes(identifier)
+
+
 def plain_wholes(text: str) -> set[str]:
     """Compounds, identifiers and formulas of a text, piece by piece."""
     joiners = "-‐‑‒–—'’·"
@@ -174,6 +183,6 @@ def plain_wholes(text: str) -> set[str]:
             if re.fullmatch(rf"[^\W_]+(?:[{joiners}][^\W_]+)+", whole):
                 found.add(analysis.cut(analysis.stem(re.sub(f"[{joiners}]", "", whole))))
     for first, second in itertools.pairwise(plain_words(text)):
-        if first == "x" and second in ("ray", "rays") and re.search("ray|RAY|Ray", text):
+        if first == "x" and second in ("ray", "rays"):
             found.add("xray")
     return found

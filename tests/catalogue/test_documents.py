@@ -14,6 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from plain_documents import (
     may_match,
+    plain_identifier_wholes,
     plain_points,
     plain_spans,
     plain_strings,
@@ -252,3 +253,13 @@ def test_words_and_wholes_of_any_text_are_those_made_piece_by_piece(text: str) -
     assert analysis.words(text) == plain_words(text)
     assert analysis.wholes(text) == plain_wholes(text)
     assert analysis.wholes(text, analysis.words(text)) == plain_wholes(text)
+    line = analysis.line(text)
+    assert (line.words, set(line.wholes)) == (plain_words(text), plain_wholes(text))
+    assert line.stems.split() == analysis.stems(text)
+    assert analysis.identifier_wholes(text) == plain_identifier_wholes(text)
+
+
+@pytest.mark.parametrize("identifier", ["10.5/X-Ray_7", "a,b-c|d'e", " doi:10.5072/AB--C ", "9.2."])
+def test_an_identifier_gives_the_wholes_made_piece_by_piece(identifier: str) -> None:
+    for one in (identifier, identifier * 20, identifier + "é"):
+        assert analysis.identifier_wholes(one) == plain_identifier_wholes(one)
