@@ -4,6 +4,9 @@
 that says whether a dictionary surely fits. It may only err on the side of "no":
 ``schema.validated`` then asks pydantic itself, which also finds the words for what is wrong. A
 test holds the two together.
+
+The entities of a harvest have few *shapes* (their names, in order). A shape that comes again and
+again gets a function of its own, which looks no name up.
 """
 
 from __future__ import annotations
@@ -23,6 +26,9 @@ from pydantic.fields import FieldInfo
 MOST_COMPARED = 6
 """Up to so many fields, comparing names is quicker than looking each up."""
 MOST_REMEMBERED = 4096
+OFTEN = 32
+"""So many entities of one shape pay for the writing of its own function."""
+MOST_SHAPES = 512
 SHARED = "access"
 """The field whose value several entities of one record share."""
 Check = Callable[..., bool]
@@ -37,10 +43,42 @@ def compiled(model: type[BaseModel]) -> Check:
     """A function that is true only of dictionaries which ``model`` takes in strict mode."""
     writer = _Writer()
     writer.dictionary(model, "value", "    ")
-    source = "\n".join(("def fits(value, known=None):", *writer.lines, "    return True", ""))
-    exec(compile(source, f"<check of {model.__name__}>", "exec"), writer.names)  # noqa: S102
-    made: Check = writer.names["fits"]
-    return made
+    shapes = _Shapes(model, writer.function())
+
+    def fits(value: Any, known: object = None) -> bool:
+        return type(value) is dict and shapes[tuple(value)](value, known)
+
+    return fits
+
+
+class _Shapes(dict[tuple[Any, ...], Check]):
+    """Names of a dictionary, in order → the check for it: its own, if it comes often. Bounded.
+
+    Writing a function takes as long as mapping some ten records, so nobody who sends another order
+    of names each time can make others wait.
+    """
+
+    def __init__(self, model: type[BaseModel], otherwise: Check) -> None:
+        super().__init__()
+        fields = model.model_fields.items()
+        self._model = model
+        self._otherwise = otherwise
+        self._names = {field.alias or name for name, field in fields}
+        self._required = {field.alias or name for name, field in fields if field.is_required()}
+        self._seen: dict[tuple[Any, ...], int] = {}
+
+    def __missing__(self, names: tuple[Any, ...]) -> Check:
+        times = self._seen.get(names, 0) + 1
+        if len(self._seen) >= MOST_SHAPES:
+            self._seen.clear()
+            self.clear()
+        self._seen[names] = times
+        if times < OFTEN or not self._required <= set(names) <= self._names:
+            return self._otherwise
+        writer = _Writer()
+        writer.straight(self._model, names)
+        made = self[names] = writer.function()
+        return made
 
 
 class _Writer:
@@ -50,6 +88,36 @@ class _Writer:
         self.lines: list[str] = []
         self.names: dict[str, Any] = {"utf8": _utf8, "isfinite": isfinite, _NEVER: False}
         self._numbers = count(1)
+
+    def function(self) -> Check:
+        """The function of ``value`` and ``known`` that these lines make."""
+        source = "\n".join(("def fits(value, known=None):", *self.lines, "    return True", ""))
+        exec(compile(source, "<check>", "exec"), self.names)  # noqa: S102
+        made: Check = self.names["fits"]
+        return made
+
+    def straight(self, model: type[BaseModel], names: tuple[str, ...]) -> None:
+        """Lines that return False unless ``value``, with these names in this order, fits."""
+        fields = {field.alias or name: field for name, field in model.model_fields.items()}
+        items = [f"item{next(self._numbers)}" for _ in names]
+        self.lines.append(f"    {', '.join(items)}, = value.values()")
+        texts = []
+        for name, item in zip(names, items, strict=True):
+            annotation, indent = annotation_of(fields[name]), "    "
+            if _is_text(annotation):
+                texts.append(item)
+                continue
+            if name == SHARED:
+                self.lines.append(f"    if {item} is not known or known is None:")
+                indent = "        "
+            self.value(annotation, item, indent)
+        if texts:
+            # Looked at together: mostly all of them are ASCII.
+            types_of = " is ".join(f"type({item})" for item in texts)
+            self._refuse_unless(f"({types_of} is str and {' and '.join(texts)})", "    ")
+            together = "".join(f"{{{item}}}" for item in texts)
+            alone = " and ".join(f"utf8({item})" for item in texts)
+            self._refuse_unless(f'(f"{together}".isascii() or ({alone}))', "    ")
 
     def dictionary(self, model: type[BaseModel], name: str, indent: str) -> None:
         """Lines that return False unless the variable ``name`` is a dictionary of ``model``."""
@@ -123,7 +191,7 @@ class _Writer:
         if origin in (Union, types.UnionType):
             return f"({' or '.join(self.expression(one, name) for one in get_args(annotation))})"
         if annotation is str:
-            return f"(type({name}) is str and ({name}.isascii() or utf8({name})))"
+            return f"(type({name}) is str and {_valid(name)})"
         if annotation is bool:
             return f"({name} is True or {name} is False)"
         return _NEVER
@@ -131,7 +199,7 @@ class _Writer:
     def _constrained(self, base: Any, constraints: list[Any], name: str) -> str:
         if base is str:
             pattern = next((p for one in constraints if (p := getattr(one, "pattern", None))), None)
-            text = f"type({name}) is str and {name} and ({name}.isascii() or utf8({name}))"
+            text = f"type({name}) is str and {name} and {_valid(name)}"
             if pattern is None:
                 return f"({text})" if constraints == [MinLen(1)] else _NEVER
             # "$" of Rust's patterns is the very end, Python's also stands before a last newline.
@@ -172,10 +240,23 @@ class _Remembered(set[str]):
         return True
 
 
+def _valid(name: str) -> str:
+    """An expression that is true of valid Unicode."""
+    return f"({name}.isascii() or {name}.isprintable() or utf8({name}))"
+
+
 def annotation_of(field: FieldInfo) -> Any:
     """A field's annotation with its constraints, which pydantic keeps apart."""
     annotation: Any = field.annotation
     return Annotated[(annotation, *field.metadata)] if field.metadata else annotation
+
+
+def _is_text(annotation: Any) -> bool:
+    """Whether an annotation is that of a text which is not empty, and no more."""
+    annotation = _without_none(annotation)
+    if get_origin(annotation) is not Annotated or get_args(annotation)[0] is not str:
+        return False
+    return _constraints(annotation) == [MinLen(1)]
 
 
 def _is_model(annotation: Any) -> bool:
@@ -214,7 +295,7 @@ def _bounds(constraints: list[Any]) -> tuple[float, float]:
 
 def _utf8(text: str) -> bool:
     """Whether a text has no lone surrogates, which neither pydantic nor JSON take."""
-    if text.isprintable():
+    if text.isascii() or text.isprintable():
         return True
     try:
         text.encode()

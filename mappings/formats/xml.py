@@ -7,6 +7,7 @@ DOCTYPE are refused, entities are never resolved, nothing is fetched (fault I03)
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -66,6 +67,23 @@ SHORT = 80
 """Up to so many letters, looking at each is quicker than looking for what must not be there."""
 
 
+class _Here(threading.local):
+    """A thread's own parser: making one takes a third of the time that it needs for a record."""
+
+    def __init__(self) -> None:
+        self.parser = etree.XMLParser(
+            resolve_entities=False,
+            no_network=True,
+            load_dtd=False,
+            huge_tree=False,
+            remove_comments=True,
+            remove_pis=True,
+        )
+
+
+_HERE = _Here()
+
+
 def parse(payload: bytes) -> Element:
     """The root element of a payload.
 
@@ -74,16 +92,8 @@ def parse(payload: bytes) -> Element:
     """
     if _has_doctype(payload):
         raise MappingError("payload", "<!DOCTYPE", "XML without a document type declaration")
-    parser = etree.XMLParser(
-        resolve_entities=False,
-        no_network=True,
-        load_dtd=False,
-        huge_tree=False,
-        remove_comments=True,
-        remove_pis=True,
-    )
     try:
-        root = etree.fromstring(payload, parser)
+        root = etree.fromstring(payload, _HERE.parser)
     except (etree.XMLSyntaxError, ValueError) as error:
         raise MappingError("payload", payload[:80], f"well-formed XML ({error})") from error
     info: Any = root.getroottree().docinfo if root is not None else None

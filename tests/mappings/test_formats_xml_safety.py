@@ -60,3 +60,11 @@ def test_a_doctype_inside_a_description_is_only_text() -> None:
 def test_what_is_not_well_formed_is_a_mapping_error(payload: bytes) -> None:
     with pytest.raises(MappingError, match="well-formed"):
         crosswalk("oai_dc", payload, Context("Demo"), HEADER)
+
+
+def test_a_broken_payload_does_not_spoil_the_next() -> None:
+    good = dc("<dc:identifier>10.5072/x</dc:identifier><dc:title>T</dc:title>")
+    for broken in (b"<dc>", b"<dc><a></b></dc>", b"\xff\xfe<", b"<dc>&x;</dc>", BOMB):
+        with pytest.raises(MappingError):
+            crosswalk("oai_dc", broken, Context("Demo"), HEADER)
+        assert only(crosswalk("oai_dc", good, Context("Demo"), HEADER))["title"] == "T"

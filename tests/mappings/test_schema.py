@@ -101,11 +101,22 @@ def _paths(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return found
 
 
-@settings(max_examples=100, deadline=None)
-@given(st.sampled_from(ENTITIES), st.data())
-def test_the_compiled_check_never_takes_what_pydantic_refuses(
-    entity: dict[str, Any], data: st.DataObject
-) -> None:
+def _straight(entity: dict[str, Any]) -> checks.Check:
+    """The check of an entity's class, after so many of its shape that this has its own."""
+    check = checks.compiled(MODELS[entity["class"]])
+    for _ in range(checks.OFTEN):
+        assert check(entity)
+    return check
+
+
+def _general(model: type[BaseModel]) -> checks.Check:
+    """The check of a class for any shape."""
+    writer = checks._Writer()
+    writer.dictionary(model, "value", "    ")
+    return writer.function()
+
+
+def _spoilt(entity: dict[str, Any], data: st.DataObject) -> dict[str, Any]:
     spoilt = copy.deepcopy(entity)
     *way, last = data.draw(st.sampled_from(_paths(spoilt)))
     place: Any = spoilt
@@ -120,6 +131,16 @@ def test_the_compiled_check_never_takes_what_pydantic_refuses(
         place[data.draw(st.sampled_from(["surprise", "unit", "doi", "size"]))] = data.draw(
             st.sampled_from(SPOILERS)
         )
+    return spoilt
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.sampled_from(ENTITIES), st.data())
+def test_the_compiled_check_never_takes_what_pydantic_refuses(
+    entity: dict[str, Any], data: st.DataObject
+) -> None:
+    _straight(entity)
+    spoilt = _spoilt(entity, data)
     model = MODELS.get(str(spoilt.get("class")), MODELS["Document"])
     try:
         model.model_validate(spoilt)
@@ -129,6 +150,40 @@ def test_the_compiled_check_never_takes_what_pydantic_refuses(
             validated(spoilt)
     else:
         assert validated(spoilt) is spoilt
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.sampled_from(ENTITIES), st.data())
+def test_a_shape_that_comes_often_is_judged_as_any_other(
+    entity: dict[str, Any], data: st.DataObject
+) -> None:
+    often, any_shape = _straight(entity), _general(MODELS[entity["class"]])
+    spoilt = _spoilt(entity, data)
+    assert often(spoilt) == any_shape(spoilt)
+
+
+def test_only_shapes_that_come_often_and_fit_get_a_function() -> None:
+    general = _general(MODELS["Document"])
+    shapes = checks._Shapes(MODELS["Document"], general)
+    entity = ENTITIES[0]
+    for _ in range(checks.OFTEN - 1):
+        assert shapes[tuple(entity)] is general
+    assert shapes[tuple(entity)] is not general
+    for odd in ({**entity, "surprise": 1}, {"class": "Document"}, {5: 6}):
+        for _ in range(checks.OFTEN):
+            assert shapes[tuple(odd)] is general
+
+
+def test_no_order_of_names_is_remembered_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "MOST_SHAPES", 3)
+    shapes = checks._Shapes(MODELS["Document"], _general(MODELS["Document"]))
+    for _ in range(checks.OFTEN):
+        shapes[tuple(ENTITIES[0])]
+    assert len(shapes) == 1
+    for number in range(10):
+        shapes[(str(number),)]
+    assert not shapes
+    assert len(shapes._seen) <= 3
 
 
 def test_real_records_take_the_quick_way() -> None:
