@@ -13,8 +13,9 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Coroutine
+from concurrent.futures import Executor
 from queue import SimpleQueue
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import anyio
 import anyio.to_thread
@@ -96,6 +97,18 @@ class _Results:
                 job.future.set_exception(error)
 
 
+class _Waiting(Executor):
+    """Hands one job to the threads by way of the loop's own ``run_in_executor``, so that a loop
+    which looks whether threads are at work sees this one. asyncio's own futures pass unchanged."""
+
+    def __init__(self, jobs: SimpleQueue[_Job | None]) -> None:
+        self._jobs = jobs
+
+    def submit(self, job: Any, /, *args: Any, **options: Any) -> Any:
+        self._jobs.put(job)
+        return job.future
+
+
 class Driver:
     """Drives coroutines that wait for nothing but ``in_thread``, each in one worker thread. The
     threads end with it."""
@@ -103,6 +116,7 @@ class Driver:
     def __init__(self, at_once: int = AT_ONCE) -> None:
         self._at_once = at_once
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._waiting = _Waiting(self._jobs)
         self._threads = 0
         self._results: _Results | None = None
 
@@ -119,9 +133,8 @@ class Driver:
         results.under_way += 1
         if self._threads < min(results.under_way, self._at_once):
             self._start()
-        self._jobs.put(job)
         try:
-            result: Result = await job.future
+            result: Result = await loop.run_in_executor(self._waiting, cast(Any, job))
             return result
         except asyncio.CancelledError:
             job.left = True

@@ -9,6 +9,7 @@ import anyio
 import pytest
 
 from catalogue.threads import Driver, in_thread, is_driven
+from simulator.simulated_time import SimulatedLoop, run_simulated
 
 
 async def test_all_steps_of_a_question_are_done_in_one_thread() -> None:
@@ -126,3 +127,17 @@ def test_threads_end_with_their_driver_and_serve_one_loop_after_the_other() -> N
     del driver
     first.join(10)
     assert not first.is_alive()
+
+
+def test_simulated_time_stands_still_while_a_question_is_worked_on() -> None:
+    """Else tests in which nobody waits would see deadlines pass."""
+
+    async def main(loop: SimulatedLoop) -> float:
+        async def question() -> None:
+            await in_thread(lambda: sum(range(5_000_000)))
+
+        with anyio.fail_after(10):
+            await Driver().in_one_thread(question)
+        return loop.time()
+
+    assert run_simulated(main) < 1
