@@ -186,7 +186,7 @@ def _is_other_word(names: Names, text: str) -> bool:
     words = names.read(text)
     if names.key(words) in names.refused:
         return True
-    return all(word.text in WORDS_FIRST and not word.shouts for word in words)
+    return all(word.is_symbol or (word.text in WORDS_FIRST and not word.shouts) for word in words)
 
 
 def _by_path(names: Names, text: str) -> tuple[Link, ...]:
@@ -230,7 +230,7 @@ def _in_segments(names: Names, text: str) -> tuple[Link, ...]:
     ("micro X-ray fluorescence (µXRF)"): it counts where it is more exact, or alone. What stands
     before a colon is a heading and counts where nothing after it is more exact."""
     bare = _BRACKET.sub(" ", text)
-    heading, _, rest = bare.partition(":")
+    heading, _, rest = bare.partition(": ")
     outside = _links_of(names, heading)
     if rest:
         listed = _links_of(names, rest)
@@ -248,7 +248,7 @@ def _in_segments(names: Names, text: str) -> tuple[Link, ...]:
     for one in (*outside, *inside):
         found.setdefault(one.id, one)
     links = [one for one in found.values() if len(found) == 1 or one.id not in TIME_OF_FLIGHT]
-    if SEPARATOR.search(_BRACKET.sub("", text)):
+    if not inside or SEPARATOR.search(_BRACKET.sub("", text)):
         return tuple(links)  # what a text lists, it means
     return without_broader(links)
 

@@ -172,7 +172,7 @@ def may_stand(
     if not name.is_acronym:
         return True
     word = words[first]
-    if word.text in WORDS_FIRST and not word.shouts:
+    if word.is_symbol or (word.text in WORDS_FIRST and not word.shouts):
         return False
     if word.text in BEFORE_NOUNS and _is_an_adjective(names, words, last):
         return False

@@ -26,7 +26,7 @@ JOINTS = frozenset({"and", "or"})
 LEFTOVER_PENALTY = 0.05
 SPELLING_CONFIDENCE = 0.85
 
-SEPARATOR = re.compile(r"[,;:/|\n+&]|\s[-–—]\s|\b(?:and|or|with|und|et)\b", re.IGNORECASE)
+SEPARATOR = re.compile(r"[,;/|\n+&]|:(?=\s)|\s[-–—]\s|\b(?:and|or|with|und|et)\b", re.IGNORECASE)
 _INVERSION = re.compile(r"[,:]|\s[-–—]\s")
 
 
@@ -128,7 +128,8 @@ def in_part(names: Names, segment: str) -> tuple[Link, ...]:
         if corrected is not None:
             sure, rule = min(sure, SPELLING_CONFIDENCE), "spelling error"
         links += links_of_name(name, matched, rule, sure)
-    return without_broader(links)
+    exact = without_broader(links)
+    return tuple(one for one in links if one in exact or _is_acronym_of_panet(one))
 
 
 def without_broader(links: Sequence[Link]) -> tuple[Link, ...]:
@@ -138,6 +139,11 @@ def without_broader(links: Sequence[Link]) -> tuple[Link, ...]:
     panet = load_panet()
     said = frozenset[str]().union(*(panet.ancestors(one.id) - {one.id} for one in links))
     return tuple(one for one in links if one.id not in said)
+
+
+def _is_acronym_of_panet(one: Link) -> bool:
+    """A "SAXS" beside "USAXS" is meant; a "HERFD" beside "XANES" says how."""
+    return one.rule.startswith("synonym") and one.matched.isupper() and one.matched.isalpha()
 
 
 def _probe_apart(names: Names, words: Sequence[Word], matches: Sequence[Match]) -> Name | None:

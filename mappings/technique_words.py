@@ -209,6 +209,11 @@ class Word:
         capitals = sum(letter.isupper() for letter in self.raw)
         return capitals >= 2 and 2 * capitals >= sum(letter.isalpha() for letter in self.raw)
 
+    @property
+    def is_symbol(self) -> bool:
+        """Two letters, the second small, as elements are written: "Nd" is no "ND"."""
+        return len(self.raw) == 2 and self.raw[0].isupper() and self.raw[1].islower()
+
 
 def split_words(text: str) -> list[Word]:
     """Pieces of letters and digits, canonical one by one, "x ray" and the micro sign resolved."""
