@@ -49,6 +49,8 @@ _PATH = re.compile(r"\s*(?:>|→|::|»)\s*|(?<=[a-z])\.(?=[A-Za-z])")
 _DOTTED = re.compile(r"\b[A-Za-z](?:\.[A-Za-z]){2,}\.?(?![\w.])")
 SHARED_BEGINNING = "shares the beginning"
 JOINED = frozenset({"and", "or", "und", "et", "&"})
+_HEADING = re.compile(r":\s|\s[-–—]\s")
+MOST_STEPS = 4
 _LIST = re.compile(r"[,;|\n]")
 _ID_WITH_IRI = re.compile(r"[^\s,;]*PaNET[\s_:-]?\d{5,7}[^\s,;]*", re.IGNORECASE)
 _PERSON = re.compile(r"\s*[^\W\d_]+,(?:\s*[A-Z]\.)+\s*")
@@ -190,10 +192,15 @@ def _is_other_word(names: Names, text: str) -> bool:
 
 
 def _by_path(names: Names, text: str) -> tuple[Link, ...]:
-    """A hierarchy path: its last part that is a technique, since the others contain it."""
+    """A hierarchy path: what its last parts make together ("diffraction > Laue"), or its last part
+    that is a technique, since the others contain it."""
     parts = [part for part in _PATH.split(text) if part.strip()]
     if len(parts) < 2:
         return ()
+    for count in range(min(len(parts), MOST_STEPS), 1, -1):
+        found = in_whole(names, " ".join(parts[-count:]))
+        if found:
+            return tuple(replace(one, rule=f"path, {one.rule}") for one in found)
     for part in reversed(parts):
         found = in_whole(names, part) or _in_segments(names, part)
         if found:
@@ -230,7 +237,8 @@ def _in_segments(names: Names, text: str) -> tuple[Link, ...]:
     ("micro X-ray fluorescence (µXRF)"): it counts where it is more exact, or alone. What stands
     before a colon is a heading and counts where nothing after it is more exact."""
     bare = _BRACKET.sub(" ", text)
-    heading, _, rest = bare.partition(": ")
+    heading, *others = _HEADING.split(bare, maxsplit=1)
+    rest = others[0] if others else ""
     outside = _links_of(names, heading)
     if rest:
         listed = _links_of(names, rest)

@@ -16,6 +16,7 @@ from mappings.technique_words import (
     MODIFIERS,
     NEGATIONS,
     PROBE_WORDS,
+    QUANTITIES,
     RESULTS,
     SAME_WORD,
     THINGS,
@@ -89,7 +90,10 @@ def find_matches(names: Names, words: Sequence[Word], *, in_sentence: bool = Fal
 def _names_a_thing(words: Sequence[Word], last: int) -> bool:
     """Whether the word right behind ``words[:last]`` makes a thing of them: a "SAXS detector", not
     the "microscopy of cells"."""
-    if not 0 < last < len(words) or words[last].text not in THINGS:
+    if not 0 < last < len(words):
+        return False
+    ends = last + 1 == len(words) and words[last - 1].text in HEADS
+    if words[last].text not in THINGS and not (ends and words[last].text in QUANTITIES):
         return False
     return words[last].start - words[last - 1].end <= 1
 
@@ -119,7 +123,7 @@ def _about_the_head(names: Names, words: Sequence[Word], taken: list[Match]) -> 
     end = len(words)
     if (
         not taken
-        or words[-1].text not in HEADS
+        or (words[-1].text not in HEADS and words[-1].text != "ct")
         or (taken[-1].last == end and length_of(taken[-1]) > 1)
     ):
         return taken
@@ -137,6 +141,18 @@ def _about_the_head(names: Names, words: Sequence[Word], taken: list[Match]) -> 
         ]
         return [*before, Match(name, first, end)]
     return taken
+
+
+def without_adjectives(words: Sequence[Word], taken: list[Match]) -> list[Match]:
+    """A "holographic nanotomography" is one, and no holography beside it."""
+    return [
+        match
+        for place, match in enumerate(taken)
+        if place + 1 == len(taken)
+        or taken[place + 1].name.is_head
+        or taken[place + 1].first != match.last
+        or not words[match.last - 1].raw.casefold().endswith("ic")
+    ]
 
 
 def length_of(match: Match) -> int:

@@ -15,6 +15,7 @@ from mappings.technique_matches import (
     is_only_a_kind,
     length_of,
     may_stand,
+    without_adjectives,
     without_flight,
     without_modifiers,
 )
@@ -113,6 +114,7 @@ def in_part(names: Names, segment: str) -> tuple[Link, ...]:
     apart = _probe_apart(names, words, matches) or _both_in_one(names, words, matches)
     if apart is not None:
         return links_of_name(apart, segment.strip(), "word order")
+    matches = without_adjectives(words, matches)
     links: list[Link] = []
     for match in matches:
         taken = words[match.first : match.last]

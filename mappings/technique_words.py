@@ -83,6 +83,7 @@ SAME_WORD = {
     "fotoemisión": "photoemission", "fotoelectrones": "photoelectron",
     "spectrophotometry": "spectroscopy", "spectrophotometer": "spectroscopy",
     "spectrophotometric": "spectroscopy", "uv": "ultraviolet",
+    "angular": "angle", "ultrahigh": "high",
     "multiple": "multi", "biomacromolecular": "macromolecular",
     "moessbauer": "mössbauer", "mossbauer": "mössbauer", "tunnelling": "tunneling",
 }  # fmt: skip
@@ -153,6 +154,12 @@ _RESULTS = """
 """
 RESULTS = frozenset(_RESULTS.split())
 """What a technique gives, and how: "PES spectra", "PDF in situ"."""
+
+_QUANTITIES = """
+    angle field energy line axis step source wavelength band edge depth level plane
+"""
+QUANTITIES = frozenset(_QUANTITIES.split())
+"""What makes a quantity of a head where it ends a text: "diffraction angle"."""
 
 FLIGHT_WORDS = frozenset({"time", "flight", "tof"})
 
