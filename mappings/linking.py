@@ -32,7 +32,7 @@ from mappings.technique_phrases import (
     links_of_name,
     without_broader,
 )
-from mappings.technique_words import CONDITIONS, MODIFIERS, PAIRS, PROBE_WORDS, Word
+from mappings.technique_words import CATEGORIES, CONDITIONS, MODIFIERS, PAIRS, PROBE_WORDS, Word
 from mappings.techniques import PROBES, find_id, find_ids, load_panet
 
 __all__ = ["MAX_TEXT_LENGTH", "SURE", "Link", "Recognition", "against_id", "link", "recognise"]
@@ -194,6 +194,10 @@ def _is_other_word(names: Names, text: str) -> bool:
 def _by_path(names: Names, text: str) -> tuple[Link, ...]:
     """A hierarchy path: what its last parts make together ("diffraction > Laue"), or its last part
     that is a technique, since the others contain it."""
+    heading, slash, rest = text.partition("/")
+    if slash and _is_category(names, heading) and not _is_category(names, rest):
+        found = in_whole(names, rest) or _in_segments(names, rest)
+        return tuple(replace(one, rule=f"path, {one.rule}") for one in found)
     parts = [part for part in _PATH.split(text) if part.strip()]
     if len(parts) < 2:
         return ()
@@ -206,6 +210,13 @@ def _by_path(names: Names, text: str) -> tuple[Link, ...]:
         if found:
             return tuple(replace(one, rule=f"path, {one.rule}") for one in found)
     return ()
+
+
+def _is_category(names: Names, text: str) -> bool:
+    """Whether portals list techniques under a text: "Imaging/X-ray tomography", "Emission or
+    Reflection/Micro XRF"; "Imaging/Diffraction" are two."""
+    parts = [names.read(part) for part in SEPARATOR.split(text)]
+    return all(" ".join(word.text for word in words) in CATEGORIES for words in parts)
 
 
 def _in_humps(names: Names, text: str) -> tuple[Link, ...]:
@@ -327,6 +338,8 @@ def _sharing_end(
     """What stands after the last name of "X-ray absorption and emission spectroscopy" is the
     first's too, where that makes a name, and one below what the first says alone."""
     panet = load_panet()
+    if len(words) == 1 and words[0].text in HEADS:
+        return links
     for first, word in enumerate(words):
         if first > 0 and words[first - 1].text not in MODIFIERS:
             break

@@ -26,14 +26,18 @@ from mappings.technique_words import (
 
 WORDS_FIRST = ENGLISH - {"sans"}
 """Never an acronym in small letters; alone, facilities do write "sans"."""
+ADJECTIVES = ("scopic", "graphic", "metric")
 BEFORE_NOUNS = AMBIGUOUS | {"pes"}
 """Acronyms that are another thing's where a noun follows."""
 BEAM_WORDS = frozenset({"soft", "hard", "tender", "high", "resolution", "time", "resolved"})
 """Words that may be taken out of a name although some names have them."""
 FIRST_TECHNIQUE = "PaNET01"
 """Ids below are kinds: by probe, by process, by purpose."""
-KINDS = frozenset(f"PaNET010{number}" for number in (41, 42, 43, 44, 47, 48, 50, 52, 53, 54, 55))
-"""Kinds among the techniques: emission of electrons, nuclear resonance, spin echo, excitation."""
+KINDS = frozenset(
+    f"PaNET010{number}" for number in (24, 41, 42, 43, 44, 47, 48, 50, 52, 53, 54, 55)
+)
+"""Kinds among the techniques: coherent diffraction, emission, nuclear resonance, spin echo,
+excitation."""
 TIME_OF_FLIGHT = frozenset({"PaNET01000", "PaNET01001"})
 SHORTEST_MISSPELT = 8
 """Typing tolerance begins at words of eight letters (semantics 4.3); within a longer name that is
@@ -92,10 +96,24 @@ def _names_a_thing(words: Sequence[Word], last: int) -> bool:
     the "microscopy of cells"."""
     if not 0 < last < len(words):
         return False
+    if _is_an_adjective_of(words[last - 1], words[last]):
+        return True
     ends = last + 1 == len(words) and words[last - 1].text in HEADS
     if words[last].text not in THINGS and not (ends and words[last].text in QUANTITIES):
         return False
     return words[last].start - words[last - 1].end <= 1
+
+
+def _is_an_adjective_of(word: Word, after: Word) -> bool:
+    """Whether a name's last word only tells of which kind something else is: a "crystallographic
+    information file", not "spectroscopic imaging"."""
+    known = any(after.text in some for some in (HEADS, MODIFIERS, PROBE_WORDS, RESULTS))
+    return (
+        word.raw.casefold().endswith(ADJECTIVES)
+        and after.start - word.end <= 1
+        and not known
+        and len(after.text) > 3
+    )
 
 
 def _refused_spans(names: Names, texts: Sequence[str]) -> list[tuple[int, int]]:

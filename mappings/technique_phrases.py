@@ -20,14 +20,27 @@ from mappings.technique_matches import (
     without_modifiers,
 )
 from mappings.technique_names import CONFIDENCE, Name, Names
-from mappings.technique_words import MODIFIERS, PROBE_WORDS, Word
+from mappings.technique_words import (
+    ENDINGS,
+    FOREIGN,
+    GENERAL,
+    MODIFIERS,
+    NEGATIONS,
+    PROBE_WORDS,
+    Word,
+)
 from mappings.techniques import load_panet
 
 JOINTS = frozenset({"and", "or"})
 LEFTOVER_PENALTY = 0.05
 SPELLING_CONFIDENCE = 0.85
+OF_A_KIND_CONFIDENCE = 0.7
+LONGEST_OF_A_KIND = 6
 
-SEPARATOR = re.compile(r"[,;/|\n+&]|:(?=\s)|\s[-–—]\s|\b(?:and|or|with|und|et)\b", re.IGNORECASE)
+SEPARATOR = re.compile(
+    r"[,;/|\n+&]|:(?=\s)|\s[-–—]\s|\b(?:and|or|und|et|with(?!\s+(?:x[\s-]?ray|neutron|muon)))\b",
+    re.IGNORECASE,
+)
 _INVERSION = re.compile(r"[,:]|\s[-–—]\s")
 
 
@@ -130,8 +143,31 @@ def in_part(names: Names, segment: str) -> tuple[Link, ...]:
         if corrected is not None:
             sure, rule = min(sure, SPELLING_CONFIDENCE), "spelling error"
         links += links_of_name(name, matched, rule, sure)
+    if not links:
+        return _of_a_kind(names, words, segment)
     exact = without_broader(links)
     return tuple(one for one in links if one in exact or _is_acronym_of_panet(one))
+
+
+def _of_a_kind(names: Names, words: Sequence[Word], segment: str) -> tuple[Link, ...]:
+    """What a name's last word says, where PaNET has nothing closer: "maskless lithography" is a
+    lithography, "tissue imaging" an imaging; nothing that is probed with sound or resonance."""
+    if not 0 < len(words) <= LONGEST_OF_A_KIND or holds_refused(names, words):
+        return ()
+    probes = {word.text for word in words if word.text in PROBE_WORDS}
+    *before, last = [word for word in words if word.text not in PROBE_WORDS] or words
+    ending = next((one for one in ENDINGS if last.text.endswith(one)), "")
+    if last.text not in GENERAL and not (ending and len(last.text) > len(ending) + 2):
+        return ()
+    if not before and last.text in GENERAL:
+        return ()
+    said = {word.text for word in before}
+    name = names.by_words.get((ending if last.text not in GENERAL else last.text,))
+    strange = said & (FOREIGN if name is None or name.words != ("lithography",) else NEGATIONS)
+    if name is None or strange or said & NEGATIONS or last.raw.casefold().endswith("ic"):
+        return ()
+    probed = names.with_probe(name.ids[0], probes.pop()) if len(probes) == 1 else None
+    return links_of_name(probed or name, segment.strip(), "a kind of", OF_A_KIND_CONFIDENCE)
 
 
 def without_broader(links: Sequence[Link]) -> tuple[Link, ...]:

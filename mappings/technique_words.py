@@ -50,6 +50,7 @@ SAME_WORD = {
     "pulver": "powder", "absorptions": "absorption", "emissions": "emission",
     "phasen": "phase", "kontrast": "contrast", "polarisés": "polarized",
     "polarisierte": "polarized", "polarisierter": "polarized", "polarisierten": "polarized",
+    "γ": "gamma", "macromolecules": "macromolecular",
     "fluoreszenz": "fluorescence", "massen": "mass", "elektron": "electron", "myonen": "muon",
     "myon": "muon", "photoemissions": "photoemission", "kristall": "crystal",
     "mikrotomographie": "microtomography", "mikrotomografie": "microtomography",
@@ -160,6 +161,29 @@ _QUANTITIES = """
 """
 QUANTITIES = frozenset(_QUANTITIES.split())
 """What makes a quantity of a head where it ends a text: "diffraction angle"."""
+
+CATEGORIES = frozenset(
+    {
+        "absorption", "diffraction", "dichroism", "emission", "imaging", "lithography",
+        "microscopy", "photoelectron emission", "photoemission", "reflection",
+        "scattering", "spectroscopy", "ion spectroscopy",
+    }
+)  # fmt: skip
+"""What portals list techniques under."""
+GENERAL = frozenset(
+    {"luminescence", "spectroscopy", "imaging", "lithography", "tomography", "microscopy"}
+)
+"""Heads that stand for what PaNET has no closer term for, where they end a name."""
+_FOREIGN = """
+    ultrasound ultrasonic acoustic photoacoustic optoacoustic seismic resonance nmr epr esr
+    impedance dielectric electrochemical electrical electron positron ion atom helium radar
+    satellite thermal capacitance conductance radio gravity tunneling tunnelling tunnel force probe
+    noise mechanical transient mobility alpha beta
+"""
+FOREIGN = frozenset(_FOREIGN.split())
+"""What probes with something that is no photon, neutron or muon, or is no probe's at all."""
+ENDINGS = ("luminescence", "lithography", "imaging")
+"""Heads that other words are written together with: "radioluminescence", "neuroimaging"."""
 
 FLIGHT_WORDS = frozenset({"time", "flight", "tof"})
 
