@@ -41,6 +41,9 @@ SEPARATOR = re.compile(
     r"[,;/|\n+&]|:(?=\s)|\s[-–—]\s|\b(?:and|or|und|et|with(?!\s+(?:x[\s-]?ray|neutron|muon)))\b",
     re.IGNORECASE,
 )
+_PREPOSITION = re.compile(
+    r"\b(?:of|to|in|on|at|for|by|from|the)\b(?!\s+(?:situ|vivo|vitro|line|crystallo|meso))", re.I
+)
 _INVERSION = re.compile(r"[,:]|\s[-–—]\s")
 
 
@@ -160,6 +163,8 @@ def _of_a_kind(names: Names, words: Sequence[Word], segment: str) -> tuple[Link,
     if last.text not in GENERAL and not (ending and len(last.text) > len(ending) + 2):
         return ()
     if not before and last.text in GENERAL:
+        return ()
+    if _PREPOSITION.search(segment, 0, last.start):  # "introduction to spectroscopy"
         return ()
     said = {word.text for word in before}
     name = names.by_words.get((ending if last.text not in GENERAL else last.text,))
