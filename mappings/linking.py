@@ -24,6 +24,7 @@ from mappings.technique_matches import (
 )
 from mappings.technique_names import CONFIDENCE, HEADS, Name, Names, fold, load_names
 from mappings.technique_phrases import (
+    OF_A_KIND,
     SEPARATOR,
     SPELLING_CONFIDENCE,
     Link,
@@ -267,6 +268,8 @@ def _in_segments(names: Names, text: str) -> tuple[Link, ...]:
     for one in (*outside, *inside):
         found.setdefault(one.id, one)
     links = [one for one in found.values() if len(found) == 1 or one.id not in TIME_OF_FLIGHT]
+    closer = [one for one in links if one.rule != OF_A_KIND]
+    links = [one for one in links if one in closer or _not_repeated([one], closer)]
     if not inside or SEPARATOR.search(_BRACKET.sub("", text)):
         return tuple(links)  # what a text lists, it means
     return without_broader(links)

@@ -34,6 +34,7 @@ from mappings.techniques import load_panet
 JOINTS = frozenset({"and", "or"})
 LEFTOVER_PENALTY = 0.05
 SPELLING_CONFIDENCE = 0.85
+OF_A_KIND = "a kind of"
 OF_A_KIND_CONFIDENCE = 0.7
 LONGEST_OF_A_KIND = 6
 
@@ -172,7 +173,7 @@ def _of_a_kind(names: Names, words: Sequence[Word], segment: str) -> tuple[Link,
     if name is None or strange or said & NEGATIONS or last.raw.casefold().endswith("ic"):
         return ()
     probed = names.with_probe(name.ids[0], probes.pop()) if len(probes) == 1 else None
-    return links_of_name(probed or name, segment.strip(), "a kind of", OF_A_KIND_CONFIDENCE)
+    return links_of_name(probed or name, segment.strip(), OF_A_KIND, OF_A_KIND_CONFIDENCE)
 
 
 def without_broader(links: Sequence[Link]) -> tuple[Link, ...]:

@@ -170,15 +170,17 @@ CATEGORIES = frozenset(
     }
 )  # fmt: skip
 """What portals list techniques under."""
-GENERAL = frozenset(
-    {"luminescence", "spectroscopy", "imaging", "lithography", "tomography", "microscopy"}
-)
+_GENERAL = """
+    crystallography diffraction imaging lithography luminescence microscopy reflectivity
+    spectroscopy tomography
+"""
+GENERAL = frozenset(_GENERAL.split())
 """Heads that stand for what PaNET has no closer term for, where they end a name."""
 _FOREIGN = """
     ultrasound ultrasonic acoustic photoacoustic optoacoustic seismic resonance nmr epr esr
     impedance dielectric electrochemical electrical electron positron ion atom helium radar
     satellite thermal capacitance conductance radio gravity tunneling tunnelling tunnel force probe
-    noise mechanical transient mobility alpha beta
+    noise mechanical transient mobility alpha beta kikuchi
 """
 FOREIGN = frozenset(_FOREIGN.split())
 """What probes with something that is no photon, neutron or muon, or is no probe's at all."""

@@ -84,7 +84,10 @@ def test_strings_never_looked_at_while_tuning_reach_the_aim_as_well() -> None:
         ("seventh_round.tsv", 0.98, 0.97),
         ("eighth_round.tsv", 0.98, 0.96),
         ("ninth_round.tsv", 0.97, 0.96),
-        ("tenth_round.tsv", 0.98, 0.93),
+        ("tenth_round.tsv", 0.97, 0.95),
+        ("eleventh_round.tsv", 0.98, 0.97),
+        ("twelfth_round.tsv", 0.98, 0.97),
+        ("thirteenth_round.tsv", 0.98, 0.92),
     ],
 )
 def test_strings_labelled_before_the_linker_saw_them_keep_the_figures_reached_since(
@@ -523,6 +526,7 @@ def test_a_thing_a_quantity_and_a_person_are_no_technique(text: str) -> None:
         ("SEM/EDX", ["PaNET01145", "PaNET01193"]),
         ("SEM-EDX", ["PaNET01145", "PaNET01193"]),
         ("S.A.X.S.", ["PaNET01188"]),
+        ("molecular spectroscopy with neutrons", ["PaNET01245"]),
         ("SXAS", ["PaNET01196"]),
         ("SINS", ["PaNET01175"]),
     ],
@@ -560,3 +564,72 @@ def test_a_sentence_is_read_with_its_probes_and_typing_errors(
     (found,) = recognise(sentence)
     assert found.text == taken
     assert [one.id for one in found.links] == [expected]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("maskless lithography", "PaNET01223"),
+        ("photolithography", "PaNET01223"),
+        ("radioluminescence", "PaNET01111"),
+        ("tissue imaging", "PaNET01106"),
+        ("momentum microscopy", "PaNET01069"),
+    ],
+)
+def test_a_general_term_stands_for_what_panet_has_no_closer_one_for(
+    text: str, expected: str
+) -> None:
+    """§4.3, as PaNET's curators map the terms of glossaries; with little confidence."""
+    (found,) = link(text)
+    assert found.id == expected
+    assert (found.rule, found.confidence) == ("a kind of", 0.7)
+    assert ids(f"no {text}") == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["ultrasound imaging", "NMR spectroscopy", "impedance spectroscopy", "thermal imaging",
+     "optical coherence tomography", "introduction to spectroscopy", "Journal of Microscopy",
+     "laser diffraction", "reaction microscope", "atom probe tomography", "luminescent paint"],
+)  # fmt: skip
+def test_what_has_another_probe_or_is_no_name_is_no_kind_of_technique(text: str) -> None:
+    assert ids(text) == []
+
+
+def test_a_kind_is_too_uncertain_to_stand_against_an_id() -> None:
+    (found,) = link("PaNET01188 tissue imaging")
+    assert found.id == "PaNET01188"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Imaging/X-ray tomography", ["PaNET01207"]),
+        ("Emission or Reflection/Micro XRF", ["PaNET01113"]),
+        ("Absorption/THz spectroscopy", ["PaNET01006"]),
+        ("Diffraction/Crystallography (biological macromolecules)", ["PaNET01164"]),
+        ("Photoelectron emission/Angular Resolved PES", ["PaNET01089"]),
+        ("Diffraction > Laue", ["PaNET01029"]),
+        ("neutron > diffraction > powder", ["PaNET01100"]),
+        ("Diffraction/Imaging", ["PaNET01022", "PaNET01106"]),
+        ("SAXS/WAXS", ["PaNET01188", "PaNET01191"]),
+    ],
+)
+def test_what_stands_below_a_portals_heading_is_meant(text: str, expected: list[str]) -> None:
+    assert ids(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Nd", []),
+        ("ND", ["PaNET01217"]),
+        ("Nd:YAG laser", []),
+        ("SAXS-USAXS", ["PaNET01188", "PaNET01241"]),
+        ("crystallographic information file", []),
+        ("X-ray holographic nano-tomography", ["PaNET01154"]),
+        ("diffraction angle", []),
+    ],
+)
+def test_symbols_adjectives_and_angles_are_told_apart(text: str, expected: list[str]) -> None:
+    assert ids(text) == expected
