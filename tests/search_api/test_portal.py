@@ -136,6 +136,13 @@ async def test_a_technique_is_asked_for_by_name_and_means_all_below(
         ("sample_temperature", {"lte": "10"}, "K", [4]),
         ("sample_chemical_formula", {"like": "Fe"}, None, [5]),
         ("sample_pressure", {"gte": "100"}, "Pa", [6]),
+        ("incident_wavelength", {"between": [10000, 11000]}, "angstrom", [2]),
+        ("incident_wavelength", {"gte": "1063000"}, "pm", [2]),
+        ("incident_photon_energy", {"gte": "1e-16"}, "J", [3]),
+        ("sample_temperature", {"lte": "-260"}, "celsius", [4]),
+        ("sample_temperature", {"lte": "-260"}, "C", [4]),
+        ("sample_temperature", {"lte": "-440"}, "fahrenheit", [4]),
+        ("sample_temperature", {"gte": "-440"}, "F", []),
     ],
 )
 async def test_the_sliders_find_what_is_stored_in_other_units_and_names(
@@ -148,8 +155,26 @@ async def test_the_sliders_find_what_is_stored_in_other_units_and_names(
     given = {"include": [{"relation": "datasets", "scope": {"include": [inner]}}], "limit": 50}
     found = await asked(server, "/api/Documents", given)
     assert pids(found) == expected
-    (shown,) = found[0]["datasets"][0]["parameters"]
-    assert shown["unit"] == (unit or "")
+    for item in found:
+        (shown,) = item["datasets"][0]["parameters"]
+        assert shown["unit"] == (unit or "")
+
+
+@pytest.mark.parametrize(
+    "value", [{}, {"between": [None, 2]}, {"bogus": "5"}, {"gte": "abc"}, {"between": [1, 2, 3]}]
+)
+async def test_what_the_portal_makes_of_a_broken_address_is_refused_by_name(
+    value: Any, server: TestClient[Any, Any]
+) -> None:
+    """It drops empty values, and makes null of an end that is no number to it (".5"). On an error
+    it asks to adjust the filters; an empty list would say that there is nothing."""
+    parts = [{"name": "incident_wavelength"}, {"value": value}, {"unit": "nm"}]
+    inner = {"relation": "parameters", "scope": {"where": {"and": parts}}}
+    given = {"include": [{"relation": "datasets", "scope": {"include": [inner]}}], "limit": 50}
+    response = await server.get("/api/documents", params={"filter": json.dumps(given)})
+    assert response.status == 400
+    error = (await response.json())["error"]
+    assert ".where.and[1].value" in error["field"]
 
 
 async def test_the_detail_page_gets_members_techniques_and_parameters(
