@@ -335,11 +335,12 @@ def profile(records: int, folder: Path) -> list[tuple[str, float]]:
             with stages.of("render and compress"):
                 made = ready(mapped, "BENCH", dictionary)
             with stages.of("engine documents"):
-                documents = [
-                    foresee(one.mapped.entities, ready.parts, "BENCH", foresight)
-                    for one, ready in zip(mapped, made, strict=True)
+                said = [
+                    (one.mapped.entities, rendered.parts)
+                    for one, rendered in zip(mapped, made, strict=True)
                     if isinstance(one.mapped, Mapped)
                 ]
+                documents = foresee(said, "BENCH", foresight)
             made = [
                 one._replace(foreseen=bodies) for one, bodies in zip(made, documents, strict=True)
             ]

@@ -86,7 +86,8 @@ def seconds_of_the_tenth(ports: list[int], folder: Path) -> float:
     )
     while (took := _run_of(folder / "data")) is None:
         time.sleep(0.1)
-    process.terminate()
+    if len(ports) > 1:  # one that is alone is at its end, and no longer heeds signals
+        process.terminate()
     report = json.loads(process.communicate()[0])
     states = {run["source"]: run["state"] for run in report["runs"]}
     assert states.pop("tenth") == "ok", states

@@ -9,12 +9,13 @@ outbox as ever; and so does everything that nobody takes soon enough.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
 from catalogue.documents import EngineDocument, engine_document
 from catalogue.engines.base import Numbering
+from catalogue.fields import ENTITY_CLASSES
 from catalogue.records import Change, Foreseen, PageReport, StoredEntity
 from catalogue.store.entities import fill_instrument
 from catalogue.store.parts import CLASS_NAMES, DATASETS, INSTRUMENTS, KeyLink, Part
@@ -37,21 +38,44 @@ class Foresight:
 
 
 def foresee(
-    entities: Sequence[Entity], parts: Sequence[Part], facility: str, foresight: Foresight
-) -> tuple[bytes, ...]:
-    """The engine documents of a record's parts, without numbers.
+    records: Iterable[tuple[Sequence[Entity], Sequence[Part]]], facility: str, foresight: Foresight
+) -> list[tuple[bytes, ...]]:
+    """The engine documents of the parts of some records, without numbers.
 
     Args:
-        entities: what the crosswalk made of one record.
-        parts: the same as the store keeps them.
+        records: of each, what the crosswalk made of it, and the same as the store keeps it.
         facility: short name.
 
     Returns:
-        One for each part; none at all where what others say of them would have to be known.
+        For each record one for each part; none at all where what others say of them would have to
+        be known.
     """
+    changes = [_changes(entities, parts, facility, foresight) for entities, parts in records]
+    bodies: list[list[bytes]] = [[b""] * len(of_record) for of_record in changes]
+    # Class by class: in turn, they took a tenth more, for the sake of the processor's caches.
+    for name in ENTITY_CLASSES:
+        for made, of_record in zip(bodies, changes, strict=True):
+            for place, change in enumerate(of_record):
+                if change.entity.entity_class == name:
+                    made[place] = _rendered(change, foresight)
+    return [tuple(made) if all(made) else () for made in bodies]
+
+
+def _rendered(change: Change, foresight: Foresight) -> bytes:
+    try:
+        return foresight.render(engine_document(change))
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
+        # The indexer meets the same record, and says so where it belongs.
+        return b""
+
+
+def _changes(
+    entities: Sequence[Entity], parts: Sequence[Part], facility: str, foresight: Foresight
+) -> list[Change]:
+    """What the outbox would say of a record's entities if nothing else was known of them."""
     related = _related(parts)
     if related is None or len(parts) != len(entities):
-        return ()
+        return []
     held: dict[str, StoredEntity] = {}
     for part, entity in zip(parts, entities, strict=True):
         record = {
@@ -65,18 +89,10 @@ def foresee(
         )
     for dataset, instrument in related.instruments:
         fill_instrument(cast(dict[str, Any], held[dataset].record), held[instrument].record)
-    try:
-        return tuple(
-            foresight.render(
-                engine_document(
-                    Change(one, tuple([held[child] for child in related.datasets.get(key, ())]))
-                )
-            )
-            for key, one in held.items()
-        )
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
-        # The indexer meets the same record, and says so where it belongs.
-        return ()
+    return [
+        Change(one, tuple([held[child] for child in related.datasets.get(key, ())]))
+        for key, one in held.items()
+    ]
 
 
 class _Related(NamedTuple):

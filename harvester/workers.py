@@ -89,12 +89,12 @@ def prepare_records(
     made = ready(mapped, context.facility, dictionary)
     if foresight is None:
         return made
-    return [
-        one._replace(foreseen=foresee(raw.mapped.entities, one.parts, context.facility, foresight))
-        if one.parts and isinstance(raw.mapped, Mapped)
-        else one
+    said = (
+        (raw.mapped.entities if isinstance(raw.mapped, Mapped) else (), one.parts)
         for raw, one in zip(mapped, made, strict=True)
-    ]
+    )
+    foreseen = foresee(said, context.facility, foresight)
+    return [one._replace(foreseen=bodies) for one, bodies in zip(made, foreseen, strict=True)]
 
 
 async def prepare_in_threads(

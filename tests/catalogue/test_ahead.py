@@ -42,7 +42,8 @@ def foreseen(one: SourceRecord) -> ReadyRecord:
     """A record of ESS as a harvest prepares it."""
     assert isinstance(one.mapped, Mapped)
     (made,) = ready([one], "ESS")
-    return made._replace(foreseen=foresee(one.mapped.entities, made.parts, "ESS", FORESIGHT))
+    (bodies,) = foresee([(one.mapped.entities, made.parts)], "ESS", FORESIGHT)
+    return made._replace(foreseen=bodies)
 
 
 def put(world: World, *records: SourceRecord, of: str = "ess-oai") -> PageReport:
@@ -194,7 +195,18 @@ def test_what_names_a_known_instrument_is_foreseen(tmp_path: Path) -> None:
 
 def test_a_relation_to_something_else_is_not_foreseen() -> None:
     elsewhere = dataset("doi:10.5072/s", documents=["document:doi:10.5072/elsewhere"])
-    assert foresee([elsewhere], parts_of([elsewhere], "ESS"), "ESS", FORESIGHT) == ()
+    parts = parts_of([elsewhere], "ESS")
+    assert foresee([([elsewhere], parts), ((), ())], "ESS", FORESIGHT) == [(), ()]
+
+
+def test_a_record_that_analysis_stumbles_over_is_left_to_the_indexer() -> None:
+    """Fault H03: it costs no harvest."""
+    odd = document("doi:10.5072/a", years="the eighties")
+    fine = document("doi:10.5072/b")
+    said = [([one], parts_of([one], "ESS")) for one in (odd, fine)]
+    stumbled, went_well = foresee(said, "ESS", FORESIGHT)
+    assert stumbled == ()
+    assert len(went_well) == 1
 
 
 def page_of(world: World, number: int) -> PageReport:
