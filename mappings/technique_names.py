@@ -54,6 +54,8 @@ AMBIGUOUS = frozenset(
 """Acronyms with other meanings: taken only where nothing else stands beside them."""
 
 LONGEST_WORD = 40
+READ_KEPT = 256
+"""Texts whose words are kept: a phrase is read several times while it is linked."""
 BROADEST = re.compile(r"versus |obtain |characterize |defined by |photon and neutron technique")
 
 
@@ -102,6 +104,7 @@ class Names:
             if known is not name and known is not None and known.ids != name.ids:
                 self.in_any_order[bag] = None
         self.longest = max(map(len, (*self.by_words, *self.refused)))
+        self._read = functools.lru_cache(maxsize=READ_KEPT)(self._read_once)
         self.acronyms = self._collect_acronyms()
         self.of_term: dict[str, list[Name]] = {}
         for name in self.by_words.values():
@@ -197,8 +200,11 @@ class Names:
 
     def read(self, text: str) -> list[Word]:
         """The words of a text that say something, with their places."""
+        return list(self._read(text))
+
+    def _read_once(self, text: str) -> tuple[Word, ...]:
         known = join_and_split(split_words(text), self.vocabulary)
-        return [word for word in known if word.text not in GENERIC]
+        return tuple(word for word in known if word.text not in GENERIC)
 
     def whole(self, key: Sequence[str]) -> Name | None:
         """The name made of exactly these words, in order or, if that is certain, in any order."""

@@ -16,7 +16,7 @@ _PREFIXED_ACRONYM = re.compile(r"([A-Za-z][a-z]{0,4})([A-Z]{3,6}|CT)")
 _LETTER_BEFORE_ACRONYM = {"s": "soft", "q": "quick"}
 MOST_PARTS = 4
 LONGEST_PART = 30
-_MICRO_SIGN = re.compile(r"[µμ]")
+_MICRO_SIGNS = "µμ"
 
 SAME_WORD = {
     "xrays": "xray", "roentgen": "xray", "röntgen": "xray", "neutrons": "neutron",
@@ -90,7 +90,18 @@ SAME_WORD = {
 }  # fmt: skip
 """One spelling for words that mean the same in a technique's name."""
 
-PREFIXES = ("ultra", "micro", "nano", "quasi", "photo", "spectro", "non", "multi", "electro")
+PREFIXES = (
+    "ultra",
+    "tera",
+    "micro",
+    "nano",
+    "quasi",
+    "photo",
+    "spectro",
+    "non",
+    "multi",
+    "electro",
+)
 """Written joined or apart ("nano-tomography"); joined where a known word results."""
 
 _GENERIC = """
@@ -103,7 +114,7 @@ _GENERIC = """
     investigation investigations
     application applications facility type technology approach characterisation
     characterization performed probe probes investigate collected collection session
-    sessions run
+    sessions run condition conditions
 """
 GENERIC = frozenset(_GENERIC.split())
 """Words that say nothing about which technique it is."""
@@ -180,7 +191,8 @@ _FOREIGN = """
     ultrasound ultrasonic acoustic photoacoustic optoacoustic seismic resonance nmr epr esr
     impedance dielectric electrochemical electrical electron positron ion atom helium radar
     satellite thermal capacitance conductance radio gravity tunneling tunnelling tunnel force probe
-    noise mechanical transient mobility alpha beta kikuchi
+    noise mechanical transient mobility alpha beta kikuchi pet spect mri fmri eeg meg sonar lidar
+    stellar astronomical lorentz microelectrode gravitational
 """
 FOREIGN = frozenset(_FOREIGN.split())
 """What probes with something that is no photon, neutron or muon, or is no probe's at all."""
@@ -253,12 +265,13 @@ def split_words(text: str) -> list[Word]:
     words: list[Word] = []
     for found in _PIECE.finditer(text):
         raw, start, end = found.group(), found.start(), found.end()
-        if _MICRO_SIGN.match(raw):
+        if raw[0] in _MICRO_SIGNS:
             words.append(Word("micro", raw[0], start, start + 1))
             raw, start = raw[1:], start + 1
             if not raw:
                 continue
-        folded = unicodedata.normalize("NFKC", raw).casefold()
+        folded = raw if raw.isascii() else unicodedata.normalize("NFKC", raw)
+        folded = folded.casefold()
         if folded == "x" and words and words[-1].raw.casefold() in ("rayons", "rayos", "raggi"):
             first = words.pop()
             words.append(Word("xray", text[first.start : end], first.start, end))
