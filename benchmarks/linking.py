@@ -20,7 +20,10 @@ from mappings import linking
 from mappings.techniques import load_panet
 
 FOLDER = Path(__file__).resolve().parents[1] / "tests" / "data" / "linking"
-_ROUNDS = "second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth"
+_ROUNDS = (
+    "second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth"
+    " fourteenth"
+)
 SETS = ("tuning", *(f"{one}_round" for one in _ROUNDS.split(" ")), "held_out")
 AIM_PRECISION, AIM_RECALL = 0.97, 0.85
 GOAL_CACHED_PER_S, GOAL_NEW_MS = 100_000, 1.0

@@ -27,6 +27,7 @@ from mappings.technique_words import (
 WORDS_FIRST = ENGLISH - {"sans"}
 """Never an acronym in small letters; alone, facilities do write "sans"."""
 ADJECTIVES = ("scopic", "graphic", "metric")
+EPONYMS = frozenset({"raman", "mössbauer"})
 BEFORE_NOUNS = AMBIGUOUS | {"pes"}
 """Acronyms that are another thing's where a noun follows."""
 BEAM_WORDS = frozenset({"soft", "hard", "tender", "high", "resolution", "time", "resolved"})
@@ -203,6 +204,8 @@ def may_stand(
         if probed:  # "stroboscopic neutron imaging of fuel cells"
             beside = ()
         return all(_is_harmless(word) for word in beside)
+    if name.words[0] in EPONYMS and len(name.words) == 1 and _is_a_person(names, words, first):
+        return False
     if not name.is_acronym:
         return True
     word = words[first]
@@ -221,6 +224,19 @@ def may_stand(
     if word.text in ENGLISH or len(word.text) < (3 if in_sentence else 4):
         return word.shouts or not others
     return True
+
+
+def _is_a_person(names: Names, words: Sequence[Word], last: int) -> bool:
+    """Whether given names or initials stand before a surname that is a technique's as well, and
+    nothing else stands there: "C. V. Raman"."""
+    return last > 0 and all(
+        word.raw[0].isupper()
+        and not (word.shouts or word.is_symbol)
+        and word.text not in MODIFIERS
+        and word.text not in PROBE_WORDS
+        and word.text not in names.vocabulary
+        for word in words[:last]
+    )
 
 
 def _is_an_adjective(names: Names, words: Sequence[Word], last: int) -> bool:

@@ -139,7 +139,8 @@ _MODIFIERS = """
     millisecond microsecond nanosecond specular off axis circle four six biomedical medical
     inner shell crystalline amorphous fibre fiber coded aperture euv xuv vuv duv
     ultraviolet extreme vacuum optical spectroscopic interference coherent gas meso grain
-    microcrystal fib element specific
+    microcrystal fib element specific enhanced stimulated spontaneous confocal tip portable
+    online
 """
 MODIFIERS = frozenset(_MODIFIERS.split())
 """Words that qualify a technique and leave it what it is."""
@@ -192,7 +193,7 @@ _FOREIGN = """
     impedance dielectric electrochemical electrical electron positron ion atom helium radar
     satellite thermal capacitance conductance radio gravity tunneling tunnelling tunnel force probe
     noise mechanical transient mobility alpha beta kikuchi pet spect mri fmri eeg meg sonar lidar
-    stellar astronomical lorentz microelectrode gravitational
+    stellar astronomical lorentz microelectrode gravitational contact
 """
 FOREIGN = frozenset(_FOREIGN.split())
 """What probes with something that is no photon, neutron or muon, or is no probe's at all."""
@@ -206,7 +207,7 @@ _THINGS = """
     source sources tube tubes grid grids membrane membranes software code package library script
     capillary capillaries length lengths density densities coefficient coefficients edge edges
     section sections factor factors monitor filter window windows cell cells effect effects law
-    equation theory plate plates cantilever cantilevers tip tips stub
+    equation theory laser lasers cross plate plates cantilever cantilevers tip tips stub
 """
 THINGS = frozenset(_THINGS.split())
 """What a technique's name before it makes a thing or a quantity: "SAXS detector", "TEM grid"."""
