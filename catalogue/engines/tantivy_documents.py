@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import orjson
@@ -23,8 +24,11 @@ CHANGE = "change"
 LINKS = "links"
 
 
-_TOKENIZERS = {"words": "whitespace"}
-"""Words come as one string: a value for each would cost as much as indexing it."""
+SPACED = "spaced"
+"""The field of those terms that have white space in them."""
+
+_IN_ONE_STRING = ("terms", "params", "all_params", "tags", "words")
+"""Fields whose terms come as one string: a value for each would cost as much as indexing it."""
 
 
 def build_schema(class_name: str) -> tantivy.Schema:
@@ -35,8 +39,9 @@ def build_schema(class_name: str) -> tantivy.Schema:
     builder.add_unsigned_field(CHANGE, fast=True)
     builder.add_unsigned_field(LINKS, indexed=True, fast=True)
     for name in RAW_FIELDS:
-        tokenizer = _TOKENIZERS.get(name, "raw")
+        tokenizer = "whitespace" if name in _IN_ONE_STRING else "raw"
         builder.add_text_field(name, tokenizer_name=tokenizer, index_option="basic")
+    builder.add_text_field(SPACED, tokenizer_name="raw", index_option="basic")
     for name in COUNTED_FIELDS:
         builder.add_text_field(name, fast=True, tokenizer_name="raw", index_option="basic")
     for name, option in (*TEXT_FIELDS.items(), ("wholes", "basic")):
@@ -85,8 +90,7 @@ def _fields(document: EngineDocument) -> dict[str, Any]:
         "key": document.key,
         ORDINAL: document.ordinal,
         CHANGE: document.change,
-        "terms": list(document.terms),
-        "tags": list(document.tags),
+        "tags": " ".join(document.tags),
         "panet": list(document.panet),
         "text": [SENTINEL, *document.text],
         "title": [SENTINEL, *document.title],
@@ -95,13 +99,33 @@ def _fields(document: EngineDocument) -> dict[str, Any]:
         "wholes": " ".join((SENTINEL, *document.wholes)),
         **document.numbers,
     }
+    fields["terms"], spaced = _apart(document.terms)
+    if spaced:
+        fields[SPACED] = spaced
     if document.links:
         fields[LINKS] = document.links
-    for name in ("params", "all_params", "suggestions"):
-        values = getattr(document, name)
-        if values:
-            fields[name] = list(values)
+    if document.params:
+        fields["params"] = " ".join(document.params)
+    if document.all_params:
+        fields["all_params"] = " ".join(document.all_params)
+    if document.suggestions:
+        fields["suggestions"] = list(document.suggestions)
     for name, values in document.facets.items():
         if values:
             fields[f"f_{name}"] = values
     return fields
+
+
+def has_space(term: str) -> bool:
+    """Whether a term is looked up in the field ``SPACED``."""
+    return len(term.split()) != 1
+
+
+def _apart(terms: Collection[str]) -> tuple[str, list[str]]:
+    """The terms without white space in one string, and the others."""
+    spaced = [term for term in terms if " " in term]
+    line = " ".join([term for term in terms if " " not in term] if spaced else terms)
+    if len(line.split()) + len(spaced) != len(terms):  # other white space than blanks, seldom
+        spaced = [term for term in terms if has_space(term)]
+        line = " ".join([term for term in terms if not has_space(term)])
+    return line, spaced

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,14 @@ from tantivy import Occur, Query
 from catalogue.documents import COUNTED_FIELDS
 from catalogue.engines.base import FacetRequest
 from catalogue.engines.met_words import asks_for_words
-from catalogue.engines.tantivy_documents import CHANGE, LINKS, ORDINAL, build_schema
+from catalogue.engines.tantivy_documents import (
+    CHANGE,
+    LINKS,
+    ORDINAL,
+    SPACED,
+    build_schema,
+    has_space,
+)
 from catalogue.errors import EngineDamaged, EngineError
 from catalogue.plan import (
     All,
@@ -203,7 +211,13 @@ class ClassView:
 
     def _present(self, leaf: Plan) -> Plan:
         """A look-up without the terms that no record has: most words are no compound, most kinds
-        and techniques do not occur, and each such clause would cost as much as one that does."""
+        and techniques do not occur, and each such clause would cost as much as one that does.
+        Terms with white space are in a field of their own."""
+        if isinstance(leaf, Terms | Like) and leaf.field == "terms":
+            return rewrite(either(*_placed(leaf)), self._held)
+        return self._held(leaf)
+
+    def _held(self, leaf: Plan) -> Plan:
         if isinstance(leaf, Terms) and len(leaf.terms) <= _FEW_TERMS:
             held = frozenset(term for term in leaf.terms if self.frequency(leaf.field, term))
             return Terms(leaf.field, held) if held else Empty()
@@ -446,6 +460,22 @@ class ClassView:
         if answer["f"].get("sum_other_doc_count"):
             return None
         return [(_bucket_name(b["key"]), int(b["doc_count"])) for b in answer["f"]["buckets"]]
+
+
+def _placed(leaf: Terms | Like) -> list[Plan]:
+    """A look-up among the terms of a record, in the two fields that they are in."""
+    if isinstance(leaf, Like):
+        spaced = replace(leaf, field=SPACED)
+        known = [leaf.head, *[one for one in leaf.letters if len(one) == 1]]
+        return [spaced] if any(map(_any_space, known)) else [leaf, spaced]
+    spaced_terms = frozenset(filter(has_space, leaf.terms))
+    if not spaced_terms:
+        return [leaf]
+    return [Terms(leaf.field, leaf.terms - spaced_terms), Terms(SPACED, spaced_terms)]
+
+
+def _any_space(text: str) -> bool:
+    return any(map(str.isspace, text))
 
 
 _FIRST_CANDIDATES = 5_000

@@ -55,9 +55,9 @@ def put(world: World, *records: SourceRecord, of: str = "ess-oai") -> PageReport
 def fields(body: bytes) -> dict[str, Any]:
     """A rendered document; terms and words stand in no order."""
     read: dict[str, Any] = orjson.loads(body)
-    for name in ("words", "wholes"):
-        read[name] = sorted(read[name].split())
-    for name in ("terms", "tags", "panet", "params", "all_params", "suggestions"):
+    for name in ("words", "wholes", "terms", "tags", "params", "all_params"):
+        read[name] = sorted(read.get(name, "").split())
+    for name in ("spaced", "panet", "suggestions"):
         read[name] = sorted(read.get(name, ()))
     return read
 

@@ -335,6 +335,35 @@ def test_what_the_asker_has_from_elsewhere_is_left_out_of_everything(bench: Benc
     assert counted == sum(one.count for one in whole.facets["facility"]) - 1
 
 
+SPACED = ("ID 02", "ID02", "ID\t02", "ID\u00a002", "ID\u202802", "ID\x1f02", " ID02", "ID0\n2")
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_names_with_any_white_space_are_told_apart(engine: str, tmp_path: Path) -> None:
+    """Semantics 6.2, 9.4: equality and substrings take each character as it stands."""
+    world = Entities()
+    keys = {
+        name: world.dataset(f"d{n}", instrument={"name": name}) for n, name in enumerate(SPACED)
+    }
+
+    def named(part: str, *, whole: bool) -> set[str]:
+        where = Compare("name", "eq", part) if whole else Pattern(("name",), part)
+        asked = Join("instrument", where)
+        found = held.ask("Dataset", where=asked, text=None, limit=100)
+        return {hit.entity.key for hit in found.hits}
+
+    with asyncio.Runner() as runner:
+        held = Bench(world, runner.run(open_engine(engine, tmp_path)), tmp_path, runner)
+        try:
+            for name, key in keys.items():
+                assert named(name, whole=True) == {key}
+            for part in ("D0", "D 0", "\t0", "\u00a0", "D", "02", "\u2028", "\x1f0", " ", "\n"):
+                wanted = {key for name, key in keys.items() if part in name}
+                assert named(part, whole=False) == wanted, part
+        finally:
+            held.close()
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_equal_scores_come_in_order_across_the_ends_of_pages(engine: str, tmp_path: Path) -> None:
     """Semantics 8.3: however many are as good as the last of a page."""
