@@ -124,19 +124,24 @@ def _identifier(text: str, draft: Draft) -> None:
 
 @RULES.reads("creator", ("creator", "Document.members (role creator)"))
 def _creator(text: str, draft: Draft) -> None:
-    _person(text, draft, "creator")
+    name = agent_name(text)
+    if name is not None:
+        draft.members.append({"person": person(name), "role": "creator"})
+    else:
+        _no_person(text, draft, "creator")
 
 
 @RULES.reads("contributor", ("contributor", "Document.members (role contributor)"))
 def _contributor(text: str, draft: Draft) -> None:
-    _person(text, draft, "contributor")
-
-
-def _person(text: str, draft: Draft, role: str) -> None:
     name = agent_name(text)
     if name is not None:
-        draft.members.append({"person": person(name), "role": role})
-    elif is_institute(text):
+        draft.members.append({"person": person(name), "role": "contributor"})
+    else:
+        _no_person(text, draft, "contributor")
+
+
+def _no_person(text: str, draft: Draft, role: str) -> None:
+    if is_institute(text):
         draft.members.append({"role": role, "affiliation": {"name": text}})
     else:
         draft.notes.dropped(f"dc/{role}", text, "no name of a person")
@@ -181,11 +186,9 @@ def _date(text: str, draft: Draft) -> None:
             meaning = "experiment"
     if meaning == "experiment":
         _experiment(value, draft)
+    elif (found := draft.moment("dc/date", value)) is None:
         return
-    found = draft.moment("dc/date", value)
-    if found is None:
-        return
-    if meaning == "available" and found.certain:
+    elif meaning == "available" and found.certain:
         draft.release = found
         draft.embargo("dc/date", value, found)
     elif meaning == "changed":
@@ -199,8 +202,8 @@ def _experiment(text: str, draft: Draft) -> None:
     if found is None:
         draft.notes.dropped("dc/date", text, "no date")
         return
-    draft.start = found.start
-    draft.end = found.end if "/" in text else None
+    draft.start, end = found
+    draft.end = end if "/" in text else None
 
 
 def _published(found: Moment, draft: Draft) -> None:
