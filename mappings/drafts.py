@@ -290,8 +290,10 @@ def _describe(document: Entity, draft: Draft) -> None:
         document["releaseDate"] = released.text
     when = experiment(draft.start, draft.end)
     if when is not None:
-        document["startSeconds"], document["endSeconds"], first_year, last_year = when
+        began, ended, first_year, last_year = when
         document["years"] = {"first": first_year, "last": last_year}
+        document["startSeconds"] = began
+        document["endSeconds"] = ended
     if draft.license is not None:
         document["license"] = draft.license
     if draft.keywords:
