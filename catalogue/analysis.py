@@ -401,23 +401,32 @@ def _letters_by_case() -> Mapping[str, set[str]]:
 
 def highlights(text: str, wanted_stems: frozenset[str]) -> list[tuple[int, int]]:
     """Where words with one of the stems stand in ``text``, as (start, end) offsets."""
-    if text.isascii():
-        # A stem keeps its word's first letter, so that few words have to be stemmed at all.
-        begin = "".join(sorted({one[0] for one in wanted_stems if one and one.isascii()}))
+    if not text.isascii():
         return [
-            match.span()
-            for match in (_words_beginning(begin).finditer(text) if begin else ())
-            if stem(cut(match.group().lower())) in wanted_stems
+            (token.start, token.end) for token in tokenize(text) if stem(token.text) in wanted_stems
         ]
-    return [
-        (token.start, token.end) for token in tokenize(text) if stem(token.text) in wanted_stems
-    ]
+    lowered = text.lower()
+    found: set[tuple[int, int]] = set()
+    for head in _heads(wanted_stems):
+        start = lowered.find(head)
+        while start >= 0:
+            rest = _WORD_FROM.match(lowered, start)
+            end = rest.end() if rest else start + 1
+            begins = start == 0 or not lowered[start - 1].isalnum()
+            if begins and stem(cut(lowered[start:end])) in wanted_stems:
+                found.add((start, end))
+            start = lowered.find(head, end)
+    return sorted(found)
+
+
+_WORD_FROM = re.compile(r"[a-z0-9]+")
 
 
 @lru_cache(maxsize=1_024)
-def _words_beginning(letters: str) -> re.Pattern[str]:
-    """ASCII words that begin with one of the letters or digits."""
-    return re.compile(rf"(?<![a-z0-9])[{letters}][a-z0-9]*", re.IGNORECASE | re.ASCII)
+def _heads(stems: frozenset[str]) -> tuple[str, ...]:
+    """How ASCII words with one of the stems begin. A word has the letters of its stem but for the
+    last two (dying, die), so that very few words have to be stemmed at all."""
+    return tuple({one[: max(1, len(one) - 2)] for one in stems if one and one.isascii()})
 
 
 def _trim(piece: str) -> str:

@@ -38,12 +38,15 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One entity found. ``score`` is 0 without a text, else strictly between 0 and 1."""
+    """One entity found. ``score`` is 0 without a text, else strictly between 0 and 1.
+    ``contained``: how many Datasets a Document has, and the first of them, where that was asked
+    for and is told here."""
 
     entity: StoredEntity
     score: float
     highlights: Mapping[str, Sequence[tuple[int, int]]] = field(default_factory=dict)
     explanation: Explanation | None = None
+    contained: tuple[int, Sequence[StoredEntity]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -268,11 +268,12 @@ class Catalogue:
             found = self._of_hits(settled.search, hits)
             newer = [entity.key for hit, entity in found if entity.change != hit.change]
             gone = self._no_longer_matching(settled, newer) if newer else frozenset()
-            return [
+            shown = [
                 Hit(entity, hit.score, _highlights(settled, entity))
                 for hit, entity in found
                 if not entity.deleted and entity.key not in gone
             ]
+            return self._with_contained(settled.search, shown)
 
         return await in_thread(load)
 
@@ -291,6 +292,13 @@ class Catalogue:
             return [(hit, at[hit.ordinal]) for hit in hits if hit.ordinal in at]
         named = self.store.entities([hit.key for hit in hits if hit.key is not None])
         return [(hit, named[hit.key]) for hit in hits if hit.key in named]
+
+    def _with_contained(self, search: Search, hits: list[Hit]) -> list[Hit]:
+        if not (search.contained and self._by_ordinal and search.entity_class == "Document"):
+            return hits
+        ordinals = [hit.entity.ordinal for hit in hits]
+        inside = self.store.contained(ordinals, search.contained)
+        return [replace(hit, contained=inside.get(hit.entity.ordinal, (0, ()))) for hit in hits]
 
     def _no_longer_matching(self, settled: Settled, keys: Sequence[str]) -> frozenset[str]:
         changes = self.store.changes_of(keys)

@@ -224,8 +224,8 @@ class Search:
     ``plain``: only hits and total are wanted, no cursor, highlights or suggestion: a portal's list,
     which pages by ``skip``, need not pay for a snapshot of the whole ranking. ``bare``: Documents
     are wanted as they state themselves, without the keys of their Datasets, provider and
-    provenance. ``without``: ordinals of entities that are left out of everything, because the asker
-    has them from elsewhere.
+    provenance. ``contained``: with at most so many of their Datasets. ``without``: ordinals of
+    entities that are left out of everything, because the asker has them from elsewhere.
     """
 
     entity_class: EntityClass
@@ -242,6 +242,7 @@ class Search:
     related: bool = False
     plain: bool = False
     bare: bool = False
+    contained: int = 0
     without: frozenset[int] = frozenset()
 
 

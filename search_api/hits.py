@@ -20,23 +20,22 @@ from catalogue.facilities import Facility
 from catalogue.fields import elements
 from catalogue.records import StoredEntity
 from mappings.rights import access_at
-from mappings.techniques import load_panet
+from mappings.techniques import Term, load_panet
 from search_api.facilities import FacilityStates
 from search_api.federation.overlay import Overlay
 from search_api.includes import Records
+from search_api.search import MAX_CHILDREN
 
 Json = dict[str, Any]
 Record = Mapping[str, Any]
 
-MAX_CHILDREN = 200
-"""Datasets of a Document that its hit is made from; all of them are behind its own page."""
 MAX_ROWS = 50
 LINK_NAMES = {"landing": "landing page", "None": "link"}
 
 
 async def load_children(
     records: Records, entities: Sequence[StoredEntity]
-) -> dict[str, tuple[int, list[Record]]]:
+) -> dict[str, tuple[int, Sequence[Record]]]:
     """For each Document how many Datasets it has, and the first of them."""
     linked: dict[str, Sequence[str]] = {
         entity.key: entity.record.get("datasets") or ()
@@ -47,7 +46,7 @@ async def load_children(
     if not linked:
         return {}
 
-    def look_up() -> dict[str, tuple[int, list[Record]]]:
+    def look_up() -> dict[str, tuple[int, Sequence[Record]]]:
         found = records.entities(sorted({child for keys in first.values() for child in keys}))
         return {
             key: (
@@ -68,7 +67,7 @@ async def load_children(
 
 def hit_json(
     hit: Hit,
-    children: tuple[int, list[Record]] | None,
+    children: tuple[int, Sequence[Record]] | None,
     states: FacilityStates,
     now: datetime,
     *,
@@ -96,7 +95,7 @@ def hit_json(
 
 def record_json(
     entity: StoredEntity,
-    children: tuple[int, list[Record]] | None,
+    children: tuple[int, Sequence[Record]] | None,
     states: FacilityStates,
     now: datetime,
 ) -> Json:
@@ -172,25 +171,30 @@ def access_json(record: Record, now: datetime) -> Json:
 
 def techniques_json(records: Iterable[Record]) -> list[Json]:
     """Distinct techniques, each with the PaNET term it was linked to and the name as sent."""
-    panet = load_panet()
     found: dict[str, Json] = {}
     for record in records:
         for row in elements(record, "techniques"):
             identifier = row.get("panet")
-            term = panet.find(str(identifier)) if identifier else None
-            key = term.id if term else str(row.get("name") or row.get("pid"))
+            term = _term(str(identifier)) if identifier else None
+            name = row.get("name")
+            key = term.id if term else str(name or row.get("pid"))
             if key in found:
                 continue
             found[key] = {
                 "id": term.id if term else None,
                 "panetId": term.iri if term else row.get("panetId"),
-                "label": term.label if term else row.get("name"),
-                "name": row.get("name"),
+                "label": term.label if term else name,
+                "name": name,
                 "pid": row.get("pid"),
             }
             if row.get("confidence") is not None:
                 found[key]["confidence"] = row["confidence"]
     return list(found.values())
+
+
+@lru_cache(maxsize=4_096)
+def _term(identifier: str) -> Term | None:
+    return load_panet().find(identifier)
 
 
 def _rows(records: Iterable[Record], relation: str, names: Sequence[str]) -> list[Json]:
@@ -237,7 +241,7 @@ def services_json(record: Record, facility: Facility | None) -> list[Json]:
         if url is not None:
             _add_link(links, service.name, url, service.login)
     if doi is not None:
-        _add_link(links, "DOI", f"https://doi.org/{quote(doi, safe='/()')}", False)
+        _add_link(links, "DOI", f"https://doi.org/{quote(doi, safe='/()')}", False, is_ours=True)
     return links
 
 
@@ -253,8 +257,10 @@ def filled(template: str, values: Mapping[str, Any]) -> str | None:
     return url
 
 
-def _add_link(links: list[Json], name: str, url: str, login: bool) -> None:
-    if is_safe_link(url) and url not in [link["url"] for link in links]:
+def _add_link(
+    links: list[Json], name: str, url: str, login: bool, *, is_ours: bool = False
+) -> None:
+    if (is_ours or is_safe_link(url)) and url not in [link["url"] for link in links]:
         links.append({"name": name, "url": url, "login": login})
 
 

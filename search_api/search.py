@@ -32,6 +32,8 @@ from search_api.search_parameters import (
 )
 from search_api.search_words import split_words
 
+MAX_CHILDREN = 200
+"""Datasets of a Document that its hit is made from; all of them are behind its own page."""
 FACET_SIZES = {"facility": 1_000, "technique": 100}
 """Values counted; techniques come with all the terms above them."""
 
@@ -88,6 +90,8 @@ def read_search(
         cursor=cursor,
         explain=flag(values, "explain", False),
         related=flag(values, "related", True),
+        bare=True,
+        contained=MAX_CHILDREN,
     )
     cut = wanted > search.limit
     return SearchRequest(search, choice(values, "format", "json"), facets, words, cut)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from catalogue.answers import FacetCount
@@ -21,7 +21,14 @@ async def show(
     """Put the answer of a question together; ``timings`` gets milliseconds by step."""
     started = time.perf_counter()
     answer = whole.answer
-    children = await load_children(whole.records, [hit.entity for hit in answer.hits])
+    children: dict[str, tuple[int, Sequence[Mapping[str, Any]]]] = {
+        hit.entity.key: (hit.contained[0], [one.record for one in hit.contained[1]])
+        for hit in answer.hits
+        if hit.contained is not None
+    }
+    untold = [hit.entity for hit in answer.hits if hit.contained is None]
+    if untold:
+        children |= await load_children(whole.records, untold)
     timings["records"] = (time.perf_counter() - started) * 1000
     now = request.search.now
     hits = [

@@ -120,7 +120,8 @@ async def ask(
     while facilities are still waited for."""
     if federation is not None and needs_federation(federation, states, search, asked):
         # What is merged with others is looked at more closely.
-        return whole_of(await federation.search(replace(search, bare=False), asked, arrived))
+        asked_whole = replace(search, bare=False, contained=0)
+        return whole_of(await federation.search(asked_whole, asked, arrived))
     began = time.perf_counter()
     answer = await catalogue.search(await within_the_catalogue(catalogue, search))
     elapsed_ms = (time.perf_counter() - began) * 1000

@@ -29,6 +29,8 @@ _COLUMNS = (
 )
 _PLAIN = "e.ordinal, e.key, e.class, e.change, coalesce(e.body, p.body), s.facility"
 _PARTS = "LEFT JOIN parts p ON p.id = e.part LEFT JOIN sources s ON s.id = p.source"
+# A part names what its own record states; who is related indeed is in the links.
+_STATED_RELATIONS = ("datasets", "documents")
 # Not fields that a source gives, so nobody is named for them.
 _NOT_GIVEN = ("class", "key", "facility")
 
@@ -93,9 +95,62 @@ def plain(connection: sqlite3.Connection, ordinals: Sequence[int]) -> dict[int, 
                 # One source's word; merged forms name them themselves.
                 record["facility"] = facility
                 record["facilities"] = [facility]
+            for relation in _STATED_RELATIONS:
+                record.pop(relation, None)
             name = CLASS_NAMES[number]
             entities[ordinal] = StoredEntity(key, name, ordinal, change, False, record)
     return entities
+
+
+def contained(
+    connection: sqlite3.Connection, ordinals: Sequence[int], most: int
+) -> dict[int, tuple[int, list[StoredEntity]]]:
+    """How many live Datasets Documents have, and the first ``most`` of them by key as ``plain``
+    gives entities, but with their instrument filled in. Documents without any are left out."""
+    keys: dict[int, dict[str, int]] = {}
+    for start in range(0, len(ordinals), MOST_IN_LIST):
+        marks, given = in_list(ordinals[start : start + MOST_IN_LIST])
+        for parent, key, child in rows(
+            connection,
+            "SELECT l.parent, e.key, e.ordinal FROM links l"  # noqa: S608 (marks alone)
+            " CROSS JOIN entities e ON e.ordinal = l.child"
+            f" WHERE l.parent IN ({marks}) AND l.relation = ? AND e.live = 1",
+            [*given, DATASETS],
+        ):
+            keys.setdefault(parent, {})[key] = child
+    first = {
+        parent: [children[key] for key in sorted(children)[:most]]
+        for parent, children in keys.items()
+    }
+    wanted = list(dict.fromkeys(child for children in first.values() for child in children))
+    shown = plain(connection, wanted)
+    instruments = _instruments(connection, wanted)
+    for ordinal, entity in shown.items():
+        if ordinal in instruments:
+            fill_instrument(cast(dict[str, Any], entity.record), instruments[ordinal])
+    return {
+        parent: (len(keys[parent]), [shown[child] for child in children])
+        for parent, children in first.items()
+    }
+
+
+def _instruments(
+    connection: sqlite3.Connection, datasets: Sequence[int]
+) -> dict[int, Mapping[str, Any]]:
+    """What the Instruments of Datasets state, by Dataset; of several the oldest."""
+    named: dict[int, int] = {}
+    for start in range(0, len(datasets), MOST_IN_LIST):
+        marks, given = in_list(datasets[start : start + MOST_IN_LIST])
+        for dataset, instrument in rows(
+            connection,
+            "SELECT l.parent, l.child FROM links l"  # noqa: S608 (marks alone)
+            " CROSS JOIN entities e ON e.ordinal = l.child"
+            f" WHERE l.parent IN ({marks}) AND l.relation = ? AND e.live = 1",
+            [*given, INSTRUMENTS],
+        ):
+            named[dataset] = min(instrument, named.get(dataset, instrument))
+    held = plain(connection, list(dict.fromkeys(named.values())))
+    return {dataset: held[instrument].record for dataset, instrument in named.items()}
 
 
 def stated(connection: sqlite3.Connection, keys: Iterable[str]) -> dict[str, Mapping[str, Any]]:

@@ -428,6 +428,14 @@ class Store(Upkeep):
         with self._database.read() as connection:
             return self._hydration.at(connection, ordinals)
 
+    def contained(
+        self, ordinals: Sequence[int], most: int
+    ) -> dict[int, tuple[int, list[StoredEntity]]]:
+        """How many live Datasets Documents have, and the first ``most`` of them by key, for lists:
+        plain, with their instrument filled in. Documents without any are left out."""
+        with self._database.read() as connection:
+            return entities.contained(connection, ordinals, most)
+
     def stated(self, keys: Iterable[str]) -> dict[str, Mapping[str, Any]]:
         """What live entities state of themselves: no relations, provider or facility."""
         with self._database.read() as connection:

@@ -105,3 +105,40 @@ def test_runs_of_a_part_say_which_ends_are_open() -> None:
     assert analysis.runs(" of ") == [("of", False, False)]
     assert analysis.runs("10²") == [("10", True, False), ("2", False, True)]
     assert analysis.runs("--") == []
+
+
+_SUFFIXES = (
+    " s es ed ing ingly edly ies ied y ly ational ization izer ousness fulness iveness ability"
+    " ibility ement ment ent ance ence ancy ency alism ality ative icate iciti ical ness ful ogy"
+    " able ible ism ate iti ous ive ize ion tion sion eed eedly"
+)
+_EXCEPTIONS = (
+    "skis skies dying lying tying idly gently ugly early only singly sky news howe atlas cosmos"
+    " bias andes inning outing canning herring earring proceed exceed succeed ponies hoping hopping"
+)
+
+
+@given(
+    st.lists(
+        st.builds(
+            str.__add__,
+            st.text("abdeginoprstuy", min_size=1, max_size=7),
+            st.sampled_from(_SUFFIXES.split(" ")),
+        )
+        | st.sampled_from(_EXCEPTIONS.split())
+        | st.text("aX1 -.,", max_size=5),
+        max_size=8,
+    ),
+    st.data(),
+)
+def test_marked_is_every_word_with_a_wanted_stem_and_nothing_else(
+    words: list[str], data: st.DataObject
+) -> None:
+    text = " ".join(words)
+    tokens = list(analysis.tokenize(text))
+    stems = sorted({analysis.stem(token.text) for token in tokens} | {"die", "beta"})
+    wanted = frozenset(data.draw(st.lists(st.sampled_from(stems), max_size=3)))
+    marked = [(t.start, t.end) for t in tokens if analysis.stem(t.text) in wanted]
+    assert analysis.highlights(text, wanted) == marked
+    # A letter outside of ASCII takes the other way to the same places.
+    assert analysis.highlights(text + " é", wanted) == marked

@@ -328,3 +328,39 @@ def test_very_many_entities_are_read_by_ordinal_in_several_steps(world: World) -
     plain = world.store.entities_at(ordinals, plain=True)
     whole = world.store.entities_at(ordinals)
     assert sorted(plain) == sorted(whole) == ordinals
+
+
+def test_what_documents_contain_is_told_with_its_number(world: World) -> None:
+    more = [f"dataset:doi:10.5072/s{n}" for n in range(5)]
+    world.put(parent(datasets=[S, *more]), child(), beamline(name="NMX renewed"))
+    world.put(*(record(f"s{n}", dataset(f"doi:10.5072/s{n}")) for n in range(4)))
+    world.put(record("alone", document("doi:10.5072/alone")))
+    at = {
+        key: one.ordinal
+        for key, one in world.store.entities([D, "document:doi:10.5072/alone"]).items()
+    }
+    inside = world.store.contained(list(at.values()), most=3)
+    assert list(inside) == [at[D]]
+    count, first = inside[at[D]]
+    # The fifth is only named, so it is none.
+    assert count == 5
+    assert [one.key for one in first] == sorted([S, *more[:4]])[:3]
+    whole = world.store.entities([one.key for one in first])
+    for one in first:
+        left_out = ("documents", "provider", "provenance")
+        kept = {n: v for n, v in whole[one.key].record.items() if n not in left_out}
+        assert {n: v for n, v in one.record.items() if n not in left_out} == kept
+    assert first[0].record["instrument"]["name"] == "NMX renewed"
+
+
+def test_a_derived_dataset_that_gave_way_is_not_contained(world: World) -> None:
+    world.put(parent(), record("d", dataset("doi:10.5072/s", derived=True)))
+    (ordinal,) = (one.ordinal for one in world.store.entities([D]).values())
+    assert world.store.contained([ordinal], most=3)[ordinal][0] == 1
+    world.put(
+        parent(datasets=[S, "dataset:doi:10.5072/real"]), record("r", dataset("doi:10.5072/real"))
+    )
+    count, first = world.store.contained([ordinal], most=3)[ordinal]
+    assert (count, [one.key for one in first]) == (1, ["dataset:doi:10.5072/real"])
+    world.put(tombstone("r"), tombstone("d"))
+    assert world.store.contained([ordinal], most=3) == {}
