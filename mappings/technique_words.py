@@ -20,7 +20,8 @@ _MICRO_SIGNS = "µμ"
 
 SAME_WORD = {
     "xrays": "xray", "roentgen": "xray", "röntgen": "xray", "neutrons": "neutron",
-    "polarised": "polarized", "polarisation": "polarization", "centred": "centered",
+    "polarising": "polarizing", "polarised": "polarized", "polarisation": "polarization",
+    "centred": "centered",
     "colour": "color", "fibre": "fiber", "mu": "micro", "crystallographic": "crystallography",
     "crystallographer": "crystallography", "tomographic": "tomography",
     "tomograph": "tomography", "microtomographic": "microtomography",
@@ -140,7 +141,7 @@ _MODIFIERS = """
     inner shell crystalline amorphous fibre fiber coded aperture euv xuv vuv duv
     ultraviolet extreme vacuum optical spectroscopic interference coherent gas meso grain
     microcrystal fib element specific enhanced stimulated spontaneous confocal tip portable
-    online
+    online coincidence polarization polarizing
 """
 MODIFIERS = frozenset(_MODIFIERS.split())
 """Words that qualify a technique and leave it what it is."""
