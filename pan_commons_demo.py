@@ -19,7 +19,13 @@ import aiohttp
 import anyio
 import click
 
-from pan_commons_terminal import Settings, common_options, emit_json_line, say
+from pan_commons_terminal import (
+    DEMO_CONFIGURATION,
+    Settings,
+    common_options,
+    emit_json_line,
+    say,
+)
 
 READY_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 10.0
@@ -122,7 +128,7 @@ async def run_demo(settings: Settings, host: str, port: int, facility_port: int)
         check_port_is_free("127.0.0.1", spec.port, spec.name, "--facility-port")
     data = settings.data
     data.mkdir(parents=True, exist_ok=True)
-    config = data / "demo.toml"
+    config = data / DEMO_CONFIGURATION
     config.write_text(configuration(first_port=facility_port), encoding="utf-8")
     where = ("--data", str(data), "--config", str(config))
     async with contextlib.AsyncExitStack() as children:

@@ -27,14 +27,16 @@ EXIT_PARTLY = 3
 
 PIPED_WIDTH = 200
 ENGINES = ("tantivy", "elasticsearch")
+DEMO_CONFIGURATION = "demo.toml"
+"""In its data folder, written by ``pan-commons demo``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Where data, configuration and search engine are, from flags, environment or defaults.
 
-    ``config`` is ``None`` when neither ``--config`` nor ``PAN_COMMONS_CONFIG`` is given: then the
-    configuration shipped with the package is meant.
+    ``config`` is ``None`` when neither ``--config`` nor ``PAN_COMMONS_CONFIG`` is given, and the
+    data folder is not the demo's: then the configuration shipped with the package is meant.
     """
 
     data: Path
@@ -48,6 +50,16 @@ def default_data_folder(environment: Mapping[str, str] = os.environ) -> Path:
     """``PAN_COMMONS_DATA``, else the platform's folder for a user's data."""
     named = environment.get("PAN_COMMONS_DATA")
     return Path(named) if named else Path(platformdirs.user_data_dir("pan-commons"))
+
+
+def configuration_of(data: Path, environment: Mapping[str, str] = os.environ) -> Path | None:
+    """``PAN_COMMONS_CONFIG``, else the demo's in the demo's data folder, else ``None``."""
+    named = environment.get("PAN_COMMONS_CONFIG")
+    if named:
+        return Path(named)
+    # Facilities of the demo live in its folder alone: whoever looks into it means these.
+    demo = data / DEMO_CONFIGURATION
+    return demo if demo.is_file() else None
 
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -76,15 +88,15 @@ def common_options(function: Command) -> Command:
         as_json: bool,
         **kwargs: Any,
     ) -> Any:
-        config_name = os.environ.get("PAN_COMMONS_CONFIG")
         chosen = engine or os.environ.get("PAN_COMMONS_ENGINE") or "tantivy"
         if chosen not in ENGINES:
             raise click.UsageError(
                 f"PAN_COMMONS_ENGINE is {chosen!r}; it can be {' or '.join(ENGINES)}."
             )
+        folder = data or default_data_folder()
         settings = Settings(
-            data=data or default_data_folder(),
-            config=config or (Path(config_name) if config_name else None),
+            data=folder,
+            config=config or configuration_of(folder),
             engine=chosen,
             elasticsearch_url=elasticsearch_url or os.environ.get("ELASTICSEARCH_URL"),
             as_json=as_json,

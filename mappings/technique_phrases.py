@@ -64,7 +64,8 @@ def links_of_name(
     name: Name, matched: str, rule: str, confidence: float | None = None
 ) -> tuple[Link, ...]:
     panet = load_panet()
-    sure = CONFIDENCE[name.origin] if confidence is None else confidence
+    # What was taken off leaves 0.9099999999999999, which nobody wants to read in a record.
+    sure = round(CONFIDENCE[name.origin] if confidence is None else confidence, 3)
     return tuple(Link(one, panet.term(one).label, sure, rule, matched) for one in name.ids)
 
 

@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 import pytest
 
+from harvester.sources import SHIPPED
 from pan_commons import run
 from simulator.demo import sites
 
@@ -123,10 +124,11 @@ def test_the_store_refuses_real_sources(
     demo: Demo, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """§10.5: whether or not an address to write to is configured, before anybody is asked."""
-    assert run(["harvest", "xfel-oai", "--data", str(demo.data)]) == 2
+    command = ["harvest", "xfel-oai", "--data", str(demo.data), "--config", str(SHIPPED)]
+    assert run(command) == 2
     assert "PAN_COMMONS_CONTACT" in capsys.readouterr().err
     monkeypatch.setenv("PAN_COMMONS_CONTACT", "someone@example.org")
-    assert run(["harvest", "xfel-oai", "--data", str(demo.data)]) == 1
+    assert run(command) == 1
     assert "demo data" in capsys.readouterr().err
 
 
@@ -135,9 +137,7 @@ def test_a_facility_that_falls_silent_is_named_and_its_records_stay(
 ) -> None:
     before = demo.get("/api/search?facility=FNS&limit=1")["total"]["value"]
     os.kill(demo.processes["Fjordlund Neutron Source (invented)"], signal.SIGKILL)
-    config = demo.data / "demo.toml"
-    command = ["harvest", "fns-api", "--json", "--data", str(demo.data), "--config", str(config)]
-    assert run(command) in (1, 3)
+    assert run(["harvest", "fns-api", "--json", "--data", str(demo.data)]) in (1, 3)
     capsys.readouterr()
     silent = {one["name"]: one["silent_since"] for one in demo.get("/api/facilities")}
     assert silent["FNS"] is not None

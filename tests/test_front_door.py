@@ -12,6 +12,8 @@ import pytest
 
 import pan_commons
 from pan_commons import COMMANDS, front_door, run
+from pan_commons_terminal import configuration_of
+from simulator.demo import configuration
 
 PROMISED = (
     "demo simulate sources harvest runs quarantine index map technique search serve daemon status "
@@ -48,6 +50,18 @@ def test_a_mistyped_command_is_answered_with_the_nearest(
 ) -> None:
     assert run(["serach"]) == 2
     assert "Did you mean search?" in capsys.readouterr().err
+
+
+def test_in_the_demos_folder_its_own_facilities_are_meant(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert configuration_of(tmp_path, {}) is None
+    (tmp_path / "demo.toml").write_text(configuration(first_port=8091))
+    assert configuration_of(tmp_path, {"PAN_COMMONS_CONFIG": "own.toml"}) == Path("own.toml")
+    assert run(["sources", "list", "--json", "--data", str(tmp_path)]) == 0
+    names = {one["source"] for one in json.loads(capsys.readouterr().out)["sources"]}
+    assert "lrl-oai" in names
+    assert "esrf-oai" not in names
 
 
 def test_what_is_foreseen_is_one_sentence_and_never_a_trace(

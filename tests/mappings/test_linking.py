@@ -453,3 +453,9 @@ def test_a_shorter_word_is_mended_inside_an_otherwise_complete_name() -> None:
 
 def test_all_of_a_list_in_brackets_counts() -> None:
     assert ids("Dichroism (XMCD, XMLD)") == ["PaNET01137", "PaNET01259"]
+
+
+def test_a_confidence_is_a_short_number() -> None:
+    for text in ("in-situ XRD at high pressure", "SAXS mapping of bone", "neutron imaging"):
+        for one in link(text):
+            assert one.confidence == round(one.confidence, 3)
