@@ -22,7 +22,7 @@ from mappings.techniques import load_panet
 FOLDER = Path(__file__).resolve().parents[1] / "tests" / "data" / "linking"
 _ROUNDS = (
     "second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth"
-    " fourteenth"
+    " fourteenth fifteenth"
 )
 SETS = ("tuning", *(f"{one}_round" for one in _ROUNDS.split(" ")), "held_out")
 AIM_PRECISION, AIM_RECALL = 0.97, 0.85

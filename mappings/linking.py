@@ -223,7 +223,10 @@ def _is_category(names: Names, text: str) -> bool:
 def _in_humps(names: Names, text: str) -> tuple[Link, ...]:
     """Words joined as in programs: "smallAngleXrayScattering"."""
     parted = _HUMPS.sub(" ", text)
-    return in_whole(names, parted) if len(parted.split()) > 2 else ()
+    if len(parted.split()) < 3:
+        return ()
+    alone = not any(letter.isspace() for letter in text)
+    return in_whole(names, parted) or (_in_segments(names, parted) if alone else ())
 
 
 def _in_pair(names: Names, text: str) -> tuple[Link, ...]:

@@ -27,6 +27,8 @@ from mappings.technique_words import (
 WORDS_FIRST = ENGLISH - {"sans"}
 """Never an acronym in small letters; alone, facilities do write "sans"."""
 ADJECTIVES = ("scopic", "graphic", "metric")
+VOWELS = frozenset("aeiouyäöü")
+"""What a word has: "xrd" is none, in small letters either."""
 EPONYMS = frozenset({"raman", "mössbauer"})
 BEFORE_NOUNS = AMBIGUOUS | {"pes"}
 """Acronyms that are another thing's where a noun follows."""
@@ -222,7 +224,7 @@ def may_stand(
         )
         return word.shouts and (alone or in_sentence) if others else word.shouts or not in_sentence
     if word.text in ENGLISH or len(word.text) < (3 if in_sentence else 4):
-        return word.shouts or not others
+        return word.shouts or not others or (len(word.text) > 2 and VOWELS.isdisjoint(word.text))
     return True
 
 

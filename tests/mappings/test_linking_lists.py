@@ -193,3 +193,22 @@ def test_what_stands_below_a_portals_heading_is_meant(text: str, expected: list[
 )
 def test_symbols_adjectives_and_angles_are_told_apart(text: str, expected: list[str]) -> None:
     assert ids(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("time_resolved_xrd", ["PaNET01216"]),
+        ("in_situ_tem", []),
+        ("EnvironmentalScanningElectronMicroscopy", ["PaNET01145"]),
+        ("ScatteringAndDiffraction", ["PaNET00200", "PaNET01022"]),
+        ("SwissFEL", []),
+    ],
+)
+def test_names_as_programs_write_them_are_read(text: str, expected: list[str]) -> None:
+    assert ids(text) == expected
+
+
+def test_a_confidence_has_two_digits() -> None:
+    (found,) = link("in-situ XRD at high pressure")
+    assert str(found.confidence) == "0.91"
