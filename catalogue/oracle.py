@@ -115,13 +115,25 @@ class Entity:
 
     @cached_property
     def bags(self) -> Mapping[str, Sequence[str]]:
-        """The terms of each scored field, each as often as it stands there; wholes once. Of a
-        question's few terms it costs less to count each than to count all there are."""
+        """The terms of each scored field, each as often as it stands there; wholes once."""
         return {
             "text": list(chain.from_iterable(self.texts.text)),
             "title": list(chain.from_iterable(self.texts.title)),
             "wholes": list(self.texts.wholes),
         }
+
+    def occurrences(self, name: str, term: str) -> int:
+        """How often a term stands in a scored field. Of a question's few terms it costs less to
+        count each than to count all there are."""
+        return self.bags[name].count(term)
+
+    def size(self, name: str) -> int:
+        """Terms in a scored field."""
+        return len(self.bags[name])
+
+    def has_any(self, name: str, terms: frozenset[str]) -> bool:
+        """Whether one of the terms stands in a scored field."""
+        return not terms.isdisjoint(self.bags[name])
 
     @cached_property
     def facets(self) -> dict[str, tuple[str, ...]]:
@@ -345,7 +357,7 @@ def meets(plan: Plan, entity: Entity) -> bool:
         case TermRange(field, low, high):
             return any(low <= term <= high for term in entity.parameter_terms[field])
         case Terms("title" | "text" as field, terms):
-            return not terms.isdisjoint(entity.bags[field])
+            return entity.has_any(field, terms)
         case Phrase(field, words):
             return any(_in_line(words, line) for line in entity.lines[field])
         case Prefix("words", prefix):

@@ -7,9 +7,9 @@ beside, as a few texts: the garbage collector finds nothing in them to look thro
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import lru_cache
 from typing import Any, NamedTuple, cast
 
 import orjson
@@ -31,8 +31,9 @@ class Row(NamedTuple):
 
     ``derived``: a Dataset made of a flat record, which gives way to real ones (semantics 1.3).
     ``written``: the record as JSON. What it is found and counted by stands behind it where that was
-    worked out already (``is_counted``): ``documents.Texts`` with lines, words and wholes divided by
-    line ends, tags by blanks, ``documents.facet_values`` as JSON.
+    worked out already (``is_counted``): ``documents.Texts``, each term between two blanks of its
+    own and each line at the end of one; how many terms there are; tags; ``documents.facet_values``
+    as JSON.
     """
 
     key: str
@@ -45,6 +46,9 @@ class Row(NamedTuple):
     text: str = ""
     words: str = ""
     wholes: str = ""
+    title_size: int = 0
+    text_size: int = 0
+    wholes_size: int = 0
     tags: str = ""
     facets: bytes = b"{}"
 
@@ -129,35 +133,59 @@ class Said(Entity):
     def thing(self) -> Thing:
         return Thing(self.row.entity_class, Glance(self), self)
 
-    @cached_property
+    @property
     def texts(self) -> Texts:
         row = self.row
         if not row.is_counted:
-            return texts_of(self.change)
+            return super().texts
         return Texts(
-            [line.split() for line in _lines(row.title)],
-            [line.split() for line in _lines(row.text)],
-            set(_lines(row.words)),
-            set(_lines(row.wholes)),
+            [line.split() for line in row.title.split("\n")],
+            [line.split() for line in row.text.split("\n")],
+            set(row.words.split()),
+            set(row.wholes.split()),
         )
 
-    @cached_property
+    @property
     def bags(self) -> Mapping[str, Sequence[str]]:
         row = self.row
         if not row.is_counted:
             return super().bags
-        return {"text": row.text.split(), "title": row.title.split(), "wholes": _lines(row.wholes)}
+        return {"text": row.text.split(), "title": row.title.split(), "wholes": row.wholes.split()}
 
-    @cached_property
+    def occurrences(self, name: str, term: str) -> int:
+        if not self.row.is_counted:
+            return super().occurrences(name, term)
+        return self._field(name).count(f" {term} ")
+
+    def size(self, name: str) -> int:
+        row = self.row
+        if not row.is_counted:
+            return super().size(name)
+        if name == "text":
+            return row.text_size
+        return row.title_size if name == "title" else row.wholes_size
+
+    def has_any(self, name: str, terms: frozenset[str]) -> bool:
+        if not self.row.is_counted:
+            return super().has_any(name, terms)
+        field = self._field(name)
+        return any(f" {term} " in field for term in terms)
+
+    def _field(self, name: str) -> str:
+        if name == "text":
+            return self.row.text
+        return self.row.title if name == "title" else self.row.wholes
+
+    @property
     def facets(self) -> dict[str, tuple[str, ...]]:
         if not self.row.is_counted:
-            return facet_values(self.stored, self.children)
+            return {**super().facets, "facility": self.facilities}
         found: dict[str, tuple[str, ...]] = orjson.loads(self.row.facets)
         return {**found, "facility": self.facilities}
 
-    @cached_property
+    @property
     def tags(self) -> frozenset[str]:
-        return frozenset(self.row.tags.split()) if self.row.is_counted else super().tags
+        return _tags(self.row.tags) if self.row.is_counted else super().tags
 
 
 class Glance(Mapping[str, Any]):
@@ -185,8 +213,13 @@ class Glance(Mapping[str, Any]):
         return len(self._said.stored.record)
 
 
-def _lines(text: str) -> list[str]:
-    return text.split("\n") if text else []
+@lru_cache(maxsize=4_096)
+def _tags(listed: str) -> frozenset[str]:
+    return frozenset(listed.split())
+
+
+def _apart(terms: Iterable[str]) -> str:
+    return "".join([f" {term} " for term in terms])
 
 
 def unpacked(packed: Mapping[str, Any]) -> dict[str, Any]:
@@ -231,10 +264,13 @@ def _counted(row: Row, part: Mapping[str, Any], contained: Sequence[Mapping[str,
     )
     return row._replace(
         is_counted=True,
-        title="\n".join(map(" ".join, found.title)),
-        text="\n".join(map(" ".join, found.text)),
-        words="\n".join(found.words),
-        wholes="\n".join(found.wholes),
+        title="\n".join(map(_apart, found.title)),
+        text="\n".join(map(_apart, found.text)),
+        words=" ".join(found.words),
+        wholes=_apart(found.wholes),
+        title_size=sum(map(len, found.title)),
+        text_size=sum(map(len, found.text)),
+        wholes_size=len(found.wholes),
         tags=" ".join(tags),
         facets=orjson.dumps(facet_values(entity, children)),
     )

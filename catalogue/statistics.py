@@ -165,12 +165,11 @@ def _word(score: WordScore, statistics: CollectionStatistics) -> Callable[[Entit
     ]
 
     def points(entity: Entity) -> float:
-        bags = entity.bags
-        found = []
-        for name, term, average, worth in clauses:
-            bag = bags[name]
-            if term in bag:
-                found.append(worth * saturation(bag.count(term), 1 + len(bag), average))
+        found = [
+            worth * saturation(occurs, 1 + entity.size(name), average)
+            for name, term, average, worth in clauses
+            if (occurs := entity.occurrences(name, term))
+        ]
         return best_of_fields(found)
 
     return points
@@ -191,14 +190,9 @@ def best_possible(scores: Sequence[Score], statistics: CollectionStatistics) -> 
     return total
 
 
-def occurs(entity: Entity, name: str, term: str) -> bool:
-    """Whether a term stands in a field."""
-    return term in entity.bags[name]
-
-
 def length(entity: Entity, name: str) -> int:
     """Terms in a field, the sentinel included."""
-    return 1 + len(entity.bags[name])
+    return 1 + entity.size(name)
 
 
 def terms_of(entity: Entity, name: str) -> Iterable[str]:

@@ -6,6 +6,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import anyio.to_thread
+
 from catalogue.answers import FacetCount
 from search_api.facilities import FacilityStates
 from search_api.hits import hit_json, load_children
@@ -13,6 +15,9 @@ from search_api.search import SearchRequest
 from search_api.whole import Whole, with_page_hits
 
 Json = dict[str, Any]
+
+FEW = 40
+"""Hits that are put into JSON on the event loop; more in a worker thread."""
 
 
 async def show(
@@ -31,16 +36,21 @@ async def show(
         children |= await load_children(whole.records, untold)
     timings["records"] = (time.perf_counter() - started) * 1000
     now = request.search.now
-    hits = [
-        hit_json(
-            hit,
-            children.get(hit.entity.key),
-            states,
-            now,
-            partly=hit.entity.key in whole.partly,
-        )
-        for hit in answer.hits
-    ]
+
+    def make() -> list[Json]:
+        return [
+            hit_json(
+                hit,
+                children.get(hit.entity.key),
+                states,
+                now,
+                partly=hit.entity.key in whole.partly,
+            )
+            for hit in answer.hits
+        ]
+
+    # A hit takes a tenth of a millisecond: a long page would hold the event loop.
+    hits = make() if len(answer.hits) <= FEW else await anyio.to_thread.run_sync(make)
     return answer_json(request, whole, hits)
 
 

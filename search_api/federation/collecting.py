@@ -87,6 +87,16 @@ class ReadingCache:
         self._most = most
         self._size = 0
         self._held: dict[tuple[str, str, bytes], Reading] = {}
+        self._names: dict[tuple[str, str, bytes], frozenset[str]] = {}
+
+    def names(self, key: tuple[str, str, bytes], items: Sequence[Item]) -> frozenset[str]:
+        """What the service calls the objects themselves; kept as long as what was read of them."""
+        found = self._names.get(key)
+        if found is None:
+            found = frozenset(map(identifier_of, items))
+            if key in self._held:
+                self._names[key] = found
+        return found
 
     def get(self, key: tuple[str, str, bytes]) -> Reading | None:
         found = self._held.pop(key, None)
@@ -99,8 +109,9 @@ class ReadingCache:
         self._held[key] = reading
         self._size += len(reading.said) - (len(before.said) if before else 0)
         while self._size > self._most and len(self._held) > 1:
-            oldest = self._held.pop(next(iter(self._held)))
-            self._size -= len(oldest.said)
+            name = next(iter(self._held))
+            self._size -= len(self._held.pop(name).said)
+            self._names.pop(name, None)
 
 
 @dataclass(slots=True)
@@ -210,18 +221,23 @@ class Collector:
         """The pages as one reading, the same one as long as the pages are the same."""
         if len(readings) == 1 or not all(digests):
             return joined(readings)
-        digest = blake2b(b"".join(digests), digest_size=16).digest()
-        key = (self.live.source.name, self.profile.entity_class, digest)
+        key = self._key(blake2b(b"".join(digests), digest_size=16).digest())
         found = self.readings.get(key)
         if found is None:
             found = joined(readings)
             self.readings.put(key, found)
         return found
 
+    def names(self, items: Sequence[Item], digest: bytes) -> frozenset[str]:
+        """The services' own names of objects."""
+        return self.readings.names(self._key(digest), items)
+
+    def _key(self, digest: bytes) -> tuple[str, str, bytes]:
+        return (self.live.source.name, self.profile.entity_class, digest)
+
     async def read(self, items: Sequence[Item], digest: bytes, need: Need) -> Reading:
         """The objects as entities; from the cache where the same were read before."""
-        entity_class = self.profile.entity_class
-        key = (self.live.source.name, entity_class, digest)
+        entity_class, key = self.profile.entity_class, self._key(digest)
         found = self.readings.get(key) if digest else None
         if found is None:
             context = mapping_context(self.live.facility, self.live.source)
@@ -262,7 +278,7 @@ class _Pager:
                 await asyncio.gather(counting, return_exceptions=True)
 
     async def _read(self, counting: asyncio.Task[int | None] | None) -> Take:
-        need, profile = self.need, self.collector.profile
+        collector, need, profile = self.collector, self.need, self.collector.profile
         enough = need.most if self._must_see_all() else min(need.candidates, need.most)
         page = min(
             profile.largest_limit or (PAGE if profile.checked else UNCHECKED_PAGE), need.most
@@ -272,7 +288,7 @@ class _Pager:
         seen: set[str] = set()
         skip, odd, ended, broken = 0, 0, False, False
         age_s, stale = 0.0, False
-        details = self.collector.details(self.wanted, need)
+        details = collector.details(self.wanted, need)
         while skip < enough and not ended:
             limit = min(page, enough - skip)
             try:
@@ -287,9 +303,10 @@ class _Pager:
                 break
             age_s, stale = max(age_s, answer.age_s), stale or answer.stale
             odd += objects.odd.total()
-            fresh = [item for item in items if identifier_of(item) not in seen]
-            seen.update(identifier_of(item) for item in items)
-            readings.append(await self.collector.read(items, digest, need))
+            named = collector.names(items, digest)
+            fresh = not named <= seen
+            seen |= named
+            readings.append(await collector.read(items, digest, need))
             digests.append(digest)
             skip += objects.length
             ended = not objects.length or not fresh or self._is_last(objects.length, limit, skip)
@@ -297,7 +314,7 @@ class _Pager:
                 continue
             # The same objects again: the service ignores skip, so the rest cannot be had.
             broken = bool(profile.total is None or profile.total > len(seen))
-        reading = self.collector.whole(readings, digests)
+        reading = collector.whole(readings, digests)
         complete = ended and not broken and self.split.sure and not odd and not reading.dropped
         complete = complete and not stale and await self._is_whole(len(seen), counting)
         return Take(

@@ -55,7 +55,7 @@ class Scorer:
         counts = {
             term: known
             if (known := whole.frequencies[term]) >= len(seen)
-            else max(known, float(sum(statistics.occurs(one, *term) for one in seen)))
+            else max(known, float(sum(one.occurrences(*term) > 0 for one in seen)))
             for term in terms
         }
         documents = max(whole.documents, float(len(seen)))

@@ -363,6 +363,18 @@ class Session:
         if self.search.explain and scorer is not None:
             theirs = [found[one.key] for one in dealt if one.key not in pool.entities]
             entities = {**entities, **await as_entities(self.catalogue, theirs)}
+        return await self.workshop.run(
+            len(dealt), self._shown, dealt, pool, found, scorer, entities
+        )
+
+    def _shown(
+        self,
+        dealt: Sequence[Ranked],
+        pool: Pool,
+        found: Mapping[str, Hit],
+        scorer: Scorer | None,
+        entities: Mapping[str, Entity],
+    ) -> list[Hit]:
         text = None if self.search.plain else text_plan(self.search)
         shown = []
         for one in dealt:
