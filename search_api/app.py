@@ -86,12 +86,14 @@ def create_app(
     now: Callable[[], datetime] = utc_now,
     monotonic: Callable[[], float] = time.monotonic,
     settings: ServerSettings | None = None,
+    contact: str | None = None,
 ) -> web.Application:
     """The application that serves a catalogue, which stays the caller's to close.
 
     Args:
         now: the clock, aware UTC; decides what is open and how old states are.
         monotonic: seconds; deadlines of facilities asked live. Goes as fast as the event loop's.
+        contact: e-mail address for facilities asked live; else ``PAN_COMMONS_CONTACT``.
     """
     chosen = settings or ServerSettings()
     server = Server(
@@ -111,7 +113,7 @@ def create_app(
     )
     app = web.Application(middlewares=[_outermost], client_max_size=chosen.max_body_bytes)
     app[SERVER] = server
-    app.cleanup_ctx.append(partial(_live_service, monotonic))
+    app.cleanup_ctx.append(partial(_live_service, monotonic, contact))
     for route in ROUTES:
         responder = _responder(server, route)
         for path in (route.path, *route.also):
@@ -125,7 +127,7 @@ def create_app(
 
 
 async def _live_service(
-    monotonic: Callable[[], float], app: web.Application
+    monotonic: Callable[[], float], contact: str | None, app: web.Application
 ) -> AsyncIterator[None]:
     """What asks facilities lives as long as the application."""
     server = app[SERVER]
@@ -136,6 +138,7 @@ async def _live_service(
         now=server.clock,
         monotonic=monotonic,
         measurements=FederationMeasurements(server.measurements.registry),
+        contact=contact,
         reading_processes=server.settings.live_readers,
     ) as live:
         server.live = live

@@ -25,6 +25,7 @@ from search_api.app import SERVER, create_app, runner_options, utc_now
 from search_api.conditions import Reading
 from search_api.errors import NothingToServe, PortInUse
 from search_api.facilities import FacilityStates
+from search_api.federation.contact import configured_contact
 from search_api.federation.service import LiveService
 from search_api.garbage import collect_in_quiet_moments, only_young
 from search_api.pages.site import environment
@@ -119,7 +120,8 @@ async def serve_one(
     async with open_catalogue(settings, index=index) as catalogue:
         await anyio.to_thread.run_sync(warm_up)
         only_young()
-        app = create_app(catalogue, settings=options)
+        contact = configured_contact(settings.config, settings.data)
+        app = create_app(catalogue, settings=options, contact=contact)
         runner = web.AppRunner(app, **runner_options(options))
         await runner.setup()
         try:
@@ -226,7 +228,8 @@ async def _folder(
         now = utc_now()
         await states.refresh(now)
         request = read_search(Reading(now, states.facilities, options), pairs, options.search_limit)
-        async with LiveService(catalogue, states, options, now=utc_now) as live:
+        contact = configured_contact(settings.config, settings.data)
+        async with LiveService(catalogue, states, options, now=utc_now, contact=contact) as live:
             yield catalogue, states, live, request
 
 

@@ -13,6 +13,7 @@ from catalogue.catalogue import Catalogue
 from search_api.facilities import FacilityStates
 from search_api.federation.asking import Asker
 from search_api.federation.background import Background
+from search_api.federation.contact import CONTACT
 from search_api.federation.continuing import Pages
 from search_api.federation.federated import Federation
 from search_api.federation.metrics import FederationMeasurements
@@ -21,14 +22,13 @@ from search_api.federation.reading_processes import ReadingProcesses
 from search_api.federation.serving_store import ServingStore
 from search_api.settings import ServerSettings
 
-CONTACT = "PAN_COMMONS_CONTACT"
-
 
 class LiveService:
     """Asker, memory and federation of one process; an async context manager.
 
     Args:
-        environment: where the contact address and the sources' keys are looked up.
+        environment: where the sources' keys are looked up, and the contact if none is given.
+        contact: e-mail address that facilities can write to.
         reading_processes: how many may be started to read facilities' answers; none where only one
             question will be asked.
     """
@@ -43,12 +43,13 @@ class LiveService:
         monotonic: Callable[[], float] = time.monotonic,
         environment: Mapping[str, str] = os.environ,
         measurements: FederationMeasurements | None = None,
+        contact: str | None = None,
         reading_processes: int = 0,
     ) -> None:
         self.serving = ServingStore(catalogue.store.folder)
         self.node = self.serving.node()
         self._background = Background()
-        contact = environment.get(CONTACT, "").strip() or None
+        contact = contact or environment.get(CONTACT, "").strip() or None
         self.asker = Asker(
             self.serving,
             settings,
