@@ -7,6 +7,7 @@ used and the catalogue answers alone.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -185,11 +186,11 @@ class Federation:
 
         session.ask_one = one
         outcomes = await session.ask(need)
-        answer = await session.assemble(outcomes)
-        kept = await self.catalogue.find(entity_class, pid) if answer.side.facilities else ()
-        speaking = set(answer.side.facilities)
+        ledger, made, side = await session.gathered(outcomes)
+        kept = await self.catalogue.find(entity_class, pid) if side.facilities else ()
+        speaking = set(side.facilities)
         listed = [key for o in outcomes if o.take for key in o.take.reading.listed]
-        live = [answer.pool.entities[key].stored for key in dict.fromkeys(listed)]
+        live = [made.pool.entities[key].stored for key in dict.fromkeys(listed)]
         known = {entity.key for entity in live}
         others = [
             entity
@@ -198,7 +199,9 @@ class Federation:
             and not entity.deleted
             and speaking & {str(n) for n in entity.record.get("facilities") or ()}
         ]
-        return Found((*live, *others), answer.records, answer.lines)
+        totals = Counter(str(name) for one in live for name in one.record.get("facilities") or ())
+        records = Overlay(made.pool, self.catalogue.store)
+        return Found((*live, *others), records, ledger.lines(outcomes, totals))
 
     # --- one facility -------------------------------------------------------------------------
 

@@ -144,15 +144,8 @@ class Session:
             NobodyAnswered: no facility answered and nobody speaks through the index.
         """
         takes = [one for one in outcomes if one.take is not None]
-        silent = [one for one in outcomes if one.take is None]
-        ledger = Ledger(self.states, self.asked, self.participants.named, self.search.now, waiting)
-        speaking = self._speaking(silent, waiting)
-        if outcomes and not takes and not speaking and not waiting:
-            raise NobodyAnswered([line.json() for line in ledger.lines(outcomes, {})])
-        made = await self._pool([one.take.reading for one in takes if one.take], speaking)
+        ledger, made, side = await self.gathered(outcomes, waiting=waiting)
         pool = made.pool
-        without = frozenset(entity.ordinal for entity in made.held.values())
-        side = IndexSide(self.catalogue, self.search, speaking, without)
         start, asked = self._first_stretch()
         first = await side.page(start, asked, first=True)
         found = await self._found(side, made, first)
@@ -183,6 +176,20 @@ class Session:
             partly_scored(found.matching, outcomes),
             lateness(dealt, takes),
         )
+
+    async def gathered(
+        self, outcomes: Sequence[Outcome], *, waiting: Sequence[str] = ()
+    ) -> tuple[Ledger, Made, IndexSide]:
+        """What has come, in one pool, and who speaks through the index; see ``assemble``."""
+        takes = [one.take for one in outcomes if one.take is not None]
+        silent = [one for one in outcomes if one.take is None]
+        ledger = Ledger(self.states, self.asked, self.participants.named, self.search.now, waiting)
+        speaking = self._speaking(silent, waiting)
+        if outcomes and not takes and not speaking and not waiting:
+            raise NobodyAnswered([line.json() for line in ledger.lines(outcomes, {})])
+        made = await self._pool([take.reading for take in takes], speaking)
+        without = frozenset(entity.ordinal for entity in made.held.values())
+        return ledger, made, IndexSide(self.catalogue, self.search, speaking, without)
 
     @property
     def _is_unordered(self) -> bool:
