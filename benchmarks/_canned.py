@@ -5,8 +5,9 @@
 Each port is a Search API below ``/api`` that holds Documents whose titles share words, and answers
 every list with as many of them as ``limit`` allows. The first port also takes orders:
 ``/_set?hits=100&delay_ms=5&hang=2&fresh=1`` (of all ports; ``hang``: so many of the last ones never
-answer; ``fresh``: each answer's Documents are new ones; ``vary``: which Documents come depends on
-the question) and ``/_seen`` (what was asked, by port, and how many connections are open).
+answer; ``slow``: only so many of the last ones take ``delay_ms``, 0 for all; ``fresh``: each
+answer's Documents are new ones; ``vary``: which Documents come depends on the question) and
+``/_seen`` (what was asked, by port, and how many connections are open).
 """
 
 from __future__ import annotations
@@ -65,6 +66,7 @@ class Stage:
 
     def __init__(self) -> None:
         self.hits, self.delay_s, self.hang, self.fresh, self.vary = 10, 0.0, 0, False, 0
+        self.slow = 0
         self.places: list[Place] = []
         self.answers = 0
 
@@ -103,6 +105,10 @@ class Place:
 
     def hangs(self) -> bool:
         return self.number >= len(self.stage.places) - self.stage.hang
+
+    def is_slow(self) -> bool:
+        slow = self.stage.slow
+        return not slow or self.number >= len(self.stage.places) - slow
 
     def answer(self, target: str) -> bytes:
         """The body for a request target."""
@@ -164,7 +170,7 @@ class Connection(asyncio.Protocol):
             if self.place.hangs():
                 self.hanging += 1
                 self.place.hanging += 1
-            elif stage.delay_s:
+            elif stage.delay_s and self.place.is_slow():
                 asyncio.get_running_loop().call_later(stage.delay_s, self.answer, target)
             else:
                 self.answer(target)

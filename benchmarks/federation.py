@@ -1,6 +1,6 @@
 """What live federation costs: beside a bare gather of the same requests, and under load.
 
-    python -m benchmarks.federation [--part own-time] [--part rate] [--part patience]
+    python -m benchmarks.federation [--part own-time] [--part loop] [--part rate] …
 
 Ten facilities with ready answers run in one process (``_canned``), ``pan-commons serve`` in
 another, the clients here. ``sources check`` has been run on simulated facilities at the same
@@ -458,7 +458,57 @@ async def part_patience(stand: Stand, seconds: float) -> None:
               f"asked of a hanging one {len(seen[-1]['asked'])}")  # fmt: skip
 
 
-PARTS = ("own-time", "loop", "rate", "patience")
+# --- streams -------------------------------------------------------------------------------------
+
+
+async def streamed(run: Bench, words: str, **more: object) -> tuple[float, float, float, int]:
+    """Milliseconds to the first message with hits, to the last update and to the end, and how many
+    messages there were."""
+    params = {"q": words, "match": "any", **{k: str(v) for k, v in more.items()}}
+    begun = time.perf_counter()
+    first = last = ended = 0.0
+    count = 0
+    async with run.session.get(
+        f"{run.server.url}/api/search", params=params, headers={"Accept": "application/x-ndjson"}
+    ) as response:
+        async for line in response.content:
+            message = orjson.loads(line)
+            at = (time.perf_counter() - begun) * 1000
+            count += 1
+            if message["event"] == "end":
+                ended = at
+                if not message["keys"]:
+                    raise SystemExit("a stream ended without hits")
+            else:
+                last = at
+                if not first and message["added"]:
+                    first = at
+    return first, last, ended, count
+
+
+async def part_stream(stand: Stand) -> None:
+    """One of ten facilities is slow; a stream need not wait for it."""
+    print(f"Streams, {FACILITIES} facilities with 10 hits, one of them takes {SLOW_MS} ms:")
+    async with bench(stand, NO_CACHES) as run:
+        await run.order(hits=10, slow=1, delay_ms=SLOW_MS, fresh=0)
+        whole: list[float] = []
+        rows: list[tuple[float, float, float, int]] = []
+        for _ in range(15):
+            begun = time.perf_counter()
+            await run.search("lysozyme pressure", limit=10)
+            whole.append((time.perf_counter() - begun) * 1000)
+            rows.append(await streamed(run, "lysozyme pressure", limit=10))
+        first, last, ended, count = (
+            statistics.median(column) for column in zip(*rows, strict=True)
+        )
+        print(
+            f"  first hits {first:.0f} ms, last update {last:.0f} ms, end {ended:.0f} ms,"
+            f" {count:.0f} messages; whole answers {statistics.median(whole):.0f} ms"
+        )
+
+
+PARTS = ("own-time", "loop", "rate", "patience", "stream")
+SLOW_MS = 500
 
 
 async def run_parts(parts: Sequence[str], seconds: float) -> None:
@@ -471,6 +521,8 @@ async def run_parts(parts: Sequence[str], seconds: float) -> None:
                 await part_loop(stand)
             elif part == "rate":
                 await part_rate(stand, seconds)
+            elif part == "stream":
+                await part_stream(stand)
             else:
                 await part_patience(stand, seconds * 4)
 
