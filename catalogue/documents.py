@@ -237,8 +237,28 @@ class Texts(NamedTuple):
     wholes: set[str]
 
 
+class Stems(NamedTuple):
+    """``Texts`` with each line as one text, stems divided by blanks."""
+
+    title: list[str]
+    text: list[str]
+    words: set[str]
+    wholes: set[str]
+
+
 def texts_of(change: Change) -> Texts:
     """The texts of an entity and what it contains, as the engines index them."""
+    stems = stems_of(change)
+    return Texts(
+        [one.split() for one in stems.title],
+        [one.split() for one in stems.text],
+        stems.words,
+        stems.wholes,
+    )
+
+
+def stems_of(change: Change) -> Stems:
+    """The same, for whoever does not look at single stems."""
     lines = text_lines(change)
     title = list(map(line_again, lines.title))
     text = [*title, *map(line_again, lines.others)]
@@ -246,9 +266,7 @@ def texts_of(change: Change) -> Texts:
     wholes = {whole for one in text for whole in one.wholes}
     for identifier in lines.identifiers:
         wholes.update(analysis.identifier_wholes(identifier))
-    return Texts(
-        [one.stems.split() for one in title], [one.stems.split() for one in text], words, wholes
-    )
+    return Stems([one.stems for one in title], [one.stems for one in text], words, wholes)
 
 
 def _add_text(

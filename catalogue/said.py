@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, cast
 import orjson
 
 from catalogue import technique_scoring
-from catalogue.documents import Texts, facet_values, texts_of
+from catalogue.documents import Texts, facet_values, stems_of
 from catalogue.fields import elements
 from catalogue.oracle import Entity, Thing
 from catalogue.records import Change, EntityClass, StoredEntity
@@ -23,6 +23,8 @@ from catalogue.records import Change, EntityClass, StoredEntity
 FIRST_ORDINAL = 1 << 40
 """Ordinals of entities that are in no store begin here, behind all that a store gives."""
 
+NEXT = "\n"
+"""Between lines."""
 _NOT_GIVEN = ("class", "key", "facility")
 
 
@@ -139,8 +141,8 @@ class Said(Entity):
         if not row.is_counted:
             return super().texts
         return Texts(
-            [line.split() for line in row.title.split("\n")],
-            [line.split() for line in row.text.split("\n")],
+            [line.split() for line in row.title.split(NEXT)],
+            [line.split() for line in row.text.split(NEXT)],
             set(row.words.split()),
             set(row.wholes.split()),
         )
@@ -218,8 +220,12 @@ def _tags(listed: str) -> frozenset[str]:
     return frozenset(listed.split())
 
 
-def _apart(terms: Iterable[str]) -> str:
-    return "".join([f" {term} " for term in terms])
+def _apart(terms: str) -> str:
+    return f" {terms.replace(' ', '  ').replace(NEXT, f' {NEXT} ')} "
+
+
+def _size(lines: Iterable[str]) -> int:
+    return sum([line.count(" ") + 1 for line in lines if line])
 
 
 def unpacked(packed: Mapping[str, Any]) -> dict[str, Any]:
@@ -255,7 +261,7 @@ def row_of(part: Mapping[str, Any], contained: Sequence[Mapping[str, Any]] | Non
 def _counted(row: Row, part: Mapping[str, Any], contained: Sequence[Mapping[str, Any]]) -> Row:
     entity = _stored_of(part)
     children = tuple(map(_stored_of, contained))
-    found = texts_of(Change(entity, children))
+    found = stems_of(Change(entity, children))
     datasets: Sequence[Mapping[str, Any]] = contained
     if entity.entity_class == "Dataset":
         datasets = (part,)
@@ -264,12 +270,12 @@ def _counted(row: Row, part: Mapping[str, Any], contained: Sequence[Mapping[str,
     )
     return row._replace(
         is_counted=True,
-        title="\n".join(map(_apart, found.title)),
-        text="\n".join(map(_apart, found.text)),
+        title=_apart(NEXT.join(found.title)),
+        text=_apart(NEXT.join(found.text)),
         words=" ".join(found.words),
-        wholes=_apart(found.wholes),
-        title_size=sum(map(len, found.title)),
-        text_size=sum(map(len, found.text)),
+        wholes=_apart(" ".join(found.wholes)),
+        title_size=_size(found.title),
+        text_size=_size(found.text),
         wholes_size=len(found.wholes),
         tags=" ".join(tags),
         facets=orjson.dumps(facet_values(entity, children)),
