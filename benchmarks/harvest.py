@@ -345,7 +345,8 @@ def profile(records: int, folder: Path) -> list[tuple[str, float]]:
                 one._replace(foreseen=bodies) for one, bodies in zip(made, documents, strict=True)
             ]
             with stages.of("commit"):
-                report = store.commit_page(run, PageCommit(made, {}, now))
+                page_of = PageCommit(made, {}, now, provider=facility.provider)
+                report = store.commit_page(run, page_of)
             assert len(report.foreseen) == report.entities
             foreseen += report.foreseen
         index(foreseen, folder / "profile", stages)

@@ -61,6 +61,7 @@ class PageCommit:
 
     ``checkpoint`` is the protocol client's own place-keeping, JSON-serialisable; ``None`` clears.
     ``left_set`` and ``deleted`` name identifiers found gone by reconciliation (semantics 1.4).
+    ``provider`` is the facility's as the records' ``foreseen`` documents have it.
     """
 
     records: Sequence[SourceRecord | ReadyRecord]
@@ -68,6 +69,7 @@ class PageCommit:
     harvested_at: datetime
     deleted: Sequence[str] = ()
     left_set: Sequence[str] = ()
+    provider: str = ""
 
 
 class Foreseen(NamedTuple):

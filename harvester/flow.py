@@ -79,7 +79,9 @@ class Flow:
         flowing: anyio.CancelScope,
     ) -> None:
         """Map a few pages at the same time; they leave in the order in which they came."""
-        slots = anyio.CapacityLimiter(MAPPING_AT_ONCE)
+        # One more than there are processes: none waits for its next page until this loop, which
+        # shares the interpreter with commits, comes to it.
+        slots = anyio.CapacityLimiter(MAPPING_AT_ONCE + 1)
 
         async def one(prepared: Prepared) -> None:
             try:

@@ -273,7 +273,7 @@ class SourceRun:
             **raw.checkpoint,
             "totals": self._totals(before),
         }
-        page = PageCommit(kept, checkpoint, self.shared.now())
+        page = PageCommit(kept, checkpoint, self.shared.now(), provider=self.facility.provider)
 
         def write() -> PageReport:
             if told:

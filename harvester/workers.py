@@ -31,7 +31,7 @@ from mappings.errors import MappingError
 WARM_AFTER = 2_000
 SMALL_PAGE = 20
 MAPPING_AT_ONCE = 2
-"""Pages that are mapped at the same time, and processes that do it."""
+"""Processes that map, each a page."""
 
 Crosswalk = Callable[[str, bytes, Context, Header], Mapped]
 

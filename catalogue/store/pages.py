@@ -25,7 +25,7 @@ from catalogue.records import (
     SourceRecord,
 )
 from catalogue.store import outbox, parts, runs
-from catalogue.store.configuration import SourceRow, source_row
+from catalogue.store.configuration import SourceRow, providers, source_row
 from catalogue.store.database import Database, micros
 from catalogue.store.forgotten import Forgotten
 from catalogue.store.parts import CLASS_NAMES, DATASETS, INSTRUMENT, Part
@@ -186,7 +186,11 @@ class PageWriter:
             entities=settled.entities,
             last_change=settled.last_change,
             forgotten=plan.forgotten,
-            foreseen=_numbered(prepared, settled.undisturbed),
+            foreseen=(
+                _numbered(prepared, settled.undisturbed)
+                if providers(connection).get(source.facility) == page.provider
+                else ()
+            ),
         )
 
 

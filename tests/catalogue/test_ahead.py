@@ -48,7 +48,7 @@ def foreseen(one: SourceRecord) -> ReadyRecord:
 
 def put(world: World, *records: SourceRecord, of: str = "ess-oai") -> PageReport:
     """Commit a page of records that bring their engine documents."""
-    page = PageCommit([foreseen(one) for one in records], None, NOON)
+    page = PageCommit([foreseen(one) for one in records], None, NOON, provider=FORESIGHT.provider)
     return world.store.commit_page(world.run(of), page)
 
 
@@ -191,6 +191,14 @@ def test_what_names_a_known_instrument_is_foreseen(tmp_path: Path) -> None:
     third = put(world, with_beamline(5), other)
     assert not third.foreseen, "it is another now"
     assert_right(world, third)
+
+
+def test_a_facility_that_moved_meanwhile_has_none_foreseen(tmp_path: Path) -> None:
+    """Where it answers is a term of each document."""
+    world = World(tmp_path)
+    moved = replace(world.store.facilities()[0], provider="https://elsewhere.example/api")
+    world.store.put_configuration([moved, *world.store.facilities()[1:]], world.store.sources())
+    assert not put(world, record("one", *FULL)).foreseen
 
 
 def test_a_relation_to_something_else_is_not_foreseen() -> None:

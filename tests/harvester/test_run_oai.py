@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from catalogue.ahead import Ahead
+from catalogue.engines.tantivy import TantivyEngine
 from tests.harvester.harvest_world import a_world, oai_record, oai_spec
 
 
@@ -82,3 +84,19 @@ async def test_windows_of_a_long_history_commit_by_themselves(tmp_path: Path) ->
         assert world.held() == world.offered()
         asked = {r.params.get("from") for r in world.endpoint.requests if "from" in r.params}
         assert len(asked) > 100, "from January to June, half a day each"
+
+
+async def test_a_harvest_brings_engine_documents_along_for_an_indexer_that_wants_them(
+    tmp_path: Path,
+) -> None:
+    async with a_world(tmp_path) as world:
+        ahead = Ahead()
+        ahead.open(TantivyEngine.numbering)
+        assert (await world.harvest(ahead=ahead)).state == "ok"
+        reached, keys = 0, []
+        while (page := ahead.take(reached)) is not None:
+            assert not page.missing
+            keys += [document.key for document in page.documents]
+            reached = page.until
+        assert reached == world.store.last_change()
+        assert keys == [change.entity.key for change in world.store.changes_since(0)]
