@@ -60,19 +60,19 @@ MOST_RENDERED = 100_000
 """Records that an endpoint keeps rendered; longer lists repeat a block with other numbers in it."""
 
 
-def render(records: int) -> list[bytes]:
-    """All pages of ListRecords, each a whole document with its token."""
+def render(records: int, size: int = PAGE) -> list[bytes]:
+    """All pages of ListRecords, ``size`` records each, a whole document with its token."""
     chance = random.Random(7)
     pages = []
-    for start in range(0, records, PAGE):
+    for start in range(0, records, size):
         items = "".join(
             f"<record><header><identifier>oai:bench:{number}</identifier>"
             f"<datestamp>2024-01-01T00:00:00Z</datestamp></header>"
             f"<metadata>{datacite_record(chance, number)}</metadata></record>"
-            for number in range(FIRST + start, FIRST + min(start + PAGE, records))
+            for number in range(FIRST + start, FIRST + min(start + size, records))
         )
-        more = start + PAGE < records
-        token = f"<resumptionToken>{start + PAGE}</resumptionToken>" if more else ""
+        more = start + size < records
+        token = f"<resumptionToken>{start + size}</resumptionToken>" if more else ""
         pages.append(envelope(f"<ListRecords>{items}{token}</ListRecords>"))
     return pages
 
