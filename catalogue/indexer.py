@@ -26,6 +26,10 @@ COMMIT_EVERY = 100_000
 """Changes between two commits of a long catch-up: a commit for each batch would leave thousands of
 segments behind (fault F15)."""
 
+COMMIT_EVERY_IN_PROCESS = 300_000
+"""With an engine that takes them in a minute: each commit ends segments before the memory that they
+may use is full, and small segments have to be merged."""
+
 POLL_S = 0.25
 
 
@@ -130,13 +134,14 @@ class Indexer:
     async def _catch_up(self) -> Indexed:
         report = Indexed(position=await self.engine.position())
         committed = report.position
+        commit_every = COMMIT_EVERY_IN_PROCESS if self.engine.in_process else COMMIT_EVERY
         newest = await anyio.to_thread.run_sync(self.store.last_change)
         if newest > report.position:
             await self.engine.expect(newest - report.position)
         async with aclosing(self._batches(report.position, newest)) as batches:
             async for batch in batches:
                 await self._apply(batch, report)
-                if report.position - committed >= COMMIT_EVERY:
+                if report.position - committed >= commit_every:
                     await self.engine.commit(report.position)
                     committed = report.position
                 if self.progress:

@@ -183,7 +183,10 @@ def add_parts(
 
 def _add_identifier(value: str, field: FieldPlan, terms: set[str]) -> None:
     canonical = canonical_identifier(value)
-    terms.add(_shortened(field.head + canonical, field.full_name, field.most_bytes))
+    whole = field.head + canonical
+    if len(whole) * 4 > field.most_bytes:
+        whole = _shortened(whole, field.full_name, field.most_bytes)
+    terms.add(whole)
     if canonical != value:
         sent = sent_as(field.full_name)
         terms.add(_shortened(f"{sent}={value}", sent, field.most_bytes))
@@ -193,7 +196,10 @@ def _add_values(value: object, field: FieldPlan, terms: set[str]) -> None:
     """The rarer values: lists, numbers, what can be a number or a text."""
     for one in value if isinstance(value, (list, tuple)) else (value,):
         if field.plain and type(one) is str:
-            terms.add(_shortened(field.head + one, field.full_name, field.most_bytes))
+            whole = field.head + one
+            if len(whole) * 4 > field.most_bytes:
+                whole = _shortened(whole, field.full_name, field.most_bytes)
+            terms.add(whole)
             continue
         if field.kind == "identifier" and isinstance(one, str):
             _add_identifier(one, field, terms)
@@ -263,7 +269,7 @@ def digest_head(name: str) -> str:
 
 
 def _shortened(whole: str, name: str, most: int) -> str:
-    if len(whole) * 4 <= most:
+    if len(whole) * 4 <= most or (len(whole) <= most and whole.isascii()):
         return whole
     encoded = whole.encode(errors="replace")
     if len(encoded) <= most:

@@ -145,6 +145,8 @@ def newest_by_key(
     documents: Sequence[EngineDocument | Rendered], render: Callable[[EngineDocument], Rendered]
 ) -> list[Rendered]:
     """Of several states of an entity the newest, rendered."""
+    if len({document.key for document in documents}) == len(documents):
+        return [one if isinstance(one, Rendered) else render(one) for one in documents]
     newest: dict[str, EngineDocument | Rendered] = {}
     for document in documents:
         held = newest.get(document.key)

@@ -22,15 +22,9 @@ from catalogue.documents import EngineDocument
 from catalogue.engines.base import Applied, Numbering, Rendered, newest_by_key
 from catalogue.engines.tantivy_documents import ORDINAL, numbered, rendered, unnumbered
 from catalogue.engines.tantivy_files import WriterLock, translated_os_errors, write_json
-from catalogue.engines.tantivy_index import (
-    MANY,
-    WRITER_BYTES,
-    WRITER_BYTES_FOR_MANY,
-    ClassIndex,
-    guarded,
-)
+from catalogue.engines.tantivy_index import ClassIndex, guarded
 from catalogue.engines.tantivy_reader import TantivyReader
-from catalogue.engines.tantivy_writer import Writer
+from catalogue.engines.tantivy_writer import Writer, heap_bytes
 from catalogue.errors import EngineDamaged, EngineError, ForeignIndex
 from catalogue.fields import ENTITY_CLASSES
 from catalogue.fingerprint import fingerprint
@@ -65,7 +59,7 @@ class TantivyEngine:
         self._generation: str | None = None
         self._indices: dict[str, ClassIndex] = {}
         self._writers: dict[str, Writer] = {}
-        self._heap_bytes = WRITER_BYTES
+        self._heap_bytes = heap_bytes(0)
         self._pending: dict[str, int] = {}
         self._lock = WriterLock(self.root / LOCK)
         self._read: tuple[object, TantivyReader] | None = None
@@ -186,7 +180,7 @@ class TantivyEngine:
         await self._run(partial(self._expect, changes))
 
     def _expect(self, changes: int) -> None:
-        heap = WRITER_BYTES_FOR_MANY if changes >= MANY else WRITER_BYTES
+        heap = heap_bytes(changes)
         with self._guard:
             if heap != self._heap_bytes:
                 # Nothing waits in them: whoever comes with changes has committed those before.
@@ -227,6 +221,8 @@ class TantivyEngine:
         """Versions in the index of documents that may be replays; new ones are not looked up."""
         reached = self._position()
         found: dict[str, int] = {}
+        if not documents or min([document.change for document in documents]) > reached:
+            return found
         for name, index in self._indices.items():
             wanted = frozenset(
                 d.ordinal for d in documents if d.entity_class == name and d.change <= reached

@@ -52,17 +52,6 @@ from catalogue.plan import (
 )
 from catalogue.scoring import TIE_BREAKER
 
-WRITER_BYTES = 32_000_000
-"""Memory that the writer of one class may use before it flushes a segment (fault F15: no upper
-bound); there are three classes."""
-
-MANY = 40_000
-"""Changes on their way from which a writer may use more."""
-
-WRITER_BYTES_FOR_MANY = 160_000_000
-"""Each segment has dictionaries of its own: five segments of 30,000 Documents took a fifth more
-room than one, and have to be merged some day."""
-
 _FEW_TERMS = 256
 """Terms of a look-up that are worth looking for in the dictionary beforehand, at 2 µs each."""
 
@@ -169,7 +158,7 @@ class ClassIndex:
             found = view.searcher.fast_field_values(ORDINAL, [address for _, address in hits])
         return int(found[0]) if found else -1
 
-    def writer(self, heap_bytes: int = WRITER_BYTES) -> Any:
+    def writer(self, heap_bytes: int) -> Any:
         """The one writer of this index; ``EngineError`` while another process has it."""
         with guarded("opening its writer"):
             writer = self.index.writer(heap_bytes, 1)

@@ -4,6 +4,18 @@ from __future__ import annotations
 
 from catalogue.engines.tantivy_index import ClassIndex
 
+HEAP_BYTES = ((400_000, 400_000_000), (40_000, 160_000_000), (0, 32_000_000))
+"""Memory that the writer of one class may use before it flushes a segment (fault F15: no upper
+bound), by how many changes are on their way; there are three classes. Each segment has dictionaries
+of its own: five of 30,000 Documents took a fifth more room than one. And eight of a size are
+merged, which takes half as long again as to write them: a million Documents and Datasets stay below
+that with the most of these."""
+
+
+def heap_bytes(changes: int) -> int:
+    """The memory for so many changes on their way."""
+    return next(size for least, size in HEAP_BYTES if changes >= least)
+
 
 class Writer:
     """The library's writer of one class, and which entities it cannot have yet: to delete what is
