@@ -18,12 +18,13 @@ from typing import NamedTuple
 
 import Stemmer
 
-ANALYSIS_VERSION = 2
+ANALYSIS_VERSION = 3
 MAX_TERM_BYTES = 200
 _SURELY_SHORT = MAX_TERM_BYTES // 4
-SENTINEL = "§"
+SENTINEL = "#"
 """First term of every text field, so that both engines count every record (semantics 8.2). It is
-no letter and no digit: no text and no query yields it."""
+no letter and no digit: no text and no query yields it. In ASCII, as most documents then are: the
+embedded engine takes those without writing them anew."""
 
 _SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹"
 _WORD = re.compile(rf"(?:[^\W_{_SUPERSCRIPTS}]|[\u0300-\u036f])+|[{_SUPERSCRIPTS}]+", re.UNICODE)
