@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from mappings.technique_matches import (
+    IN_A_LIST,
     TIME_OF_FLIGHT,
     WORDS_FIRST,
     Match,
@@ -22,7 +23,7 @@ from mappings.technique_matches import (
     find_matches,
     without_flight,
 )
-from mappings.technique_names import CONFIDENCE, HEADS, Name, Names, fold, load_names
+from mappings.technique_names import AMBIGUOUS, CONFIDENCE, HEADS, Name, Names, fold, load_names
 from mappings.technique_phrases import (
     OF_A_KIND,
     SEPARATOR,
@@ -48,6 +49,7 @@ LABEL_AGAINST_ID = 0.6
 _HUMPS = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _PATH = re.compile(r"\s*(?:>|→|::|»)\s*|(?<=[a-z])\.(?=[A-Za-z])")
 _DOTTED = re.compile(r"\b[A-Za-z](?:\.[A-Za-z]){2,}\.?(?![\w.])")
+DOCUMENTS = frozenset({"csv", "doc", "docx", "html", "pptx", "svg", "text", "txt", "xlsx", "xml"})
 SHARED_BEGINNING = "shares the beginning"
 JOINED = frozenset({"and", "or", "und", "et", "&"})
 _HEADING = re.compile(r":\s|\s[-–—]\s")
@@ -199,7 +201,7 @@ def _by_path(names: Names, text: str) -> tuple[Link, ...]:
     if slash and _is_category(names, heading) and not _is_category(names, rest):
         found = in_whole(names, rest) or _in_segments(names, rest)
         return tuple(replace(one, rule=f"path, {one.rule}") for one in found)
-    parts = [part for part in _PATH.split(text) if part.strip()]
+    parts = [part for part in _PATH.split(text) if part.strip() and not _is_a_suffix(names, part)]
     if len(parts) < 2:
         return ()
     for count in range(min(len(parts), MOST_STEPS), 1, -1):
@@ -211,6 +213,12 @@ def _by_path(names: Names, text: str) -> tuple[Link, ...]:
         if found:
             return tuple(replace(one, rule=f"path, {one.rule}") for one in found)
     return ()
+
+
+def _is_a_suffix(names: Names, part: str) -> bool:
+    """Whether a path's part is a file's ending: "report.pdf"."""
+    words = names.read(part)
+    return len(words) == 1 and words[0].text in AMBIGUOUS and not words[0].shouts
 
 
 def _is_category(names: Names, text: str) -> bool:
@@ -295,6 +303,8 @@ def _links_of(names: Names, text: str, before: Sequence[Word] = ()) -> list[Link
         in_whole(names, segment) or in_part(names, segment) if said else ()
         for segment, said in zip(parts, words, strict=True)
     ]
+    if len(parts) > 1:
+        links = _without_other_things(words, links)
     found: list[Link] = []
     for place, segment in enumerate(parts):
         own = links[place]
@@ -305,6 +315,21 @@ def _links_of(names: Names, text: str, before: Sequence[Word] = ()) -> list[Link
         before = words[place] if len(words[place]) > 1 else before
         found += own
     return found
+
+
+def _without_other_things(
+    words: Sequence[Sequence[Word]], links: list[tuple[Link, ...]]
+) -> list[tuple[Link, ...]]:
+    """Without acronyms of other things, where a list names no technique besides: "CI/CD"; "MAD and
+    SAD" are two."""
+    said_at_all = {word.text for said in words for word in said}
+    doubted = IN_A_LIST if DOCUMENTS.isdisjoint(said_at_all) else IN_A_LIST | {"pdf"}
+    doubtful = [len(said) == 1 and said[0].text in doubted for said in words]
+    if all(own for own, said in zip(links, words, strict=True) if said) or any(
+        own for own, doubt in zip(links, doubtful, strict=True) if not doubt
+    ):
+        return links
+    return [() if doubt else own for own, doubt in zip(links, doubtful, strict=True)]
 
 
 def _is_open(words: Sequence[Word], joint: str) -> bool:

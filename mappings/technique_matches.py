@@ -30,6 +30,11 @@ ADJECTIVES = ("scopic", "graphic", "metric")
 VOWELS = frozenset("aeiouyäöü")
 """What a word has: "xrd" is none, in small letters either."""
 EPONYMS = frozenset({"raman", "mössbauer"})
+IN_A_LIST = frozenset(
+    ["cd", "ct", "dct", "edd", "em", "ld", "mad", "mcd", "pci", "pcs", "pes", "sad", "stem",
+     "tof", "ups"]
+)  # fmt: skip
+"""Acronyms that a list means only beside other techniques: not "CI/CD", nor "PDF, DOCX"."""
 BEFORE_NOUNS = AMBIGUOUS | {"pes"}
 """Acronyms that are another thing's where a noun follows."""
 BEAM_WORDS = frozenset({"soft", "hard", "tender", "high", "resolution", "time", "resolved"})
@@ -200,6 +205,8 @@ def may_stand(
     others = (*words[:first], *words[last:])
     if first and (words[first - 1].text in NEGATIONS or _is_denied(words[:first])):
         return False
+    if name.is_head and _is_no_noun(words, first, last):
+        return False
     if name.is_head:
         probed = first > 0 and words[first - 1].text in PROBE_WORDS
         beside = words[max(first - 1, 0) : first] if in_sentence else others
@@ -226,6 +233,13 @@ def may_stand(
     if word.text in ENGLISH or len(word.text) < (3 if in_sentence else 4):
         return word.shouts or not others or (len(word.text) > 2 and VOWELS.isdisjoint(word.text))
     return True
+
+
+def _is_no_noun(words: Sequence[Word], first: int, last: int) -> bool:
+    """Whether a head is something else where it stands alone: an "emission" is of a gas, a
+    "scatter" a plot."""
+    raw = words[first].raw.casefold()
+    return (last - first, len(words)) == (1, 1) and raw in ("emission", "emissions", "scatter")
 
 
 def _is_a_person(names: Names, words: Sequence[Word], last: int) -> bool:

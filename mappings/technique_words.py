@@ -141,7 +141,7 @@ _MODIFIERS = """
     inner shell crystalline amorphous fibre fiber coded aperture euv xuv vuv duv
     ultraviolet extreme vacuum optical spectroscopic interference coherent gas meso grain
     microcrystal fib element specific enhanced stimulated spontaneous confocal tip portable
-    online coincidence polarization polarizing
+    online coincidence polarization polarizing dependent
 """
 MODIFIERS = frozenset(_MODIFIERS.split())
 """Words that qualify a technique and leave it what it is."""

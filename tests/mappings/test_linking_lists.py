@@ -212,3 +212,26 @@ def test_names_as_programs_write_them_are_read(text: str, expected: list[str]) -
 def test_a_confidence_has_two_digits() -> None:
     (found,) = link("in-situ XRD at high pressure")
     assert str(found.confidence) == "0.91"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("CI/CD", []),
+        ("HTML, PDF, DOCX", []),
+        ("report.pdf", []),
+        ("PDF, glass", ["PaNET01181"]),
+        ("SAD/MAD", ["PaNET01170", "PaNET01165"]),
+        ("CD, SAXS", ["PaNET01192", "PaNET01188"]),
+        ("emission", []),
+        ("missions", []),
+    ],
+)
+def test_an_acronym_of_other_things_needs_a_technique_beside_it_in_a_list(
+    text: str, expected: list[str]
+) -> None:
+    assert ids(text) == expected
+
+
+def test_a_sentence_of_another_science_has_no_technique() -> None:
+    assert recognise("the time-dependent hydromagnetic free convection equations") == ()
