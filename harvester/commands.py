@@ -207,7 +207,9 @@ def daemon(ctx: click.Context, settings: Settings, at_once: int) -> None:
 @common_options
 def status(settings: Settings) -> None:
     """Everything an operator wants to know, on one screen."""
-    _run(listings.show_status, settings)
+    # How facilities asked live stand is the servers' knowledge, which the front door brings.
+    known = click.get_current_context().find_object(dict) or {}
+    _run(listings.show_status, settings, known.get("live_standings"))
 
 
 COMMANDS: tuple[click.Command, ...] = (

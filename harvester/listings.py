@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pan_commons_terminal import (
@@ -179,16 +181,21 @@ def collect_status(settings: Settings, configuration: Configuration) -> list[dic
     return found
 
 
-async def show_status(settings: Settings) -> None:
-    """``status``"""
-    from datetime import datetime
+Standings = Callable[[Path, datetime], Mapping[str, Mapping[str, Any]]]
+"""How sources asked live stand: of a data folder, at an instant."""
 
+
+async def show_status(settings: Settings, live_standings: Standings | None = None) -> None:
+    """``status``"""
     from harvester.reports import ago
     from harvester.space import Room
     from harvester.station import utc_now
 
     configuration = read_configuration(settings)
     sources = collect_status(settings, configuration)
+    standings = live_standings(settings.data, utc_now()) if live_standings else {}
+    for one in sources:
+        one["live"] = standings.get(one["source"]) if one["mode"] != "indexed" else None
     engine = await _engine_status(settings)
     room = Room(settings.data, configuration.storage)
     space = {
@@ -262,7 +269,17 @@ def _note(one: dict[str, Any], when: Any) -> str:
         return found
     checked = "never checked" if one["checked_at"] is None else f"checked {when(one['checked_at'])}"
     live = checked if one["mode"] == "live" else f"also asked live, {checked}"
-    return "; ".join(filter(None, (found, live)))
+    return "; ".join(filter(None, (found, live, _live_note(one["live"] or {}, when))))
+
+
+def _live_note(live: Mapping[str, Any], when: Any) -> str:
+    """What servers found when they asked it."""
+    if live.get("breaker") == "open":
+        until = datetime.fromisoformat(live["paused_until"])
+        return f"not asked until {until:%Y-%m-%d %H:%M:%S} UTC: {live['because']}"
+    if live.get("breaker") == "half_open":
+        return f"being tried again after {live['because']}"
+    return f"last answered {when(live['last_contact'])}" if live.get("last_contact") else ""
 
 
 def _harvest_note(one: dict[str, Any], when: Any) -> str:
