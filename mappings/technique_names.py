@@ -43,7 +43,7 @@ HEADS = frozenset(
 """Names of one word that many other techniques end with: "electron diffraction" is none of ours."""
 
 ENGLISH = frozenset(
-    ["sans", "mad", "sad", "pes", "ede", "cd", "ld", "mr", "em", "tem", "sem", "drifts"]
+    ["sans", "mad", "sad", "pes", "ede", "cd", "ld", "mr", "em", "tem", "sem", "drifts", "sins"]
 )
 """Acronyms that are words or syllables in small letters; taken only when written as acronyms."""
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 _PIECE = re.compile(r"[^\W_]+", re.UNICODE)
-_PREFIXED_ACRONYM = re.compile(r"([A-Za-z][a-z]{0,4})([A-Z]{3,6}|CT)")
+_PREFIXED_ACRONYM = re.compile(r"([HST]R|GI|ED|[A-Za-z][a-z]{0,4})([A-Z]{3,6}|CT)")
 _LETTER_BEFORE_ACRONYM = {"s": "soft", "q": "quick"}
 MOST_PARTS = 4
 LONGEST_PART = 30

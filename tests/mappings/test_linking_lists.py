@@ -203,6 +203,9 @@ def test_symbols_adjectives_and_angles_are_told_apart(text: str, expected: list[
         ("EnvironmentalScanningElectronMicroscopy", ["PaNET01145"]),
         ("ScatteringAndDiffraction", ["PaNET00200", "PaNET01022"]),
         ("SwissFEL", []),
+        ("SRXRF", ["PaNET01177"]),
+        ("HRXPS", ["PaNET01297"]),
+        ("GIANT", []),
     ],
 )
 def test_names_as_programs_write_them_are_read(text: str, expected: list[str]) -> None:
