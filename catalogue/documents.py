@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache, lru_cache
+from operator import attrgetter
 from typing import Any, Literal, NamedTuple
 
 from catalogue import analysis, technique_scoring
@@ -113,20 +114,58 @@ def text_lines(change: Change) -> TextLines:
 
 def engine_document(change: Change) -> EngineDocument:
     """What the engine indexes for one change; of a deleted entity only its key and number."""
-    entity = change.entity
-    document = EngineDocument(
-        entity.key, entity.entity_class, entity.ordinal, entity.change, entity.deleted
-    )
-    document.changed_at = entity.changed_at
-    if entity.deleted:
-        return document
-    children = [child for child in change.children if not child.deleted]
-    shares = _shares(entity, children)
-    _add_terms(document, entity)
-    _add_numbers(document, entity.record)
-    _add_text(document, entity.record, change.children, shares)
-    _add_parameters(document, entity, children)
-    _add_facets(document, entity.record, shares)
+    (document,) = engine_documents((change,))
+    return document
+
+
+def engine_documents(changes: Sequence[Change]) -> list[EngineDocument]:
+    """As ``engine_document``, for many: step by step and class by class, because the code of a step
+    fits into a processor's caches and that of all does not. One by one took an eighth more."""
+    documents = [
+        EngineDocument(
+            *(one.key, one.entity_class, one.ordinal, one.change, one.deleted),
+            changed_at=one.changed_at,
+        )
+        for one in (change.entity for change in changes)
+    ]
+    works = []
+    for document, change in zip(documents, changes, strict=True):
+        if not document.deleted:
+            children = [child for child in change.children if not child.deleted]
+            works.append(_Work(document, change.entity, change.children, children))
+    works.sort(key=attrgetter("document.entity_class"))
+    shares = [_shares(work.entity, work.children) for work in works]
+    for work in works:
+        _add_terms(work.document, work.entity)
+    for work in works:
+        _add_numbers(work.document, work.entity.record)
+    for work, share in zip(works, shares, strict=True):
+        _add_text(work.document, work.entity.record, work.contained, share)
+    for work in works:
+        _add_parameters(work.document, work.entity, work.children)
+    for work, share in zip(works, shares, strict=True):
+        _add_facets(work.document, work.entity.record, share)
+    for work, share in zip(works, shares, strict=True):
+        _add_shares(work.document, work.entity, work.children, share)
+    return documents
+
+
+class _Work(NamedTuple):
+    """A document that is being made; ``contained`` are children, deleted ones included."""
+
+    document: EngineDocument
+    entity: StoredEntity
+    contained: Sequence[StoredEntity]
+    children: Sequence[StoredEntity]
+
+
+def _add_shares(
+    document: EngineDocument,
+    entity: StoredEntity,
+    children: Sequence[StoredEntity],
+    shares: _Shares,
+) -> None:
+    """What parts of the record, and its Datasets, add besides text and facets."""
     if entity.entity_class == "Document":
         document.links = tuple(sorted(child.ordinal for child in children))
         document.terms.update(*(share.carried for share in shares.of_datasets()))
@@ -138,7 +177,6 @@ def engine_document(change: Change) -> EngineDocument:
         document.terms.update(*(share.own for share in shares.of_datasets()))
     document.terms.update(*(share.own for share in shares.members))
     document.record = entity.record
-    return document
 
 
 class _Shares(NamedTuple):

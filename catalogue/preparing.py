@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import anyio.to_thread
 
 from catalogue.ahead import Page
-from catalogue.documents import EngineDocument, engine_document
+from catalogue.documents import EngineDocument, engine_documents
 from catalogue.engines.base import Engine, Rendered
 from catalogue.errors import StoreError
 from catalogue.processes import collect_rarely, end_with_parent
@@ -67,7 +67,7 @@ class Batch(NamedTuple):
 def prepare(outbox: Outbox, render: Render, after: int, limit: int) -> Batch:
     """The next changes after a number; none only at the end."""
     changes = outbox.changes_since(after, limit)
-    documents = [render(engine_document(change)) for change in changes]
+    documents = [render(document) for document in engine_documents(changes)]
     return Batch(documents, documents[-1].change if documents else after)
 
 
@@ -77,7 +77,7 @@ def complete(outbox: Outbox, engine: Engine, page: Page) -> Batch:
     documents = [engine.numbering.number(document) for document in page.documents]
     if page.missing:
         changes = outbox.changes_numbered(page.missing)
-        documents += [engine.render(engine_document(change)) for change in changes]
+        documents += [engine.render(document) for document in engine_documents(changes)]
         documents.sort(key=attrgetter("change"))
     return Batch(documents, page.until)
 
@@ -91,7 +91,7 @@ def _prepare_range(render: Render, after: int, until: int) -> Batch:
     while reached < until:
         changes = _store.changes_since(reached, min(RANGE, until - reached))
         inside = [change for change in changes if change.entity.change <= until]
-        documents += [render(engine_document(change)) for change in inside]
+        documents += [render(document) for document in engine_documents(inside)]
         if len(inside) < len(changes) or not inside:
             break
         reached = inside[-1].entity.change
