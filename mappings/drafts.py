@@ -8,6 +8,7 @@ record says what only a Dataset can hold, one Dataset marked ``derived`` (semant
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from mappings.context import Context, Entity, Header, Mapped, Problem, Unmapped
@@ -187,7 +188,11 @@ def policies(context: Context) -> list[Evidence]:
 def year_evidence(path: str, year: Moment, latest_experiment_year: int | None) -> Evidence:
     """A year of publication as evidence: later than the experiment, it is an embargo (ESRF)."""
     later = latest_experiment_year is not None and year.year > latest_experiment_year
-    says = "published_later" if later else "published"
+    return _year_evidence("published_later" if later else "published", path, year)
+
+
+@lru_cache(maxsize=4096)
+def _year_evidence(says: str, path: str, year: Moment) -> Evidence:
     return evidence(says, path, year.text, year.begins, year.opens)
 
 

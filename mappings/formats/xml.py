@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
+from unicodedata import is_normalized
 
 from lxml import etree
 
@@ -161,11 +162,10 @@ def text_of(element: Element) -> str | None:
     if (
         text
         # Plain text that `known` would give back as it is.
-        and text.isascii()
         and "<" not in text
         and "&" not in text
         and text.strip() is text
-        and (_one_line(text) if len(text) > SHORT else text.isprintable())
+        and (_tidy(text) if len(text) > SHORT or not text.isascii() else text.isprintable())
         and "  " not in text
         and (len(text) > LONGEST_ABSENT or text.lower() not in ABSENT_WORDS)
     ):
@@ -174,9 +174,11 @@ def text_of(element: Element) -> str | None:
     return known(text)
 
 
-def _one_line(text: str) -> bool:
-    """Whether ASCII text out of XML, which has no other control characters, is printable."""
-    return "\n" not in text and "\t" not in text and "\r" not in text and "\x7f" not in text
+def _tidy(text: str) -> bool:
+    """Whether text is printable and in NFC."""
+    if text.isascii():  # XML has no other control characters
+        return "\n" not in text and "\t" not in text and "\r" not in text and "\x7f" not in text
+    return text.isprintable() and is_normalized("NFC", text)
 
 
 def raw_text(element: Element) -> str:
