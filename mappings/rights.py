@@ -188,7 +188,7 @@ def decide(pieces: Sequence[Evidence]) -> dict[str, Any]:
     embargo = None
     if "embargo_until" in says:
         embargo = said["embargo_until"].get("at") if distinct else _latest(pieces, _EMBARGO, "at")
-    dated = not says.isdisjoint(_YEARS)
+    dated = "published" in says or "published_later" in says
     year = _latest(pieces, _YEARS, "at") if dated else None
     if embargo is None:
         if "restricted" in says:
@@ -204,7 +204,10 @@ def decide(pieces: Sequence[Evidence]) -> dict[str, Any]:
             embargo = _latest(pieces, _LATER_YEAR, "until") or year
     if embargo is not None:
         block["embargoUntil"] = embargo
-    if "restriction" not in block and not says.isdisjoint(_OPENING):
+    # Without one of these, nothing that is said opens a record.
+    if "restriction" not in block and (
+        "open" in says or "lists_only_open" in says or "releases_automatically" in says
+    ):
         opened = _latest(pieces, _OPENED, "at")
         opens = _opening(says, embargo, opened or year)
         if opens is not None:
@@ -218,8 +221,6 @@ _EMBARGO = frozenset({"embargo_until"})
 _YEARS = frozenset({"published", "published_later"})
 _LATER_YEAR = frozenset({"published_later"})
 _OPENED = frozenset({"opened"})
-_OPENING = frozenset({"releases_automatically", "open", "lists_only_open"})
-"""Without one of these, nothing that is said opens a record."""
 
 
 def _opening(says: Set[str], embargo: str | None, otherwise: str | None) -> str | None:

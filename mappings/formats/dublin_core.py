@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from mappings.context import Context, Header, Mapped
-from mappings.dates import Moment, span
+from mappings.dates import Moment, moment, span
 from mappings.drafts import Draft, entities, year_evidence
 from mappings.formats.rules import Rules
 from mappings.formats.xml import (
@@ -186,8 +186,8 @@ def _date(text: str, draft: Draft) -> None:
             meaning = "experiment"
     if meaning == "experiment":
         _experiment(value, draft)
-    elif (found := draft.moment("dc/date", value)) is None:
-        return
+    elif (found := moment(value, draft.context.time_zone)) is None:
+        draft.notes.dropped("dc/date", value, "no date")
     elif meaning == "available" and found.certain:
         draft.release = found
         draft.embargo("dc/date", value, found)

@@ -184,6 +184,7 @@ def test_institutes_and_nobody_are_no_persons() -> None:
     result = _dc(
         "<dc:creator>Demo Institute of Physics</dc:creator><dc:creator>al.</dc:creator>"
         "<dc:contributor>Jane Doe</dc:contributor><dc:creator>Doe, Jane</dc:creator>"
+        "<dc:contributor>Demo GmbH</dc:contributor><dc:contributor>et al</dc:contributor>"
     )
     assert only(result)["members"] == [
         {"role": "creator", "affiliation": {"name": "Demo Institute of Physics"}},
@@ -191,8 +192,10 @@ def test_institutes_and_nobody_are_no_persons() -> None:
             "role": "contributor",
             "person": {"fullName": "Jane Doe", "firstName": "Jane", "lastName": "Doe"},
         },
+        {"role": "contributor", "affiliation": {"name": "Demo GmbH"}},
     ]
-    assert reasons(result) == {"dc/creator": "no name of a person"}
+    nobody = "no name of a person"
+    assert reasons(result) == {"dc/creator": nobody, "dc/contributor": nobody}
 
 
 def test_notes_of_one_record_are_bounded() -> None:

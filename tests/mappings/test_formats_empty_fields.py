@@ -11,6 +11,7 @@ from mapping_records import HEADER, dc, only, reasons, resource, unused
 from mappings import Context, crosswalk
 from mappings.crosswalks import JSON_FORMATS, XML_FORMATS
 from mappings.formats import xml
+from mappings.formats.rules import Rules
 
 CONTEXT = Context("Demo", "demo", "Europe/Paris")
 XML_FIELDS = [
@@ -127,6 +128,20 @@ def test_the_cache_of_element_names_does_not_grow_without_end() -> None:
     for number in range(5000):
         assert xml.NAMES[f"{{urn:x}}Name{number}"] == f"name{number}"
     assert len(xml.NAMES) <= 4096
+
+
+def test_no_tag_is_remembered_for_ever() -> None:
+    """A record whose every child has another name costs no memory that stays."""
+    rules = Rules("demo", "Demo")
+    rules.reads("title", ("title", "Document.title"))(len)
+    rules.ignores("publisher", "known")
+    readers = xml.Readers(rules, repr)
+    assert readers["{urn:x}TITLE"] is len
+    assert readers["publisher"] is readers[etree.Comment] is None
+    for number in range(5000):
+        assert readers[f"{{urn:x}}other{number}"] is repr
+    assert len(readers) <= 4096
+    assert readers["{urn:x}title"] is len
 
 
 def test_the_text_of_mixed_content() -> None:
