@@ -68,7 +68,7 @@ def crosswalk(format: str, payload: Any, context: Context, header: Header) -> Ma
         read, _ = XML_FORMATS[format]
         if isinstance(payload, (bytes, bytearray)):
             payload = xml.parse(bytes(payload))
-        elif not hasattr(payload, "tag"):
+        elif not isinstance(payload, xml.ElementBase) and not hasattr(payload, "tag"):
             raise MappingError("payload", type(payload).__name__, "bytes or an XML element")
         return read(payload, context, header)
     if format in JSON_FORMATS:

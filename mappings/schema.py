@@ -286,10 +286,12 @@ def validated(entity: Entity, known: object = None) -> Entity:
     Raises:
         MappingError: naming path, value and what was expected.
     """
-    name = entity.get("class")
-    quick = _QUICK.get(name) if isinstance(name, str) else None
-    if quick is None or not isinstance(name, str):
-        raise MappingError("class", clip(name), "Document, Dataset or Instrument")
+    try:
+        name: str = entity["class"]
+        quick = _QUICK[name]
+    except (KeyError, TypeError) as error:
+        named = clip(entity.get("class"))
+        raise MappingError("class", named, "Document, Dataset or Instrument") from error
     if quick(entity, known):
         return entity
     try:

@@ -185,7 +185,12 @@ def _date(text: str, draft: Draft) -> None:
         if "/" in value:
             meaning = "experiment"
     if meaning == "experiment":
-        _experiment(value, draft)
+        when = span(value, draft.context.time_zone)
+        if when is None:
+            draft.notes.dropped("dc/date", value, "no date")
+        else:
+            draft.start = when.start
+            draft.end = when.end if "/" in value else None
     elif (found := moment(value, draft.context.time_zone)) is None:
         draft.notes.dropped("dc/date", value, "no date")
     elif meaning == "available" and found.certain:
@@ -195,15 +200,6 @@ def _date(text: str, draft: Draft) -> None:
         draft.notes.unused("dc/date", text)
     else:
         _published(found, draft)
-
-
-def _experiment(text: str, draft: Draft) -> None:
-    found = span(text, draft.context.time_zone)
-    if found is None:
-        draft.notes.dropped("dc/date", text, "no date")
-        return
-    draft.start, end = found
-    draft.end = end if "/" in text else None
 
 
 def _published(found: Moment, draft: Draft) -> None:

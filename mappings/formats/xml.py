@@ -23,6 +23,8 @@ from mappings.text import ABSENT_WORDS, LONGEST_ABSENT, known
 
 Element = Any
 """An lxml element; its type stubs lack the subclasses for comments and entities."""
+ElementBase = etree._Element
+"""The class of them all."""
 
 
 class _Names(dict[Any, str]):
