@@ -203,8 +203,9 @@ class _Writer:
             if pattern is None:
                 return f"({text})" if constraints == [MinLen(1)] else _NEVER
             # "$" of Rust's patterns is the very end, Python's also stands before a last newline.
-            fits = _Remembered(re.compile(re.sub(r"\$\Z", r"\\Z", pattern), re.ASCII).match)
-            seen = self._keep(fits)
+            # Nobody wants the groups.
+            whole = re.sub(r"(?<!\\)\((?!\?)", "(?:", re.sub(r"\$\Z", r"\\Z", pattern))
+            seen = self._keep(_Remembered(re.compile(whole, re.ASCII).match))
             return f"(type({name}) is str and ({name} in {seen} or {seen}.take({name})))"
         if base is int or base is float:
             low, high = _bounds(constraints)
