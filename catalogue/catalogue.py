@@ -252,12 +252,11 @@ class Catalogue:
             met = bool(await reader.count(search.entity_class, settled.plan()))
         if met:
             return Page(found, settled)
-        loose = replace(search, text=replace(text, match="any"))
-        again = await self._settled(loose, reader)
-        relaxed = await searching.find_page(again, self._hydrate, keyed=by_key)
-        if not relaxed.total.value:
+        again = searching.relaxed(settled)
+        loose = await searching.find_page(again, self._hydrate, keyed=by_key)
+        if not loose.total.value:
             return Page(found, settled)
-        return Page(relaxed, again, relaxed=True)
+        return Page(loose, again, relaxed=True)
 
     async def _hydrated(self, settled: Settled, hits: Sequence[EngineHit]) -> list[Hit]:
         """Records of the version that was found; newer ones only if they still match (10.3)."""

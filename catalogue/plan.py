@@ -223,7 +223,13 @@ def negation(plan: Plan) -> Plan:
 def rewrite(plan: Plan, change: Callable[[Plan], Plan]) -> Plan:
     """The plan with ``change`` applied to every leaf."""
     if isinstance(plan, AllOf):
-        return both(*(rewrite(part, change) for part in plan.parts))
+        parts: list[Plan] = []
+        for part in plan.parts:
+            changed = rewrite(part, change)
+            if isinstance(changed, Empty):
+                return changed
+            parts.append(changed)
+        return both(*parts)
     if isinstance(plan, AnyOf):
         return either(*(rewrite(part, change) for part in plan.parts))
     if isinstance(plan, NoneOf):

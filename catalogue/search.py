@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import lru_cache
 
 from catalogue import analysis, technique_scoring
 from catalogue.access import STATES
@@ -36,7 +38,9 @@ from catalogue.query import (
     TechniqueIn,
     check_bounds,
     conditions,
+    data_only,
 )
+from catalogue.records import EntityClass
 from catalogue.scoring import normalised
 from catalogue.settling import Hydrate, Settler, Stated
 from catalogue.text_query import TextPlan, plan_text
@@ -55,6 +59,9 @@ TIED = (1_000, 2 * MAX_SCORED)
 """How many of the best are ranked when there are more equal scores than that."""
 
 RELATED = 8
+
+DATA_ONLY = data_only()
+_ANY_TIME = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +129,24 @@ async def settle(
     fixed: list[Condition] = []
     for node in sorted(listed, key=lambda node: facet_of(node) in movable):
         facet = facet_of(node)
+        if node == DATA_ONLY:
+            fixed.append(Condition(node, _kind_plan(DATA_ONLY, search.entity_class), facet))
+            continue
         context = both(widest, *(c.plan for c in fixed if c.facet not in movable))
         plan = await settler.filter_plan(node, search.entity_class, context)
         fixed.append(Condition(node, plan, facet))
     if search.without:
         fixed.append(Condition(Everything(), NoneOf(Numbers("ordinal", search.without)), None))
     return Settled(search, reader, tuple(fixed), text, membership)
+
+
+def relaxed(settled: Settled) -> Settled:
+    """The same question where any of the words will do (semantics 7.1)."""
+    text, plan = settled.search.text, settled.text
+    if text is None or plan is None:
+        return settled
+    search = replace(settled.search, text=replace(text, match="any"))
+    return replace(settled, search=search, membership=plan.any_of)
 
 
 async def find_page(
@@ -147,11 +166,12 @@ async def find_page(
             field="skip",
         )
     sort = tuple(_sort_by(search, one.field, one.descending) for one in search.sort)
-    requests, listed = _facet_requests(settled)
+    whole = settled.plan()
+    requests, listed = _facet_requests(settled, whole)
     kinds = _kinds_request(settled)
     request = PageRequest(
         search.entity_class,
-        both(settled.plan(), after_plan(continuation)),
+        whole if continuation is None else both(whole, after_plan(continuation)),
         scores,
         () if None in sort else tuple(one for one in sort if one),
         0 if scores else search.skip,
@@ -172,7 +192,7 @@ async def find_page(
         hits = await _ranked(settled, request, hits, page.best_possible)
     total = page.total
     if total is None and search.count:
-        total = await settled.reader.count(search.entity_class, settled.plan())
+        total = await settled.reader.count(search.entity_class, whole)
     facets = {
         name: _facet_counts(name, counts)
         for name, counts in zip(listed, page.facets[: len(listed)], strict=True)
@@ -288,10 +308,9 @@ def _sort_value(value: object) -> tuple[str, str]:
     return analysis.fold(str(value)), str(value)
 
 
-def _facet_requests(settled: Settled) -> tuple[tuple[FacetRequest, ...], list[str]]:
+def _facet_requests(settled: Settled, whole: Plan) -> tuple[tuple[FacetRequest, ...], list[str]]:
     requests: list[FacetRequest] = []
     names: list[str] = []
-    whole = settled.plan()
     filtered = {condition.facet for condition in settled.conditions}
     for facet in settled.search.facets:
         if facet.field in FIELD_OF_FACET:
@@ -332,9 +351,17 @@ def _kinds_request(settled: Settled) -> tuple[FacetRequest, ...]:
     """Counts of what is no data, where the filter chooses kinds (semantics 1.7)."""
     if not any(condition.facet == "kind" for condition in settled.conditions):
         return ()
-    others = plan_filter(OneOf("kind", NOT_DATA), settled.search.entity_class, settled.search.now)
-    plan = both(settled.plan(without="kind"), others)
+    # First, so that an index without any of them is asked nothing more.
+    others = _kind_plan(OneOf("kind", NOT_DATA), settled.search.entity_class)
+    plan = both(others, settled.plan(without="kind"))
     return (FacetRequest(FIELD_OF_FACET["kind"], len(NOT_DATA), plan),)
+
+
+@lru_cache(maxsize=64)
+def _kind_plan(node: Node, entity_class: EntityClass) -> Plan:
+    """The plan of a condition on kinds, which nearly every question has; it is the same at any
+    time."""
+    return plan_filter(node, entity_class, _ANY_TIME)
 
 
 async def related_techniques(settled: Settled) -> list[FacetCount]:
