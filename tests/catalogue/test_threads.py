@@ -98,6 +98,26 @@ async def test_a_question_that_nobody_waits_for_any_more_is_not_begun() -> None:
     assert worked_on == []
 
 
+async def test_a_long_question_holds_up_others_for_a_moment_only() -> None:
+    driver = Driver(at_once=3)
+    go, begun = threading.Event(), [threading.Event(), threading.Event()]
+
+    async def long(number: int) -> None:
+        begun[number].set()
+        await in_thread(go.wait)
+
+    async with anyio.create_task_group() as group:
+        for number in range(2):
+            group.start_soon(driver.in_one_thread, partial(long, number))
+        for one in begun:
+            await anyio.to_thread.run_sync(one.wait)
+        threads = [
+            await driver.in_one_thread(partial(in_thread, threading.get_ident)) for _ in "ab"
+        ]
+        go.set()
+    assert len(set(threads)) == 1
+
+
 async def test_many_questions_are_answered_by_few_threads() -> None:
     driver = Driver(at_once=2)
 
