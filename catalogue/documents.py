@@ -18,11 +18,13 @@ from catalogue import analysis, technique_scoring
 from catalogue.access import FOREVER, STATES, access_spans
 from catalogue.analysis import Line, line
 from catalogue.completions import suggestions_of
-from catalogue.fields import FIELDS, Kind, elements, stored_value
+from catalogue.fields import FIELDS, elements, stored_value
 from catalogue.parameter_terms import parameter_terms
 from catalogue.record_terms import (
-    ClassPlan,
-    add_terms,
+    PartsPlan,
+    Shape,
+    add_field_terms,
+    add_parts,
     class_plan,
     int_or_none,
     merge_pid_and_doi,
@@ -135,10 +137,11 @@ def engine_documents(changes: Sequence[Change]) -> list[EngineDocument]:
             works.append(_Work(document, change.entity, change.children, children))
     works.sort(key=attrgetter("document.entity_class"))
     shares = [_shares(work.entity, work.children) for work in works]
-    for work in works:
-        _add_terms(work.document, work.entity)
-    for work in works:
-        _add_numbers(work.document, work.entity.record)
+    shapes = [class_plan(work.entity.entity_class).shape_of(work.entity.record) for work in works]
+    for work, shape in zip(works, shapes, strict=True):
+        _add_terms(work.document, work.entity, shape)
+    for work, shape in zip(works, shapes, strict=True):
+        _add_numbers(work.document, work.entity.record, shape)
     for work, share in zip(works, shares, strict=True):
         _add_text(work.document, work.entity.record, work.contained, share)
     for work in works:
@@ -194,13 +197,12 @@ class _Shares(NamedTuple):
 
 def _shares(entity: StoredEntity, children: Sequence[StoredEntity]) -> _Shares:
     record = entity.record
-    shares = _Shares(shares_of_members(record), [], [], [], [])
-    shares.in_order.extend(shares.members)
+    members = shares_of_members(record)
+    shares = _Shares(members, [], [], [], members.copy())
     of_document = entity.entity_class == "Document"
     for dataset in [child.record for child in children] if of_document else (record,):
-        for relation, found in zip(
-            CARRIED, (shares.techniques, shares.samples, shares.instruments), strict=True
-        ):
+        for found, relation in ((shares.techniques, "techniques"), (shares.samples, "samples"),
+                                (shares.instruments, "instrument")):  # fmt: skip
             value = dataset.get(relation)
             if value:
                 share = share_of(relation, value)
@@ -209,12 +211,16 @@ def _shares(entity: StoredEntity, children: Sequence[StoredEntity]) -> _Shares:
     return shares
 
 
-def _add_terms(document: EngineDocument, entity: StoredEntity) -> None:
-    record = entity.record
-    add_terms(record, _without_shares(entity.entity_class), document.terms)
-    merge_pid_and_doi(record, document.terms)
+def _add_terms(document: EngineDocument, entity: StoredEntity, shape: Shape) -> None:
+    record, terms = entity.record, document.terms
+    add_field_terms(record, shape, terms)
+    for relation in _without_shares(entity.entity_class):
+        if relation.name in shape.names:
+            add_parts(record, (relation,), terms)
+    if "doi" in shape.names:
+        merge_pid_and_doi(record, terms)
     for name in record.get("facilities") or (record.get("facility", ""),):
-        document.terms.add(_at(str(name)))
+        terms.add(_at(str(name)))
 
 
 @lru_cache(maxsize=1_024)
@@ -223,34 +229,21 @@ def _at(facility: str) -> str:
 
 
 @cache
-def _without_shares(class_name: str) -> ClassPlan:
-    """The fields of a class, and those relations of which values do not come again."""
+def _without_shares(class_name: str) -> tuple[PartsPlan, ...]:
+    """Those relations of which values do not come again."""
     plan = class_plan(class_name)
-    others = [one for one in plan.relations if one.name not in (*CARRIED, "members")]
-    return ClassPlan(plan.fields, tuple(others))
+    return tuple(one for one in plan.relations if one.name not in (*CARRIED, "members"))
 
 
-@cache
-def _numbers_of(class_name: str) -> tuple[tuple[str, Kind, str], ...]:
-    """Field, kind and the engine's number field."""
-    return tuple(
-        (name, kind, number_name(name))
-        for name, kind in FIELDS[class_name].items()
-        if kind in ("instant", "number")
-    )
-
-
-def _add_numbers(document: EngineDocument, record: Mapping[str, Any]) -> None:
+def _add_numbers(document: EngineDocument, record: Mapping[str, Any], shape: Shape) -> None:
     numbers = document.numbers
-    for name, kind, engine_name in _numbers_of(document.entity_class):
-        value = record.get(name)
-        if value is None:
-            continue
+    for field_plan in shape.numbers:
+        value = record[field_plan.full_name]
         for one in value if isinstance(value, (list, tuple)) else (value,):
-            number = stored_value(kind, one)
+            number = stored_value(field_plan.kind, one)
             whole = int_or_none(number) if isinstance(number, (int, float)) else None
             if whole is not None and abs(whole) < FOREVER:
-                numbers[engine_name] = whole
+                numbers[number_name(field_plan.full_name)] = whole
     years = record.get("years")
     if years:
         numbers["first_year"] = int(years["first"])

@@ -67,11 +67,15 @@ class PartsPlan:
 
 
 class Shape(NamedTuple):
-    """What records with the same fields have in common: the terms that tell which they have, and
-    the fields whose values become terms."""
+    """What records with the same fields have in common: the terms that tell which they have, the
+    fields whose values become terms, and those with instants and numbers. ``plain`` are name, head
+    and most bytes of the fields whose strings become terms as they stand."""
 
+    names: frozenset[str]
     has: frozenset[str]
-    termed: tuple[tuple[str, FieldPlan], ...]
+    plain: tuple[tuple[str, str, int, FieldPlan], ...]
+    others: tuple[tuple[str, FieldPlan], ...]
+    numbers: tuple[FieldPlan, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +101,13 @@ class ClassPlan:
 
     def _new_shape(self, names: Iterable[str]) -> Shape:
         known = [(name, self.fields[name]) for name in names if name in self.fields]
+        termed = [(name, one) for name, one in known if one.termed]
         return Shape(
-            frozenset(field.has for _, field in known),
-            tuple((name, field) for name, field in known if field.termed),
+            frozenset(names),
+            frozenset(one.has for _, one in known),
+            tuple((name, one.head, one.most_bytes, one) for name, one in termed if one.plain),
+            tuple((name, one) for name, one in termed if not one.plain),
+            tuple(one for _, one in known if one.kind in ("instant", "number")),
         )
 
 
@@ -142,22 +150,29 @@ def add_terms(
     """Add the terms of a record's fields and parts (``title=…``, ``has:title``,
     ``samples.name=…``) to ``terms``. Of more than ``most`` parts there are no terms but ``many:``.
     """
-    shape = plan.shape_of(record)
-    terms.update(shape.has)
-    for name, one in shape.termed:
-        value = record[name]
-        if type(value) is str and one.texts:
-            if one.plain:
-                whole = one.head + value
-                if len(whole) > one.most_bytes or not whole.isascii():
-                    whole = _shortened(whole, one.full_name, one.most_bytes)
-                terms.add(whole)
-            else:
-                _add_identifier(value, one, terms)
-        else:
-            _add_values(value, one, terms)
+    add_field_terms(record, plan.shape_of(record), terms)
     if plan.relations:
         add_parts(record, plan.relations, terms, most)
+
+
+def add_field_terms(record: Mapping[str, Any], shape: Shape, terms: set[str]) -> None:
+    """Add those of the record's own fields alone."""
+    terms.update(shape.has)
+    for name, head, most, one in shape.plain:
+        value = record[name]
+        if type(value) is str:
+            whole = head + value
+            if len(whole) > most or not whole.isascii():
+                whole = _shortened(whole, one.full_name, most)
+            terms.add(whole)
+        else:
+            _add_values(value, one, terms)
+    for name, one in shape.others:
+        value = record[name]
+        if one.texts and type(value) is str:
+            _add_identifier(value, one, terms)
+        else:
+            _add_values(value, one, terms)
 
 
 def add_parts(

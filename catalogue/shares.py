@@ -119,7 +119,9 @@ def strings(record: Mapping[str, Any], *names: str) -> list[str]:
     """The texts of some fields, in their order."""
     found: list[str] = []
     for name in names:
-        value = record.get(name)
+        if name not in record:
+            continue
+        value = record[name]
         if type(value) is str:
             if value:
                 found.append(value)

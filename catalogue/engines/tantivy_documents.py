@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import Any
 
 import orjson
@@ -121,10 +120,10 @@ def has_space(term: str) -> bool:
     return len(term.split()) != 1
 
 
-def _apart(terms: Collection[str]) -> tuple[str, list[str]]:
+def _apart(terms: set[str]) -> tuple[str, list[str]]:
     """The terms without white space in one string, and the others."""
     spaced = [term for term in terms if " " in term]
-    line = " ".join([term for term in terms if " " not in term] if spaced else terms)
+    line = " ".join(terms.difference(spaced))
     if len(line.split()) + len(spaced) != len(terms):  # other white space than blanks, seldom
         spaced = [term for term in terms if has_space(term)]
         line = " ".join([term for term in terms if not has_space(term)])
