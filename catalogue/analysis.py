@@ -77,11 +77,8 @@ def fold(text: str) -> str:
 @lru_cache(maxsize=50_000)
 def _fold_foreign(text: str) -> str:
     folded = unicodedata.normalize("NFKC", text).casefold()
-    return "".join(
-        letter
-        for letter in unicodedata.normalize("NFD", folded)
-        if not unicodedata.combining(letter)
-    )
+    letters = unicodedata.normalize("NFD", folded)
+    return "".join(itertools.filterfalse(unicodedata.combining, letters))
 
 
 def tokenize(text: str) -> Iterator[Token]:
