@@ -21,8 +21,9 @@ from catalogue.store.entities import fill_instrument
 from catalogue.store.parts import CLASS_NAMES, DATASETS, INSTRUMENTS, KeyLink, Part
 from mappings.context import Entity
 
-MOST_BYTES = 96 * 2**20
-"""Of documents that wait: more than the changes between two steps of a harvest's indexing."""
+MOST_BYTES = 192 * 2**20
+"""Of documents that wait: those of 60,000 changes, more than lie between two steps of a harvest's
+indexing. They are some 3 kB each, and two processes that read the outbox are larger than all."""
 
 FEW = 0.5
 """Of a page's changes: below it, all of them are read from the outbox at once."""
