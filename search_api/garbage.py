@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 
 import anyio
 
-YOUNG = 25_000
+YOUNG = 10_000
 """So many new objects more than have gone, and the young ones are looked through: a few
 milliseconds."""
 NEVER = 1_000_000

@@ -12,9 +12,10 @@ import logging
 import os
 import pickle
 import sys
+from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import anyio
@@ -24,7 +25,7 @@ from catalogue.readings import Rows
 from catalogue.records import EntityClass
 from mappings.context import Context
 from search_api.federation.background import Background
-from search_api.federation.reading_process import LENGTH_BYTES, frame
+from search_api.federation.reading_process import LENGTH_BYTES, PIPE_BYTES, frame
 
 log = logging.getLogger("pan_commons.search_api.federation")
 
@@ -39,19 +40,10 @@ class NobodyReads(Exception):
     """No process gave an answer; the caller reads by itself."""
 
 
-@dataclass(slots=True)
-class _Job:
-    """A message, and its answer when it is there."""
-
-    message: bytes
-    answered: anyio.Event = field(default_factory=anyio.Event)
-    answer: tuple[float, Rows] | None = None
-
-
 class ReadingProcesses:
     """Args:
     most: processes; no more than there are processors.
-    background: where they are waited for; it is closed before they are.
+    background: where they are started; it is closed before they are.
     """
 
     def __init__(self, most: int, background: Background) -> None:
@@ -62,7 +54,7 @@ class ReadingProcesses:
         self._started = False
         self._warm: set[asyncio.subprocess.Process] = set()
         self._idle: list[asyncio.subprocess.Process] = []
-        self._free = anyio.Condition()
+        self._waiting: deque[asyncio.Future[asyncio.subprocess.Process | None]] = deque()
 
     def note(self, records: int) -> None:
         """So many records were read by the server itself; begins to start processes when that has
@@ -86,7 +78,7 @@ class ReadingProcesses:
 
     @property
     def is_starting(self) -> bool:
-        """Whether processes were asked for; stays so until one fails."""
+        """Whether processes were asked for; stays so until one ends."""
         return self._started
 
     async def read(
@@ -102,37 +94,34 @@ class ReadingProcesses:
         Raises:
             NobodyReads: no process is there, or it failed.
         """
+        if len(self._warm) < self._most:
+            self.note(0)  # One was ended: another takes its place.
         plain = replace(context, options=dict(context.options))
         told = (entity_class, counted, plain, orjson.dumps(items))
-        job = _Job(frame(pickle.dumps(told, protocol=5)))
-        # Whoever waits may be called off; the process's answer has to be taken all the same.
-        self._background.start(self._work, job)
-        await job.answered.wait()
-        if job.answer is None:
+        message = frame(pickle.dumps(told, protocol=5))
+        process = await self._take()
+        if process is None:
             raise NobodyReads
-        return job.answer
+        # Whoever waits may be called off; the process's answer has to be taken all the same.
+        with anyio.CancelScope(shield=True):
+            try:
+                answer = await self._exchange(process, message)
+            except BaseException as problem:
+                await self._end(process)
+                if not isinstance(problem, _BROKEN):
+                    self._started = False  # Ended because half an answer was waiting, by no fault.
+                    raise
+                self._failed(problem)
+                raise NobodyReads from problem
+        self._give_back(process)
+        if answer is None:
+            raise NobodyReads
+        return answer
 
     async def close(self) -> None:
         """End the processes; to be called when nobody waits for them any more."""
         for process in list(self._warm):
             await self._end(process)
-
-    async def _work(self, job: _Job) -> None:
-        try:
-            process = await self._take()
-            if process is None:
-                return
-            try:
-                job.answer = await self._exchange(process, job.message)
-            except BaseException as problem:  # also when we are closing: half an answer is waiting
-                await self._end(process)
-                if not isinstance(problem, _BROKEN):
-                    raise
-                self._failed(problem)
-            else:
-                await self._give_back(process)
-        finally:
-            job.answered.set()
 
     async def _exchange(
         self, process: asyncio.subprocess.Process, message: bytes
@@ -147,19 +136,29 @@ class ReadingProcesses:
         return took_s, rows
 
     async def _take(self) -> asyncio.subprocess.Process | None:
-        async with self._free:
-            while not self._idle:
-                if not self._warm:
-                    return None
-                await self._free.wait()
+        """An idle process, first come first served; ``None`` when there are none any more."""
+        if self._idle:
             return self._idle.pop()
+        if not self._warm:
+            return None
+        # A future: everybody comes by here, and anyio's conditions take several rounds of the loop.
+        given: asyncio.Future[asyncio.subprocess.Process | None]
+        given = asyncio.get_running_loop().create_future()
+        self._waiting.append(given)
+        try:
+            return await given
+        except asyncio.CancelledError:
+            if given.done() and not given.cancelled() and (process := given.result()) is not None:
+                self._give_back(process)
+            raise
 
-    async def _give_back(self, process: asyncio.subprocess.Process) -> None:
-        with anyio.CancelScope(shield=True):
-            async with self._free:
-                if process in self._warm:
-                    self._idle.append(process)
-                self._free.notify()
+    def _give_back(self, process: asyncio.subprocess.Process) -> None:
+        while self._waiting:
+            given = self._waiting.popleft()
+            if not given.done():
+                given.set_result(process)
+                return
+        self._idle.append(process)
 
     async def _start(self) -> None:
         try:
@@ -176,7 +175,7 @@ class ReadingProcesses:
             self._failed(problem)
         else:
             self._warm.add(process)
-            await self._give_back(process)
+            self._give_back(process)
 
     def _failed(self, problem: Exception) -> None:
         self._failures += 1
@@ -185,9 +184,11 @@ class ReadingProcesses:
 
     async def _end(self, process: asyncio.subprocess.Process) -> None:
         self._warm.discard(process)
+        while not self._warm and self._waiting:
+            given = self._waiting.popleft()
+            if not given.done():
+                given.set_result(None)
         with anyio.CancelScope(shield=True):
-            async with self._free:
-                self._free.notify_all()
             with suppress(ProcessLookupError):
                 process.kill()
             with anyio.move_on_after(END_WITHIN_S):
@@ -211,6 +212,7 @@ async def _spawned() -> asyncio.subprocess.Process:
             "search_api.federation.reading_process",
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
+            limit=PIPE_BYTES,
             start_new_session=True,  # Ctrl-C is the server's; its end is theirs
         )
     assert process is not None

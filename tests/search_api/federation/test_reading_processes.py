@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -135,6 +136,44 @@ async def test_whoever_is_called_off_leaves_the_process_in_order(
         tasks.cancel_scope.cancel()
     _, rows = await processes.read("Document", ITEMS[:1], CONTEXT, counted=True)
     assert rows.listed == ("document:doi:10.5072/1",)
+
+
+async def test_whoever_waits_for_a_process_in_vain_reads_by_himself(
+    processes: ReadingProcesses,
+) -> None:
+    await processes.start()
+    (process,) = processes.warm
+    os.kill(process, signal.SIGSTOP)
+    readers = Readers(Workshop(), processes)
+    found: list[Reading] = []
+
+    async def read() -> None:
+        found.append(await readers.read("Document", ITEMS, CONTEXT, counted=True))
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(3):
+            tasks.start_soon(read)
+        await anyio.lowlevel.checkpoint()
+        os.kill(process, signal.SIGKILL)
+    assert [len(one.listed) for one in found] == [len(ITEMS)] * 3
+
+
+async def test_a_process_that_was_ended_with_its_question_is_replaced(
+    processes: ReadingProcesses,
+) -> None:
+    """A deadline of the whole answer comes as asyncio's own cancellation, which nothing stops."""
+    await processes.start()
+    processes.note(WORTH_IT)
+    (process,) = processes.warm
+    os.kill(process, signal.SIGSTOP)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.0):
+            await processes.read("Document", ITEMS, CONTEXT, counted=True)
+    assert not processes.warm
+    assert not processes.is_starting
+    with pytest.raises(NobodyReads):
+        await processes.read("Document", ITEMS, CONTEXT, counted=True)
+    assert processes.is_starting
 
 
 def test_a_process_goes_on_after_a_message_that_it_cannot_read() -> None:
