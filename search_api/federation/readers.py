@@ -12,7 +12,7 @@ from search_api.federation.reading_processes import NobodyReads, ReadingProcesse
 from search_api.federation.relations import Item
 from search_api.federation.workshop import Workshop
 
-FEW = 4
+FEW = 8
 """So many objects are read sooner than they would be sent."""
 MANY = 300
 """So many entities take a millisecond or two to take over: more are taken over in a thread."""
