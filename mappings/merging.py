@@ -6,9 +6,9 @@ openness is joined and decided anew, so that contradictions end on the cautious 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
 import orjson
@@ -141,6 +141,7 @@ def _sources(parts: Sequence[SourceEntity]) -> str:
 
 
 _NOT_CONTENT = ("provenance", "facilities")
+_SORTED = orjson.OPT_SORT_KEYS
 
 
 def content_hash(entity: Mapping[str, Any]) -> str:
@@ -150,6 +151,5 @@ def content_hash(entity: Mapping[str, Any]) -> str:
     """
     if "provenance" in entity:
         entity = {name: value for name, value in entity.items() if name not in _NOT_CONTENT}
-    data = orjson.dumps(entity, option=orjson.OPT_SORT_KEYS)
     # Processors have instructions for SHA-256; the first half of it is as good as a shorter hash.
-    return hashlib.sha256(data).hexdigest()[:32]
+    return sha256(orjson.dumps(entity, option=_SORTED)).hexdigest()[:32]
