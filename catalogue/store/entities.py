@@ -266,8 +266,8 @@ def related(
     """Keys of live entities at the other end of a relation, by each of the given keys."""
     side = "child" if up else "parent"
     raw = _ordinals(connection, keys)
-    pairs = _live_pairs(connection, list(raw), RELATIONS[relation], side)
-    names = _keys(connection, {other for many in pairs.values() for other in many})
+    names: dict[int, str] = {}
+    pairs = _live_pairs(connection, list(raw), RELATIONS[relation], side, names)
     return {
         key: tuple(names[other] for other in pairs.get(ordinal, ())) for ordinal, key in raw.items()
     }
@@ -336,22 +336,30 @@ def _keys(connection: sqlite3.Connection, ordinals: Iterable[int]) -> dict[int, 
 
 
 def _live_pairs(
-    connection: sqlite3.Connection, ordinals: Sequence[int], relation: int, side: str
+    connection: sqlite3.Connection,
+    ordinals: Sequence[int],
+    relation: int,
+    side: str,
+    keys: dict[int, str] | None = None,
 ) -> dict[int, list[int]]:
-    """Live entities at the other end, by ordinal, in order of their ordinals."""
+    """Live entities at the other end, by ordinal, in order of their ordinals. ``keys`` is given
+    the key of each."""
     if not ordinals:
         return {}
     other = "child" if side == "parent" else "parent"
     found = rows(
         connection,
-        f"SELECT DISTINCT j.value, l.{other} FROM json_each(?) j"  # noqa: S608
+        f"SELECT j.value, l.{other}, e.key FROM json_each(?) j"  # noqa: S608
         f" CROSS JOIN links l ON l.{side} = j.value AND l.relation = ?"
         f" CROSS JOIN entities e ON e.ordinal = l.{other} WHERE e.live = 1",
         (as_list(list(ordinals)), relation),
     )
     pairs: dict[int, list[int]] = defaultdict(list)
-    for one, another in sorted(found):
+    # Several records may state the same.
+    for one, another, key in sorted(set(found)):
         pairs[one].append(another)
+        if keys is not None:
+            keys[another] = key
     return pairs
 
 
@@ -373,13 +381,14 @@ def _filled(
     """Entities by ordinal, with relations, instrument and provider as they are now."""
     documents = [row.ordinal for row in found if row.entity_class == DOCUMENT and row.live]
     datasets = [row.ordinal for row in found if row.entity_class == DATASET and row.live]
-    if children is None:
-        children = _live_pairs(connection, documents, DATASETS, "parent")
-    parents = _live_pairs(connection, datasets, DATASETS, "child")
-    instruments = _live_pairs(connection, datasets, INSTRUMENTS, "parent")
     keys = {row.ordinal: row.key for row in found}
-    related_ordinals = {o for pairs in (children, parents) for many in pairs.values() for o in many}
-    keys |= _keys(connection, related_ordinals - keys.keys())
+    if children is None:
+        children = _live_pairs(connection, documents, DATASETS, "parent", keys)
+    else:
+        contained = {child for many in children.values() for child in many}
+        keys |= _keys(connection, contained - keys.keys())
+    parents = _live_pairs(connection, datasets, DATASETS, "child", keys)
+    instruments = _live_pairs(connection, datasets, INSTRUMENTS, "parent")
     shown = {
         row.ordinal: _record(row)
         for row in _by_ordinals(connection, {o for many in instruments.values() for o in many})
