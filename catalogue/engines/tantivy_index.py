@@ -365,13 +365,14 @@ class ClassView:
 
     def ordinals(self, plan: Plan, most: int | None) -> list[int]:
         """Ordinals of all matching records, in no order; of ``most + 1`` when there are more."""
-        limit = self.count(plan)
-        if most is not None:
-            limit = min(limit, most + 1)
-        if limit == 0:
-            return []
         query = Query.const_score_query(self.query(plan), 0.0)
-        hits = self.searcher.search(query, limit=limit, count=False).hits
+        limit = _FIRST_CANDIDATES if most is None else most + 1
+        # Most have few: then they are found and counted at once.
+        found = self.searcher.search(query, limit=min(limit, _FIRST_CANDIDATES), count=True)
+        hits = found.hits
+        total = found.count if most is None else min(found.count, limit)
+        if total > len(hits):
+            hits = self.searcher.search(query, limit=total, count=False).hits
         return list(self.searcher.fast_field_values(ORDINAL, [address for _, address in hits]))
 
     def versions(self, plan: Plan) -> dict[str, tuple[int, int]]:
