@@ -12,13 +12,16 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 import orjson
 import platformdirs
-from rich.console import Console
-from rich.table import Table
+
+if TYPE_CHECKING:
+    # Each process that a command starts imports this module with the front door.
+    from rich.console import Console
+    from rich.table import Table
 
 EXIT_DONE = 0
 EXIT_FAILED = 1
@@ -127,6 +130,7 @@ def emit_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[objec
 
 def table_of(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
     """A table for people; cells are text, never markup."""
+    from rich.table import Table
     from rich.text import Text
 
     # The title holds what people have typed.
@@ -140,6 +144,8 @@ def table_of(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]
 
 def console() -> Console:
     """Standard output. Into a file or a pipe there is no width to fit: rows stay rows for grep."""
+    from rich.console import Console
+
     found = Console()
     return found if found.is_terminal else Console(width=PIPED_WIDTH)
 
