@@ -68,8 +68,10 @@ def read_asked(
     """
     asked = asked_of(call.pairs if pairs is None else pairs, files=files)
     via = read_via(call.request.headers.get(HEADER))
+    if not via:
+        return asked
     live = call.server.live
-    reason = why_index_only(via, live.node) if live is not None and via else None
+    reason = why_index_only(via, live.node) if live is not None else None
     if reason is None:
         return replace(asked, via=via)
     return replace(asked, via=via, mode="indexed", index_only=reason)
