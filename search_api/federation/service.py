@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from catalogue.catalogue import Catalogue
-from search_api.facilities import FacilityStates
+from search_api.facilities import FacilityState, FacilityStates
 from search_api.federation.asking import Asker
 from search_api.federation.background import Background
 from search_api.federation.contact import CONTACT
@@ -60,7 +60,7 @@ class LiveService:
             environment=environment,
             measurements=measurements,
         )
-        self.lessons = Lessons(self.serving, now, lambda source: _checked_at(states, source))
+        self.lessons = Lessons(self.serving, now, Checks(states))
         self.processes = (
             ReadingProcesses(reading_processes, self._background) if reading_processes else None
         )
@@ -131,13 +131,22 @@ class Lessons:
         await self._serving.run(self._serving.learn, source, entity_class, what, self._now())
 
 
-def _checked_at(states: FacilityStates, source: str) -> datetime | None:
-    """When a source that is asked live was checked."""
-    for state in states.all:
-        live = live_source(state)
-        if live is not None and live.source.name == source:
-            return live.checked_at
-    return None
+class Checks:
+    """When sources that are asked live were checked, looked up once for each look at the states:
+    every question asks for each of its sources."""
+
+    def __init__(self, states: FacilityStates) -> None:
+        self._states = states
+        self._seen: tuple[FacilityState, ...] | None = None
+        self._found: dict[str, datetime | None] = {}
+
+    def __call__(self, source: str) -> datetime | None:
+        seen = self._states.all
+        if seen is not self._seen:
+            live = [one for state in seen if (one := live_source(state)) is not None]
+            self._found = {one.source.name: one.checked_at for one in live}
+            self._seen = seen
+        return self._found.get(source)
 
 
 __all__ = ["CONTACT", "Lessons", "LiveService"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,11 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from catalogue.facilities import Facility, Source
+from catalogue.records import SourceStatus
+from search_api.facilities import FacilityState
 from search_api.facility_list import capabilities_json, state_of
 from search_api.federation.questions import FacilityFigures, LiveSource
-from search_api.federation.service import Lessons
+from search_api.federation.service import Checks, Lessons
 from search_api.federation.serving_store import ServingStore
 from tests.search_api.federation.federation_world import NOW, Part, documents
 from tests.search_api.federation.served_world import Json, Served, served
@@ -174,3 +176,26 @@ async def test_a_new_check_forgets_what_was_learned_before_it(tmp_path: Path) ->
     assert await lessons.learned("a") == frozenset()
     assert await anyio.to_thread.run_sync(serving.learned, "a") == frozenset()
     serving.close()
+
+
+def checked(at: datetime) -> tuple[FacilityState, ...]:
+    facility = Facility("A", "A", "https://a.example/api")
+    source = Source("a", "A", "panosc", "https://a.example/api", "panosc-json", mode="live")
+    memory = {"capabilities": {}, "capabilities_at": at.isoformat()}
+    return (FacilityState(facility, [(source, SourceStatus("a", 0, 0, None, None, None, memory))]),)
+
+
+class States:
+    """As far as checks are concerned."""
+
+    all: tuple[FacilityState, ...] = ()
+
+
+def test_a_new_look_at_the_states_tells_of_a_new_check() -> None:
+    states: Any = States()
+    checks = Checks(states)
+    assert checks("a") is None
+    states.all = checked(NOW)
+    assert checks("a") == NOW
+    states.all = checked(NOW + timedelta(hours=1))
+    assert checks("a") == NOW + timedelta(hours=1)
