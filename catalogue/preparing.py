@@ -24,7 +24,7 @@ from catalogue.ahead import Page
 from catalogue.documents import EngineDocument, engine_documents
 from catalogue.engines.base import Engine, Rendered
 from catalogue.errors import StoreError
-from catalogue.processes import collect_rarely, end_with_parent
+from catalogue.processes import collect, collect_when_told, end_with_parent
 from catalogue.records import Change
 
 if TYPE_CHECKING:
@@ -98,6 +98,7 @@ def _prepare_range(render: Render, after: int, until: int) -> Batch:
     """In a process: all changes after a number and up to another. One that gets a new number
     meanwhile is read under that one."""
     assert _store is not None
+    collect()
     documents: list[Rendered] = []
     reached = after
     while reached < until:
@@ -122,7 +123,7 @@ def _begin(folder: Path) -> None:
     end_with_parent()
     _store = Store.open(folder, read_only=True)
     load_panet()
-    collect_rarely()
+    collect_when_told()
 
 
 class Preparers:

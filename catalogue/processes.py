@@ -34,3 +34,16 @@ def collect_rarely(after: int = 200_000) -> None:
     # At the end the interpreter would look through all objects once more, which took 0.4 s in each
     # of the processes of a harvest; the system frees them anyway.
     atexit.register(gc.freeze)
+
+
+def collect_when_told() -> None:
+    """For a process that calls ``collect`` whenever a batch is done with: then hardly anything is
+    left to look through, while in the middle of a batch there are all its records."""
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+
+
+def collect() -> None:
+    """Let go of what was made since the last time and stands in cycles."""
+    gc.collect(1)

@@ -20,7 +20,7 @@ from catalogue.record_terms import MAX_PARTS, PartsPlan, add_parts, class_plan
 MAX_REMEMBERED_BYTES = 2_000
 """Of one relation of one record as JSON: longer lists do not come again."""
 
-MAX_REMEMBERED = 4_096
+MAX_REMEMBERED = 2_048
 """Values of each relation; beyond it all are forgotten: to keep their order would cost more."""
 
 
