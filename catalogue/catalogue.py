@@ -95,6 +95,7 @@ class Catalogue:
         await self.indexer.close()
         await self.engine.close()
         await self._cursors.close()
+        self._driver.close()
         await in_thread(self.store.close)
 
     async def __aenter__(self) -> Catalogue:

@@ -135,6 +135,7 @@ class Driver:
         self._waiting = _Waiting(self._jobs)
         self._progress = _Progress()
         self._main: threading.Thread | None = None
+        self._end: weakref.finalize[Any, Driver] | None = None
         self._helpers: list[threading.Thread] = []
         self._results: _Results | None = None
 
@@ -151,7 +152,7 @@ class Driver:
         results.under_way += 1
         if self._main is None:
             self._main = self._start(_serve)
-            weakref.finalize(self, self._jobs.put, None)
+            self._end = weakref.finalize(self, self._jobs.put, None)
         elif results.under_way > 1 and not results.is_watched:
             self._watch(results)
         try:
@@ -160,6 +161,13 @@ class Driver:
         except asyncio.CancelledError:
             job.left = True
             raise
+
+    def close(self) -> None:
+        """Let the threads end once they have answered what they were asked. Another question would
+        begin a new one."""
+        if self._end is not None:
+            self._end()
+        self._main = None
 
     def _start(
         self, serve: Callable[[SimpleQueue[_Job | None], _Progress], None]

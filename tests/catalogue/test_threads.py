@@ -161,3 +161,21 @@ def test_simulated_time_stands_still_while_a_question_is_worked_on() -> None:
         return loop.time()
 
     assert run_simulated(main) < 1
+
+
+def test_threads_end_when_their_driver_is_closed_and_begin_anew_when_asked() -> None:
+    driver = Driver()
+
+    async def question() -> threading.Thread:
+        return await in_thread(threading.current_thread)
+
+    first = anyio.run(driver.in_one_thread, question)
+    driver.close()
+    first.join(10)
+    assert not first.is_alive()
+    second = anyio.run(driver.in_one_thread, question)
+    assert second is not first
+    driver.close()
+    driver.close()
+    second.join(10)
+    assert not second.is_alive()
