@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal, cast
 
+import anyio
 import orjson
 
 from catalogue.cursors import KEPT, expired, question_digest
@@ -35,6 +36,7 @@ from search_api.federation.serving_store import ServingStore
 
 KIND = "live"
 MOST_IN_MEMORY = 64
+MOST_POOLS = 16
 _LONGEST = 500
 
 
@@ -54,13 +56,6 @@ class PoolRecords(Mapping[str, Mapping[str, Any]]):
 
     def __len__(self) -> int:
         return len(self._entities())
-
-    def packed(self) -> dict[str, Mapping[str, Any]]:
-        """All records, as ``Said.packed`` writes them where they are one facility's word."""
-        return {
-            key: one.packed() if isinstance(one, Said) else one.record
-            for key, one in self._entities().items()
-        }
 
     def _entities(self) -> dict[str, Said | StoredEntity]:
         found: dict[str, Said | StoredEntity] = {}
@@ -117,14 +112,25 @@ class Snapshot:
         return Pool(entities)
 
 
-def to_bytes(snapshot: Snapshot) -> bytes:
-    """The snapshot as JSON."""
-    collection, records = snapshot.collection, snapshot.records
+def pool_to_bytes(pool: Pool) -> bytes:
+    """All records of a pool as JSON; ``Said.packed`` writes those that are one facility's word."""
+    return orjson.dumps(
+        {
+            key: one.packed() if isinstance(one, Said) else one.stored.record
+            for key, one in pool.entities.items()
+        },
+        option=orjson.OPT_NON_STR_KEYS,
+    )
+
+
+def to_bytes(snapshot: Snapshot, pool: str | None = None) -> bytes:
+    """The snapshot as JSON; its records apart, where ``pool`` names the place of their own."""
+    collection = snapshot.collection
     return orjson.dumps(
         {
             "live": snapshot.live,
             "indexed": snapshot.indexed,
-            "records": records.packed() if isinstance(records, PoolRecords) else records,
+            "records": dict(snapshot.records) if pool is None else pool,
             "at": snapshot.index_at,
             "done": snapshot.index_done,
             "facilities": snapshot.facilities,
@@ -146,14 +152,21 @@ def to_bytes(snapshot: Snapshot) -> bytes:
     )
 
 
-def from_bytes(body: bytes) -> Snapshot:
-    """Read what ``to_bytes`` wrote."""
+def pool_of(body: bytes) -> str | None:
+    """The name of the pool that a snapshot's records are in, if they are apart."""
+    found = orjson.loads(body)["records"]
+    return found if isinstance(found, str) else None
+
+
+def from_bytes(body: bytes, pool: bytes | None = None) -> Snapshot:
+    """Read what ``to_bytes`` wrote, and ``pool_to_bytes``."""
     held = orjson.loads(body)
+    records = held["records"] if pool is None else orjson.loads(pool)
     collection = held["collection"]
     return Snapshot(
         tuple((key, score) for key, score in held["live"]),
         tuple((key, score) for key, score in held["indexed"]),
-        {k: unpacked(one) if "said" in one else one for k, one in held["records"].items()},
+        {key: unpacked(one) if "said" in one else one for key, one in records.items()},
         held["at"],
         held["done"],
         tuple(held["facilities"]),
@@ -208,6 +221,8 @@ class Pages:
     now: Callable[[], datetime]
     kept: timedelta = KEPT
     _held: OrderedDict[str, tuple[float, Snapshot]] = field(default_factory=OrderedDict)
+    _pools: OrderedDict[int, tuple[Pool, str]] = field(default_factory=OrderedDict)
+    _saving: anyio.Lock = field(default_factory=anyio.Lock)
 
     def put(self, snapshot: Snapshot, search: Search, asked: Asked) -> str:
         """Keep a snapshot; gives the cursor that leads to it."""
@@ -239,13 +254,36 @@ class Pages:
         body = await self.serving.run(self.serving.snapshot, name, now)
         if body is None:
             raise expired()
-        return from_bytes(body)
+        pool = pool_of(body)
+        if pool is None:
+            return from_bytes(body)
+        records = await self.serving.run(self.serving.snapshot, pool, now)
+        if records is None:
+            raise expired()
+        return from_bytes(body, records)
 
     async def _save(self, name: str, snapshot: Snapshot, expires: datetime) -> None:
-        def save() -> None:
-            self.serving.put_snapshot(name, to_bytes(snapshot), expires, self.now())
+        """Write a snapshot, and its pool unless that is there already: the same records answer
+        question after question, and are many times as large."""
+        records = snapshot.records
+        pool = self._pool_name(records.pool) if isinstance(records, PoolRecords) else None
 
-        await self.serving.run(save)
+        def save() -> None:
+            if pool is not None and not self.serving.prolong_snapshot(pool, expires):
+                assert isinstance(records, PoolRecords)
+                self.serving.put_snapshot(pool, pool_to_bytes(records.pool), expires, self.now())
+            self.serving.put_snapshot(name, to_bytes(snapshot, pool), expires, self.now())
+
+        async with self._saving:  # or the second of two would not see that the pool is there
+            await self.serving.run(save)
+
+    def _pool_name(self, pool: Pool) -> str:
+        held = self._pools.pop(id(pool), None) or (pool, f"pool {secrets.token_urlsafe(12)}")
+        # The pool is held, so that its identity cannot come to mean another one.
+        self._pools[id(pool)] = held
+        while len(self._pools) > MOST_POOLS:
+            self._pools.popitem(last=False)
+        return held[1]
 
 
 def _short(digest: str) -> str:

@@ -274,6 +274,18 @@ class ServingStore:
 
         self._transaction(work)
 
+    def prolong_snapshot(self, name: str, expires_at: datetime) -> bool:
+        """Keep what is there until then at least; gives whether it is there."""
+
+        def work(connection: sqlite3.Connection) -> bool:
+            changed = connection.execute(
+                "UPDATE snapshots SET expires_at = max(expires_at, ?) WHERE name = ?",
+                (expires_at.timestamp(), name),
+            )
+            return changed.rowcount > 0
+
+        return self._transaction(work)
+
     def snapshot(self, name: str, now: datetime) -> bytes | None:
         """The body of that name, unless it has expired."""
 

@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
+from catalogue.query import Search, Text
+from catalogue.readings import make_pool, read_objects
 from catalogue.statistics import CollectionStatistics
-from search_api.federation.continuing import Snapshot, from_bytes, is_ours, to_bytes
+from mappings.context import Context
+from search_api.federation.background import Background
+from search_api.federation.continuing import (
+    Pages,
+    PoolRecords,
+    Snapshot,
+    from_bytes,
+    is_ours,
+    to_bytes,
+)
+from search_api.federation.participants import Asked
 from search_api.federation.reports import FacilityLine
+from search_api.federation.serving_store import ServingStore
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 RECORDS = {
@@ -56,3 +71,49 @@ def test_a_snapshots_records_are_entities_again_with_what_they_contain() -> None
 def test_other_peoples_cursors_are_told_from_ours() -> None:
     for text in ("", "nonsense", "e30", "eyJrIjoicmFua2VkIn0", "A" * 600, "/../"):
         assert not is_ours(text)
+
+
+class Noting(ServingStore):
+    """Notes the names under which something was put."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.put: list[str] = []
+
+    def put_snapshot(self, name: str, body: bytes, expires_at: datetime, now: datetime) -> None:
+        self.put.append(name)
+        super().put_snapshot(name, body, expires_at, now)
+
+
+async def test_another_worker_goes_on_and_records_of_one_pool_are_written_once(
+    tmp_path: Path,
+) -> None:
+    """Semantics 9.3, 9.5: also where the same records answered several questions."""
+    items = [
+        {"pid": f"10.5072/{n}", "title": f"Ice {n}", "datasets": [{"pid": f"10.5072/{n}/r"}]}
+        for n in range(3)
+    ]
+    pool = make_pool([read_objects("Document", items, Context("ESS", "ess"))], now=NOW)
+    keys = [one.key for one in pool.of_class("Document")]
+    snapshot = replace(SNAPSHOT, records=PoolRecords(pool, keys), live=((keys[0], 1.0),))
+    background, store = Background(), Noting(tmp_path)
+    pages = Pages(store, background, lambda: NOW)
+    searches = [Search("Document", NOW, text=Text(word)) for word in ("ice", "water")]
+    await background.open()
+    cursors = [pages.put(snapshot, search, Asked()) for search in searches]
+    other = Pages(ServingStore(tmp_path), background, lambda: NOW)
+    while len(store.put) < 3:
+        await store.run(store.node)
+    await background.close()
+    assert sorted(name.startswith("pool ") for name in store.put) == [False, False, True]
+    for cursor, search in zip(cursors, searches, strict=True):
+        found = await other.get(cursor, search, Asked())
+        assert found.live == snapshot.live
+        assert {key: one.stored for key, one in found.pool().entities.items()}.keys() == set(
+            pool.entities
+        )
+        for key, one in found.pool().entities.items():
+            assert one.stored.record == pool.entities[key].stored.record
+            assert [c.key for c in one.children] == [c.key for c in pool.entities[key].children]
+    other.serving.close()
+    store.close()
