@@ -21,6 +21,25 @@ async def test_little_work_is_done_at_once_and_counts_for_nothing() -> None:
     assert shop.backlog_s == 0
 
 
+async def test_little_work_is_part_of_what_a_question_takes() -> None:
+    """Ten facilities with ten records each: none of it is much, all of it together is."""
+    now = [0.0]
+    shop = Workshop(monotonic=lambda: now[0])
+
+    def little() -> None:
+        now[0] += 0.1
+
+    for _ in range(60):
+        with shop.question(100.0, 2):
+            for _ in range(10):
+                await shop.run(10, little)
+    with ExitStack() as inside:
+        for _ in range(3):
+            inside.enter_context(shop.question(2.5, 2))
+        with pytest.raises(Overloaded), shop.question(2.5, 2):
+            pass
+
+
 async def test_what_waits_is_told_in_seconds_as_work_has_shown_them() -> None:
     ticks = clock(0.0, 10.0, 10.0, 10.5)
     shop = Workshop(monotonic=lambda: next(ticks))
