@@ -113,4 +113,6 @@ def normalised(raw: float, best_possible: float) -> float:
     """On the scale strictly between 0 and 1, six significant digits (semantics 8.3)."""
     if raw <= 0 or best_possible <= 0:
         return 0.0
-    return float(f"{min(raw / best_possible, _HIGHEST):.6g}")
+    share = min(raw / best_possible, _HIGHEST)
+    # From a tenth on, six significant digits are six decimals, which take half as long.
+    return round(share, 6) if share >= 0.1 else float(f"{share:.6g}")

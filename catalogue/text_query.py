@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from catalogue import analysis, technique_scoring
 from catalogue.answers import Recognised
@@ -28,11 +29,14 @@ from catalogue.plan import (
     negation,
 )
 from catalogue.query import ParameterRange, Text
-from catalogue.query_language import Unit, parse_words
+from catalogue.query_language import Shape, Unit, parse_words
 from catalogue.scoring import BOOSTS, PREFIX_SCORE, TECHNIQUE_WEIGHT
 from mappings.quantities import recognise_quantities
 
 MIN_PREFIX = 2
+MOST_REMEMBERED = 8_192
+"""Words whose plans and scores are kept: some 10 MB."""
+USUAL_LENGTH = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,37 +116,49 @@ def filter_plan(text: str) -> Plan:
 
 
 def _part(unit: Unit) -> Part | None:
-    if unit.shape == "word":
+    # Words come again and again, in whatever questions; their plans are all the same.
+    read = _read_again if len(unit.text) <= USUAL_LENGTH else _read
+    found = read(unit.text, unit.shape)
+    if found is None:
+        return None
+    text, words, met = found
+    return Part(unit if text == unit.text else replace(unit, text=text), words, met)
+
+
+def _read(text: str, shape: Shape) -> tuple[str, tuple[str, ...], Plan] | None:
+    """The text of a unit as it compares, its words, and the lookup that meets it."""
+    if shape == "word":
         # A DOI is the same with its resolver or "doi:" in front.
-        known = canonical_identifier(unit.text)
-        if known != unit.text:
-            unit = replace(unit, text=known)
-    words = tuple(analysis.words(unit.text))
+        text = canonical_identifier(text)
+    words = tuple(analysis.words(text))
     if not words:
         return None
-    if unit.shape == "prefix":
+    if shape == "prefix":
         if len(words[-1]) < MIN_PREFIX:
             raise QueryTooCostly(
-                f"The prefix {unit.text}* is too short: write at least {MIN_PREFIX} letters.",
+                f"The prefix {text}* is too short: write at least {MIN_PREFIX} letters.",
                 field="query",
             )
         lead = [Terms("text", frozenset({analysis.stem(word)})) for word in words[:-1]]
-        return Part(unit, words, both(*lead, Prefix("words", words[-1])))
+        return text, words, both(*lead, Prefix("words", words[-1]))
     stems = tuple(analysis.stem(word) for word in words)
-    if unit.shape == "phrase":
-        return Part(unit, words, _in_order(stems))
-    wholes = frozenset(_wholes_of(unit, words))
-    return Part(unit, words, either(_in_order(stems), Terms("wholes", wholes)))
+    if shape == "phrase":
+        return text, words, _in_order(stems)
+    wholes = frozenset(_wholes_of(text, words))
+    return text, words, either(_in_order(stems), Terms("wholes", wholes))
+
+
+_read_again = lru_cache(maxsize=MOST_REMEMBERED)(_read)
 
 
 def _in_order(stems: tuple[str, ...]) -> Plan:
     return Terms("text", frozenset(stems)) if len(stems) == 1 else Phrase("text", stems)
 
 
-def _wholes_of(unit: Unit, words: tuple[str, ...]) -> set[str]:
+def _wholes_of(text: str, words: tuple[str, ...]) -> set[str]:
     if len(words) == 1:
-        return {words[0], analysis.stem(words[0])} | analysis.whole_forms(unit.text)
-    return analysis.whole_forms(unit.text)
+        return {words[0], analysis.stem(words[0])} | analysis.whole_forms(text)
+    return analysis.whole_forms(text)
 
 
 def _without_small_words(parts: Sequence[Part]) -> list[Part]:
@@ -250,7 +266,7 @@ def _scores(wanted: Sequence[Part], asked: Sequence[tuple[str, ...]]) -> list[Sc
             level = LevelScore(f"{part.unit.text}*", ((PREFIX_SCORE, part.met),))
             scores.setdefault(("prefix", part.met), level)
         if part.unit.shape == "word" and len(part.words) > 1:
-            wholes = sorted(_wholes_of(part.unit, part.words))
+            wholes = sorted(_wholes_of(part.unit.text, part.words))
             clauses = tuple(Clause("wholes", whole, BOOSTS["wholes"]) for whole in wholes)
             if clauses:
                 scores.setdefault(("whole", clauses), WordScore(part.unit.text, clauses))
@@ -264,6 +280,7 @@ def _scores(wanted: Sequence[Part], asked: Sequence[tuple[str, ...]]) -> list[Sc
     return list(scores.values())
 
 
+@lru_cache(maxsize=MOST_REMEMBERED)
 def _word_score(word: str) -> WordScore:
     stem = analysis.stem(word)
     clauses = [Clause("text", stem, BOOSTS["text"]), Clause("title", stem, BOOSTS["title"])]
