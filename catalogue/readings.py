@@ -13,8 +13,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple, cast
 
-import orjson
-
 from catalogue.oracle import Entity
 from catalogue.records import Change, EntityClass, StoredEntity
 from catalogue.said import FIRST_ORDINAL, Row, Said, Voice, alone, row_of
@@ -141,6 +139,15 @@ def _links(records: Iterable[Mapping[str, Any]]) -> Links:
     return {key: tuple(sorted(others)) for key, others in found.items()}
 
 
+def _all_links(several: Iterable[Links]) -> Links:
+    found: dict[str, tuple[str, ...]] = {}
+    for links in several:
+        for key, others in links.items():
+            known = found.get(key)
+            found[key] = others if known is None else tuple(sorted({*known, *others}))
+    return found
+
+
 def _contained(
     part: Mapping[str, Any], parts: Mapping[str, Mapping[str, Any]], links: Links
 ) -> list[Mapping[str, Any]]:
@@ -172,17 +179,14 @@ def joined(readings: Sequence[Reading]) -> Reading:
     again: set[str] = set()
     listed: dict[str, None] = {}
     scores: dict[str, Any] = {}
-    links: dict[str, tuple[str, ...]] = {}
+    links = _all_links(reading.links for reading in readings)
     for reading in readings:
         for key, said in reading.said.items():
             if key in rows:
                 again.add(key)
-                rows[key] = row_of({**said.part(), **_part(rows[key])})
+                rows[key] = row_of({**said.part(), **rows[key].part()})
             else:
                 rows[key] = said.row
-        for key, others in reading.links.items():
-            known = links.get(key)
-            links[key] = others if known is None else tuple(sorted({*known, *others}))
         listed.update(dict.fromkeys(reading.listed))
         scores = {**reading.own_scores, **scores}
     before = {key: said for reading in readings for key, said in reading.said.items()}
@@ -345,20 +349,10 @@ def _speakers(sources: str, held: object) -> str:
     return ", ".join(dict.fromkeys(names))
 
 
-def _part(row: Row) -> dict[str, Any]:
-    found: dict[str, Any] = orjson.loads(row.written)
-    return found
-
-
 def _related(readings: Sequence[Reading], held: Mapping[str, StoredEntity]) -> Links:
     """The links of all that is at hand."""
-    found: dict[str, tuple[str, ...]] = {}
     kept = _links(entity.record for entity in held.values() if not entity.deleted)
-    for links in (*(reading.links for reading in readings), kept):
-        for key, others in links.items():
-            known = found.get(key)
-            found[key] = others if known is None else tuple(sorted({*known, *others}))
-    return found
+    return _all_links((*(reading.links for reading in readings), kept))
 
 
 def _whole(stored: StoredEntity, related: Sequence[StoredEntity]) -> Entity:

@@ -54,6 +54,11 @@ class Row(NamedTuple):
     tags: str = ""
     facets: bytes = b"{}"
 
+    def part(self) -> dict[str, Any]:
+        """The record as the facility gave it."""
+        found: dict[str, Any] = orjson.loads(self.written)
+        return found
+
 
 @dataclass(slots=True)
 class Voice:
@@ -95,8 +100,7 @@ class Said(Entity):
 
     def part(self) -> dict[str, Any]:
         """The record as the facility gave it."""
-        found: dict[str, Any] = orjson.loads(self.row.written)
-        return found
+        return self.row.part()
 
     def packed(self) -> dict[str, Any]:
         """The record as JSON that costs little to write, for ``unpacked``."""

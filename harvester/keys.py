@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
 from catalogue.facilities import Mode, Protocol
+from facility_http.contact import is_email_address
 from harvester.errors import HarvestError
 from harvester.schedule import ScheduleError, parse_schedule
 
@@ -22,7 +23,6 @@ PROTOCOLS: tuple[str, ...] = get_args(Protocol)
 MODES: tuple[str, ...] = get_args(Mode)
 CLASSES = ("Documents", "Datasets", "Instruments", "Techniques")
 
-_EMAIL = re.compile(r"[^@\s<>]+@[^@\s<>]+\.[^@\s<>.]+")
 _ROR = re.compile(r"(?:https://ror\.org/)?(0[a-z0-9]{8})", re.ASCII)
 
 
@@ -175,7 +175,7 @@ def _schedule(value: Any) -> str:
 
 def email_address(value: Any) -> str:
     address = _text(value)
-    if not _EMAIL.fullmatch(address) or not address.isascii():
+    if not is_email_address(address):
         raise ValueError("an e-mail address that a facility can write to")
     return address
 

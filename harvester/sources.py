@@ -19,6 +19,7 @@ from typing import Any
 
 from catalogue.facilities import Facility, Service, Source
 from catalogue.store.store import MIN_FREE_BYTES
+from facility_http.contact import CONTACT_VARIABLE
 from harvester.keys import (
     FACILITY_KEYS,
     OPTION_KEYS,
@@ -33,7 +34,6 @@ from harvester.keys import (
 
 SHIPPED = Path(__file__).with_name("default.toml")
 ADDED_NAME = "sources.toml"
-CONTACT_VARIABLE = "PAN_COMMONS_CONTACT"
 MIB = 2**20
 
 OWN_FORMATS = {"panosc": "panosc-json", "scicat": "scicat"}

@@ -53,7 +53,7 @@ class Raw(NamedTuple):
 
 def by_keys(connection: sqlite3.Connection, keys: Iterable[str]) -> dict[str, StoredEntity]:
     """Entities by key, deleted ones included; keys nobody has are left out."""
-    return {item.key: item for item in _filled(connection, _by_keys(connection, keys)).values()}
+    return {item.key: item for item in filled(connection, _by_keys(connection, keys)).values()}
 
 
 def raw_rows(
@@ -70,11 +70,6 @@ def raw_rows(
         given,
     )
     return [Raw(*row) for row in found]
-
-
-def filled(connection: sqlite3.Connection, found: Sequence[Raw]) -> dict[int, StoredEntity]:
-    """Entities by ordinal, as ``by_keys`` gives them, from their rows."""
-    return _filled(connection, found)
 
 
 def plain(connection: sqlite3.Connection, ordinals: Sequence[int]) -> dict[int, StoredEntity]:
@@ -237,7 +232,7 @@ def _changes(
     containers = _containers(connection, found)
     keys = {row.ordinal: row.key for row in raw}
     keys |= _keys(connection, {p for many in containers.values() for p in many} - keys.keys())
-    entities = _filled(connection, raw, children)
+    entities = filled(connection, raw, children)
     return [
         Change(
             entities[row.ordinal],
@@ -373,7 +368,7 @@ def _containers(connection: sqlite3.Connection, found: Sequence[Raw]) -> dict[in
     }
 
 
-def _filled(
+def filled(
     connection: sqlite3.Connection,
     found: Sequence[Raw],
     children: Mapping[int, list[int]] | None = None,

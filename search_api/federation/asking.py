@@ -30,10 +30,16 @@ from search_api.federation.facility_cache import FacilityCache, Kept, key_of
 from search_api.federation.figures import Window, percentile
 from search_api.federation.hedging import Hedged
 from search_api.federation.lines import ONCE, Line, line_to
-from search_api.federation.metrics import SEVERITY, FederationMeasurements
+from search_api.federation.metrics import FederationMeasurements
 from search_api.federation.parsing import Parsed, Parser
 from search_api.federation.pausing import Pass, Pausing
-from search_api.federation.questions import FacilityAnswer, FacilityFigures, LiveSource, Question
+from search_api.federation.questions import (
+    SEVERITY,
+    FacilityAnswer,
+    FacilityFigures,
+    LiveSource,
+    Question,
+)
 from search_api.federation.requests import Request
 from search_api.federation.serving_store import Contact, ServingStore
 from search_api.federation.single_flight import Flight

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
+from facility_http.contact import CONTACT_VARIABLE, is_email_address
+
 log = logging.getLogger("pan_commons.search_api.federation")
 
-CONTACT = "PAN_COMMONS_CONTACT"
 ADDED = "sources.toml"
 """What ``sources add`` writes, in the data folder."""
-_EMAIL = re.compile(r"[^@\s<>]+@[^@\s<>]+\.[^@\s<>.]+")
 
 
 def configured_contact(
@@ -29,10 +28,10 @@ def configured_contact(
     found: object = None
     for path in (*([config] if config is not None else []), data / ADDED):
         found = _email_in(path) or found
-    found = found or environment.get(CONTACT, "").strip()
+    found = found or environment.get(CONTACT_VARIABLE, "").strip()
     if not found:
         return None
-    if isinstance(found, str) and found.isascii() and _EMAIL.fullmatch(found):
+    if isinstance(found, str) and is_email_address(found):
         return found
     log.warning("%r is no e-mail address that a facility can write to; there is no contact", found)
     return None

@@ -9,6 +9,7 @@ from typing import Any
 
 from search_api.federation.breaker import CLOSED, paused_until, state_of
 from search_api.federation.pausing import CLASSES, class_name
+from search_api.federation.questions import SEVERITY
 from search_api.federation.serving_store import FILE_NAME, Contact, ServingStore
 
 
@@ -29,7 +30,7 @@ def kept_standings(data: Path, now: datetime) -> dict[str, dict[str, Any]]:
         at = now.timestamp()
         own = [breakers.get(source, CLOSED)]
         own += [breakers.get(class_name(source, one), CLOSED) for one in CLASSES]
-        worst = max(own, key=lambda one: ("closed", "half_open", "open").index(state_of(one, at)))
+        worst = max(own, key=lambda one: SEVERITY[state_of(one, at)])
         state = state_of(worst, at)
         contact = contacts.get(source, Contact())
         found[source] = {

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from search_api.federation.questions import BreakerState
-
-SEVERITY: dict[BreakerState, int] = {"closed": 0, "half_open": 1, "open": 2}
+from search_api.federation.questions import SEVERITY, BreakerState
 
 
 class FederationMeasurements:

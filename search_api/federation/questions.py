@@ -15,6 +15,7 @@ State = Literal["answered", "timed_out", "failed", "paused", "stale", "unsupport
 """What an answer's line says of a facility."""
 
 BreakerState = Literal["closed", "open", "half_open"]
+SEVERITY: dict[BreakerState, int] = {"closed": 0, "half_open": 1, "open": 2}
 Standing = tuple[BreakerState, datetime | None, str | None]
 """State of a breaker, end of its pause, and why."""
 

@@ -10,10 +10,10 @@ from types import TracebackType
 from typing import Self
 
 from catalogue.catalogue import Catalogue
+from facility_http.contact import CONTACT_VARIABLE
 from search_api.facilities import FacilityState, FacilityStates
 from search_api.federation.asking import Asker
 from search_api.federation.background import Background
-from search_api.federation.contact import CONTACT
 from search_api.federation.continuing import Pages
 from search_api.federation.federated import Federation
 from search_api.federation.metrics import FederationMeasurements
@@ -49,7 +49,7 @@ class LiveService:
         self.serving = ServingStore(catalogue.store.folder)
         self.node = self.serving.node()
         self._background = Background()
-        contact = contact or environment.get(CONTACT, "").strip() or None
+        contact = contact or environment.get(CONTACT_VARIABLE, "").strip() or None
         self.asker = Asker(
             self.serving,
             settings,
@@ -147,6 +147,3 @@ class Checks:
             self._found = {one.source.name: one.checked_at for one in live}
             self._seen = seen
         return self._found.get(source)
-
-
-__all__ = ["CONTACT", "Lessons", "LiveService"]

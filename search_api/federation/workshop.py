@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, TypeVar
 
 import anyio
@@ -48,11 +49,7 @@ class Workshop:
         self._worked_s = self._worked_before_s = 0.0
 
     async def run(self, size: int, work: Callable[..., Result], *arguments: Any) -> Result:
-        """Do the work here when it is about few records, else where it does not hold the loop.
-
-        ``backlog_s`` tells how many seconds of work are waiting or being done, as far as work of
-        each kind has shown what it takes for a record.
-        """
+        """Do the work here when it is about few records, else where it does not hold the loop."""
         if size <= INLINE:
             # Nobody waits behind it, but it is part of what a question takes: when it was not
             # counted, so many were let in that the last came up to 0.4 s late (measured).
@@ -61,24 +58,20 @@ class Workshop:
             return result
         if self._limiter is None:
             self._limiter = anyio.CapacityLimiter(self._at_once)
-        kind = getattr(work, "__qualname__", "work")
-        expected_s = size * self._per_record_s.get(kind, _FIRST_GUESS_S)
-        self.backlog_s += expected_s
-        try:
-            took_s, result = await anyio.to_thread.run_sync(
-                self._timed, work, arguments, limiter=self._limiter
-            )
-        finally:
-            self.backlog_s -= expected_s
-        self._worked_s += took_s
-        self._learn(kind, took_s / size)
-        return result
+        in_thread = partial(
+            anyio.to_thread.run_sync, self._timed, work, arguments, limiter=self._limiter
+        )
+        return await self.aside(size, getattr(work, "__qualname__", "work"), in_thread)
 
     async def aside(
         self, size: int, kind: str, work: Callable[[], Awaitable[tuple[float, Result]]]
     ) -> Result:
         """Wait for work that is done elsewhere, which tells the seconds that it took: it counts as
-        work all the same, since others wait behind it."""
+        work all the same, since others wait behind it.
+
+        ``backlog_s`` tells how many seconds of work are waiting or being done, as far as work of
+        each kind has shown what it takes for a record.
+        """
         expected_s = size * self._per_record_s.get(kind, _FIRST_GUESS_S)
         self.backlog_s += expected_s
         try:

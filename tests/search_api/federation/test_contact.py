@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from search_api.federation.contact import CONTACT, configured_contact
+from facility_http.contact import CONTACT_VARIABLE
+from search_api.federation.contact import configured_contact
 
 OURS = "data@pan.example"
 
@@ -14,7 +15,7 @@ OURS = "data@pan.example"
 def test_the_configuration_comes_before_the_environment(tmp_path: Path) -> None:
     config = tmp_path / "mine.toml"
     config.write_text(f'[contact]\nemail = "{OURS}"\n')
-    environment = {CONTACT: "other@pan.example"}
+    environment = {CONTACT_VARIABLE: "other@pan.example"}
     assert configured_contact(config, tmp_path, environment) == OURS
     assert configured_contact(None, tmp_path, environment) == "other@pan.example"
     assert configured_contact(None, tmp_path, {}) is None
