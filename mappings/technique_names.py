@@ -7,7 +7,6 @@ for a technique although they contain a technique's words).
 
 from __future__ import annotations
 
-import csv
 import functools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,7 +24,7 @@ from mappings.technique_words import (
     join_and_split,
     split_words,
 )
-from mappings.techniques import FOLDER, Term, load_panet
+from mappings.techniques import FOLDER, Term, load_panet, read_table
 
 Origin = Literal["label", "synonym", "spelling"]
 Key = tuple[str, ...]
@@ -83,7 +82,7 @@ class Names:
     def __init__(self, terms: Iterable[Term]) -> None:
         listed = list(_all_names(terms))
         pieces = [split_words(spelling) for spelling, _, _ in listed]
-        refused = [split_words(row["phrase"]) for row in _rows("not_techniques.tsv")]
+        refused = [split_words(row["phrase"]) for row in read_table(FOLDER / "not_techniques.tsv")]
         self.vocabulary = frozenset(
             word.text for words in (*pieces, *refused) for word in words if len(word.text) > 2
         )
@@ -253,13 +252,8 @@ def _all_names(terms: Iterable[Term]) -> Iterator[tuple[str, str, Origin]]:
     for term in techniques:
         for synonym in term.synonyms:
             yield synonym, term.id, "synonym"
-    for row in _rows("spellings.tsv"):
+    for row in read_table(FOLDER / "spellings.tsv"):
         yield row["spelling"], row["id"], "spelling"
-
-
-def _rows(file: str) -> list[dict[str, str]]:
-    with (FOLDER / file).open(encoding="utf-8", newline="") as table:
-        return list(csv.DictReader(table, delimiter="\t"))
 
 
 @functools.cache

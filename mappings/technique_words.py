@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+
+from mappings.techniques import FOLDER, read_table
 
 _PIECE = re.compile(r"[^\W_]+", re.UNICODE)
 _PREFIXED_ACRONYM = re.compile(r"([HST]R|GI|ED|[A-Za-z][a-z]{0,4})([A-Z]{3,6}|CT)")
@@ -18,78 +20,10 @@ MOST_PARTS = 4
 LONGEST_PART = 30
 _MICRO_SIGNS = "µμ"
 
-SAME_WORD = {
-    "xrays": "xray", "roentgen": "xray", "röntgen": "xray", "neutrons": "neutron",
-    "polarising": "polarizing", "polarised": "polarized", "polarisation": "polarization",
-    "centred": "centered",
-    "colour": "color", "fibre": "fiber", "mu": "micro", "crystallographic": "crystallography",
-    "crystallographer": "crystallography", "tomographic": "tomography",
-    "tomograph": "tomography", "microtomographic": "microtomography",
-    "spectroscopic": "spectroscopy", "spectroscopies": "spectroscopy",
-    "microscope": "microscopy", "microscopes": "microscopy",
-    "diffractometer": "diffraction", "diffractometers": "diffraction",
-    "diffractometry": "diffraction", "diffractive": "diffraction",
-    "reflectometry": "reflectivity", "reflectometer": "reflectivity",
-    "reflectometers": "reflectivity", "holographic": "holography",
-    "ptychographic": "ptychography", "radiographic": "radiography",
-    "lithographic": "lithography", "inferometry": "interferometry",
-    "scatter": "scattering", "spectrometer": "spectrometry",
-    "spectrometers": "spectrometry", "photoemissive": "photoemission", "vis": "visible",
-    "infra": "infrared", "femto": "femtosecond", "polycrystalline": "powder",
-    "ellipsometer": "ellipsometry", "polarimeter": "polarimetry",
-    "interferometer": "interferometry", "ellipsometric": "ellipsometry",
-    "spektroskopie": "spectroscopy", "spectroscopie": "spectroscopy",
-    "tomographie": "tomography", "tomografie": "tomography", "mikroskopie": "microscopy",
-    "microscopie": "microscopy", "streuung": "scattering", "beugung": "diffraction",
-    "diffraktion": "diffraction", "diffraktometrie": "diffraction",
-    "reflektometrie": "reflectivity", "réflectométrie": "reflectivity",
-    "kristallographie": "crystallography", "kristallografie": "crystallography",
-    "cristallographie": "crystallography", "neutronen": "neutron", "poudre": "powder",
-    "photoelektronen": "photoelectron", "elektronen": "electron",
-    "protéines": "protein", "bildgebung": "imaging",
-    "infrarouge": "infrared", "infrarot": "infrared", "ir": "infrared",
-    "pulver": "powder", "absorptions": "absorption", "emissions": "emission",
-    "phasen": "phase", "kontrast": "contrast", "polarisés": "polarized",
-    "polarisierte": "polarized", "polarisierter": "polarized", "polarisierten": "polarized",
-    "γ": "gamma", "macromolecules": "macromolecular",
-    "fluoreszenz": "fluorescence", "massen": "mass", "elektron": "electron", "myonen": "muon",
-    "myon": "muon", "photoemissions": "photoemission", "kristall": "crystal",
-    "mikrotomographie": "microtomography", "mikrotomografie": "microtomography",
-    "mößbauer": "mössbauer", "inelastische": "inelastic", "quasielastische": "quasielastic",
-    "elastische": "elastic", "ptychographie": "ptychography", "ptychografie": "ptychography",
-    "computertomographie": "tomography", "computertomografie": "tomography",
-    "holographie": "holography", "holografie": "holography", "radiographie": "radiography",
-    "radiografie": "radiography", "lithographie": "lithography", "lithografie": "lithography",
-    "spektrometrie": "spectrometry", "ellipsometrie": "ellipsometry",
-    "spectrométrie": "spectrometry", "imagerie": "imaging", "neutronique": "neutron",
-    "microtomographie": "microtomography", "photoémission": "photoemission",
-    "photoélectrons": "photoelectron", "électronique": "electron", "électrons": "electron",
-    "masse": "mass", "poudres": "powder", "dichroïsme": "dichroism",
-    "circulaire": "circular", "linéaire": "linear", "magnétique": "magnetic",
-    "réflectivité": "reflectivity", "macromolécules": "macromolecular",
-    "macromoléculaire": "macromolecular", "difracción": "diffraction",
-    "difraccion": "diffraction", "dispersión": "scattering",
-    "espectroscopía": "spectroscopy", "espectroscopia": "spectroscopy",
-    "espectrometría": "spectrometry", "microscopía": "microscopy", "microscopia": "microscopy",
-    "tomografía": "tomography", "tomografia": "tomography", "neutrones": "neutron",
-    "electrones": "electron", "polvo": "powder", "absorción": "absorption",
-    "fluorescencia": "fluorescence", "cristalografía": "crystallography",
-    "proteínas": "protein", "reflectometría": "reflectivity", "infrarroja": "infrared",
-    "masas": "mass", "radiografía": "radiography", "electrónica": "electron",
-    "diffrazione": "diffraction", "spettroscopia": "spectroscopy",
-    "spettrometria": "spectrometry", "neutroni": "neutron", "polveri": "powder",
-    "assorbimento": "absorption", "fluorescenza": "fluorescence", "infrarossa": "infrared",
-    "cristallografia": "crystallography", "proteine": "protein", "massa": "mass",
-    "riflettometria": "reflectivity", "elettronica": "electron", "elettroni": "electron",
-    "fotoemissione": "photoemission", "fotoelettroni": "photoelectron",
-    "fotoemisión": "photoemission", "fotoelectrones": "photoelectron",
-    "spectrophotometry": "spectroscopy", "spectrophotometer": "spectroscopy",
-    "spectrophotometric": "spectroscopy", "uv": "ultraviolet",
-    "angular": "angle", "ultrahigh": "high",
-    "multiple": "multi", "biomacromolecular": "macromolecular",
-    "moessbauer": "mössbauer", "mossbauer": "mössbauer", "tunnelling": "tunneling",
-}  # fmt: skip
-"""One spelling for words that mean the same in a technique's name."""
+SAME_WORD: Mapping[str, str] = {
+    row["written"]: row["meant"] for row in read_table(FOLDER / "same_words.tsv")
+}
+"""One spelling for words that mean the same in a technique's name, in whatever language."""
 
 PREFIXES = (
     "ultra",

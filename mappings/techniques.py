@@ -297,7 +297,7 @@ def _cut_parents(
 def read_terms(path: Path) -> tuple[Term, ...]:
     """Read a table ``id, label, alt_labels, parents`` (tab separated, lists divided by ``|``)."""
     terms = []
-    for row in _read_table(path):
+    for row in read_table(path):
         identifier = row["id"]
         terms.append(
             Term(
@@ -324,7 +324,7 @@ def write_terms(path: Path, terms: Iterable[Term]) -> None:
 
 def read_exceptions(path: Path) -> tuple[GraphException, ...]:
     return tuple(
-        GraphException(row["child"], row["not_below"], row["reason"]) for row in _read_table(path)
+        GraphException(row["child"], row["not_below"], row["reason"]) for row in read_table(path)
     )
 
 
@@ -349,7 +349,12 @@ def panet_version() -> str:
     return digest.hexdigest()[:12]
 
 
-def _read_table(path: Path) -> list[dict[str, str]]:
+def read_table(path: Path) -> list[dict[str, str]]:
+    """The rows of a table with a head, divided by tabs; empty lines and comments left out.
+
+    Raises:
+        UnreadableOntology: no such file, or not in UTF-8.
+    """
     try:
         with path.open(encoding="utf-8", newline="") as stream:
             rows = [line for line in stream if line.strip() and not line.startswith("#")]

@@ -7,14 +7,13 @@ another vocabulary on the children. All are read by local name.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 from mappings.context import Context, Header, Mapped
-from mappings.dates import span
 from mappings.drafts import Draft, entities, year_evidence
+from mappings.formats.datacite_dates import first_moment, read_available, read_collected
 from mappings.formats.datacite_people import read_person
+from mappings.formats.datacite_rights import read_right
 from mappings.formats.rules import Rules
 from mappings.formats.xml import (
     NAMES,
@@ -29,7 +28,6 @@ from mappings.formats.xml import (
 )
 from mappings.identifiers import identify, web_link
 from mappings.kinds import data_level, document_type, kind_of
-from mappings.rights import access_statement, evidence, is_licence_like, licence
 from mappings.tags import technique_tags
 from mappings.techniques import find_id
 from mappings.text import is_only_url, known, split_keywords
@@ -261,48 +259,17 @@ def read_dates(element: Element, draft: Draft) -> None:
             continue
         kind = (child.get("dateType") or "").lower()
         if kind == "collected":
-            _read_collected(text, draft)
+            read_collected(text, draft)
         elif kind == "available":
-            _read_available(text, draft)
+            read_available(text, draft)
         elif kind == "created":
-            draft.creation = _first_moment(text, draft)
+            draft.creation = first_moment(text, draft)
         elif kind == "issued":
             issued = draft.moment("resource/dates/date[Issued]", text)
         else:
             draft.notes.unused(f"resource/dates/date[{child.get('dateType') or ''}]", text)
     if draft.release is None:
         draft.release = issued
-
-
-def _read_collected(text: str, draft: Draft) -> None:
-    found = span(text, draft.context.time_zone)
-    if found is None:
-        draft.notes.dropped("resource/dates/date[Collected]", text, "no date or range")
-        return
-    if found.start is not None and not found.start.certain:
-        draft.notes.dropped("resource/dates/date[Collected]", text, "a date in words")
-        return
-    draft.start = found.start
-    draft.end = found.end if "/" in text else None
-
-
-def _read_available(text: str, draft: Draft) -> None:
-    """The end of a range is when the data are out: OpenAIRE writes embargoes as ranges too."""
-    found = span(text, draft.context.time_zone)
-    last = (found.end or found.start) if found is not None else None
-    if last is None or not last.certain:
-        draft.notes.dropped("resource/dates/date[Available]", text, "no date")
-        return
-    draft.release = last
-    draft.embargo("resource/dates/date[Available]", text, last)
-
-
-def _first_moment(text: str, draft: Draft) -> Any:
-    found = span(text, draft.context.time_zone)
-    if found is None or found.start is None:
-        draft.notes.dropped("resource/dates/date[Created]", text, "no date")
-        return None
-    return found.start
 
 
 @RULES.reads(
@@ -466,47 +433,6 @@ def read_rights(element: Element, draft: Draft) -> None:
     for child in element:
         if NAMES[child.tag] == "rights":
             read_right(child, draft)
-
-
-def read_right(element: Element, draft: Draft) -> None:
-    """One ``rights`` element: statements of access, else a licence, else unused."""
-    words = (
-        text_of(element),
-        attribute(element, "rightsIdentifier"),
-        attribute(element, "rightsURI"),
-    )
-    read = _rights_of(words, draft.context.is_public_is_constant)
-    draft.evidence += read.evidence
-    if read.licence is not None and draft.license is None:
-        draft.license = read.licence
-    if read.unused is not None:
-        draft.notes.unused("resource/rightsList/rights", read.unused)
-
-
-@dataclass(frozen=True, slots=True)
-class _Rights:
-    evidence: tuple[dict[str, str], ...] = ()
-    licence: str | None = None
-    unused: str | None = None
-
-
-@lru_cache(maxsize=4096)
-def _rights_of(words: tuple[str | None, ...], constant: bool) -> _Rights:
-    """What the text, identifier and URI of a ``rights`` element say; few kinds in a harvest."""
-    path = "resource/rightsList/rights"
-    said = [word for word in words if word is not None]
-    pieces = []
-    for word in said:
-        statement = access_statement(word)
-        if statement is not None:
-            says = "constant" if statement == "open" and constant else statement
-            pieces.append(evidence(says, path, word))
-    if pieces or not said:
-        return _Rights(tuple(pieces))
-    spdx = next((found for word in reversed(said) if (found := licence(word))), None)
-    if spdx is not None or any(map(is_licence_like, said)):
-        return _Rights((evidence("licence", path, said[0]),), spdx)
-    return _Rights(unused=" ".join(said))
 
 
 RULES.ignores("publisher", "the facility is known from its configuration")

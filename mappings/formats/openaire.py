@@ -11,6 +11,7 @@ from mappings.context import Context, Header, Mapped
 from mappings.drafts import Draft, entities
 from mappings.formats import datacite
 from mappings.formats.datacite_people import read_person
+from mappings.formats.datacite_rights import read_right
 from mappings.formats.rules import Rules
 from mappings.formats.xml import NAMES, Element, Readers, raw_text, text_of
 from mappings.rights import evidence
@@ -74,7 +75,7 @@ def _constant_access(draft: Draft) -> None:
 
 @RULES.reads("rights licensecondition accessrights", ("rights", "access.evidence, license"))
 def _rights(element: Element, draft: Draft) -> None:
-    datacite.read_right(element, draft)
+    read_right(element, draft)
 
 
 @RULES.reads("creator", ("creator", "Document.members (role creator)", "outside creators"))

@@ -34,10 +34,10 @@ from mappings.formats.panosc_fields import (
     settle_parameters,
     text_field,
 )
+from mappings.formats.panosc_members import read_members
 from mappings.formats.rules import Rules
-from mappings.identifiers import entity_key, identify, orcid, ror, web_link
+from mappings.identifiers import entity_key, identify, web_link
 from mappings.kinds import format_of_name, kind_of
-from mappings.people import person_name, role
 from mappings.rights import decide, evidence
 from mappings.tags import technique_tags, without_repeats
 from mappings.text import clip, is_no_sample, is_only_url, known
@@ -208,66 +208,12 @@ def _summary(value: Any, entity: Entity, reading: Reading, path: str) -> None:
         entity.setdefault("links", []).append({"rel": "description", "url": url})
 
 
-@DOCUMENT.reads(
+DOCUMENT.reads(
     "members",
     ("members[].role, id", "members[].role, id", "one spelling for principal investigator"),
     ("members[].person", "members[].person", "ORCID by checksum; fullName from parts if missing"),
     ("members[].affiliation", "members[].affiliation", "name, address, city, country, ror"),
-)
-def _members(value: Any, entity: Entity, reading: Reading, path: str) -> None:
-    members = []
-    for item in objects_in({"members": value}, "members"):
-        made: dict[str, Any] = {}
-        if (identifier := text_in(item, "id")) is not None:
-            made["id"] = identifier
-        if (part := text_in(item, "role")) is not None:
-            made["role"] = role(part)
-        person = next(objects_in(item, "person"), None)
-        if person is not None and (read := _person(person, reading, f"{path}[].person")):
-            made["person"] = read
-        affiliation = next(objects_in(item, "affiliation", "affiliations"), None)
-        if affiliation is not None and (where := _affiliation(affiliation)):
-            made["affiliation"] = where
-        if "person" in made or "affiliation" in made:
-            members.append(made)
-    if members:
-        entity["members"] = members
-
-
-def _person(record: Mapping[str, Any], reading: Reading, path: str) -> dict[str, Any] | None:
-    first, last = text_in(record, "firstName"), text_in(record, "lastName")
-    full = text_in(record, "fullName", "name")
-    name = person_name(full) if full is not None else None
-    if name is None and (first or last):
-        name = person_name(" ".join(part for part in (first, last) if part))
-    if name is None:
-        reading.notes.dropped(path, full, "no name of a person")
-        return None
-    made: dict[str, Any] = {"fullName": name.full}
-    for key, sent, read in (("firstName", first, name.first), ("lastName", last, name.last)):
-        if sent or read:
-            made[key] = sent or read
-    for key in ("id", "researcherId"):
-        if (text := text_in(record, key)) is not None:
-            made[key] = text
-    if (code := text_in(record, "orcid")) is not None:
-        if (found := orcid(code)) is not None:
-            made["orcid"] = found
-        else:
-            reading.notes.dropped(f"{path}.orcid", code, "no valid ORCID")
-    return made
-
-
-def _affiliation(record: Mapping[str, Any]) -> dict[str, Any]:
-    made: dict[str, Any] = {}
-    for key in ("name", "address", "city", "country"):
-        if (text := text_in(record, key)) is not None:
-            made[key] = text
-    if (identifier := text_in(record, "id", "pid")) is not None:
-        made["id"] = identifier
-        if (code := ror(identifier)) is not None:
-            made["ror"] = code
-    return made
+)(read_members)
 
 
 # --- Dataset ---------------------------------------------------------------------------------
