@@ -12,10 +12,11 @@ import fcntl
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from catalogue.facilities import Source
 from harvester.keys import ConfigurationError
 from harvester.sources import ADDED_NAME, SHIPPED, merge_layers, read_toml
 
@@ -59,8 +60,13 @@ def add_checked(
     name: str,
     source: Mapping[str, Any],
     facility: Mapping[str, Any] | None = None,
+    *,
+    agree: Callable[[Source], None] = lambda made: None,
 ) -> None:
     """As ``add_source``, but only if the whole configuration then makes sense.
+
+    Args:
+        agree: raises what speaks against the source as it would be.
 
     Raises:
         ConfigurationError: it would not; nothing was written.
@@ -73,7 +79,7 @@ def add_checked(
     layers = [(base, read_toml(base))]
     if path.exists():
         layers.append((path, _without_removal(read_toml(path), name)))
-    merge_layers([*layers, (path, added)], {})
+    agree(merge_layers([*layers, (path, added)], {}).source(name))
     add_source(data, name, source, facility)
 
 

@@ -83,6 +83,12 @@ def harvest(
 
     if record is not None and len(sources) != 1:
         raise click.UsageError("--record needs exactly one SOURCE.")
+    if record is not None and (start or end):
+        raise click.UsageError("--record is one record; leave out --from and --until.")
+    for name, value in (("--record", record), ("--set", set_)):
+        # Sent, an empty argument means anything to some servers (fault B12).
+        if value is not None and not value.strip():
+            raise click.UsageError(f"{name} is empty.")
     if full and (set_ or start or end or record):
         raise click.UsageError("--full is everything; leave out --set, --from, --until, --record.")
     if start and end and start > end:

@@ -154,6 +154,11 @@ class Daemon:
         except (ConfigurationError, StoreError) as problem:
             self.say("reload_refused", {"error": str(problem)})
             return
+        except Exception as problem:
+            # A mistake of ours while reading must not end the harvests that go on.
+            log.exception("the configuration could not be read: a mistake of ours")
+            self.say("reload_refused", {"error": repr(problem)})
+            return
         self.configuration = configuration
         if self.shared.room is not None:
             self.shared.room.budget = configuration.storage
@@ -252,6 +257,11 @@ async def _feed_watchdog(notifier: Notifier, daemon: Daemon) -> None:
     if notifier.watchdog_s is None:
         return
     while True:
-        await anyio.to_thread.run_sync(daemon.shared.store.last_change)
-        notifier.send("WATCHDOG=1")
+        try:
+            await anyio.to_thread.run_sync(daemon.shared.store.last_change)
+        except StoreError as problem:
+            # Unfed, the watchdog ends us when this lasts; runs that can go on do until then.
+            daemon.say("store_error", {"error": str(problem)})
+        else:
+            notifier.send("WATCHDOG=1")
         await anyio.sleep(notifier.watchdog_s / 2)

@@ -147,7 +147,8 @@ def _repair(value: Any) -> bool | tuple[str, ...]:
 
     if isinstance(value, bool):
         return value
-    if not isinstance(value, list) or not value or not all(name in REPAIRS for name in value):
+    named = isinstance(value, list) and all(isinstance(name, str) for name in value)
+    if not named or not value or not all(name in REPAIRS for name in value):
         names = ", ".join(f'"{name}"' for name in sorted(REPAIRS))
         raise ValueError(f"true, false, or a list of {names}")
     return tuple(value)

@@ -136,7 +136,8 @@ class Ledger:
                 yield found
 
     def live_and_unlisted(self, live: LivePages) -> Iterator[list[str]]:
-        """Batches of identifiers that the store holds as live and the list does not name.
+        """Batches of identifiers that the store holds as live and the list does not name, but for
+        those told deleted: they are counted with these.
 
         As a side effect marks the listed ones that are known, for ``listed_and_unknown``.
         """
@@ -148,7 +149,9 @@ class Ledger:
                     (json.dumps(list(page)),),
                 )
             found = self._among(
-                page, "SELECT value FROM json_each(?) WHERE value NOT IN listed_ids"
+                page,
+                "SELECT value FROM json_each(?)"
+                " WHERE value NOT IN listed_ids AND value NOT IN told_ids",
             )
             if found:
                 yield found

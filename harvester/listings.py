@@ -19,6 +19,7 @@ from pan_commons_terminal import (
 )
 
 if TYPE_CHECKING:
+    from catalogue.facilities import Source
     from catalogue.store import Store
     from harvester.sources import Configuration
     from harvester.space import Room
@@ -49,6 +50,19 @@ def existing_store(settings: Settings, *, write: bool = False) -> Iterator[Store
         store = Store.open(settings.data)
     with store:
         yield store
+
+
+def require_one_kind(settings: Settings, source: Source) -> None:
+    """Demo and real data are kept apart (semantics 10.5).
+
+    Raises:
+        MixedData: the data folder holds the other kind.
+    """
+    from catalogue.store import Store
+    from catalogue.store.database import FILE_NAME
+
+    if (settings.data / FILE_NAME).exists():
+        Store.open(settings.data, demo=source.demo, read_only=True).close()
 
 
 def nothing_yet(settings: Settings) -> str:

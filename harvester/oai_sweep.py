@@ -147,8 +147,8 @@ class OaiSweep:
             self.place.first_response = self.repository.response_date
             self.place.first_asked = self.repository.asked_at
         if self._order.record is not None:
-            record = await self.lookups.get(self._order.record)
-            yield RawPage((record,), self.place.as_json())
+            record = await self.client.get_record(self._order.record, self._source.format)
+            yield RawPage(self.lookups.raw([record]), self.place.as_json())
             self.complete = True
             return
         if self.place.unfetched:

@@ -265,7 +265,8 @@ class SourceRun:
         self, raw: RawPage, records: list[ReadyRecord], ledger: Ledger, *, before: int
     ) -> None:
         """Make a page durable; the ledger first, so that no checkpoint runs ahead of it (H08)."""
-        believe = before == 0
+        # A record that was asked for by name is believed, too: the operator wants to know of it.
+        believe = before == 0 or self.order.record is not None
         told = [] if believe else [r.header.identifier for r in records if r.deleted]
         alive = [r.header.identifier for r in records if not r.deleted]
         kept = records if believe else [record for record in records if not record.deleted]

@@ -175,7 +175,7 @@ def add_source(settings: Settings, name: str, **given: Any) -> None:
     It goes into sources.toml in the data folder; your own file is left as it is.
     """
     from harvester import added
-    from harvester.listings import read_configuration
+    from harvester.listings import read_configuration, require_one_kind
     from harvester.live_outlook import mode_in_words
 
     configuration = read_configuration(settings)
@@ -191,7 +191,14 @@ def add_source(settings: Settings, name: str, **given: Any) -> None:
     facility = _new_facility(configuration, source, given) if source.get("facility") else None
     if listed:
         source["enabled"] = True
-    added.add_checked(settings.config, settings.data, name, source, facility)
+    added.add_checked(
+        settings.config,
+        settings.data,
+        name,
+        source,
+        facility,
+        agree=lambda made: require_one_kind(settings, made),
+    )
     made = read_configuration(settings).source(name)
     if settings.as_json:
         found = {"source": name, "facility": made.facility, "url": made.url, "added": not listed}

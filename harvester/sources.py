@@ -168,7 +168,7 @@ def merge_layers(
             # Only its schedule or enabling may be overridden: the rest stays from the first file.
             sources.setdefault(name, {}).update(table)
             origins[name] = path
-        for name in document.get("removed", []):
+        for name in _removed_names(path, document):
             sources.pop(name, None)
             removed.append(name)
     named = environment.get(CONTACT_VARIABLE)

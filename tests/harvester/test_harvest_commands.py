@@ -194,6 +194,49 @@ def run_command(settings: Settings, *arguments: str) -> tuple[int, str]:
     return result.exit_code, result.stdout
 
 
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (("--record", "oai:x:1", "--from", "2024-01-01"), "leave out --from"),
+        (("--record", "oai:x:1", "--until", "2024-01-01"), "leave out --from"),
+        (("--record", " "), "--record is empty"),
+        (("--set", ""), "--set is empty"),
+        (("--full", "--set", "odd"), "--full is everything"),
+        (("--from", "2024-01-02", "--until", "2024-01-01"), "--from is after --until"),
+    ],
+)
+def test_flags_that_contradict_each_other_are_wrong_use(
+    tmp_path: Path, flags: tuple[str, ...], says: str
+) -> None:
+    """Fault B12: none is left out in silence, and none is sent empty."""
+    from click.testing import CliRunner
+
+    from pan_commons import front_door
+
+    data = ["--data", str(tmp_path / "data")]
+    result = CliRunner().invoke(front_door, ["harvest", "esrf-oai", *flags, *data])
+    assert result.exit_code == 2
+    assert says in result.stderr
+    assert not (tmp_path / "data").exists()
+
+
+async def test_a_real_source_is_not_added_to_a_folder_of_demo_data(tmp_path: Path) -> None:
+    """Else no command would work there until it is removed (semantics 10.5)."""
+    import anyio
+
+    from catalogue.errors import MixedData
+
+    async with two_facilities(tmp_path) as (settings, _, _):
+        assert await carry_out(settings, Wanted(("ONE-oai",), Order())) == 0
+        new = ["--facility", "NEW", "--title", "New", "--provider", "https://x.example/api"]
+        new += ["--protocol", "oai-pmh", "--url", "https://x.example/oai", "--format", "oai_dc"]
+        with pytest.raises(MixedData, match="holds demo data"):
+            await anyio.to_thread.run_sync(
+                lambda: run_command(settings, "sources", "add", "real", *new)
+            )
+        assert not (settings.data / "sources.toml").exists()
+
+
 async def test_sources_are_added_checked_and_shown(tmp_path: Path) -> None:
     """The endpoint's answers tell what is wrong with a source before it is harvested."""
     import anyio

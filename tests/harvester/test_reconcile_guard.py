@@ -9,6 +9,7 @@ import pytest
 
 from harvester.guard import Guard
 from harvester.ledger import Ledger, LedgerFault, ledger_path
+from tests.harvester.harvest_world import a_world, oai_spec
 
 
 @pytest.mark.parametrize(
@@ -101,3 +102,27 @@ def test_a_ledger_that_cannot_be_written_is_an_error_of_ours(tmp_path: Path) -> 
     (tmp_path / "harvesting").write_text("a file where the folder should be")
     with pytest.raises(LedgerFault):
         Ledger(ledger_path(tmp_path, "s"), "one")
+
+
+async def test_a_deletion_that_is_told_and_not_listed_any_more_counts_once(tmp_path: Path) -> None:
+    """Faults B21, H05: under ``transient`` each is seen both ways, and 8 % are 8 %."""
+    spec = oai_spec(200, page_size=100, deleted_record="transient")
+    async with a_world(tmp_path, spec) as world:
+        await world.harvest()
+        world.clock.advance(days=1)
+        for identifier in world.endpoint.records.identifiers()[:16]:
+            world.endpoint.records.delete(identifier, world.clock())
+        record = await world.harvest()
+        assert (record.state, record.counts["deleted"]) == ("ok", 16)
+        assert world.held() == world.offered()
+
+
+async def test_what_is_shown_of_a_held_run_is_never_more_than_there_is(tmp_path: Path) -> None:
+    spec = oai_spec(50, deleted_record="transient")
+    async with a_world(tmp_path, spec) as world:
+        await world.harvest()
+        world.clock.advance(days=1)
+        for identifier in world.endpoint.records.identifiers():
+            world.endpoint.records.delete(identifier, world.clock())
+        record = await world.harvest()
+        assert record.details["held"] == "would take away all 50 records"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from catalogue.ahead import Ahead
 from catalogue.engines.tantivy import TantivyEngine
+from harvester.place import Order
 from tests.harvester.harvest_world import a_world, oai_record, oai_spec
 
 
@@ -100,3 +101,24 @@ async def test_a_harvest_brings_engine_documents_along_for_an_indexer_that_wants
             reached = page.until
         assert reached == world.store.last_change()
         assert keys == [change.entity.key for change in world.store.changes_since(0)]
+
+
+async def test_a_record_outside_the_set_is_not_brought_in_by_its_name(tmp_path: Path) -> None:
+    """Fault B09: the set is the source's, whichever way a record comes."""
+    async with a_world(tmp_path, set="even") as world:
+        await world.harvest()
+        record = await world.harvest(Order(record="oai:test:0003"))
+        assert (record.state, record.counts["received"]) == ("partial", 0)
+        assert record.problems["outside the set asked for"] == (1, ("oai:test:0003",))
+        assert "oai:test:0003" not in world.held()
+
+
+async def test_a_record_asked_for_by_name_goes_when_the_server_calls_it_deleted(
+    tmp_path: Path,
+) -> None:
+    async with a_world(tmp_path, oai_spec(deleted_record="persistent")) as world:
+        await world.harvest()
+        world.endpoint.records.delete("oai:test:0003", world.clock())
+        record = await world.harvest(Order(record="oai:test:0003"))
+        assert (record.state, record.counts["deleted"]) == ("ok", 1)
+        assert "oai:test:0003" not in world.held()
