@@ -188,7 +188,7 @@ async def find_page(
     else:
         page = await settled.reader.page(request)
         hits = list(page.hits)
-    if scores:
+    if scores and search.limit:
         hits = await _ranked(settled, request, hits, page.best_possible)
     total = page.total
     if total is None and search.count:

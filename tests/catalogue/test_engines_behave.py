@@ -288,6 +288,15 @@ def test_deep_scored_pages_are_refused_with_the_way_on(bench: Bench) -> None:
         bench.ask(text=Text("serial"), skip=10_000, limit=10)
 
 
+@pytest.mark.parametrize("skip", [0, 1, 1_000])
+def test_no_hits_may_be_asked_for_with_words(bench: Bench, skip: int) -> None:
+    whole = bench.ask(text=Text("lysozyme"))
+    answer = bench.ask(text=Text("lysozyme"), skip=skip, limit=0)
+    assert not answer.hits
+    assert answer.total == whole.total
+    assert whole.total.value > 0
+
+
 def test_beyond_the_end_there_is_nothing(bench: Bench) -> None:
     answer = bench.ask(skip=60_000, limit=10)
     assert (list(answer.hits), answer.total.value) == ([], 4)
