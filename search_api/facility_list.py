@@ -8,6 +8,7 @@ from typing import Any, Literal
 from catalogue.records import EntityClass
 from search_api.facilities import FacilityState, facility_json
 from search_api.federation.figures import WINDOW_S
+from search_api.federation.latencies import LimitFigures
 from search_api.federation.participants import live_source
 from search_api.federation.profiles import ClassProfile, read_profile
 from search_api.federation.questions import FacilityFigures, LiveSource
@@ -35,6 +36,7 @@ async def facility_shown(call: Call, state: FacilityState) -> Json:
             "source": live.source.name,
             "mode": live.source.mode,
             **figures_json(service.asker.figures(live.source.name)),
+            "limits": limits_json(service.asker.limits(live.source)),
             "capabilities": capabilities_json(
                 live, learned, call.now, call.settings.profile_max_age_days
             ),
@@ -90,6 +92,25 @@ def figures_json(figures: FacilityFigures) -> Json:
         "last_contact": figures.last_contact,
         "last_failure": figures.last_failure,
         "last_reason": figures.last_reason,
+    }
+
+
+def limits_json(figures: LimitFigures) -> Json:
+    """How long requests may take, by what all workers saw (fault G03)."""
+    return {
+        "origin": "configured" if figures.bounds.is_configured else "learnt",
+        "give_up_ms": _ms(figures.bounds.give_up_s),
+        "kinds": {
+            kind: {
+                "answers": round(one.answers),
+                "given_up": round(one.given_up),
+                "p50_ms": _ms(one.p50_s),
+                "p99_ms": _ms(one.p99_s),
+                "wait_ms": _ms(one.limits.wait_s),
+                "give_up_ms": _ms(one.limits.give_up_s),
+            }
+            for kind, one in figures.kinds.items()
+        },
     }
 
 

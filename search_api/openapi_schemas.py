@@ -177,6 +177,30 @@ LIVE = _object(
         "latency_ms": _object(
             {"p50": _NUMBER_OR_NULL, "p90": _NUMBER_OR_NULL, "p99": _NUMBER_OR_NULL}
         ),
+        "limits": _object(
+            {
+                "origin": {"enum": ["learnt", "configured"]},
+                "give_up_ms": {
+                    "type": "number",
+                    "description": "What one request may take where little is known.",
+                },
+                "kinds": {
+                    "type": "object",
+                    "description": "By kind of question, over all workers: how long answers took, "
+                    "how long one is waited for (null: until the deadline), when it is given up.",
+                    "additionalProperties": _object(
+                        {
+                            "answers": _COUNT,
+                            "given_up": _COUNT,
+                            "p50_ms": _NUMBER_OR_NULL,
+                            "p99_ms": _NUMBER_OR_NULL,
+                            "wait_ms": _NUMBER_OR_NULL,
+                            "give_up_ms": _NUMBER_OR_NULL,
+                        }
+                    ),
+                },
+            }
+        ),
         "last_contact": _TEXT_OR_NULL,
         "last_failure": _TEXT_OR_NULL,
         "last_reason": _TEXT_OR_NULL,

@@ -51,7 +51,15 @@ class ServerSettings:
     compress_above_bytes: int = _setting(1_024, "Answers larger than this are compressed.")
     cors_origins: str = _setting("*", "Origins that may read answers; * for any, empty for none.")
     status_max_age_s: int = _setting(2, "Seconds facility states are kept between two looks.")
-    facility_timeout_s: float = _setting(4.0, "Seconds one request to a live facility may take.")
+    facility_timeout_s: float = _setting(
+        4.0, "Seconds one request to a live facility may take, if it is not known to be slower."
+    )
+    facility_longest_s: float = _setting(
+        20.0, "The same for one that is; so much is learnt at most from how long it took."
+    )
+    facility_wait_s: float = _setting(
+        1.5, "Seconds an answer waits for a live facility that is usually quick; longer for others."
+    )
     facility_at_once: int = _setting(8, "Requests to one live facility at a time; more wait.")
     facility_body_bytes: int = _setting(16_777_216, "Bytes of one answer of a live facility.")
     facility_cache_s: float = _setting(30.0, "Seconds a live answer is good; 0 keeps none.")

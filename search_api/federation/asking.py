@@ -27,9 +27,15 @@ from facility_http.rest_json import Objects, identifier_of
 from search_api.federation.background import Background
 from search_api.federation.errors import FacilitySilent, FederationError, QuestionRefused
 from search_api.federation.facility_cache import FacilityCache, Kept, key_of
-from search_api.federation.figures import Window, percentile
 from search_api.federation.hedging import Hedged
-from search_api.federation.lines import ONCE, Line, line_to
+from search_api.federation.latencies import (
+    Histories,
+    LimitFigures,
+    is_idle,
+    kind_of,
+    limit_figures,
+)
+from search_api.federation.lines import ONCE, Line, bounds_of, line_to
 from search_api.federation.metrics import FederationMeasurements
 from search_api.federation.parsing import Parsed, Parser
 from search_api.federation.pausing import Pass, Pausing
@@ -41,7 +47,8 @@ from search_api.federation.questions import (
     Question,
 )
 from search_api.federation.requests import Request
-from search_api.federation.serving_store import Contact, ServingStore
+from search_api.federation.serving_store import ServingStore
+from search_api.federation.sharing import Sharing, figures_of, last_answer, seconds
 from search_api.federation.single_flight import Flight
 from search_api.federation.verdicts import Verdict, judge
 from search_api.federation.via import HEADER, write_via
@@ -63,6 +70,15 @@ class Heard:
     parsed: Parsed
     body: bytes
     elapsed_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Terms:
+    """On what terms somebody asks; see ``Asker.ask``."""
+
+    deadline: float
+    via: tuple[str, ...]
+    is_patient: bool
 
 
 class Asker:
@@ -118,14 +134,16 @@ class Asker:
             settings.facility_cache_brief_s,
             settings.facility_stale_s,
         )
+        self._histories = Histories()
         self._parser = Parser(settings.facility_cache_bytes // 8)
+        self._sharing = Sharing(serving, self._cache, self._histories, now)
         self._background = Background()
         self._lines: dict[str, Line] = {}
         self._flights: dict[bytes, Flight[Heard]] = {}
 
     async def __aenter__(self) -> Self:
         await self._background.open()
-        await self._pausing.look()
+        await self.look()
         return self
 
     async def __aexit__(
@@ -136,7 +154,7 @@ class Asker:
     ) -> None:
         await self._background.close()
         await self._http.close()
-        await self._share()
+        await self._sharing.share(self._lines)
 
     async def ask(
         self,
@@ -145,54 +163,38 @@ class Asker:
         *,
         deadline: float,
         via: Sequence[str] = (),
+        is_patient: bool = False,
     ) -> FacilityAnswer:
         """Ask one facility one question.
 
         Args:
             deadline: on ``monotonic``; the answer or the failure is there by then, give or take.
             via: the nodes that the question has passed, ours not among them.
+            is_patient: wait until the deadline also where the facility is usually much quicker.
 
         Raises:
             FacilitySilent: it gave no answer, and none is kept.
             QuestionRefused: it is well and does not take this question.
         """
+        terms = _Terms(deadline, tuple(via), is_patient)
         if question.pid is not None:
-            return await self._ask_for_one(live, question, deadline, via)
-        return await self._ask(live, question, deadline, via)
+            return await self._ask_for_one(live, question, terms)
+        return await self._ask(live, question, terms)
 
     async def look(self) -> None:
-        """Take over now what other workers have found; happens by itself about once a second."""
+        """Take over now what other workers have found, and show them what we have; happens by
+        itself about once a second."""
         await self._pausing.look()
+        await self._sharing.share(self._lines)
 
     def figures(self, source: str) -> FacilityFigures:
         """How a source has answered lately."""
-        state, until, because = self._pausing.standing(source)
-        line = self._lines.get(source)
-        window = line.window if line is not None else Window(self.monotonic)
-        requests = window.requests()
-        latencies_s = window.latencies_s()
-        failed = len(requests) - len(latencies_s)
-        shared = self._pausing.contacts.get(source, Contact())
-        last_contact = _later(window.last_contact, shared.answered_at)
-        last_failure = _later(window.last_failure, shared.failed_at)
-        is_ours = window.last_failure is not None and last_failure == window.last_failure
-        return FacilityFigures(
-            source,
-            requests=len(requests),
-            error_rate=failed / len(requests) if requests else 0.0,
-            p50_s=percentile(latencies_s, 0.50),
-            p90_s=percentile(latencies_s, 0.90),
-            p99_s=percentile(latencies_s, 0.99),
-            last_contact=last_contact,
-            last_failure=last_failure,
-            last_reason=window.last_reason if is_ours else shared.reason,
-            breaker=state,
-            paused_until=until,
-            paused_because=because,
-            in_flight=line.bulkhead.in_flight if line is not None else 0,
-            waiting=line.bulkhead.waiting if line is not None else 0,
-            classes=self._pausing.standing_by_class(source),
-        )
+        return figures_of(source, self._lines.get(source), self._pausing, self.monotonic)
+
+    def limits(self, source: Source) -> LimitFigures:
+        """How long a source's requests may take."""
+        bounds = bounds_of(source, self._settings)
+        return limit_figures(self._histories.of(source.name), bounds)
 
     def show_measurements(self) -> None:
         """Bring the gauges up to date; to be called before they are read."""
@@ -207,12 +209,12 @@ class Asker:
     # --- one question ---------------------------------------------------------------------------
 
     async def _ask_for_one(
-        self, live: LiveSource, question: Question, deadline: float, via: Sequence[str]
+        self, live: LiveSource, question: Question, terms: _Terms
     ) -> FacilityAnswer:
         """One object by path, else by condition: services fail on pids in paths (fault E13)."""
         if live.of_class(question.entity_class).get("by_path") is not False:
             try:
-                found = await self._ask(live, question, deadline, via)
+                found = await self._ask(live, question, terms)
                 if found.objects is not None and found.objects.items:
                     return found
             except QuestionRefused:
@@ -222,25 +224,23 @@ class Asker:
                     raise
         where = {"where": {"pid": question.pid}, "limit": 2}
         listed = replace(question, pid=None, filter={**question.filter, **where})
-        found = await self._ask(live, listed, deadline, via)
+        found = await self._ask(live, listed, terms)
         objects = found.objects
         assert objects is not None
         items = [one for one in objects.items if identifier_of(one) == question.pid][:1]
         return replace(found, objects=Objects(items, len(items), objects.odd, objects.mended))
 
-    async def _ask(
-        self, live: LiveSource, question: Question, deadline: float, via: Sequence[str]
-    ) -> FacilityAnswer:
+    async def _ask(self, live: LiveSource, question: Question, terms: _Terms) -> FacilityAnswer:
         began = self.monotonic()
         line = self._line(live.source)
         self._look_around()
-        key = key_of(live, question, via)
+        key = key_of(live, question, terms.via)
         kept = self._cache.fresh(key, self._now())
         if kept is not None:
             self._count(live.source.name, "kept")
             return await self._from_kept(question, kept, began)
         try:
-            heard = await self._heard(line, live, question, via, key, began, deadline)
+            heard = await self._heard(line, live, question, key, began, terms)
         except FacilitySilent as silent:
             silent.elapsed_s = self.monotonic() - began
             stale = None if silent.state == "unsupported" else await self._stale(key)
@@ -261,10 +261,9 @@ class Asker:
         line: Line,
         live: LiveSource,
         question: Question,
-        via: Sequence[str],
         key: bytes,
         began: float,
-        deadline: float,
+        terms: _Terms,
     ) -> Heard:
         """Wait for a request that is under way already, or for one of our own."""
         name = live.source.name
@@ -278,13 +277,17 @@ class Asker:
             flight = Flight()
             if shares:
                 self._flights[key] = flight
-            self._background.start(self._fly, flight, line, live, question, via, key)
+            self._background.start(self._fly, flight, line, live, question, terms.via, key)
         elif self._measured is not None:
             self._measured.shared.labels(name).inc()
-        if not await flight.wait(max(deadline - self.monotonic(), 0.0)):
+        left_s = max(terms.deadline - self.monotonic(), 0.0)
+        if not await flight.wait(left_s, is_patient=terms.is_patient):
             waited_s = self.monotonic() - began
-            where = "" if flight.sent else "; it waited in our own queue"
-            reason = f"no answer within our {waited_s:.1f} s{where}"
+            reason = f"no answer within our {waited_s:.1f} s"
+            if not flight.sent:
+                reason += "; it waited in our own queue"
+            elif flight.is_slow and not terms.is_patient:
+                reason = "it takes much longer than it usually does, and is not waited for"
             raise FacilitySilent(name, "timed_out", reason, ours=True)
         if flight.failure is not None:
             raise flight.failure.again()
@@ -340,22 +343,27 @@ class Asker:
         if line.cannot is not None:
             raise FacilitySilent(name, "failed", line.cannot, ours=True)
         self._pausing.check(name, entity_class)
+        kind = kind_of(question)
         async with line.bulkhead.places:
-            lease_s = line.limit_s + _LEASE_MARGIN_S
+            limits = self._histories.limits(name, kind, line.bounds)
+            lease_s = limits.give_up_s + _LEASE_MARGIN_S
             leave = await self._pausing.enter(name, entity_class, lease_s)
-            flight.sent = True
+            flight.send(None if self._may_sleep(line) else limits.wait_s)
             try:
-                outcome = await self._outcome(line, live, question, via, leave)
+                outcome = await self._outcome(line, live, question, via, leave, limits.give_up_s)
             except BaseException:
                 with anyio.CancelScope(shield=True):
                     await self._pausing.leave(leave)
                 raise
         if isinstance(outcome, Heard):
             line.window.answered(outcome.elapsed_s, self._now())
+            self._histories.answered(name, kind, outcome.elapsed_s)
             if self._measured is not None:
                 self._measured.seconds.labels(name).observe(outcome.elapsed_s)
             await self._pausing.went_well(leave)
             return outcome
+        if outcome.trouble == "timed_out":
+            self._histories.given_up(name, kind, limits.give_up_s)
         await self._pausing.failed(leave, outcome)
         if outcome.refused_with is not None:
             raise QuestionRefused(name, outcome.reason, refused_with=outcome.refused_with)
@@ -368,18 +376,19 @@ class Asker:
         question: Question,
         via: Sequence[str],
         leave: Pass,
+        limit_s: float,
     ) -> Heard | Verdict:
         """A good answer, or what is to be made of a bad one."""
         began = self.monotonic()
         headers = {HEADER: write_via(via, self._node)}
-        request = Request(self._http, self._parser, live, line, headers)
+        request = Request(self._http, self._parser, live, line, limit_s, headers)
         try:
             parsed, body = await self._attempts(line, request, question, leave)
             return Heard(parsed, body, self.monotonic() - began)
         except TimeoutError:
-            verdict = Verdict("timed_out", f"no answer within {line.limit_s:g} s", "timed_out")
+            verdict = Verdict("timed_out", f"no answer within {limit_s:.3g} s", "timed_out")
         except FacilityHttpError as error:
-            verdict = judge(error, line.limit_s, self._http.redactor.clean)
+            verdict = judge(error, limit_s, self._http.redactor.clean)
         if verdict.contact:
             line.window.last_contact = self._now()
         if verdict.trouble is not None:
@@ -403,7 +412,7 @@ class Asker:
             line.bulkhead.spare_place,
             note_second,
         )
-        return await race.run(line.limit_s, delay_s)
+        return await race.run(request.limit_s, delay_s)
 
     # --- what is kept ---------------------------------------------------------------------------
 
@@ -436,30 +445,12 @@ class Asker:
         """About once a second: see what others found, and show them what we did."""
         if self._pausing.is_old:
             self._pausing.will_look()
-            self._background.start(self._exchange)
+            self._background.start(self.look)
 
-    async def _exchange(self) -> None:
-        await self._pausing.look()
-        await self._share()
-
-    async def _share(self) -> None:
-        """Write what is new here to the shared memory."""
-        answers = self._cache.take_new()
-        contacts = [
-            (
-                name,
-                Contact(
-                    _seconds(line.window.last_contact),
-                    _seconds(line.window.last_failure),
-                    line.window.last_reason,
-                ),
-            )
-            for name, line in self._lines.items()
-        ]
-        if answers:
-            await self._serving.run(self._serving.keep_answers, answers, self._now())
-        if contacts:
-            await self._serving.run(self._serving.note_contacts, contacts)
+    def _may_sleep(self, line: Line) -> bool:
+        """Whether the facility was left alone for so long that it may be slow to wake."""
+        last = last_answer(line.source.name, line, self._pausing)
+        return is_idle(seconds(last), self._now().timestamp())
 
     def _line(self, source: Source) -> Line:
         line = self._lines.get(source.name)
@@ -473,14 +464,3 @@ class Asker:
     def _count(self, source: str, outcome: str) -> None:
         if self._measured is not None:
             self._measured.questions.labels(source, outcome).inc()
-
-
-def _seconds(instant: datetime | None) -> float | None:
-    return None if instant is None else instant.timestamp()
-
-
-def _later(here: datetime | None, shared: float | None) -> datetime | None:
-    """The later of what this process and the others saw."""
-    there = None if shared is None else datetime.fromtimestamp(shared, UTC)
-    known = [one for one in (here, there) if one is not None]
-    return max(known, default=None)

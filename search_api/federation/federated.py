@@ -48,7 +48,13 @@ class Asks(Protocol):
     """The transport: ``asking.Asker``."""
 
     async def ask(
-        self, live: LiveSource, question: Question, *, deadline: float, via: Sequence[str] = ()
+        self,
+        live: LiveSource,
+        question: Question,
+        *,
+        deadline: float,
+        via: Sequence[str] = (),
+        is_patient: bool = False,
     ) -> FacilityAnswer: ...
 
 
@@ -232,7 +238,11 @@ class Federation:
         self, live: LiveSource, entity_class: EntityClass, asked: Asked, deadline: float
     ) -> Collector:
         async def ask(question: Question) -> FacilityAnswer:
-            return await self.asker.ask(live, question, deadline=deadline, via=asked.via)
+            # Who names a deadline means to wait until then.
+            is_patient = asked.deadline_s is not None
+            return await self.asker.ask(
+                live, question, deadline=deadline, via=asked.via, is_patient=is_patient
+            )
 
         async def learn(entity_class: EntityClass, operators: frozenset[str]) -> None:
             for operator in sorted(operators):

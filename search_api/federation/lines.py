@@ -12,6 +12,7 @@ from facility_http.proxies import BadProxy
 from facility_http.waiting import Patience
 from search_api.federation.bulkhead import Bulkhead
 from search_api.federation.figures import Window
+from search_api.federation.latencies import Bounds
 from search_api.settings import ServerSettings
 
 ONCE = Patience(attempts=1, longest_wait_s=float("inf"))
@@ -22,17 +23,38 @@ ONCE = Patience(attempts=1, longest_wait_s=float("inf"))
 class Line:
     """The way to one source.
 
-    ``limit_s``: what one request may take. ``cannot``: why nothing can be asked at all.
-    ``lower_case``: classes whose endpoint turned out to be written in lower case.
+    ``bounds``: between which it is learnt what one request may take. ``cannot``: why nothing can be
+    asked at all. ``lower_case``: classes whose endpoint turned out to be written in lower case.
     """
 
     source: Source
     access: Access
-    limit_s: float
+    bounds: Bounds
     bulkhead: Bulkhead
     window: Window
     cannot: str | None = None
     lower_case: set[str] = field(default_factory=set)
+    _accesses: dict[float, Access] = field(default_factory=dict)
+
+    def within(self, limit_s: float) -> Access:
+        """The access for a request that may take so long."""
+        found = self._accesses.get(limit_s)
+        if found is None:
+            limits = self.access.limits or Limits()
+            limits = replace(limits, connect_s=limit_s, read_gap_s=limit_s, whole_s=limit_s)
+            found = self._accesses[limit_s] = replace(self.access, limits=limits)
+        return found
+
+
+def bounds_of(source: Source, settings: ServerSettings) -> Bounds:
+    """What may be learnt of how long a source takes; its own option leaves nothing to learn."""
+    own_s = source.options.get("live_timeout_s")
+    return Bounds(
+        settings.facility_wait_s,
+        float(settings.facility_timeout_s if own_s is None else own_s),
+        settings.facility_longest_s,
+        is_configured=own_s is not None,
+    )
 
 
 def line_to(
@@ -47,7 +69,6 @@ def line_to(
     Args:
         before: the line as it was; its queue and its figures go on.
     """
-    limit_s = float(source.options.get("live_timeout_s", settings.facility_timeout_s))
     cannot = None
     try:
         access = access_for(
@@ -59,12 +80,7 @@ def line_to(
         access, cannot = Access(), f"its {'key' if is_key else 'proxy'} is not configured here"
     access = replace(
         access,
-        limits=Limits(
-            connect_s=limit_s,
-            read_gap_s=limit_s,
-            whole_s=limit_s,
-            max_body_bytes=settings.facility_body_bytes,
-        ),
+        limits=Limits(max_body_bytes=settings.facility_body_bytes),
         patience=ONCE,
         pace_s=0.0,
         pool=source.name,
@@ -72,7 +88,7 @@ def line_to(
     return Line(
         source,
         access,
-        limit_s,
+        bounds_of(source, settings),
         Bulkhead(settings.facility_at_once) if before is None else before.bulkhead,
         Window(monotonic) if before is None else before.window,
         cannot,

@@ -53,12 +53,13 @@ def is_plain(question: Question) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Asks one facility over the network."""
+    """Asks one facility over the network; ``limit_s``: what each request may take."""
 
     http: Fetcher
     parser: Parser
     live: LiveSource
     line: Line
+    limit_s: float
     headers: Mapping[str, str]
 
     async def make(self, question: Question) -> tuple[Parsed, bytes]:
@@ -105,7 +106,10 @@ class Request:
         address = address_of(self.live, question, path)
         try:
             async with self.http.open(
-                address, access=self.line.access, accept="application/json", headers=self.headers
+                address,
+                access=self.line.within(self.limit_s),
+                accept="application/json",
+                headers=self.headers,
             ) as response:
                 body = await response.body()
                 return await self.parser.parse(question, body, status=response.status), body

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import astuple, dataclass
 from datetime import datetime
@@ -19,9 +19,11 @@ from typing import Any, TypeVar
 
 import anyio
 import anyio.to_thread
+import orjson
 import zstandard
 
 from search_api.federation.breaker import Breaker
+from search_api.federation.latencies import History, Kinds, aged, together
 from search_api.federation.via import new_node
 
 log = logging.getLogger("pan_commons.search_api.federation")
@@ -40,6 +42,9 @@ CREATE TABLE IF NOT EXISTS breakers (
 CREATE TABLE IF NOT EXISTS contacts (
     source TEXT PRIMARY KEY, answered_at REAL, failed_at REAL, reason TEXT
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS latencies (
+    source TEXT, kind TEXT, answers TEXT, given_up TEXT, at REAL, PRIMARY KEY (source, kind)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS learned (
     source TEXT, entity_class TEXT, what TEXT, at REAL, PRIMARY KEY (source, entity_class, what)
 ) WITHOUT ROWID;
@@ -50,7 +55,7 @@ CREATE TABLE IF NOT EXISTS snapshots (name TEXT PRIMARY KEY, body BLOB, expires_
 CREATE INDEX IF NOT EXISTS answers_by_end ON answers (stale_until);
 CREATE INDEX IF NOT EXISTS snapshots_by_end ON snapshots (expires_at);
 """
-_TABLES = ("node", "breakers", "contacts", "learned", "answers", "snapshots")
+_TABLES = ("node", "breakers", "contacts", "latencies", "learned", "answers", "snapshots")
 _COLUMNS = ("is_open", "trouble", "reason", "until", "openings", "successes", "probe_until",
             "closed_at")  # fmt: skip
 
@@ -197,6 +202,32 @@ class ServingStore:
             return {row[0]: Contact(row[1] or None, row[2] or None, row[3]) for row in rows}
 
         return self._transaction(read)
+
+    # --- how long facilities take ---------------------------------------------------------------
+
+    def add_latencies(self, new: Mapping[Kinds, History], now: datetime) -> dict[Kinds, History]:
+        """Add to the histories of all workers.
+
+        Returns:
+            All of them as they weigh then.
+        """
+
+        def work(connection: sqlite3.Connection) -> dict[Kinds, History]:
+            rows = connection.execute("SELECT source, kind, answers, given_up, at FROM latencies")
+            known = {(row[0], row[1]): _history(row[2:]) for row in rows}
+            for kinds, one in new.items():
+                known[kinds] = together(known.get(kinds, History()), one, now.timestamp())
+            connection.executemany(
+                "INSERT OR REPLACE INTO latencies VALUES (?, ?, ?, ?, ?)",
+                [
+                    (*kinds, _counters(known[kinds].answers), _counters(known[kinds].given_up),
+                     known[kinds].at)
+                    for kinds in new
+                ],
+            )  # fmt: skip
+            return {kinds: aged(one, now.timestamp()) for kinds, one in known.items()}
+
+        return self._transaction(work)
 
     # --- what turned out unknown ----------------------------------------------------------------
 
@@ -393,3 +424,12 @@ def _keep_within(
 
 def _breaker(row: Sequence[Any]) -> Breaker:
     return Breaker(bool(row[0]), *row[1:])
+
+
+def _history(row: Sequence[Any]) -> History:
+    answers, given_up = ({int(step): w for step, w in orjson.loads(t).items()} for t in row[:2])
+    return History(answers, given_up, row[2])
+
+
+def _counters(weights: Mapping[int, float]) -> str:
+    return orjson.dumps({str(step): round(weight, 4) for step, weight in weights.items()}).decode()

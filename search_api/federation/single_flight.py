@@ -18,43 +18,65 @@ class Flight(Generic[Answer]):
     It runs in a task of its own, so that nobody's leaving ends it for the others. It ends with the
     last who leaves: no facility works for nobody. Where those who wait have run out of time, it
     goes on once it is ``sent``, to the facility's limit: a late answer is kept, and a limit that is
-    passed is known.
+    passed is known. Where it takes unusually long, it ``is_slow``: those who wait for what is usual
+    have then waited enough.
     """
 
     def __init__(self) -> None:
         self.scope = anyio.CancelScope()
         self.is_over = False
         self.sent = False
+        self.is_slow = False
         self.answer: Answer | None = None
         self.failure: FederationError | None = None
-        self._waiting: set[asyncio.Future[None]] = set()
+        # Who waits, and whether as long as it takes.
+        self._waiting: dict[asyncio.Future[None], bool] = {}
+        self._slow_timer: asyncio.TimerHandle | None = None
 
     @property
     def is_wanted(self) -> bool:
         """Whether somebody may still join it."""
         return not self.scope.cancel_called
 
+    def send(self, usual_s: float | None) -> None:
+        """The facility's time begins; after ``usual_s`` it is slow, ``None``: never."""
+        self.sent = True
+        if usual_s is not None:
+            self._slow_timer = asyncio.get_running_loop().call_later(usual_s, self._be_slow)
+
     def land(self) -> None:
         """Be over, and wake all who wait."""
         self.is_over = True
+        if self._slow_timer is not None:
+            self._slow_timer.cancel()
         for woken in self._waiting:
             _wake(woken)
 
-    async def wait(self, for_s: float) -> bool:
-        """Wait until it is over; gives whether it is."""
+    def _be_slow(self) -> None:
+        self.is_slow = True
+        for woken, is_patient in self._waiting.items():
+            if not is_patient:
+                _wake(woken)
+
+    async def wait(self, for_s: float, *, is_patient: bool = True) -> bool:
+        """Wait until it is over; gives whether it is.
+
+        Args:
+            is_patient: wait for all of ``for_s``, however slow it is.
+        """
         # A future and a timer: everybody comes by here, and a scope would cost three times as much.
         loop = asyncio.get_running_loop()
         woken: asyncio.Future[None] = loop.create_future()
-        self._waiting.add(woken)
+        self._waiting[woken] = is_patient
         timer = loop.call_later(max(for_s, 0.0), _wake, woken)
         has_left = True
         try:
-            if not self.is_over:
+            if not self.is_over and (is_patient or not self.is_slow):
                 await woken
             has_left = False
         finally:
             timer.cancel()
-            self._waiting.discard(woken)
+            self._waiting.pop(woken, None)
             if not self._waiting and (has_left or not self.sent):
                 self.scope.cancel()
         return self.is_over

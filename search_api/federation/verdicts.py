@@ -76,7 +76,7 @@ def judge(error: FacilityHttpError, limit_s: float, clean: Callable[[str], str])
             known = f" (HTTP {error.status})" if error.status else ""
             return Verdict("failed", f"access refused{known}", "access", of_class=True)
         case TimedOut():
-            return Verdict("timed_out", f"no answer within {limit_s:g} s", "timed_out")
+            return Verdict("timed_out", f"no answer within {limit_s:.3g} s", "timed_out")
         case _:
             return Verdict("failed", *_OTHERS[_kind_of(error)])
 
