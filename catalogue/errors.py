@@ -115,6 +115,13 @@ class IndexBusy(EngineError):
     status = 409
 
 
+class IndexReplaced(EngineError):
+    """Another index took the place of the one that was being written, which is behind it or ahead
+    of it: go on from its position."""
+
+    status = 409
+
+
 class ForeignIndex(EngineError):
     """The index was made with another mapping, analysis, PaNET or parameter coding."""
 

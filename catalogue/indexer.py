@@ -6,6 +6,7 @@ from there; a change that is applied twice is the same change (fault F12).
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -16,8 +17,10 @@ import anyio.to_thread
 
 from catalogue.ahead import Ahead
 from catalogue.engines.base import Engine, Rendered
-from catalogue.errors import EngineDamaged, EngineError, IndexBusy
+from catalogue.errors import EngineDamaged, EngineError, IndexBusy, IndexReplaced
 from catalogue.preparing import LONG_WAY, Batch, Outbox, Preparers, complete, prepare
+
+log = logging.getLogger(__name__)
 
 BATCH = 500
 """Changes read from the outbox at once; bounds the memory of a catch-up."""
@@ -124,20 +127,27 @@ class Indexer:
             if not self.engine.try_lock():
                 raise IndexBusy("Another process is writing the search index.")
             try:
-                return await self._catch_up()
+                return await self._catch_up_again()
             except EngineDamaged:
                 if not self.recovers:
                     raise
                 await self._make_anew()
+                return await self._catch_up_again()
+
+    async def _catch_up_again(self) -> Indexed:
+        """Whenever an operator's rebuilt index takes the place of the one that was written, from
+        where that one is (fault F13)."""
+        while True:
+            try:
                 return await self._catch_up()
+            except IndexReplaced as news:
+                log.info("index: %s Going on with the one that took its place.", news)
 
     async def _catch_up(self) -> Indexed:
-        report = Indexed(position=await self.engine.position())
+        newest = await anyio.to_thread.run_sync(self.store.last_change)
+        report = Indexed(position=await self.engine.expect(newest))
         committed = report.position
         commit_every = COMMIT_EVERY_IN_PROCESS if self.engine.in_process else COMMIT_EVERY
-        newest = await anyio.to_thread.run_sync(self.store.last_change)
-        if newest > report.position:
-            await self.engine.expect(newest - report.position)
         async with aclosing(self._batches(report.position, newest)) as batches:
             async for batch in batches:
                 await self._apply(batch, report)

@@ -89,6 +89,7 @@ async def repair(store: VerifiedStore, engine: Engine, found: Verification) -> N
     Raises:
         IndexBusy: another process is writing the index: rebuild it instead.
     """
+    position = await engine.expect(found.position)
     wrong = [*found.missing, *found.stale]
     documents = [
         EngineDocument(key, entity_class, ordinal, change + 1, deleted=True)
@@ -101,7 +102,7 @@ async def repair(store: VerifiedStore, engine: Engine, found: Verification) -> N
         documents = []
     if documents:
         await engine.apply(documents)
-    await engine.commit(found.position)
+    await engine.commit(position)
 
 
 async def rebuild(store: Outbox, engine: Engine, indexer: Indexer | None = None) -> int:

@@ -177,8 +177,11 @@ class Engine(Protocol):
     def numbering(self) -> Numbering | None:
         """For documents made ahead of their numbers; ``None`` where that cannot be."""
 
-    async def expect(self, changes: int) -> None:
-        """Be told how many changes are about to come, all those before being committed."""
+    async def expect(self, until: int) -> int:
+        """Be told up to which number changes are about to come, all those before being committed;
+        tells after which they are wanted. What is written from now on is meant for the index of
+        this moment: once another has its place, ``apply`` and ``commit`` raise ``IndexReplaced``.
+        """
 
     async def apply(self, documents: Sequence[EngineDocument | Rendered]) -> Applied:
         """Write or delete entities; an older change never overwrites a newer one (fault F12)."""

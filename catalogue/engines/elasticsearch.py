@@ -191,8 +191,9 @@ class ElasticsearchEngine:
 
     render = staticmethod(rendered)
 
-    async def expect(self, changes: int) -> None:
+    async def expect(self, until: int) -> int:
         """The server needs no preparation."""
+        return await self.position()
 
     async def apply(self, documents: Sequence[EngineDocument | Rendered]) -> Applied:
         await self._follow()

@@ -25,7 +25,7 @@ from catalogue.engines.tantivy_files import WriterLock, translated_os_errors, wr
 from catalogue.engines.tantivy_index import ClassIndex, guarded
 from catalogue.engines.tantivy_reader import TantivyReader
 from catalogue.engines.tantivy_writer import Writer, heap_bytes
-from catalogue.errors import EngineDamaged, EngineError, ForeignIndex
+from catalogue.errors import EngineDamaged, EngineError, ForeignIndex, IndexReplaced
 from catalogue.fields import ENTITY_CLASSES
 from catalogue.fingerprint import fingerprint
 from catalogue.plan import Numbers
@@ -57,6 +57,7 @@ class TantivyEngine:
         self.read_only = read_only
         self._named = generation
         self._generation: str | None = None
+        self._meant: str | None = None
         self._indices: dict[str, ClassIndex] = {}
         self._writers: dict[str, Writer] = {}
         self._heap_bytes = heap_bytes(0)
@@ -176,16 +177,19 @@ class TantivyEngine:
     render = staticmethod(rendered)
     numbering = Numbering(unnumbered, numbered)
 
-    async def expect(self, changes: int) -> None:
-        await self._run(partial(self._expect, changes))
+    async def expect(self, until: int) -> int:
+        return await self._run(partial(self._expect, until))
 
-    def _expect(self, changes: int) -> None:
-        heap = heap_bytes(changes)
+    def _expect(self, until: int) -> int:
         with self._guard:
-            if heap != self._heap_bytes:
+            position = self._position()
+            self._meant = self._generation
+            heap = heap_bytes(until - position)
+            if until > position and heap != self._heap_bytes:
                 # Nothing waits in them: whoever comes with changes has committed those before.
                 self._close_writers()
                 self._heap_bytes = heap
+            return position
 
     async def apply(self, documents: Sequence[EngineDocument | Rendered]) -> Applied:
         return await self._run(partial(self._apply, documents))
@@ -250,6 +254,9 @@ class TantivyEngine:
         self._follow_pointer()
         if self._generation is None:
             raise EngineDamaged("There is no search index yet.")
+        if self._meant not in (None, self._generation):
+            # Its position may be behind changes that went into the former one.
+            raise IndexReplaced(f"The search index {self._meant} is no longer the one in use.")
         if not self._generation.startswith(fingerprint()):
             raise ForeignIndex(
                 f"The search index {self._generation} was made with another mapping or analysis; "
@@ -301,6 +308,7 @@ class TantivyEngine:
 
     def _clear(self) -> None:
         with self._writing("emptying"):
+            self._meant = None
             self._begin_writing()
             for writer in self._writers.values():
                 writer.library.delete_all_documents()
@@ -369,6 +377,7 @@ class TantivyEngine:
             except EngineError:
                 self._abandon_writers()  # those of a damaged index, which goes
             assert other._generation is not None
+            self._meant = None
             self._write_pointer(other._generation)
             self._open_generation(other._generation, create=False)
             for path in self.root.iterdir():

@@ -22,7 +22,7 @@ from store_world import World, dataset, document, record, tombstone
 
 from catalogue.catalogue import Catalogue
 from catalogue.documents import EngineDocument
-from catalogue.engines.base import Applied
+from catalogue.engines.base import Applied, Rendered
 from catalogue.engines.tantivy import TantivyEngine
 from catalogue.errors import EngineDamaged, EngineError, ForeignIndex, IndexBusy, StoreDamaged
 from catalogue.indexer import Indexer, Pace
@@ -136,6 +136,38 @@ async def test_a_rebuild_beside_a_running_indexer_is_followed(
     assert await catalogue.indexer.index_once() == 1
     assert sorted(await titles(catalogue, "glass")) == ["glass", "more glass"]
     assert (await verify(world.store, catalogue.engine)).sound
+
+
+async def test_a_rebuilt_index_that_comes_into_use_in_the_midst_of_a_catch_up_lacks_nothing(
+    world: World, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fault F13: what went into the former index is behind no position of the new one."""
+    put_document(world, "a", "glass")
+    operator = TantivyEngine(world.store.folder)
+    await operator.open()
+    rebuilt = await operator.beside()
+    await Indexer(world.store, rebuilt).index_once()
+    for name in "bcd":
+        put_document(world, name, "more glass")
+    daemon = Indexer(world.store, catalogue.engine, batch=1)
+    apply = catalogue.engine.apply
+    batches = 0
+
+    async def swap_after_two(documents: Sequence[EngineDocument | Rendered]) -> Applied:
+        nonlocal batches
+        batches += 1
+        applied = await apply(documents)
+        if batches == 2:
+            await operator.replace_with(rebuilt)
+            assert await catalogue.engine.position() == 1  # as whoever asks for the lag does
+        return applied
+
+    monkeypatch.setattr(catalogue.engine, "apply", swap_after_two)
+    await daemon.index_once()
+    assert await daemon.lag() == 0
+    assert len(await titles(catalogue, "glass")) == 4
+    assert (await verify(world.store, catalogue.engine)).sound
+    await operator.close()
 
 
 async def test_verify_names_every_difference_and_repairs_it(
