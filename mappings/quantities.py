@@ -322,7 +322,7 @@ MAX_SENTENCE_LENGTH = 1000
 _NUMBER_IN_TEXT = r"[-+−]?\d+(?:\.\d+)?(?:[eE][-+]?\d{1,2})?"
 _UNIT_IN_TEXT = (
     r"(?:[kMGmuµ]?eV|kev|KeV|Å|Å|angstroms?|Angstroms?|ångströms?|nm|nanomet(?:er|re)s?|pm|"
-    r"K|kelvins?|Kelvin|°\s?[CFK]|℃|deg\s?C|degrees\s[Cc](?:elsius)?|[cC]elsius|"
+    r"m?K|kelvins?|Kelvin|°\s?[CFK]|℃|deg\s?C|degrees\s[Cc](?:elsius)?|[cC]elsius|"
     r"[mkMGh]?Pa|[mkM]?bars?|torr|Torr|mTorr|atm|m?T|[Tt]esla)"
 )
 _MENTION = re.compile(
@@ -332,7 +332,7 @@ _MENTION = re.compile(
               above|over|more\ than|higher\ than|greater\ than|at\ least|not\ below|
               about|around|approximately|approx\.?|ca\.)\s+)|[<>≤≥~≈]=?\s*)?
     (?<![\w.])(?P<first>{_NUMBER_IN_TEXT})\s?(?P<first_unit>{_UNIT_IN_TEXT}(?![\w^⁻]))?
-    (?:\s*(?:-|–|—|\.\.\.?|…|\bto\b|\band\b|(?P<spread>±|\+/-))\s*
+    (?:\s*(?:-|–|—|\.\.\.?|…|\bto\b|(?P<and>\band\b)|(?P<spread>±|\+/-))\s*
        (?P<second>{_NUMBER_IN_TEXT})\s?(?P<second_unit>{_UNIT_IN_TEXT}(?![\w^⁻])))?
     """,
     re.VERBOSE,
@@ -357,11 +357,23 @@ def recognise_quantities(sentence: str) -> tuple[QuantityMention, ...]:
     ``about 12 keV`` is half a unit of the last digit written to either side.
     """
     mentions = []
-    for found in _MENTION.finditer(sentence[:MAX_SENTENCE_LENGTH]):
+    text, place = sentence[:MAX_SENTENCE_LENGTH], 0
+    while found := _MENTION.search(text, place):
+        if _are_two_things(found):
+            # "77 K and 2 bar": each for itself.
+            found = _MENTION.search(text, found.start(), found.end("first_unit")) or found
+        place = found.end()
         mention = _mention(found)
         if mention is not None:
             mentions.append(mention)
     return tuple(mentions)
+
+
+def _are_two_things(found: re.Match[str]) -> bool:
+    if found["between"] or not (found["and"] and found["first_unit"]):
+        return False
+    first, second = read_unit(found["first_unit"]), read_unit(found["second_unit"])
+    return first is None or second is None or first.dimension != second.dimension
 
 
 def _mention(found: re.Match[str]) -> QuantityMention | None:

@@ -147,6 +147,21 @@ def test_a_quantity_in_a_sentence_is_a_condition(
 
 
 @pytest.mark.parametrize(
+    ("sentence", "texts"),
+    [
+        ("SAXS at 77 K and 2 bar", ["77 K", "2 bar"]),
+        ("8 keV and 1 to 2 GPa and below 5 K", ["8 keV", "1 to 2 GPa", "below 5 K"]),
+        ("between 5 keV and 10 keV and 4 T", ["between 5 keV and 10 keV", "4 T"]),
+        ("100 mK and 3 T", ["100 mK", "3 T"]),
+    ],
+)
+def test_quantities_of_several_kinds_stand_for_themselves(sentence: str, texts: list[str]) -> None:
+    assert [found.text for found in recognise_quantities(sentence)] == texts
+    for found in recognise_quantities(sentence):
+        assert sentence[found.start : found.end] == found.text
+
+
+@pytest.mark.parametrize(
     "sentence",
     ["5 apples", "10 keV to 20 K", "at 12", "1e9 Kelvinists", "x12 keV", "12 keV2", "1e309 K",
      "10 hours", "300 mK^2"],
