@@ -116,7 +116,7 @@ def create_app(
     app.cleanup_ctx.append(partial(_live_service, monotonic, contact))
     for route in ROUTES:
         responder = _responder(server, route)
-        for path in (route.path, *route.also):
+        for path in _spellings(route):
             pattern = re.sub(r"\{(\w+)\}", r"{\1:.+}", path)
             for method in route.methods:
                 if method == "GET":
@@ -124,6 +124,14 @@ def create_app(
                 else:
                     app.router.add_route(method, pattern, responder)
     return app
+
+
+def _spellings(route: Route) -> list[str]:
+    """All paths of a route, each with a slash at its end, too (fault E13); what ends in ``{pid}``
+    takes that itself."""
+    paths = [route.path, *route.also]
+    slashed = [path + "/" for path in paths if not path.endswith(("/", "}"))]
+    return list(dict.fromkeys([*paths, *slashed]))
 
 
 async def _live_service(

@@ -17,6 +17,7 @@ from search_api.errors import BadRequest
 
 MAX_BRACKETS = 24
 MAX_INDEX = 100_000
+LISTS = ("inq", "nin")
 _BRACKETS = re.compile(r"\[([^\[\]]{0,200})\]")
 
 
@@ -86,7 +87,8 @@ def _insert(tree: dict[str, Any], path: list[str], value: str, key: str) -> None
 
 def _put(here: dict[str, Any], name: str, value: str, key: str) -> None:
     if name not in here:
-        here[name] = value
+        # A list of one comes without a number; a second value makes it one anyway.
+        here[name] = {"0": value} if name in LISTS else value
     elif is_index(name):
         here[_next_place(here)] = value
     elif not isinstance(held := here[name], dict):

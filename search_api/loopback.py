@@ -22,6 +22,8 @@ from search_api.technique_conditions import read_technique_where
 from search_api.values import number_of
 
 FILTER_KEYS = ("where", "include", "limit", "skip", "offset", "order", "fields", "query")
+SCOPE_KEYS = FILTER_KEYS[:-1]
+"""Those of a scope: only a whole question has a text."""
 _ORDER = re.compile(r"^\s*(\w{1,60})(?:\s+(asc|desc))?\s*$", re.IGNORECASE)
 
 
@@ -92,7 +94,7 @@ def read_filter(
         BadRequest: names the place, what is allowed and the nearest right word.
     """
     given = given or {}
-    _refuse_unknown_keys(given, path)
+    refuse_unknown_keys(given, path)
     given_where = given.get("where")
     if by_id and given_where:
         raise BadRequest(
@@ -119,13 +121,16 @@ def read_filter(
     )
 
 
-def _refuse_unknown_keys(given: Mapping[str, Any], path: str) -> None:
+def refuse_unknown_keys(
+    given: Mapping[str, Any], path: str, allowed: Sequence[str] = FILTER_KEYS, what: str = "filter"
+) -> None:
+    """Raise ``BadRequest`` for the first key of ``given`` that is not ``allowed`` (fault E08)."""
     for key in given:
-        if key not in FILTER_KEYS:
+        if key not in allowed:
             raise BadRequest(
-                f"A filter has no {key[:100]!r}.",
+                f"A {what} has no {key[:100]!r}.",
                 field=f"{path}.{key[:100]}",
-                allowed=FILTER_KEYS,
+                allowed=allowed,
                 given=key,
             )
 
@@ -175,7 +180,7 @@ def read_order(panosc_class: PanoscClass, value: object, path: str) -> tuple[Sor
         name, direction = found.group(1), (found.group(2) or "asc").lower()
         if name == "score":
             continue
-        _check_field(panosc_class, name, path)
+        _check_field(panosc_class, name, path, relations=False)
         sorts.append(Sort(name, direction == "desc"))
     return tuple(sorts)
 
@@ -207,9 +212,11 @@ def read_fields(panosc_class: PanoscClass, value: object, path: str) -> Projecti
     return Projection(only=frozenset(names))
 
 
-def _check_field(panosc_class: PanoscClass, name: str, path: str) -> None:
+def _check_field(
+    panosc_class: PanoscClass, name: str, path: str, *, relations: bool = True
+) -> None:
     allowed = (*panosc_class.all_fields, "score")
-    if name not in allowed and name not in panosc_class.relations:
+    if name not in allowed and not (relations and name in panosc_class.relations):
         raise BadRequest(
             f"{panosc_class.name} has no field {name[:100]!r}.",
             field=path,
@@ -276,7 +283,7 @@ def _read_include(
             allowed=tuple(panosc_class.relations),
             given=name,
         )
-    _refuse_unknown_keys(scope, f"{path}.scope")
+    refuse_unknown_keys(scope, f"{path}.scope", SCOPE_KEYS, "scope")
     target = MODEL[relation.target]
     below = read_includes(target, scope.get("include"), reading, f"{path}.scope.include", depth + 1)
     where = scope.get("where")
@@ -325,13 +332,14 @@ def read_count_where(
     """What ``/count`` counts: ``where`` alone, or a whole filter in ``filter`` or in ``where``."""
     if where is not None and whole is not None:
         raise BadRequest("Give either where or filter.", field="where")
-    if whole is None and where is not None and _is_whole_filter(panosc_class, where):
+    if whole is None and where is not None and is_whole_filter(where):
         whole = where
     given = whole if whole is not None else {"where": where or {}}
     return read_filter(panosc_class, given, reading)
 
 
-def _is_whole_filter(panosc_class: PanoscClass, where: Mapping[str, Any]) -> bool:
+def is_whole_filter(where: Mapping[str, Any]) -> bool:
+    """Whether what came as ``where`` is a filter with a where, an include or a query inside."""
     return any(key in where for key in ("where", "include", "query")) and all(
         key in FILTER_KEYS for key in where
     )
@@ -347,6 +355,8 @@ __all__ = [
     "Projection",
     "Question",
     "expect_list",
+    "is_whole_filter",
     "read_count_where",
     "read_filter",
+    "refuse_unknown_keys",
 ]

@@ -44,7 +44,10 @@ def filter_schemas() -> dict[str, Json]:
     schemas: dict[str, Json] = {}
     for panosc_class in MODEL.values():
         schemas[panosc_class.name + "Where"] = _where(panosc_class)
-        schemas[panosc_class.name + "Filter"] = _filter(panosc_class)
+        whole = _filter(panosc_class)
+        schemas[panosc_class.name + "Filter"] = whole
+        of_scope = {name: one for name, one in whole["properties"].items() if name != "query"}
+        schemas[panosc_class.name + "Scope"] = {**whole, "properties": of_scope}
         if panosc_class.relations:
             schemas[panosc_class.name + "Include"] = _include(panosc_class)
     return schemas
@@ -132,7 +135,7 @@ def _include(panosc_class: PanoscClass) -> Json:
                     "required": ["relation"],
                     "properties": {
                         "relation": {"const": relation.name},
-                        "scope": reference(relation.target + "Filter"),
+                        "scope": reference(relation.target + "Scope"),
                     },
                     "additionalProperties": False,
                 }

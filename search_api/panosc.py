@@ -8,6 +8,7 @@ configured, by which portals look facilities up.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -24,17 +25,25 @@ from search_api.loopback import (
     Include,
     Projection,
     Question,
+    is_whole_filter,
     read_count_where,
     read_fields,
     read_filter,
+    read_includes,
     read_order,
+    refuse_unknown_keys,
 )
 from search_api.loopback import read_count as read_number
 from search_api.model import FILE, MODEL, PanoscClass
 from search_api.presentation import Json, entity_json, list_item_fields, row_json, sorted_rows
 from search_api.replies import Call, Handler, Reply, json_reply, next_link
 from search_api.rows import holds
-from search_api.techniques import find_technique, find_techniques, pan_ontology
+from search_api.techniques import (
+    find_technique,
+    find_techniques,
+    pan_ontology,
+    read_technique_filter,
+)
 from search_api.whole import ask_whole, count_whole, find_whole, read_asked
 
 CLASSES: Mapping[str, EntityClass] = {
@@ -42,6 +51,7 @@ CLASSES: Mapping[str, EntityClass] = {
     "Datasets": "Dataset",
     "Instruments": "Instrument",
 }
+FILE_KEYS = ("where", "include", "limit", "skip", "offset", "order", "fields")
 
 
 def list_of(class_name: EntityClass) -> Handler:
@@ -75,13 +85,9 @@ def count_of(class_name: EntityClass) -> Handler:
     """``GET /api/{Class}/count``: what ``find`` with the same filter returns on all its pages."""
 
     async def answer(call: Call) -> Reply:
-        reading = call.reading()
-        body = await call.body() if call.request.method == "POST" else {}
-        where = _object(body.get("where")) or read_parameter("where", call.pairs)
-        whole = _object(body.get("filter")) or read_parameter("filter", call.pairs)
-        if body and where is None and whole is None:
-            whole = body
-        question = read_count_where(MODEL[class_name], where, whole, reading)
+        where, whole = await _given_count(call)
+        question = read_count_where(MODEL[class_name], where, whole, call.reading())
+        question = replace(question, skip=0, limit=0)
         named = await _named(call, class_name)
         search = _search(class_name, question, call, named)
         total, headers = await count_whole(call, search, read_asked(call))
@@ -174,6 +180,7 @@ def facilities_of(record: Mapping[str, Any]) -> list[str]:
 async def files_of(call: Call) -> Reply:
     """``GET /api/Datasets/{pid}/files``."""
     given = await _given_filter(call) or {}
+    _check_file_filter(call, given)
     rows, facilities = await _files(call, given.get("where"))
     order = read_order(FILE, given.get("order"), "order")
     projection = read_fields(FILE, given.get("fields"), "fields")
@@ -192,11 +199,18 @@ async def files_of(call: Call) -> Reply:
 
 async def files_count(call: Call) -> Reply:
     """``GET /api/Datasets/{pid}/files/count``."""
-    body = await call.body() if call.request.method == "POST" else {}
-    where = _object(body.get("where")) or read_parameter("where", call.pairs)
-    rows, facilities = await _files(call, where)
+    where, whole = await _given_count(call)
+    given = _as_filter(where or {}) if whole is None else whole
+    _check_file_filter(call, given)
+    rows, facilities = await _files(call, given.get("where"))
     count = {"X-Total-Count": str(len(rows)), "X-Total-Count-Relation": "eq"}
     return json_reply({"count": len(rows)}, headers={**facilities, **count})
+
+
+def _check_file_filter(call: Call, given: Mapping[str, Any]) -> None:
+    """Raise ``BadRequest`` for what a filter on files cannot have (fault E08)."""
+    refuse_unknown_keys(given, "filter", FILE_KEYS)
+    read_includes(FILE, given.get("include"), call.reading(), "include", 0)
 
 
 async def _files(call: Call, where: object) -> tuple[list[Json], dict[str, str]]:
@@ -216,18 +230,18 @@ async def techniques_list(call: Call) -> Reply:
 
 async def techniques_count(call: Call) -> Reply:
     """``GET /techniques/count``."""
-    where = read_parameter("where", call.pairs)
-    whole = read_parameter("filter", call.pairs)
-    given = whole if whole is not None else {"where": where or {}}
-    _, total = find_techniques({"where": given.get("where")}, call.reading(), 0)
-    return json_reply({"count": total})
+    where, whole = await _given_count(call)
+    given = _as_filter(where or {}) if whole is None else whole
+    _, total = find_techniques(given, call.reading(), 0)
+    return json_reply({"count": total}, headers={"X-Total-Count": str(total)})
 
 
 async def technique_by_id(call: Call) -> Reply:
     """``GET /techniques/{iri}``, also by short id, label or synonym."""
     given = read_parameter("filter", call.pairs) or {}
-    projection = read_fields(MODEL["Technique"], given.get("fields"), "fields")
-    return json_reply(find_technique(call.arguments["pid"], projection, _created_at(call)))
+    question = read_technique_filter(given, call.reading())
+    name = call.arguments["pid"]
+    return json_reply(find_technique(name, question.projection, _created_at(call)))
 
 
 async def techniques_pan_ontology(call: Call) -> Reply:
@@ -249,10 +263,44 @@ async def _given_filter(call: Call) -> Mapping[str, Any] | None:
             raise BadRequest("The filter is given in the address and in the body.", field="filter")
         if body:
             given = _object(body["filter"]) if "filter" in body else body
+    return _with_parameters(call, given)
+
+
+def _with_parameters(call: Call, given: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """The filter with what stands beside it: ``?where=``, which nobody must take for heard
+    (fault E08), and ``?query=``, which counts where the filter has none."""
+    where = read_parameter("where", call.pairs)
+    if where is not None:
+        if given is not None and "where" in given:
+            raise BadRequest("where is given in the filter and beside it.", field="where")
+        given = {**(given or {}), "where": where}
     query = call.one("query")
     if query is not None and "query" not in (given or {}):
         given = {**(given or {}), "query": query}
     return given
+
+
+async def _given_count(
+    call: Call,
+) -> tuple[Mapping[str, Any] | None, Mapping[str, Any] | None]:
+    """``where`` and ``filter`` of a count, from parameters or body; ``?query=`` is in the filter
+    where that has none."""
+    body = await call.body() if call.request.method == "POST" else {}
+    where = _object(body.get("where")) or read_parameter("where", call.pairs)
+    whole = _object(body.get("filter")) or read_parameter("filter", call.pairs)
+    if body and where is None and whole is None:
+        whole = body
+    query = call.one("query")
+    if query is None or "query" in (whole or {}):
+        return where, whole
+    if where is not None and whole is None:
+        return None, {"query": query, **_as_filter(where)}
+    return where, {"query": query, **(whole or {})}
+
+
+def _as_filter(where: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What came as ``where`` as a whole filter, which it may be already."""
+    return where if is_whole_filter(where) else {"where": where}
 
 
 def _object(value: object) -> Mapping[str, Any] | None:
@@ -342,9 +390,12 @@ def _page_headers(
     if shown and after < total:
         if question.limit_was_cut:
             headers["X-Limit"] = str(question.limit)
-        following = {**(given or {}), "skip": after, "limit": question.limit}
+        limit = question.limit
+        if question.query is not None:
+            limit = min(limit, call.settings.max_ranked - after)
+        following = {**(given or {}), "skip": after, "limit": limit}
         following.pop("offset", None)
-        link = next_link(call, {"filter": orjson.dumps(following).decode()})
-        if len(link) < 8_000:
+        link = next_link(call, {"filter": orjson.dumps(following).decode()}, without=("where",))
+        if limit > 0 and len(link) < 8_000:
             headers["Link"] = link
     return headers

@@ -173,8 +173,10 @@ def ranked_types(accept: str) -> dict[str, float]:
     return ranks
 
 
-def next_link(call: Call, changed: Mapping[str, str]) -> str:
-    """A ``Link`` to the next page: the same address with some parameters changed."""
-    kept = [(key, value) for key, value in call.pairs if key.split("[", 1)[0] not in changed]
+def next_link(call: Call, changed: Mapping[str, str], without: Sequence[str] = ()) -> str:
+    """A ``Link`` to the next page: the same address with some parameters changed, and ``without``
+    those that are in the changed ones now."""
+    gone = {*changed, *without}
+    kept = [(key, value) for key, value in call.pairs if key.split("[", 1)[0] not in gone]
     query = urlencode([*kept, *changed.items()], quote_via=quote)
     return f'<{call.request.rel_url.raw_path}?{query}>; rel="next"'

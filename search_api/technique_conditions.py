@@ -22,6 +22,7 @@ from search_api.conditions import (
     plain_node,
     read_tree,
 )
+from search_api.errors import BadRequest
 from search_api.model import TECHNIQUE
 from search_api.rows import holds
 
@@ -58,7 +59,11 @@ def read_technique_where(where: object, reading: Reading, path: str) -> Techniqu
 
 def _leaf_node(leaf: Leaf) -> Node:
     if leaf.field not in NAMES:
-        return Join("techniques", plain_node(leaf))
+        raise BadRequest(
+            f"What is tagged with a technique cannot be asked for by its {leaf.field}.",
+            field=leaf.path,
+            allowed=sorted(NAMES),
+        )
     op = NEGATIONS.get(leaf.op, leaf.op)
     node: Node
     if op in ("eq", "inq"):

@@ -25,7 +25,13 @@ from search_api.conditions import (
     read_leaves,
 )
 from search_api.errors import BadRequest, UnknownThing
-from search_api.loopback import Projection, read_count, read_fields, read_order
+from search_api.loopback import (
+    Projection,
+    read_count,
+    read_fields,
+    read_order,
+    refuse_unknown_keys,
+)
 from search_api.model import TECHNIQUE
 from search_api.presentation import sorted_rows
 from search_api.rows import holds
@@ -34,6 +40,8 @@ from search_api.technique_conditions import technique_ids
 Json = dict[str, Any]
 Predicate = Callable[[Mapping[str, Any]], bool]
 
+SHOWN = replace(TECHNIQUE, ours={**TECHNIQUE.ours, "createdAt": "integer"})
+"""A technique as it is answered; nobody need ask for what was read at one instant."""
 FILTER_KEYS = ("where", "limit", "skip", "offset", "order", "fields", "include")
 
 
@@ -84,15 +92,8 @@ def find_techniques(
 
 
 def read_technique_filter(given: Mapping[str, Any], reading: Reading) -> TechniqueQuestion:
-    for key in given:
-        if key not in FILTER_KEYS:
-            raise BadRequest(
-                f"A filter on techniques has no {key[:100]!r}.",
-                field=f"filter.{key[:100]}",
-                allowed=FILTER_KEYS,
-                given=key,
-            )
-    order = read_order(TECHNIQUE, given.get("order"), "order")
+    refuse_unknown_keys(given, "filter", FILTER_KEYS, "filter on techniques")
+    order = read_order(SHOWN, given.get("order"), "order")
     where = given.get("where")
     skip = given["skip"] if "skip" in given else given.get("offset")
     return TechniqueQuestion(
@@ -100,7 +101,7 @@ def read_technique_filter(given: Mapping[str, Any], reading: Reading) -> Techniq
         read_count(given.get("limit"), "limit") or None,
         read_count(skip, "skip") or 0,
         lambda rows: sorted_rows(rows, order),
-        read_fields(TECHNIQUE, given.get("fields"), "fields"),
+        read_fields(SHOWN, given.get("fields"), "fields"),
     )
 
 
