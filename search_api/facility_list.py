@@ -12,6 +12,7 @@ from search_api.federation.latencies import LimitFigures
 from search_api.federation.participants import live_source
 from search_api.federation.profiles import ClassProfile, read_profile
 from search_api.federation.questions import FacilityFigures, LiveSource
+from search_api.federation.relations import wanted_relations
 from search_api.replies import Call, Reply, Server, json_reply
 
 Json = dict[str, Any]
@@ -50,6 +51,22 @@ def live_state_of(server: Server, state: FacilityState) -> LiveState | None:
     if live is None or server.live is None:
         return None
     return state_of(server.live.asker.figures(live.source.name))
+
+
+def relations_missing(server: Server, state: FacilityState) -> dict[str, list[str]] | None:
+    """By class, what a facility asked live does not give of related things, as its check found it:
+    empty ones prove nothing there. ``None`` where it is not asked live."""
+    live, service = live_source(state), server.live
+    if live is None or service is None:
+        return None
+    profiles = {name: service.federation.profile(live, name) for name in CLASSES}
+    datasets = profiles["Dataset"]
+    wanted = {
+        name: wanted_relations(one, datasets, files=True)
+        for name, one in profiles.items()
+        if one.served
+    }
+    return {name: [*one.missing, *one.unseen] for name, one in wanted.items()}
 
 
 def state_of(figures: FacilityFigures) -> LiveState:
@@ -175,4 +192,11 @@ def _ms(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds * 1000, 3)
 
 
-__all__ = ["facilities_list", "facility_shown", "figures_json", "live_state_of", "state_of"]
+__all__ = [
+    "facilities_list",
+    "facility_shown",
+    "figures_json",
+    "live_state_of",
+    "relations_missing",
+    "state_of",
+]

@@ -47,6 +47,7 @@ HEADERS = {
     "X-Facilities-Missing": "Facilities that this answer lacks, divided by commas.",
     "X-Facilities-Silent": "Those for whom stands in what they told us before.",
     "X-Facilities-States": "name=state of each, divided by commas.",
+    "X-Facilities-Without": "name=relation that could not be had of it: empty ones prove nothing.",
     "X-Facilities-Total": "How many facilities were asked.",
     "X-Facilities-Ok": "How many of them answered.",
 }

@@ -30,6 +30,7 @@ EXPOSED = ", ".join(
         "X-Facilities-Silent",
         "X-Facilities-States",
         "X-Facilities-Total",
+        "X-Facilities-Without",
         "X-Limit",
         "X-Request-Id",
         "X-Total-Count",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import anyio.to_thread
 
@@ -62,7 +62,7 @@ def answer_json(request: SearchRequest, whole: Whole, hits: Sequence[Json]) -> J
         "hits": list(hits),
         "total": {"value": answer.total.value, "relation": answer.total.relation},
         "facets": {name: _counts(answer.facets.get(name, ())) for name in request.facets},
-        "facets_relation": answer.total.relation,
+        "facets_relation": _facets_relation(whole),
         "related": _counts(answer.related),
         "recognised": [
             {"text": one.text, "kind": one.kind, "id": one.id, "label": one.label}
@@ -78,6 +78,11 @@ def answer_json(request: SearchRequest, whole: Whole, hits: Sequence[Json]) -> J
     if answer.suggestion is not None:
         shown["suggestion"] = answer.suggestion
     return shown
+
+
+def _facets_relation(whole: Whole) -> Literal["eq", "gte"]:
+    """Facets count related things: where some could not be had, there may be more."""
+    return "gte" if any(line.unseen for line in whole.lines) else whole.answer.total.relation
 
 
 def _counts(counts: Sequence[FacetCount]) -> list[Json]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from search_api.facility_list import live_state_of
+from search_api.facility_list import live_state_of, relations_missing
 from search_api.pages.site import search_site
 from search_api.replies import Call, Reply, json_reply, ranked_types
 
@@ -55,6 +55,7 @@ def status_json(call: Call) -> Json:
                 "state": state.state,
                 "records": state.records,
                 "live": live_state_of(server, state),
+                "without": relations_missing(server, state),
             }
             for state in states
         ],

@@ -121,6 +121,7 @@ class Ledger:
                 age_s=take.age_s if take.age_s or take.stale else None,
                 why="it does not answer; what it said before stands in" if take.stale else None,
                 missing=take.missing,
+                unseen=take.unseen,
             )
         assert silence is not None
         copy = has_copy(state) and self.asked.mode != "live"
@@ -159,7 +160,12 @@ def lateness(dealt: Sequence[Ranked], takes: Sequence[Outcome]) -> dict[str, flo
 
 def partly_scored(matching: Sequence[Entity], outcomes: Sequence[Outcome]) -> frozenset[str]:
     """Keys of live records whose scored fields could not all be had."""
-    short = {one.live.facility.name for one in outcomes if one.take and one.take.missing}
+    short = {one.live.facility.name for one in outcomes if one.take and _is_short(one.take)}
     if not short:
         return frozenset()
     return frozenset(one.key for one in matching if not short.isdisjoint(one.facilities))
+
+
+def _is_short(take: Take) -> bool:
+    """Whether something is missing that scores; names of files do not."""
+    return bool(take.unseen) or any(one.split(".")[-1] != "files" for one in take.missing)

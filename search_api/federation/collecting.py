@@ -23,7 +23,13 @@ from search_api.federation.errors import FacilitySilent, QuestionRefused
 from search_api.federation.profiles import ClassProfile
 from search_api.federation.questions import FacilityAnswer, LiveSource, Question
 from search_api.federation.readers import Readers
-from search_api.federation.relations import Item, Wanted, wanted_relations
+from search_api.federation.relations import (
+    NO_RELATIONS,
+    Item,
+    Wanted,
+    depends_on,
+    wanted_relations,
+)
 from search_api.federation.splitting import (
     Split,
     conjunction_of,
@@ -65,13 +71,14 @@ class Need:
 @dataclass(frozen=True, slots=True)
 class Take:
     """What came. ``complete``: every record that could match was looked at. ``number``: the
-    facility's own count of all that match, where it can be believed. ``missing``: relations that
-    could not be had. ``more``: asking deeper may bring more."""
+    facility's own count of all that match, where it can be believed. ``missing`` and ``unseen``:
+    see ``relations.Wanted``. ``more``: asking deeper may bring more."""
 
     reading: Reading
     complete: bool
     number: int | None = None
     missing: tuple[str, ...] = ()
+    unseen: tuple[str, ...] = ()
     more: bool = False
     age_s: float = 0.0
     stale: bool = False
@@ -150,7 +157,7 @@ class Collector:
         try:
             answer = await self.ask(Question(entity_class, filter_, pid=pid))
         except QuestionRefused:
-            wanted = Wanted(missing=("all relations",))
+            wanted = NO_RELATIONS
             try:
                 answer = await self.ask(Question(entity_class, {}, pid=pid))
             except QuestionRefused as refusal:
@@ -163,7 +170,8 @@ class Collector:
         return Take(
             await self.read(items, digest, need),
             complete=not answer.stale,
-            missing=tuple(sorted({*wanted.missing, *details.missing})),
+            missing=wanted.missing,
+            unseen=tuple(sorted({*wanted.unseen, *details.unseen})),
             age_s=answer.age_s,
             stale=answer.stale,
         )
@@ -316,12 +324,15 @@ class _Pager:
             broken = bool(profile.total is None or profile.total > len(seen))
         reading = collector.whole(readings, digests)
         complete = ended and not broken and self.split.sure and not odd and not reading.dropped
+        unseen = tuple(sorted({*self.wanted.unseen, *details.unseen}))
+        complete = complete and not depends_on(self.search, unseen)
         complete = complete and not stale and await self._is_whole(len(seen), counting)
         return Take(
             reading,
             complete,
             await self._number(complete, skip),
-            tuple(sorted({*self.wanted.missing, *details.missing})),
+            self.wanted.missing,
+            unseen,
             more=not ended and not broken and skip < need.most,
             age_s=age_s,
             stale=stale,
@@ -393,7 +404,7 @@ class _Pager:
             try:
                 return await collector.ask(Question(entity_class, self._filter(skip, limit)))
             except QuestionRefused:
-                self.wanted = Wanted(missing=("all relations",))
+                self.wanted = NO_RELATIONS
                 self.asked.pop("order", None)
                 try:
                     return await collector.ask(Question(entity_class, self._filter(skip, limit)))

@@ -14,6 +14,7 @@ from search_api.federation.errors import FacilitySilent, QuestionRefused
 from search_api.federation.profiles import ClassProfile
 from search_api.federation.questions import FacilityAnswer, Question
 from search_api.federation.relations import (
+    DETAILS,
     MAX_DETAILED,
     Item,
     Wanted,
@@ -34,14 +35,14 @@ class Asks(Protocol):
 class Details:
     """Fills in what ``wanted`` says has to come by a second request.
 
-    ``missing`` collects what could not be had, for the facility's line.
+    ``unseen`` collects what could not be had, for the facility's line.
     """
 
     ask: Asks
     wanted: Wanted
     datasets: ClassProfile
     files: bool = False
-    missing: set[str] = field(default_factory=set)
+    unseen: set[str] = field(default_factory=set)
 
     async def of(self, items: list[Item], digest: bytes) -> tuple[list[Item], bytes]:
         """The objects with what a second request brings, and the digest of all that was read."""
@@ -49,7 +50,7 @@ class Details:
         if self.wanted.datasets and items:
             pids = dataset_pids(items)
             if len(pids) > MAX_DETAILED:
-                self.missing.add("details of datasets")
+                self.unseen.add(DETAILS["Dataset"])
             include: list[Mapping[str, Any]] = [
                 {"relation": name}
                 for ours, name in self.datasets.relations.items()
@@ -73,7 +74,7 @@ class Details:
         include: Sequence[Mapping[str, Any]],
         digests: list[bytes],
     ) -> list[Item]:
-        """Objects by pid, with relations; what cannot be had is noted as missing."""
+        """Objects by pid, with relations; what cannot be had is noted as unseen."""
         found: list[Item] = []
         for portion in chunks(pids):
             where: Item = {"pid": portion[0] if len(portion) == 1 else {"inq": portion}}
@@ -81,7 +82,7 @@ class Details:
             try:
                 answer = await self.ask(Question(entity_class, filter_))
             except (FacilitySilent, QuestionRefused):
-                self.missing.add(f"details of {entity_class.lower()}s")
+                self.unseen.add(DETAILS[entity_class])
                 continue
             assert answer.objects is not None
             found += answer.objects.items

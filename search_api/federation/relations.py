@@ -11,6 +11,23 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from catalogue.query import (
+    And,
+    AtFacility,
+    Compare,
+    Everything,
+    Exists,
+    HasWords,
+    Join,
+    Node,
+    Not,
+    Nothing,
+    OneOf,
+    Or,
+    Pattern,
+    Search,
+    conditions,
+)
 from facility_http.panosc_client import MEMBERS_IN_FULL
 from facility_http.rest_json import identifier_of
 from search_api.federation.profiles import ClassProfile
@@ -18,6 +35,11 @@ from search_api.federation.profiles import ClassProfile
 Item = dict[str, Any]
 
 OF_DATASETS = ("techniques", "samples", "instrument", "parameters")
+DETAILS = {"Dataset": "details of datasets", "Document": "details of members"}
+"""What a second request brings, by the class that it asks."""
+_ALL = "all relations"
+_RELATED_FIELDS = frozenset({"instrumentNames", "instrumentKey", "startSeconds", "endSeconds"})
+"""Fields that say what stands in related things."""
 CHUNK = 50
 """Things named in one request: so many DOIs fit into an address."""
 MAX_DETAILED = 400
@@ -27,12 +49,18 @@ MAX_DETAILED = 400
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """What to include: ``include`` goes into the list's own filter. ``datasets`` and ``members``:
-    their details have to come by a second request. ``missing``: relations that cannot be had."""
+    their details have to come by a second request. ``missing``: relations that the service does not
+    give. ``unseen``: what it has and we cannot get, so that conditions on it cannot be decided."""
 
     include: tuple[Mapping[str, Any], ...] = ()
     datasets: bool = False
     members: bool = False
     missing: tuple[str, ...] = ()
+    unseen: tuple[str, ...] = ()
+
+
+NO_RELATIONS = Wanted(unseen=(_ALL,))
+"""Of a service that refuses whatever is to be included."""
 
 
 def wanted_relations(
@@ -58,20 +86,53 @@ def wanted_relations(
     if profile.entity_class != "Document":
         return Wanted()
     below = [{"relation": datasets.relations[name]} for name in names if name in datasets.relations]
+    has_datasets, has_members = (name in profile.relations for name in ("datasets", "members"))
+    if has_datasets:
+        entry.missing += [f"datasets.{name}" for name in names if name not in datasets.relations]
+    in_two = has_datasets and "datasets" not in profile.nested and bool(below)
     can_name = datasets.served and datasets.can("inq")
-    in_two = "datasets" not in profile.nested and bool(below)
     entry.add("datasets", () if in_two else below)
-    if in_two and not can_name and "datasets" in profile.relations:
-        entry.missing.append("details of datasets")
-    people = "members" not in profile.nested
+    people = has_members and "members" not in profile.nested
     entry.add("members", () if people else MEMBERS_IN_FULL["scope"]["include"])
     entry.add("parameters")
+    unseen = [DETAILS["Dataset"]] if in_two and not can_name else []
+    unseen += [DETAILS["Document"]] if people and not profile.can("inq") else []
     return Wanted(
         tuple(entry.include),
-        datasets=in_two and can_name and "datasets" in profile.relations,
-        members=people and "members" in profile.relations and profile.can("inq"),
+        datasets=in_two and can_name,
+        members=people and profile.can("inq"),
         missing=tuple(entry.missing),
+        unseen=tuple(unseen),
     )
+
+
+def depends_on(search: Search, unseen: Iterable[str]) -> bool:
+    """Whether membership may depend on any of what could not be had."""
+    looked_at = {"datasets", "members"} if search.text is not None else set()
+    for node in conditions(search.where):
+        looked_at |= _looked_at(node)
+    return bool(looked_at) and any(one == _ALL or one.split()[-1] in looked_at for one in unseen)
+
+
+def _looked_at(node: Node) -> set[str]:
+    """Which of a Document's relations a condition looks at; of a Dataset's, any."""
+    match node:
+        case And(clauses) | Or(clauses):
+            return set().union(*map(_looked_at, clauses))
+        case Not(clause):
+            return _looked_at(clause)
+        case Compare(name) | OneOf(name) | Exists(name):
+            return {"datasets"} if name in _RELATED_FIELDS else set()
+        case Pattern(names):
+            return set() if _RELATED_FIELDS.isdisjoint(names) else {"datasets"}
+        case Everything() | Nothing() | AtFacility():
+            return set()
+        case Join("members"):
+            return {"members"}
+        case HasWords():
+            return {"datasets", "members"}
+        case _:
+            return {"datasets"}
 
 
 @dataclass(slots=True)
@@ -85,8 +146,7 @@ class _Entries:
         """Include a relation with what is below it and the condition that joins by it."""
         spelling = self.profile.relations.get(name)
         if spelling is None:
-            if name != "files":
-                self.missing.append(name)
+            self.missing.append(name)
             return
         scope = dict(self.joins.get(name, {}))
         if below:

@@ -21,8 +21,9 @@ class FacilityLine:
     ``timed_out``, ``failed``, ``paused`` (until ``until``) or ``unsupported`` (it is missing from
     the answer); ``waiting`` (in a stream: it may still answer). ``why`` in words. ``live``: asked
     now. ``hits``: on this page. ``total``: all its matches that are known, ``total_relation``
-    whether those are all. ``missing``: relations that could not be had, so that its hits are scored
-    in part.
+    whether those are all. ``missing``: relations that the service does not give; ``unseen``: what
+    could not be had although it has it. Its hits are scored in part then, and empty relations prove
+    nothing.
     """
 
     name: str
@@ -37,6 +38,12 @@ class FacilityLine:
     age_s: float | None = None
     silent_since: datetime | None = None
     missing: tuple[str, ...] = ()
+    unseen: tuple[str, ...] = ()
+
+    @property
+    def without(self) -> tuple[str, ...]:
+        """All that is not to be found in what the answer has of it."""
+        return (*self.missing, *self.unseen)
 
     @property
     def is_missing(self) -> bool:
@@ -61,8 +68,8 @@ class FacilityLine:
             shown["until"] = self.until
         if self.age_s is not None:
             shown["age_s"] = round(self.age_s, 3)
-        if self.missing:
-            shown["missing"] = list(self.missing)
+        if self.without:
+            shown["missing"] = list(self.without)
         return shown
 
 
@@ -79,5 +86,8 @@ def line_headers(lines: Sequence[FacilityLine]) -> dict[str, str]:
         "X-Facilities-Missing": header_text(", ".join(missing)),
         "X-Facilities-States": header_text(
             ", ".join(f"{line.name}={line.state}" for line in lines)
+        ),
+        "X-Facilities-Without": header_text(
+            ", ".join(f"{line.name}={what}" for line in lines for what in line.without)
         ),
     }

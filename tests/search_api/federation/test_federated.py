@@ -320,6 +320,26 @@ async def test_a_list_that_loses_records_is_never_called_whole(tmp_path: Path, f
         assert total.value <= expected
 
 
+@pytest.mark.parametrize("fails", ["error:502@Datasets", "error:400@Datasets"])
+async def test_what_was_not_seen_of_a_record_is_no_exact_nothing(
+    tmp_path: Path, fails: str
+) -> None:
+    """Faults G01, E12: where details of Datasets do not come, none "has no technique"."""
+    part = Part("Flat", documents(0, 12), faults="include-depth:1")
+    async with world(tmp_path, part) as there:
+        where = TechniqueIn(("PaNET01188",))
+        assert await there.total(where=where) == Total(3, "eq")
+        there.facilities["Flat"].faults.set(f"include-depth:1,{fails}")
+        assert (await there.total(where=where)).relation == "gte"
+        assert (await there.total(words="saxs")).relation == "gte"
+        assert (await there.total(where=Compare("type", "eq", "proposal"))).relation == "eq"
+        answer = await there.ask(facets=(Facet("technique"),))
+        assert answer.answer.total == Total(12, "eq")
+        (line,) = answer.lines
+        assert "details of datasets" in line.unseen
+        assert "details of datasets" in line.json()["missing"]
+
+
 async def test_a_new_record_without_children_is_missed_by_nobody(tmp_path: Path) -> None:
     """At the check every record had Datasets, so includes were nested; now one has none, and the
     service drops it (crosswalks 2.2)."""

@@ -56,6 +56,42 @@ async def test_an_answer_that_lacks_a_facility_says_so(there: Served) -> None:
         assert "may be at a facility that did not answer: Now" in message
 
 
+async def test_relations_that_cannot_be_had_are_told(tmp_path: Path) -> None:
+    """Faults G01, E12: an empty list of techniques there does not mean "none"."""
+    lacking = "include-depth:1,include-500:files"
+    flat = Part("Flat", documents(6, 6), faults=lacking)
+    whole = Part("Whole", documents(12, 6), dialect="scicat")
+    async with served(tmp_path, OLD, flat, whole) as there:
+        there.there.facilities["Flat"].faults.set(f"{lacking},error:502@Datasets")
+        for address in ("/api/Documents", "/api/Documents/count", f"/api/Documents/{PID}"):
+            response = await there.client.get(address)
+            assert response.status == 200
+            told = response.headers["X-Facilities-Without"].split(", ")
+            assert {one.partition("=")[0] for one in told} == {"Flat"}
+            if not address.endswith("count"):
+                assert "Flat=details of datasets" in told
+        found = await (await there.client.get("/api/search?q=lysozyme")).json()
+        assert found["facets_relation"] == "gte"
+        response = await there.client.get("/api/Documents?facilities=Whole")
+        assert response.headers["X-Facilities-Without"] == ""
+        status = await (await there.client.get("/api/")).json()
+        without = {one["name"]: one["without"] for one in status["facilities"]}
+        assert without["Old"] is None
+        assert without["Whole"] == {"Document": [], "Dataset": [], "Instrument": []}
+        assert "datasets.files" in without["Flat"]["Document"]
+        assert "files" in without["Flat"]["Dataset"]
+
+
+async def test_files_that_a_facility_does_not_give_are_not_none(tmp_path: Path) -> None:
+    """Fault G01"""
+    flat = Part("Flat", documents(6, 6), faults="include-500:files")
+    async with served(tmp_path, flat) as there:
+        response = await there.client.get(FILES[0])
+        assert response.status == 200
+        assert await response.json() == []
+        assert "Flat=files" in response.headers["X-Facilities-Without"]
+
+
 async def test_what_nobody_has_is_simply_unknown(there: Served) -> None:
     response = await there.client.get("/api/Documents/nothing")
     assert response.status == 404

@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
+import pytest
+
+from catalogue.query import (
+    AtFacility,
+    Compare,
+    Everything,
+    HasWords,
+    InYears,
+    Join,
+    Node,
+    Not,
+    Or,
+    Pattern,
+    Search,
+    TechniqueIn,
+    Text,
+    all_of,
+)
 from search_api.federation.profiles import ClassProfile, read_profile
 from search_api.federation.relations import (
     CHUNK,
     chunks,
     dataset_pids,
+    depends_on,
     wanted_relations,
     with_datasets,
     with_members,
@@ -33,7 +54,9 @@ def test_a_service_that_nests_is_asked_once() -> None:
     assert {one["relation"] for one in members["scope"]["include"]} == {"person", "affiliation"}
     assert not wanted.datasets
     assert not wanted.members
-    assert wanted.missing == ("parameters",)
+    lacking = ("datasets.samples", "datasets.instrument", "datasets.parameters", "parameters")
+    assert wanted.missing == lacking
+    assert wanted.unseen == ()
 
 
 def test_a_service_that_loses_parents_by_nesting_is_asked_again_by_pid() -> None:
@@ -49,7 +72,10 @@ def test_a_service_that_loses_parents_by_nesting_is_asked_again_by_pid() -> None
 def test_what_cannot_be_had_is_said() -> None:
     """Never stored as "none": the hit is scored in part (issue: 'partly scored')."""
     bare = ClassProfile("Dataset", relations={"techniques": "techniques"})
-    assert "details of datasets" in wanted_relations(profile(), bare).missing
+    assert wanted_relations(profile(), bare).unseen == ("details of datasets",)
+    unnamed = replace(profile(nested=frozenset({"datasets"})), operators=frozenset())
+    assert wanted_relations(unnamed, bare).unseen == ("details of members",)
+    assert "datasets.files" in wanted_relations(profile(), bare, files=True).missing
     assert wanted_relations(ClassProfile("Document"), bare).missing == (
         "datasets",
         "members",
@@ -99,3 +125,34 @@ def test_details_are_filled_in_and_nothing_that_came_is_changed() -> None:
 def test_many_pids_go_in_portions_that_fit_into_an_address() -> None:
     pids = [f"10.5072/{n}" for n in range(2 * CHUNK + 1)]
     assert [len(one) for one in chunks(pids)] == [CHUNK, CHUNK, 1]
+
+
+NOTHING: set[str] = set()
+TITLE = Compare("title", "eq", "a")
+PERSON = Join("members", Compare("role", "eq", "PI"))
+
+
+@pytest.mark.parametrize(
+    ("node", "looked_at"),
+    [
+        (Everything(), NOTHING),
+        (TITLE, NOTHING),
+        (Pattern(("title", "summary"), "a"), NOTHING),
+        (AtFacility(("A",)), NOTHING),
+        (Compare("instrumentNames", "eq", "SPB"), {"datasets"}),
+        (Pattern(("title", "instrumentNames"), "SPB"), {"datasets"}),
+        (TechniqueIn(("PaNET01188",)), {"datasets"}),
+        (InYears(2018, 2019), {"datasets"}),
+        (Join("datasets", TITLE), {"datasets"}),
+        (PERSON, {"members"}),
+        (HasWords("ice"), {"datasets", "members"}),
+        (all_of(TITLE, Not(Or((TITLE, PERSON)))), {"members"}),
+    ],
+)
+def test_who_matches_depends_on_what_a_condition_looks_at(node: Node, looked_at: set[str]) -> None:
+    search = Search("Document", datetime(2026, 1, 1, tzinfo=UTC), node)
+    for name in ("datasets", "members"):
+        assert depends_on(search, [f"details of {name}"]) is (name in looked_at)
+    assert depends_on(search, ["all relations"]) is bool(looked_at)
+    assert not depends_on(search, [])
+    assert depends_on(replace(search, text=Text("ice")), ["details of members"])
