@@ -87,6 +87,7 @@ def create_app(
     monotonic: Callable[[], float] = time.monotonic,
     settings: ServerSettings | None = None,
     contact: str | None = None,
+    rates: memoryview | None = None,
 ) -> web.Application:
     """The application that serves a catalogue, which stays the caller's to close.
 
@@ -94,6 +95,7 @@ def create_app(
         now: the clock, aware UTC; decides what is open and how old states are.
         monotonic: seconds; deadlines of facilities asked live. Goes as fast as the event loop's.
         contact: e-mail address for facilities asked live; else ``PAN_COMMONS_CONTACT``.
+        rates: what several processes share to count the requests of clients, see ``rate``.
     """
     chosen = settings or ServerSettings()
     server = Server(
@@ -106,7 +108,10 @@ def create_app(
         Position(catalogue, chosen.look_again_s),
         software_version(),
         RateLimiter(
-            chosen.requests_per_s, chosen.request_burst, spare_loopback=not chosen.limit_loopback
+            chosen.requests_per_s,
+            chosen.request_burst,
+            spare_loopback=not chosen.limit_loopback,
+            memory=rates,
         ),
         read_operator_key(chosen),
         now(),

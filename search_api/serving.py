@@ -10,6 +10,7 @@ import signal
 import socket
 import time
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from typing import Any
 
 import anyio
@@ -29,6 +30,7 @@ from search_api.federation.contact import configured_contact
 from search_api.federation.service import LiveService
 from search_api.garbage import collect_in_quiet_moments, only_young
 from search_api.pages.site import environment
+from search_api.rate import prepare_table, table_bytes
 from search_api.replies import Emit
 from search_api.search import SearchRequest, read_search
 from search_api.search_answer import show
@@ -66,13 +68,16 @@ def run_workers(settings: Settings, host: str, port: int, workers: int, *, index
         PortInUse: somebody else listens there.
     """
     options = settings_from()
-    check_port(host, port)
+    free = check_port(host, port)
     if workers == 1:
-        asyncio.run(serve_one(settings, options, host, port, index=index, shared=False))
+        asyncio.run(serve_one(settings, options, host, port, index=index))
         return
     context = multiprocessing.get_context("spawn")
-    processes = [_start(context, settings, host, port, index and n == 0) for n in range(workers)]
-    say(f"Serving on {address(host, port)} with {workers} processes.")
+    rates = context.RawArray("B", table_bytes())
+    prepare_table(memoryview(rates).cast("B"))
+    start = partial(_start, context, settings, host, free, rates)
+    processes = [start(index and n == 0) for n in range(workers)]
+    say(f"Serving on {address(host, free)} with {workers} processes.")
     stopping = False
 
     def stop(*_: object) -> None:
@@ -88,23 +93,24 @@ def run_workers(settings: Settings, host: str, port: int, workers: int, *, index
         for place, process in enumerate(processes):
             if not process.is_alive() and not stopping:
                 say(f"A server process ended with exit code {process.exitcode}; starting another.")
-                processes[place] = _start(context, settings, host, port, index and place == 0)
+                processes[place] = start(index and place == 0)
     for process in processes:
         process.join()
 
 
 def _start(
-    context: Any, settings: Settings, host: str, port: int, index: bool
+    context: Any, settings: Settings, host: str, port: int, rates: Any, index: bool
 ) -> multiprocessing.process.BaseProcess:
     process: multiprocessing.process.BaseProcess = context.Process(
-        target=_worker, args=(settings, host, port, index)
+        target=_worker, args=(settings, host, port, rates, index)
     )
     process.start()
     return process
 
 
-def _worker(settings: Settings, host: str, port: int, index: bool) -> None:
-    asyncio.run(serve_one(settings, settings_from(), host, port, index=index, shared=True))
+def _worker(settings: Settings, host: str, port: int, rates: Any, index: bool) -> None:
+    shared = memoryview(rates).cast("B")
+    asyncio.run(serve_one(settings, settings_from(), host, port, index=index, shared=shared))
 
 
 async def serve_one(
@@ -114,23 +120,26 @@ async def serve_one(
     port: int,
     *,
     index: bool,
-    shared: bool,
+    shared: memoryview | None = None,
 ) -> None:
-    """Serve in this process until SIGINT or SIGTERM."""
+    """Serve in this process until SIGINT or SIGTERM; with others on the same port where there is
+    something ``shared``, in which the requests of clients are counted."""
     async with open_catalogue(settings, index=index) as catalogue:
         await anyio.to_thread.run_sync(warm_up)
         only_young()
         contact = configured_contact(settings.config, settings.data)
-        app = create_app(catalogue, settings=options, contact=contact)
+        app = create_app(catalogue, settings=options, contact=contact, rates=shared)
         runner = web.AppRunner(app, **runner_options(options))
         await runner.setup()
         try:
-            site = web.TCPSite(runner, host, port, reuse_port=shared or None, backlog=BACKLOG)
+            site = web.TCPSite(
+                runner, host, port, reuse_port=shared is not None or None, backlog=BACKLOG
+            )
             try:
                 await site.start()
             except OSError as error:
                 raise _port_error(host, port, error) from error
-            if not shared:
+            if shared is None:
                 bound = runner.addresses[0][1] if runner.addresses else port
                 say(f"Serving {settings.data} on {address(host, bound)} ; Ctrl-C ends.")
             server = app[SERVER]
@@ -168,15 +177,17 @@ async def _until_interrupted(catalogue: Catalogue, *, index: bool) -> None:
             loop.remove_signal_handler(number)
 
 
-def check_port(host: str, port: int) -> None:
-    """Raise ``PortInUse`` when nothing can listen there; processes that share a port would not
-    notice that somebody else has it."""
+def check_port(host: str, port: int) -> int:
+    """The port, or for 0 a free one; raise ``PortInUse`` when nothing can listen there. Processes
+    that share a port would not notice that somebody else has it."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
         except OSError as error:
             raise _port_error(host, port, error) from error
+        bound: int = probe.getsockname()[1]
+        return bound
 
 
 def _port_error(host: str, port: int, error: OSError) -> PortInUse:

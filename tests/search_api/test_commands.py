@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import socket
 import sys
@@ -118,6 +119,53 @@ async def test_serve_answers_and_ends_on_a_signal(workers: str, data: Path) -> N
         process.send_signal(signal.SIGTERM)
         await asyncio.wait_for(process.communicate(), 30)
     assert process.returncode == 0
+
+
+async def test_a_client_has_one_allowance_however_many_processes_serve(data: Path) -> None:
+    """Fault I08: its connections are spread over them, and its requests are counted together."""
+    port, burst = free_port(), 40
+    command = [sys.executable, "-m", "pan_commons", "serve", "--data", str(data)]
+    process = await asyncio.create_subprocess_exec(
+        *(*command, "--port", str(port), "--workers", "2"),
+        env={
+            **os.environ,
+            "PAN_COMMONS_LIMIT_LOOPBACK": "true",
+            "PAN_COMMONS_REQUESTS_PER_S": "0.001",
+            "PAN_COMMONS_REQUEST_BURST": str(burst),
+        },
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        async with asyncio.timeout(60):
+            await ready_processes(port, 2)
+            seen = [await status_and_process(port, "/api/facilities") for _ in range(3 * burst)]
+    finally:
+        process.send_signal(signal.SIGTERM)
+        await asyncio.wait_for(process.wait(), 30)
+    assert len({served_by for _, served_by in seen}) == 2
+    assert [status for status, _ in seen] == [200] * burst + [429] * 2 * burst
+
+
+async def ready_processes(port: int, count: int) -> None:
+    """Come back once so many processes answer; nobody's health is limited."""
+    ready: set[str] = set()
+    while len(ready) < count:
+        try:
+            status, process = await status_and_process(port, "/health/live")
+        except aiohttp.ClientConnectionError:
+            await asyncio.sleep(0.1)
+            continue
+        ready |= {process} if status == 200 else set()
+
+
+async def status_and_process(port: int, path: str) -> tuple[int, str]:
+    """The status, and which process answered on a connection of its own: the first part of the
+    request's number is the process's."""
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"http://127.0.0.1:{port}{path}") as found,
+    ):
+        return found.status, found.headers["X-Request-Id"][:12]
 
 
 async def answer_of(port: int) -> Any:

@@ -8,7 +8,7 @@ import pytest
 
 from catalogue.catalogue import Catalogue
 from search_api.errors import TooManyRequests
-from search_api.rate import RateLimiter, address_of, client_of
+from search_api.rate import RateLimiter, address_of, client_of, prepare_table, table_bytes
 
 
 class Clock:
@@ -79,6 +79,39 @@ def test_clients_that_come_and_go_do_not_fill_the_memory() -> None:
         limiter.take(f"192.0.2.{number}")
     assert asked(limiter, "192.0.2.99", 1) == 0
     assert asked(limiter, "192.0.2.0", 1) == 1, "forgotten, so it starts anew"
+
+
+def test_nobody_gets_more_by_pushing_others_out() -> None:
+    """As many clients as there are rows, which some have to share: each asks twice in a row."""
+    memory = memoryview(bytearray(table_bytes(1_000)))  # with a secret that is always the same
+    limiter = RateLimiter(1, 1, clock=Clock(), most_clients=1_000, memory=memory)
+    clients = [f"198.51.{number // 256}.{number % 256}" for number in range(1_000)]
+    assert sum(asked(limiter, client, 2) for client in clients) == 1_000
+    assert sum(asked(limiter, client, 1) for client in clients) < 300
+
+
+def test_processes_that_share_a_table_count_together() -> None:
+    memory = memoryview(bytearray(table_bytes()))
+    prepare_table(memory)
+    clock = Clock()
+    one, other = (RateLimiter(2, 6, clock=clock, memory=memory) for _ in "12")
+    assert [asked(one, "192.0.2.1", 2), asked(other, "192.0.2.1", 9)] == [2, 4]
+    assert asked(one, "192.0.2.1", 1) == 0
+    assert asked(other, "192.0.2.2", 9) == 6
+    clock.now += 1
+    assert [asked(other, "192.0.2.1", 1), asked(one, "192.0.2.1", 9)] == [1, 1]
+
+
+def test_a_row_that_another_process_gave_away_is_looked_for_anew() -> None:
+    memory = memoryview(bytearray(table_bytes(8)))
+    prepare_table(memory)
+    clock = Clock()
+    one, other = (RateLimiter(1, 1, clock=clock, most_clients=8, memory=memory) for _ in "12")
+    assert asked(one, "192.0.2.1", 1) == 1
+    for number in range(100, 108):
+        assert asked(other, f"192.0.2.{number}", 1) == 1
+    assert asked(one, "192.0.2.1", 9) == 1, "forgotten, so it starts anew"
+    assert sum(asked(one, f"192.0.2.{number}", 1) for number in range(100, 108)) <= 2
 
 
 def test_only_ones_own_proxies_are_believed() -> None:
