@@ -14,7 +14,7 @@ from catalogue.fields import FIELDS
 from catalogue.parameter_terms import COARSE_DIGITS, CODING_VERSION
 from mappings.techniques import panet_version
 
-MAPPING_VERSION = 8
+MAPPING_VERSION = 9
 
 
 @cache

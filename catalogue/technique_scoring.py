@@ -61,6 +61,20 @@ def _all_ancestors(tags: frozenset[str]) -> frozenset[str]:
 
 
 @lru_cache(maxsize=4_096)
+def set_name(tags: frozenset[str]) -> str:
+    """One name for all sets of tags that have the same terms above them; the tags that are above
+    no other, in order. Sets are few where records are many."""
+    above_others = {above for tag in tags for above in _ancestors(tag) if above != tag}
+    return " ".join(sorted(tags - above_others))
+
+
+@lru_cache(maxsize=16_384)
+def of_set(name: str) -> frozenset[str]:
+    """``with_ancestors`` of the sets that have this name."""
+    return with_ancestors(name.split())
+
+
+@lru_cache(maxsize=4_096)
 def _ancestors(tag: str) -> frozenset[str]:
     return load_panet().ancestors(tag)
 

@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 import tantivy
 
+from catalogue import technique_scoring
 from catalogue.analysis import SENTINEL
 from catalogue.documents import (
     COUNTED_FIELDS,
@@ -26,6 +27,12 @@ LINKS = "links"
 SPACED = "spaced"
 """The field of those terms that have white space in them."""
 
+TECHNIQUES = "panet"
+TECHNIQUE_SET = "technique_set"
+"""The column of a record's techniques as one value, beside ``TECHNIQUES`` with the ten or twenty
+that a technique and all above it are: to count a record takes 2 ns by the one and 200 by the other,
+where sets are few."""
+
 _IN_ONE_STRING = ("terms", "params", "all_params", "tags", "words")
 """Fields whose terms come as one string: a value for each would cost as much as indexing it."""
 
@@ -41,7 +48,7 @@ def build_schema(class_name: str) -> tantivy.Schema:
         tokenizer = "whitespace" if name in _IN_ONE_STRING else "raw"
         builder.add_text_field(name, tokenizer_name=tokenizer, index_option="basic")
     builder.add_text_field(SPACED, tokenizer_name="raw", index_option="basic")
-    for name in COUNTED_FIELDS:
+    for name in (*COUNTED_FIELDS, TECHNIQUE_SET):
         builder.add_text_field(name, fast=True, tokenizer_name="raw", index_option="basic")
     for name, option in (*TEXT_FIELDS.items(), ("wholes", "basic")):
         builder.add_text_field(name, tokenizer_name="whitespace", index_option=option)
@@ -90,7 +97,7 @@ def _fields(document: EngineDocument) -> dict[str, Any]:
         ORDINAL: document.ordinal,
         CHANGE: document.change,
         "tags": " ".join(document.tags),
-        "panet": list(document.panet),
+        TECHNIQUES: list(document.panet),
         "text": [SENTINEL, *document.text],
         "title": [SENTINEL, *document.title],
         "title_words": document.title_words,
@@ -101,6 +108,8 @@ def _fields(document: EngineDocument) -> dict[str, Any]:
     fields["terms"], spaced = _apart(document.terms)
     if spaced:
         fields[SPACED] = spaced
+    if document.tags:
+        fields[TECHNIQUE_SET] = technique_scoring.set_name(document.tags)
     if document.links:
         fields[LINKS] = document.links
     if document.params:

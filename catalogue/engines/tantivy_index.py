@@ -7,7 +7,7 @@ library cannot do may panic, and ``PanicException`` is no ``Exception``; ``guard
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +27,7 @@ from catalogue.engines.tantivy_documents import (
     build_schema,
     has_space,
 )
+from catalogue.engines.tantivy_facets import MOST_BUCKETS, FacetCounter
 from catalogue.errors import EngineDamaged, EngineError
 from catalogue.plan import (
     All,
@@ -122,6 +123,7 @@ class ClassIndex:
             self.index.reload()
         self._seen = self._stamp()
         self._view: ClassView | None = None
+        self._facet_counter = FacetCounter()
 
     def _stamp(self) -> tuple[int, int, int]:
         try:
@@ -145,7 +147,9 @@ class ClassIndex:
             self._view = None
         if self._view is None:
             with guarded("reading"):
-                self._view = ClassView(self.class_name, self.index, self.index.searcher())
+                self._view = ClassView(
+                    self.class_name, self.index, self.index.searcher(), self._facet_counter
+                )
         return self._view
 
     def highest_ordinal(self) -> int:
@@ -175,21 +179,24 @@ class ClassIndex:
 class ClassView:
     """A consistent view of one class, and the translation of plans into its queries."""
 
-    def __init__(self, class_name: str, index: Any, searcher: Any) -> None:
+    def __init__(
+        self, class_name: str, index: Any, searcher: Any, facet_counter: FacetCounter
+    ) -> None:
         self.class_name = class_name
         self.index = index
         self.searcher = searcher
         self._last_shortened: tuple[Plan, Plan] | None = None
         self.schema = index.schema
+        self._facet_counter = facet_counter
         self._too_many: dict[LikePhrase, bool] = {}  # words for the library, as far as is known
         self._candidates: tuple[Plan, int, list[Any]] | None = None
         self._frequencies: dict[tuple[str, str], int] = {}
 
     def query(self, plan: Plan) -> Any:
         """The Tantivy query of a plan that holds no undecided and no linked leaf."""
-        return self._query(self._shortened(plan))
+        return self._query(self.shortened(plan))
 
-    def _shortened(self, plan: Plan) -> Plan:
+    def shortened(self, plan: Plan) -> Plan:
         """The plan without what no record has; count, scores and facets of a question share it."""
         last = self._last_shortened
         if last is not None and last[0] == plan:
@@ -248,7 +255,7 @@ class ClassView:
         Where one of any words is asked for, what scores is what is met: the postings are gone
         through once, which takes two thirds of the time. (For all of several words it gains none.)
         """
-        short = self._shortened(plan)
+        short = self.shortened(plan)
         found = [(Occur.Should, query) for score in scores if (query := self._score(score))]
         parts = short.parts if isinstance(short, AllOf) else (short,)
         rest = [part for part in parts if not asks_for_words(part, scores, self.frequency)]
@@ -405,7 +412,7 @@ class ClassView:
         while pending:
             low, high = pending.pop()
             part: Plan = AllOf((plan, NumberRange(ORDINAL, low, high)))
-            buckets = self._buckets(self.query(part), field, _MOST_BUCKETS)
+            buckets = self._buckets(self.query(part), field, MOST_BUCKETS)
             if buckets is None and low < high:
                 middle = self._middle(part, low, high)
                 pending += [(low, middle), (middle + 1, high)]
@@ -417,26 +424,11 @@ class ClassView:
         held = sorted(self.ordinals(plan, None))
         return held[(len(held) - 1) // 2] if len(held) > 1 else (low + high) // 2
 
-    def facets(self, requests: Sequence[FacetRequest]) -> list[list[tuple[str, int]]]:
-        """The most frequent values of each, ties by value; what has one plan is counted in one
-        pass over its records."""
-        passes: dict[Plan, dict[str, Any]] = {}
-        for number, one in enumerate(requests):
-            size = min(_MOST_BUCKETS, max(1_000, 4 * one.size))
-            wanted = passes.setdefault(self._shortened(one.plan), {})
-            wanted[str(number)] = {"terms": {"field": one.field, "size": size}}
-        counted: dict[str, Any] = {}
-        for plan, wanted in passes.items():
-            if isinstance(plan, Empty):
-                counted |= {number: {"buckets": []} for number in wanted}
-            else:
-                counted |= self.searcher.aggregate(self._query(plan), wanted)
-        found = []
-        for number, one in enumerate(requests):
-            buckets = counted[str(number)]["buckets"]
-            pairs = [(str(bucket["key"]), int(bucket["doc_count"])) for bucket in buckets]
-            found.append(sorted(pairs, key=lambda pair: (-pair[1], pair[0]))[: one.size])
-        return found
+    def facets(
+        self, requests: Sequence[FacetRequest], totals: Mapping[Plan, int]
+    ) -> list[list[tuple[str, int]]]:
+        """See ``FacetCounter.count``."""
+        return self._facet_counter.count(self, requests, totals)
 
     def _buckets(self, query: Any, field: str, most: int) -> list[tuple[str, int]] | None:
         try:
@@ -470,9 +462,6 @@ def _any_space(text: str) -> bool:
 
 _FIRST_CANDIDATES = 5_000
 """Candidates that are remembered with their count."""
-
-_MOST_BUCKETS = 60_000
-"""Below Tantivy's own limit of 65,000 buckets in one aggregation."""
 
 
 def _bucket_name(key: object) -> str:

@@ -101,7 +101,7 @@ class TantivyReader:
             )  # fmt: skip
             found = [(0.0, address) for _, address in answer.hits]
             total = answer.count if request.count else None
-        facets = view.facets(request.facets)
+        facets = view.facets(request.facets, {} if total is None else {request.plan: total})
         best = _best_possible(view, request.scores)
         if request.enough is not None:
             found = _as_good(found, request.enough, best)
