@@ -104,9 +104,13 @@ class Indexer:
         self._lock = anyio.Lock()
 
     async def lag(self) -> int:
-        """How many change numbers the engine is behind the store."""
+        """How many change numbers the engine is behind the store: all of them, if it is ahead.
+
+        Then the store was exchanged for an older one, a backup that was put back.
+        """
+        position = await self.engine.position()
         newest = await anyio.to_thread.run_sync(self.store.last_change)
-        return max(0, newest - await self.engine.position())
+        return newest - position if position <= newest else newest
 
     async def index_once(self) -> int:
         """Apply what is outstanding; returns how many changes were read.
@@ -148,6 +152,14 @@ class Indexer:
         report = Indexed(position=await self.engine.expect(newest))
         committed = report.position
         commit_every = COMMIT_EVERY_IN_PROCESS if self.engine.in_process else COMMIT_EVERY
+        if report.position > newest:
+            # A rebuild may have taken its place just now, from a store that went on.
+            newest = await anyio.to_thread.run_sync(self.store.last_change)
+        if report.position > newest:
+            raise EngineDamaged(
+                f"The search index is at change {report.position}, of which the record store, at "
+                f"{newest}, knows nothing."
+            )
         async with aclosing(self._batches(report.position, newest)) as batches:
             async for batch in batches:
                 await self._apply(batch, report)

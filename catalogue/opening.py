@@ -59,8 +59,8 @@ class CatalogueOpening:
         return await anyio.to_thread.run_sync(open_store)
 
     async def _identity(self, store: Store) -> str | None:
-        """Whose indices are to be written, where several stores might write them."""
-        if self._engine != "elasticsearch" or self._read_only:
+        """Of which store the index that is to be written has to be."""
+        if self._read_only:
             return None
         return await anyio.to_thread.run_sync(store.identity)
 
@@ -118,11 +118,11 @@ def make_engine(
     """The engine that a name and an address mean.
 
     Args:
-        store: identity of the record store, without which a shared index is nobody's.
+        store: identity of the record store: an index of another one is not gone on with.
         taking_over: a rebuild is to make a shared index this store's, whoever's it was.
     """
     if name == "tantivy":
-        return TantivyEngine(folder, read_only=read_only)
+        return TantivyEngine(folder, read_only=read_only, store=store)
     if name == "elasticsearch":
         if not elasticsearch_url:
             raise QueryError("The engine elasticsearch needs an address (ELASTICSEARCH_URL).")

@@ -340,6 +340,7 @@ async def _engine_status(settings: Settings) -> dict[str, Any]:
         "records": records,
         "last_change": newest,
         "indexed": position,
-        "lag": max(0, newest - position),
+        # Ahead of its store, an index is of another one, and made anew.
+        "lag": newest - position if position <= newest else newest,
         "index_problem": problem,
     }

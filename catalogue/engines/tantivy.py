@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from catalogue.documents import EngineDocument
 from catalogue.engines.base import Applied, Numbering, Rendered, newest_by_key
@@ -45,17 +45,25 @@ class TantivyEngine:
     Args:
         folder: the data folder; the index lives in ``folder/index``.
         generation: a folder to use in place of the current one (a rebuild beside it).
+        store: identity of the record store that is indexed, when known. An index that was made of
+            another one, of the same folder before a backup was put back, counts as damaged.
     """
 
     name = "tantivy"
     in_process = True
 
     def __init__(
-        self, folder: Path, *, read_only: bool = False, generation: str | None = None
+        self,
+        folder: Path,
+        *,
+        read_only: bool = False,
+        generation: str | None = None,
+        store: str | None = None,
     ) -> None:
         self.root = folder / "index"
         self.read_only = read_only
         self._named = generation
+        self._store = store
         self._generation: str | None = None
         self._meant: str | None = None
         self._indices: dict[str, ClassIndex] = {}
@@ -197,6 +205,11 @@ class TantivyEngine:
     def _apply(self, documents: Sequence[EngineDocument | Rendered]) -> Applied:
         with self._writing("writing"):
             self._begin_writing()
+            if self._is_of_another_store(self._position_written()):
+                raise EngineDamaged(
+                    "The search index was made of another record store than the one that is in the "
+                    "data folder now."
+                )
             newest = newest_by_key(documents, rendered)
             replayed = self._versions_held(newest)
             written = deleted = older = 0
@@ -282,7 +295,7 @@ class TantivyEngine:
             for writer in self._writers.values():
                 writer.library.commit()
             self._pending.clear()
-            write_json(self._position_file(), {"position": position})
+            self._write_position(position)
 
     async def position(self) -> int:
         return await self._run(self._position)
@@ -292,13 +305,26 @@ class TantivyEngine:
             self._follow_pointer()
             if self._generation is None:
                 return 0
+            written = self._position_written()
             try:
-                return int(json.loads(self._position_file().read_text())["position"])
-            except FileNotFoundError:
-                return 0
+                return 0 if self._is_of_another_store(written) else int(written["position"])
             except (ValueError, KeyError, TypeError):
                 # Written by rename, so this is disk damage: begin again, which is harmless.
                 return 0
+
+    def _position_written(self) -> dict[str, Any]:
+        try:
+            read = json.loads(self._position_file().read_text())
+        except (FileNotFoundError, ValueError):
+            return {}
+        return read if isinstance(read, dict) else {}
+
+    def _write_position(self, position: int) -> None:
+        of = {} if self._store is None else {"store": self._store}
+        write_json(self._position_file(), {"position": position, **of})
+
+    def _is_of_another_store(self, written: dict[str, Any]) -> bool:
+        return self._store is not None and written.get("store", self._store) != self._store
 
     def _position_file(self) -> Path:
         return self.root / str(self._generation) / POSITION
@@ -314,7 +340,7 @@ class TantivyEngine:
                 writer.library.delete_all_documents()
                 writer.library.commit()
             self._pending.clear()
-            write_json(self._position_file(), {"position": 0})
+            self._write_position(0)
 
     async def restart_empty(self) -> None:
         """Put an empty generation in the place of a damaged one; the indexer fills it.
@@ -348,7 +374,7 @@ class TantivyEngine:
                 if path.is_dir() and path.name.rpartition("-")[2].isdigit()
             ]
             generation = f"{fingerprint()}-{max(numbers, default=0) + 1}"
-            other = TantivyEngine(self.root.parent, generation=generation)
+            other = TantivyEngine(self.root.parent, generation=generation, store=self._store)
             other._open()
             return other
 

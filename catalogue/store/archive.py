@@ -108,6 +108,9 @@ def _copy(database: Database, target: Path) -> None:
                 database.connection().backup(copied)
                 # One file, without a write-ahead log beside it.
                 copied.execute("PRAGMA journal_mode=DELETE")
+                # Put in the place of the store, it is another one (``Store.identity``).
+                copied.execute("DELETE FROM meta WHERE name = 'identity'")
+                copied.commit()
                 problems = copied.execute("PRAGMA quick_check(1)").fetchone()[0]
             if problems != "ok":
                 raise StoreDamaged(f"the copy of {database.path} is not sound: {problems}")

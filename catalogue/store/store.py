@@ -152,7 +152,8 @@ class Store(Upkeep):
             return configuration.demo_flag(connection)
 
     def identity(self) -> str:
-        """What tells this store from every other; copies and backups of it have the same."""
+        """What tells this store from every other, a backup of it included: where one is put back,
+        change numbers begin to mean something else, and no index may go on from its position."""
         with self._database.read() as connection:
             held = configuration.meta(connection, "identity")
         if held is not None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 import resource
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 from operator import lt
 from pathlib import Path
 from random import Random
@@ -29,6 +31,7 @@ from catalogue.indexer import Indexer, Pace
 from catalogue.plan import All
 from catalogue.query import Pattern, Search, Text
 from catalogue.records import Change
+from catalogue.store import Store
 from catalogue.verifying import rebuild, repair, verify
 
 HERE = Path(__file__).parent
@@ -320,6 +323,59 @@ async def test_a_thrown_away_index_comes_back_the_same(world: World) -> None:
     assert [(h.entity.key, h.score) for h in before.hits] == [
         (h.entity.key, h.score) for h in after.hits
     ]
+
+
+async def put_back(world: World, backup: Path) -> None:
+    """A backup in the place of the store, as an operator puts it there."""
+    world.store.close()
+    for suffix in ("-wal", "-shm"):
+        world.store.path.with_name(world.store.path.name + suffix).unlink(missing_ok=True)
+    backup.replace(world.store.path)
+    world.store = Store.open(world.store.folder)
+
+
+async def test_a_backup_that_was_put_back_is_indexed_anew(world: World, tmp_path: Path) -> None:
+    """Fault H08: change numbers begin to mean something else, and no hit may come from before."""
+    put_document(world, "a", "glass")
+    put_document(world, "b", "steel")
+    world.store.backup(tmp_path / "kept.sqlite", world.now)
+    async with Catalogue.open(world.store.folder) as catalogue:
+        put_document(world, "a", "copper")
+        await catalogue.indexer.index_once()
+    await put_back(world, tmp_path / "kept.sqlite")
+    put_document(world, "b", "lead")
+    async with Catalogue.open(world.store.folder) as catalogue:
+        await catalogue.indexer.index_once()
+        assert (await verify(catalogue.store, catalogue.engine)).sound
+        assert await titles(catalogue, "glass") == ["glass"]
+        assert await titles(catalogue, "lead") == ["lead"]
+        assert await titles(catalogue, "copper") == []
+
+
+async def test_an_index_ahead_of_its_store_is_behind_by_everything(
+    world: World, tmp_path: Path
+) -> None:
+    """Fault H08: also where the files were copied by other means than ours, identity and all."""
+    put_document(world, "a", "glass")
+    async with Catalogue.open(world.store.folder) as catalogue:
+        await catalogue.indexer.index_once()
+    world.store.close()
+    shutil.copy(world.store.path, tmp_path / "kept.sqlite")
+    world.store = Store.open(world.store.folder)
+    put_document(world, "a", "copper")
+    async with Catalogue.open(world.store.folder) as catalogue:
+        await catalogue.indexer.index_once()
+    await put_back(world, tmp_path / "kept.sqlite")
+    async with Catalogue.open(world.store.folder) as catalogue:
+        assert await catalogue.indexer.lag() == 1
+        stop = anyio.Event()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(partial(catalogue.indexer.follow, stop, poll_s=0.01))
+            with anyio.fail_after(20):
+                while await titles(catalogue, "glass") != ["glass"]:
+                    await anyio.sleep(0.01)
+            stop.set()
+        assert await catalogue.indexer.lag() == 0
 
 
 async def test_an_index_of_another_mapping_is_refused_and_can_be_rebuilt(
