@@ -192,7 +192,7 @@ class TantivyEngine:
         with self._guard:
             position = self._position()
             self._meant = self._generation
-            heap = heap_bytes(until - position)
+            heap = heap_bytes(max(0, until - position))
             if until > position and heap != self._heap_bytes:
                 # Nothing waits in them: whoever comes with changes has committed those before.
                 self._close_writers()

@@ -254,37 +254,36 @@ class Importer:
         with self._database.write() as connection:
             sources = {row.name: row for row in source_rows(connection).values()}
             forgotten = Forgotten.load(connection)
-            by_source: dict[str, list[tuple[int, dict[str, Any]]]] = {}
+            named: dict[str, list[str]] = {}
             for number, item in batch:
                 with _at(number):
-                    by_source.setdefault(item["source"], []).append((number, item))
-            for name, items in by_source.items():
-                if name not in sources:
-                    raise StoreError(f"line {items[0][0]}: source {name} was not named before")
-                self._put_of(connection, sources[name], items, forgotten)
-
-    def _put_of(
-        self,
-        connection: sqlite3.Connection,
-        source: SourceRow,
-        items: Sequence[tuple[int, dict[str, Any]]],
-        forgotten: Forgotten,
-    ) -> None:
-        known = known_records(connection, source.id, [item["identifier"] for _, item in items])
-        news: list[tuple[int, Sequence[Part]]] = []
-        for number, item in items:
-            identifier = item["identifier"]
-            if identifier in known or forgotten.has_record(source.name, identifier):
-                self.report.skipped += 1
-                continue
-            with _at(number):
-                record = self._put_record(connection, source, item)
-                entities = forgotten.without(item["entities"]).entities
-                news.append((record, parts_of(entities, source.facility)))
-            self.report.records += 1
-        now = micros(self._now)
-        touched = parts.replace(connection, source, news, set(), now)
-        self.report.entities += outbox.settle(connection, touched, now).entities
+                    named.setdefault(item["source"], []).append(item["identifier"])
+                if item["source"] not in sources:
+                    raise StoreError(f"line {number}: source {item['source']} was not named before")
+            known = {
+                name: known_records(connection, sources[name].id, identifiers)
+                for name, identifiers in named.items()
+            }
+            # In the order of the export, whichever source they are of: among equally trusted ones
+            # the record that was there first has its say first.
+            news: dict[str, list[tuple[int, Sequence[Part]]]] = {}
+            for number, item in batch:
+                source, identifier = sources[item["source"]], item["identifier"]
+                if identifier in known[source.name] or forgotten.has_record(
+                    source.name, identifier
+                ):
+                    self.report.skipped += 1
+                    continue
+                with _at(number):
+                    record = self._put_record(connection, source, item)
+                    entities = forgotten.without(item["entities"]).entities
+                    of_source = news.setdefault(source.name, [])
+                    of_source.append((record, parts_of(entities, source.facility)))
+                self.report.records += 1
+            now = micros(self._now)
+            for name, own in news.items():
+                touched = parts.replace(connection, sources[name], own, set(), now)
+                self.report.entities += outbox.settle(connection, touched, now).entities
 
     def _put_record(
         self, connection: sqlite3.Connection, source: SourceRow, item: Mapping[str, Any]

@@ -325,7 +325,7 @@ async def test_a_thrown_away_index_comes_back_the_same(world: World) -> None:
     ]
 
 
-async def put_back(world: World, backup: Path) -> None:
+def put_back(world: World, backup: Path) -> None:
     """A backup in the place of the store, as an operator puts it there."""
     world.store.close()
     for suffix in ("-wal", "-shm"):
@@ -342,7 +342,7 @@ async def test_a_backup_that_was_put_back_is_indexed_anew(world: World, tmp_path
     async with Catalogue.open(world.store.folder) as catalogue:
         put_document(world, "a", "copper")
         await catalogue.indexer.index_once()
-    await put_back(world, tmp_path / "kept.sqlite")
+    put_back(world, tmp_path / "kept.sqlite")
     put_document(world, "b", "lead")
     async with Catalogue.open(world.store.folder) as catalogue:
         await catalogue.indexer.index_once()
@@ -365,14 +365,14 @@ async def test_an_index_ahead_of_its_store_is_behind_by_everything(
     put_document(world, "a", "copper")
     async with Catalogue.open(world.store.folder) as catalogue:
         await catalogue.indexer.index_once()
-    await put_back(world, tmp_path / "kept.sqlite")
+    put_back(world, tmp_path / "kept.sqlite")
     async with Catalogue.open(world.store.folder) as catalogue:
         assert await catalogue.indexer.lag() == 1
         stop = anyio.Event()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(partial(catalogue.indexer.follow, stop, poll_s=0.01))
             with anyio.fail_after(20):
-                while await titles(catalogue, "glass") != ["glass"]:
+                while await titles(catalogue, "glass") != ["glass"]:  # noqa: ASYNC110
                     await anyio.sleep(0.01)
             stop.set()
         assert await catalogue.indexer.lag() == 0

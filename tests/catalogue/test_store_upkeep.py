@@ -8,7 +8,16 @@ from pathlib import Path
 
 import orjson
 import pytest
-from store_world import NOON, World, dataset, document, record, tombstone
+from store_world import (
+    NOON,
+    World,
+    dataset,
+    document,
+    facility,
+    record,
+    source,
+    tombstone,
+)
 
 from catalogue.errors import MixedData, NotFound, StoreError
 from catalogue.records import PageCommit, SourceRecord
@@ -192,6 +201,25 @@ def test_an_export_makes_an_equal_store(world: World, tmp_path: Path) -> None:
             run, PageCommit((record("1", dataset("doi:10.5072/d", documents=[A])),), None, NOON)
         )
         assert (again.unchanged, again.entities) == (1, 0)
+
+
+def test_equally_trusted_sources_have_their_say_in_the_same_order_after_an_import(
+    world: World, tmp_path: Path
+) -> None:
+    """Semantics 1.2: an export and its import answer alike, also where two sources contradict."""
+    facilities = [facility("ESS"), facility("ILL")]
+    alike = [source(name, "ESS", trust=10) for name in ("ess-oai", "ess-rest")]
+    world.store.put_configuration(facilities, alike)
+    world.put(record("first", document("doi:10.5072/x", title="x")))
+    world.put(record("r", document("doi:10.5072/a", title="of the api")), of="ess-rest")
+    world.put(record("o", document("doi:10.5072/a", title="of the list")))
+    mine = world.store.entity(A)
+    with Store.open(tmp_path / "other") as other:
+        other.import_(world.store.export(NOON), NOON)
+        theirs = other.entity(A)
+    assert mine is not None
+    assert theirs is not None
+    assert theirs.record == mine.record
 
 
 def test_an_import_that_was_interrupted_is_continued(world: World, tmp_path: Path) -> None:
