@@ -132,7 +132,7 @@ def _records(connection: sqlite3.Connection, payloads: Payloads) -> Iterator[dic
             "harvested_at": instant(harvested_at).isoformat(),
             "last_run": last_run,
             "versions": orjson.loads(versions),
-            "entities": _entities(connection, number),
+            **_entities(connection, number),
             "history": _history(connection, payloads, number),
         }
         if body is not None:
@@ -142,13 +142,19 @@ def _records(connection: sqlite3.Connection, payloads: Payloads) -> Iterator[dic
         yield item
 
 
-def _entities(connection: sqlite3.Connection, record: int) -> list[Any]:
+def _entities(connection: sqlite3.Connection, record: int) -> dict[str, Any]:
+    """What a record says, and when it began to say so: that decides between equally trusted ones
+    (semantics 1.2)."""
     found = rows(
         connection,
-        "SELECT body FROM parts WHERE id >= ? AND id < ? ORDER BY id",
+        "SELECT body, said_at FROM parts WHERE id >= ? AND id < ? ORDER BY id",
         (record << POSITION_BITS, (record + 1) << POSITION_BITS),
     )
-    return [orjson.loads(body) for (body,) in found]
+    entities = [(orjson.loads(body), said_at) for body, said_at in found]
+    return {
+        "entities": [entity for entity, _ in entities],
+        "said_at": {entity["key"]: instant(said_at).isoformat() for entity, said_at in entities},
+    }
 
 
 def _history(
@@ -257,16 +263,18 @@ class Importer:
             named: dict[str, list[str]] = {}
             for number, item in batch:
                 with _at(number):
-                    named.setdefault(item["source"], []).append(item["identifier"])
-                if item["source"] not in sources:
-                    raise StoreError(f"line {number}: source {item['source']} was not named before")
+                    name = item["source"]
+                    if name not in sources:
+                        raise StoreError(f"line {number}: source {name} was not named before")
+                    named.setdefault(name, []).append(item["identifier"])
             known = {
                 name: known_records(connection, sources[name].id, identifiers)
                 for name, identifiers in named.items()
             }
-            # In the order of the export, whichever source they are of: among equally trusted ones
-            # the record that was there first has its say first.
+            # In the order of the export, whichever source they are of: where two sources say the
+            # same, it is the record that was there first that says it.
             news: dict[str, list[tuple[int, Sequence[Part]]]] = {}
+            said_at: list[tuple[int, int]] = []
             for number, item in batch:
                 source, identifier = sources[item["source"]], item["identifier"]
                 if identifier in known[source.name] or forgotten.has_record(
@@ -277,12 +285,14 @@ class Importer:
                 with _at(number):
                     record = self._put_record(connection, source, item)
                     entities = forgotten.without(item["entities"]).entities
-                    of_source = news.setdefault(source.name, [])
-                    of_source.append((record, parts_of(entities, source.facility)))
+                    made = parts_of(entities, source.facility)
+                    news.setdefault(source.name, []).append((record, made))
+                    said_at += _said_at(record, made, item.get("said_at", {}))
                 self.report.records += 1
             now = micros(self._now)
             for name, own in news.items():
                 touched = parts.replace(connection, sources[name], own, set(), now)
+                connection.executemany("UPDATE parts SET said_at = ? WHERE id = ?", said_at)
                 self.report.entities += outbox.settle(connection, touched, now).entities
 
     def _put_record(
@@ -335,6 +345,16 @@ class Importer:
             (item["state"] == LIVE, quarantine is not None, source.id),
         )
         return record
+
+
+def _said_at(
+    record: int, made: Sequence[Part], said_at: Mapping[str, str]
+) -> Iterator[tuple[int, int]]:
+    """When parts of a new record began to be said, with their numbers; older exports are silent."""
+    for position, part in enumerate(made):
+        if part.key in said_at:
+            since = micros(datetime.fromisoformat(said_at[part.key]))
+            yield since, (record << POSITION_BITS) + position
 
 
 class _at:  # noqa: N801 - reads as a word

@@ -210,16 +210,20 @@ def test_equally_trusted_sources_have_their_say_in_the_same_order_after_an_impor
     facilities = [facility("ESS"), facility("ILL")]
     alike = [source(name, "ESS", trust=10) for name in ("ess-oai", "ess-rest")]
     world.store.put_configuration(facilities, alike)
-    world.put(record("first", document("doi:10.5072/x", title="x")))
-    world.put(record("r", document("doi:10.5072/a", title="of the api")), of="ess-rest")
-    world.put(record("o", document("doi:10.5072/a", title="of the list")))
-    mine = world.store.entity(A)
+    key = "document:doi:10.5072/b"
+    # What was said last counts, whatever the sources' names and whoever was there first.
+    world.put(record("a", document("doi:10.5072/a", title="of the api")), of="ess-rest")
+    world.put(record("a", document("doi:10.5072/a", title="of the list")))
+    world.put(record("b", document("doi:10.5072/b", title="of the list")))
+    world.put(record("b", document("doi:10.5072/b", title="of the api")), of="ess-rest")
     with Store.open(tmp_path / "other") as other:
         other.import_(world.store.export(NOON), NOON)
-        theirs = other.entity(A)
-    assert mine is not None
-    assert theirs is not None
-    assert theirs.record == mine.record
+        for one, title in ((A, "of the list"), (key, "of the api")):
+            mine, theirs = world.store.entity(one), other.entity(one)
+            assert mine is not None
+            assert theirs is not None
+            assert theirs.record["title"] == title
+            assert theirs.record == mine.record
 
 
 def test_an_import_that_was_interrupted_is_continued(world: World, tmp_path: Path) -> None:
