@@ -95,6 +95,12 @@ _WORDS = {
 }  # fmt: skip
 
 
+def format_named(text: str) -> str:
+    """The format that somebody asks for, as it is kept: "nexus" and ".nxs" are "NeXus"."""
+    word = text.strip().lstrip(".*").lower()
+    return _WORDS.get(word) or _ENDINGS.get(word) or text
+
+
 @lru_cache(maxsize=4096)
 def file_formats(text: str) -> tuple[str, ...]:
     """Formats that a format statement names: ``application/x-hdf5``, ``NeXus/HDF5``, ``.h5``."""

@@ -137,6 +137,11 @@ class NotAcceptable(SearchApiError):
     status = 406
 
 
+def article(word: str) -> str:
+    """The indefinite article before ``word``."""
+    return "an" if word[:1] in "AEIOUaeiou" else "a"
+
+
 class AmbiguousPid(SearchApiError):
     """Several facilities use this pid for different things (semantics 1.2)."""
 
@@ -147,7 +152,7 @@ class AmbiguousPid(SearchApiError):
         self.candidates = list(candidates)
         names = sorted({candidate["facility"] for candidate in self.candidates})
         super().__init__(
-            f'"{pid}" is a {model} of several facilities ({", ".join(names)}): '
+            f'"{pid}" is {article(model)} {model} of several facilities ({", ".join(names)}): '
             f"add ?facility= with one of these names."
         )
 

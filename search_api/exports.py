@@ -7,6 +7,7 @@ import io
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 
@@ -34,11 +35,28 @@ COLUMNS = (
     "score",
     "url",
 )
+TYPES = {
+    "data": ("Dataset", "DATA"),
+    "publication": ("Text", "GEN"),
+    "poster": ("Text", "GEN"),
+    "software": ("Software", "COMP"),
+    "collection": ("Collection", "DATA"),
+    "other": ("Other", "GEN"),
+}
+"""Kinds of things: DataCite's general type and the type of reference in RIS."""
+CITATIONS = ("bibtex", "ris", "datacite")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
-def export(form: str, hits: Sequence[Json]) -> Reply:
-    """The hits in ``form``: ``csv``, ``jsonl``, ``bibtex``, ``ris`` or ``datacite``."""
+def export(form: str, hits: Sequence[Json], publishers: Mapping[str, str]) -> Reply:
+    """The hits in ``form``: ``csv``, ``jsonl``, ``bibtex``, ``ris`` or ``datacite``. Citations name
+    the facility in full, by ``publishers``: short name to title."""
+    if form in CITATIONS:
+        named = [publishers.get(str(hit.get("facility"))) for hit in hits]
+        hits = [
+            {**hit, "facility": name or hit.get("facility")}
+            for hit, name in zip(hits, named, strict=True)
+        ]
     write, media_type, suffix = WRITERS[form]
     return Reply(
         write(hits).encode("utf-8", errors="replace"),
@@ -104,22 +122,47 @@ def write_bibtex(hits: Iterable[Json]) -> str:
     for number, hit in enumerate(hits, start=1):
         fields = {
             "title": hit.get("title"),
-            "author": " and ".join(str(p["name"]) for p in hit.get("people", ()) if "name" in p),
             "publisher": hit.get("facility"),
             "year": _year(hit),
-            "doi": hit.get("doi"),
-            "url": _url(hit),
         }
-        body = ",\n".join(
-            f"  {name} = {{{_bibtex(str(value))}}}" for name, value in fields.items() if value
-        )
+        people = [_author(str(p["name"])) for p in hit.get("people", ()) if "name" in p]
+        links = {"doi": hit.get("doi"), "url": _url(hit)}
+        written = {
+            **{name: _bibtex(str(value)) for name, value in fields.items() if value},
+            **({"author": " and ".join(people)} if people else {}),
+            **{name: _verbatim(str(value)) for name, value in links.items() if value},
+        }
+        body = ",\n".join(f"  {name} = {{{value}}}" for name, value in written.items())
         entries.append(f"@misc{{{_bibtex_key(hit, number)},\n{body}\n}}\n")
     return "\n".join(entries)
 
 
+_BIBTEX = str.maketrans(
+    {
+        **{character: "\\" + character for character in "#$%&_"},
+        # BibTeX counts braces, whatever stands before them.
+        "{": r"\textbraceleft{}",
+        "}": r"\textbraceright{}",
+        "\\": r"\textbackslash{}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+    }
+)
+
+
 def _bibtex(text: str) -> str:
-    escaped = text.replace("\\", r"\textbackslash ").replace("{", r"\{").replace("}", r"\}")
-    return re.sub(r"([#$%&_~^])", r"\\\1", " ".join(escaped.split()))
+    return " ".join(text.split()).translate(_BIBTEX)
+
+
+def _author(name: str) -> str:
+    """A name as one author: "and" divides authors, and more than two commas mean nothing."""
+    is_one = re.search(r"\band\b", name, re.IGNORECASE) is None and name.count(",") <= 2
+    return _bibtex(name) if is_one else "{" + _bibtex(name) + "}"
+
+
+def _verbatim(address: str) -> str:
+    """A DOI or an address, which BibTeX's styles take as it stands."""
+    return re.sub(r"[{}\\\s]", lambda found: quote(found.group()), address)
 
 
 def _bibtex_key(hit: Json, number: int) -> str:
@@ -130,7 +173,7 @@ def _bibtex_key(hit: Json, number: int) -> str:
 def write_ris(hits: Iterable[Json]) -> str:
     lines: list[str] = []
     for hit in hits:
-        lines.append("TY  - DATA")
+        lines.append(f"TY  - {TYPES.get(str(hit.get('kind')), TYPES['data'])[1]}")
         pairs: list[tuple[str, object]] = [("TI", hit.get("title"))]
         pairs += [("AU", person.get("name")) for person in hit.get("people", ())]
         pairs += [("PB", hit.get("facility")), ("PY", _year(hit)), ("DO", hit.get("doi"))]
@@ -154,7 +197,7 @@ def _datacite(hit: Json) -> Json:
         ],
         "publisher": hit.get("facility"),
         "publicationYear": _year(hit),
-        "types": {"resourceTypeGeneral": "Dataset"},
+        "types": {"resourceTypeGeneral": TYPES.get(str(hit.get("kind")), TYPES["data"])[0]},
         "url": _url(hit) or None,
         "subjects": [
             {"subject": one["label"], "valueUri": one["panetId"], "subjectScheme": "PaNET"}

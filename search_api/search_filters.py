@@ -23,6 +23,7 @@ from catalogue.query import (
     data_only,
 )
 from catalogue.records import EntityClass
+from mappings.kinds import format_named
 from mappings.quantities import interval_for_query
 from search_api.conditions import Reading, all_of, any_of
 from search_api.errors import BadRequest
@@ -51,7 +52,8 @@ def filters(
     asked = _Asked(entity_class == "Document", reading)
     nodes = [asked.node(name, found) for name in asked.PLAIN if (found := values.get(name))]
     if found := values.get("instrument"):
-        nodes.append(asked.instrument(OneOf("name", tuple(found)), tuple(found)))
+        names = in_any_case(found)
+        nodes.append(asked.instrument(OneOf("name", names), names))
     nodes += [asked.of_dataset(node) for node in _sizes(values)]
     nodes += _access(values, reading)
     nodes += [years_node(text) for text in values.get("year", ())]
@@ -112,8 +114,8 @@ class _Asked:
             case "level":
                 return self.of_dataset(OneOf("dataLevel", choices("level", found)))
             case "file_format":
-                forms = {form for f in found for form in (f, f.upper(), f.lower(), f.capitalize())}
-                return self.of_dataset(OneOf("formats", tuple(sorted(forms))))
+                forms = in_any_case([*found, *map(format_named, found)])
+                return self.of_dataset(OneOf("formats", forms))
             case "year":
                 return any_of([years_node(text) for text in found])
             case "access":
@@ -131,6 +133,12 @@ class _Asked:
             if len(text) > most:
                 raise BadRequest(f"The text is longer than {most} characters.", field=field)
         return any_of([Pattern((field,), text, "substring", True) for text in texts])
+
+
+def in_any_case(texts: Sequence[str]) -> tuple[str, ...]:
+    """Names as given and as they are usually written: ``loki`` is LOKI, and Loki."""
+    forms = {form for t in texts for form in (t, t.upper(), t.lower(), t.capitalize(), t.title())}
+    return tuple(sorted(forms))
 
 
 def _techniques(names: Sequence[str], of_dataset: Any) -> Node:
@@ -179,6 +187,8 @@ def years_node(text: str) -> Node:
         if last is not None:  # the pattern let one number fall apart: 20182019
             raise BadRequest(f"{text[:50]!r} is not a year.", field="year")
         last = first
+    if first and last and int(first) > int(last):
+        raise BadRequest(f"{text[:50]!r} ends before it begins.", field="year")
     return InYears(int(first) if first else None, int(last) if last else None)
 
 

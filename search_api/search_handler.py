@@ -56,7 +56,8 @@ async def search_page(call: Call) -> Reply | Stream:
     if answer.get("cursor") and call.request.method == "GET":
         headers["Link"] = next_link(call, {"cursor": answer["cursor"]})
     if form not in ("json", "html"):
-        reply = export(form, answer["hits"])
+        titles = {facility.name: facility.title for facility in call.server.states.facilities}
+        reply = export(form, answer["hits"], titles)
         return replace(reply, headers={**headers, **reply.headers})
     return json_reply(answer, headers=headers)
 

@@ -66,7 +66,7 @@ PARAMETERS: tuple[Parameter, ...] = (
         "quantity", "string", "name:low..high unit, name:>=5 K, name:1.5 angstrom.", (), True
     ),
     Parameter("sort", "string", "Order; with - in front the other way round.", tuple(SORTS)),
-    Parameter("facets", "string", "Counts to give, divided by commas.", FACETS),
+    Parameter("facets", "string", "Counts to give; also divided by commas.", FACETS, True),
     Parameter("limit", "integer", "Hits on a page, 0 for none."),
     Parameter("skip", "integer", "Hits to leave out before the page."),
     Parameter("cursor", "string", "Where the page before ended."),

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from mappings.kinds import data_level, document_type, file_formats, format_of_name, kind_of
+from mappings.kinds import (
+    data_level,
+    document_type,
+    file_formats,
+    format_named,
+    format_of_name,
+    kind_of,
+)
 
 
 @pytest.mark.parametrize(
@@ -50,3 +57,9 @@ def test_formats_from_statements_and_names() -> None:
     assert format_of_name("scan_1.nxs") == ("HDF5", "NeXus")
     assert format_of_name("scan_1.H5") == ("HDF5",)
     assert format_of_name(".h5") == format_of_name("README") == format_of_name("a.odd") == ()
+
+
+def test_a_format_that_is_asked_for_is_the_one_that_is_kept() -> None:
+    asked = ["nexus", ".NXS", "NeXus", "hdf5", "h5", "tif", "unheard of"]
+    kept = ["NeXus", "NeXus", "NeXus", "HDF5", "HDF5", "TIFF", "unheard of"]
+    assert [format_named(text) for text in asked] == kept

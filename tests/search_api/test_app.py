@@ -17,6 +17,7 @@ from catalogue.catalogue import Catalogue
 from catalogue.errors import EngineUnavailable
 from catalogue.facilities import Facility, Source
 from search_api.app import SERVER
+from search_api.compression import choose_encoding
 from search_api.responses import allowed_origin
 from search_api.routes import ROUTES
 
@@ -163,6 +164,30 @@ async def test_large_answers_are_compressed(encoding: str, server: TestClient[An
     assert len(packed) < len(plain) / 4
     unpack = gzip.decompress if encoding == "gzip" else zstandard.ZstdDecompressor().decompress
     assert unpack(packed) == plain
+
+
+@pytest.mark.parametrize(
+    ("accepted", "chosen"),
+    [
+        ("gzip, deflate, br, zstd", "zstd"),
+        ("gzip", "gzip"),
+        ("gzip;q=1.0, zstd;q=0.5", "gzip"),
+        ("zstd;q=0, gzip;q=0.1", "gzip"),
+        ("GZIP ; q=0.8", "gzip"),
+        ("*", "zstd"),
+        ("*;q=0.5, zstd;q=0", "gzip"),
+        ("identity, gzip;q=0.5", None),
+        ("identity;q=0.2, gzip;q=0.5", "gzip"),
+        ("gzip;q=0.000", None),
+        ("gzip;q=much", None),
+        ("br", None),
+        ("", None),
+    ],
+)
+def test_the_encoding_that_a_client_ranks_highest_is_sent(
+    accepted: str, chosen: str | None
+) -> None:
+    assert choose_encoding(accepted) == chosen
 
 
 async def test_head_is_get_without_a_body(server: TestClient[Any, Any]) -> None:

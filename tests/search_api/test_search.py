@@ -270,6 +270,7 @@ async def test_every_facility_has_a_line(server: TestClient[Any, Any]) -> None:
         ({"technique": "PaNET01168"}, {"10.22003/XFEL.EU-DATA-700000-00"}),
         ({"facility": "euxfel"}, {"10.22003/XFEL.EU-DATA-700000-00"}),
         ({"instrument": "D22"}, {"10.5072/p-1"}),
+        ({"instrument": "d22"}, {"10.5072/p-1"}),
         ({"sample": "lyso"}, {"10.5072/p-1", "10.22003/XFEL.EU-DATA-700000-00"}),
         ({"person": "müller"}, {"10.5072/p-1"}),
         ({"year": "2017"}, {"10.22003/XFEL.EU-DATA-700000-00"}),
@@ -285,6 +286,20 @@ async def test_filters_hold(
 ) -> None:
     answer = await found(server, **parameters)
     assert {hit["pid"] for hit in answer["hits"]} == expected
+
+
+async def test_several_facets_may_be_asked_for_in_either_way(server: TestClient[Any, Any]) -> None:
+    for given in ({"facets": ["year", "access"]}, {"facets": "year,access"}):
+        response = await server.post("/api/search", json=given)
+        assert set((await response.json())["facets"]) == {"year", "access"}
+    response = await server.get("/api/search?facets=year&facets=access")
+    assert set((await response.json())["facets"]) == {"year", "access"}
+
+
+async def test_years_that_end_before_they_begin_are_refused(server: TestClient[Any, Any]) -> None:
+    response = await server.get("/api/search?year=2020-2019")
+    assert response.status == 400
+    assert (await response.json())["error"]["field"] == "year"
 
 
 async def test_datasets_can_be_searched(server: TestClient[Any, Any]) -> None:
