@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from catalogue.errors import QueryTooCostly
@@ -34,6 +35,7 @@ class Unit:
     end: int
 
 
+@lru_cache(maxsize=1_024)
 def parse_words(sentence: str) -> tuple[Unit, ...]:
     """The units of a sentence, in order; a quotation mark that is never closed ends at the end.
 

@@ -85,21 +85,22 @@ def check_address(here: URL, *, internal: bool, clean: Callable[[str], str]) -> 
     Raises:
         ForbiddenAddress: it is one of those.
     """
-    reason = _why_not(here, internal)
+    reason = _why_not(here.scheme, here.host, bool(here.user or here.password), internal)
     if reason is not None:
         raise ForbiddenAddress(reason, url=clean(str(here)))
 
 
-def _why_not(here: URL, internal: bool) -> str | None:
-    if here.scheme not in ("http", "https") or not here.host:
+@functools.lru_cache(maxsize=1_024)
+def _why_not(scheme: str, host: str | None, has_user: bool, internal: bool) -> str | None:
+    if scheme not in ("http", "https") or not host:
         return "only http and https addresses with a host are asked"
-    if here.user or here.password:
+    if has_user:
         return "an address must not hold user or password"
-    literal = here.host.replace(".", "").isdigit() and here.host.count(".") == 3
-    if literal or ":" in here.host:
-        reason = reason_to_refuse(here.host, internal=internal)
+    literal = host.replace(".", "").isdigit() and host.count(".") == 3
+    if literal or ":" in host:
+        reason = reason_to_refuse(host, internal=internal)
         if reason is not None:
-            return f"{here.host} is {reason}; list the source as internal if that is meant"
+            return f"{host} is {reason}; list the source as internal if that is meant"
     return None
 
 

@@ -12,10 +12,10 @@ import os
 import random as random_module
 import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -25,14 +25,15 @@ import anyio
 from yarl import URL
 
 from facility_http.addresses import CheckedSockets, check_address
-from facility_http.bodies import ACCEPTED_ENCODINGS, Caps, decoder_for
+from facility_http.answers import Limits, Response
+from facility_http.bodies import ACCEPTED_ENCODINGS
 from facility_http.credentials import (
     Credential,
     Redactor,
     everybody_who_hears,
     read_credential,
 )
-from facility_http.errors import BadRedirect, FacilityHttpError, TimedOut
+from facility_http.errors import BadRedirect, FacilityHttpError
 from facility_http.failures import judge_status, translate
 from facility_http.proxies import Proxies, check_target, read_proxies
 from facility_http.waiting import HostGate, Patience, Retrying, Sleep
@@ -42,21 +43,6 @@ Answer = TypeVar("Answer")
 SOFTWARE = "pan-commons/0.1"
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _PERMANENT = frozenset({301, 308})
-# Enough of a body to name what it is when it is not what was asked for.
-_EXCERPT_BYTES = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Bounds of one attempt; queueing for the host is not counted (fault A05)."""
-
-    connect_s: float = 15.0
-    read_gap_s: float = 60.0
-    whole_s: float = 900.0
-    max_body_bytes: int = 1 << 30
-    max_ratio: float = 200.0
-    ratio_floor_bytes: int = 8 << 20
-    redirects: int = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,43 +94,6 @@ def access_for(
     )
 
 
-@dataclass(slots=True)
-class Response:
-    """One answer being read; use inside ``async with fetcher.open(...)``.
-
-    ``url`` is where it finally came from; ``moved_to`` the new address when every hop was a
-    permanent redirect. ``excerpt`` holds the first bytes once they were read.
-    """
-
-    status: int
-    headers: Mapping[str, str]
-    url: str
-    queue_s: float
-    charset: str | None = None
-    content_type: str = ""
-    moved_to: str | None = None
-    credential_lost_at: str | None = None
-    excerpt: bytes = b""
-    network_s: float = 0.0
-    _chunks: AsyncIterator[bytes] | None = field(default=None, repr=False)
-
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """Yield the decoded body as it arrives.
-
-        Raises:
-            BrokenBody, TimedOut, BodyRefused, ConnectionFailed: as their names say.
-        """
-        assert self._chunks is not None
-        async for chunk in self._chunks:
-            if len(self.excerpt) < _EXCERPT_BYTES:
-                self.excerpt += chunk[: _EXCERPT_BYTES - len(self.excerpt)]
-            yield chunk
-
-    async def body(self) -> bytes:
-        """Read the whole decoded body."""
-        return b"".join([chunk async for chunk in self.chunks()])
-
-
 def origin_of(url: URL) -> tuple[str, str, int]:
     """Scheme, host and port, by which credentials are bound (fault I05)."""
     return (url.scheme.lower(), (url.host or "").lower(), url.port or 0)
@@ -156,7 +105,7 @@ class Fetcher:
     Args:
         contact: e-mail address for the User-Agent; ``None`` only for demo and tests.
         limits, patience: defaults, which a source's ``Access`` may override.
-        at_once: requests to one host at the same time.
+        at_once: requests to one host at the same time; ``None``: it is the caller who waits.
         pace_s: default pace for a host.
         sleep, random, now, monotonic: passed in so that tests neither wait nor patch.
         resolver: passed to aiohttp; addresses are checked at connect time whatever it says.
@@ -168,7 +117,7 @@ class Fetcher:
         *,
         limits: Limits | None = None,
         patience: Patience | None = None,
-        at_once: int = 2,
+        at_once: int | None = 2,
         pace_s: float = 0.0,
         sleep: Sleep = anyio.sleep,
         random: Callable[[], float] = random_module.random,
@@ -186,7 +135,7 @@ class Fetcher:
         self._pace_s = pace_s
         self._sleep = sleep
         self._random = random
-        self._monotonic = monotonic
+        self.monotonic = monotonic
         self._resolver = resolver
         self._names: aiohttp.abc.AbstractResolver | None = None
         self._gates: dict[tuple[str, int], HostGate] = {}
@@ -249,106 +198,81 @@ class Fetcher:
         return Retrying(
             access.patience or self.patience,
             url=self.redactor.clean(url),
-            gate=self._gate(URL(url, encoded=True)),
+            gate=self.gate(URL(url, encoded=True)),
             sleep=self._sleep,
             random=self._random,
             now=self.now,
             on_retry=access.on_retry,
         )
 
-    @asynccontextmanager
-    async def open(
+    def open(
         self,
         url: str,
         *,
         access: Access | None = None,
         accept: str = "*/*",
         headers: Mapping[str, str] | None = None,
-    ) -> AsyncIterator[Response]:
+    ) -> Attempt:
         """Make one attempt: follow redirects by hand, check every hop, translate every failure.
 
-        ``NotTheProtocol`` raised inside the block is turned into what the status says. ``headers``
-        go along on every hop, to whomever it leads: no secrets there.
+        ``async with`` gives the ``Response``. ``NotTheProtocol`` raised inside the block is turned
+        into what the status says. ``headers`` go along on every hop, to whomever it leads: no
+        secrets there.
 
         Raises:
             FacilityHttpError: see ``facility_http.errors``.
         """
-        access = access or Access()
-        self.redactor.learn(access.credential)
-        limits = access.limits or self.limits
-        async with self._gate(URL(url, encoded=True)).turn(access.pace_s) as queue_s:
-            began = self._monotonic()
-            raw: aiohttp.ClientResponse | None = None
-            answer: Response | None = None
-            try:
-                sent = {**(headers or {}), "Accept": accept, "Accept-Encoding": ACCEPTED_ENCODINGS}
-                raw, answer = await self._follow(url, access, sent, limits, queue_s)
-                answer._chunks = self._read(raw, answer, limits, began)
-                yield answer
-            except (aiohttp.ClientError, OSError, TimeoutError) as error:
-                asked = self.redactor.clean(str(raw.url) if raw is not None else url)
-                raise translate(error, asked, self.redactor.clean) from error
-            except FacilityHttpError as error:
-                if answer is None:
-                    raise
-                judged = judge_status(answer, error, self.now(), self.redactor.clean)
-                if judged is error:
-                    raise
-                raise judged from error
-            finally:
-                if raw is not None:
-                    # An unread body would keep the socket; closing frees it on every path (A06).
-                    if raw.content.at_eof():
-                        raw.release()
-                    else:
-                        raw.close()
+        sent = {**(headers or {}), "Accept": accept, "Accept-Encoding": ACCEPTED_ENCODINGS}
+        return Attempt(self, url, access or Access(), sent)
 
-    async def _follow(
-        self, url: str, access: Access, sent: Mapping[str, str], limits: Limits, queue_s: float
-    ) -> tuple[aiohttp.ClientResponse, Response]:
+    async def follow(
+        self, url: str, access: Access, sent: Mapping[str, str], queue_s: float, began: float
+    ) -> Response:
         """Send the request and follow redirects; gives the last answer, body unread."""
+        limits = access.limits or self.limits
         here = URL(url, encoded=True)
-        seen: set[str] = set()
+        seen: set[URL] = set()
         permanent, lost_at = True, None
         for hop in range(limits.redirects + 1):
             check_address(here, internal=access.internal, clean=self.redactor.clean)
-            seen.add(str(here))
+            seen.add(here)
             if access.credential is not None and origin_of(here) != access.credential.origin:
                 lost_at = lost_at or str(here.origin())
             raw = await self._send(here, access, sent, limits)
-            target = raw.headers.get("Location")
-            if raw.status not in _REDIRECTS or not target:
+            target = raw.headers.get("Location") if raw.status in _REDIRECTS else None
+            if not target:
                 moved = str(here.with_query(None)) if hop and permanent else None
-                return raw, Response(
-                    status=raw.status,
-                    headers=raw.headers,
-                    url=str(here),
-                    queue_s=queue_s,
-                    charset=raw.get_encoding() if raw.charset else None,
-                    content_type=raw.content_type.lower(),
-                    moved_to=moved,
-                    credential_lost_at=lost_at,
+                return Response(
+                    raw,
+                    str(here),
+                    queue_s,
+                    limits,
+                    began,
+                    self.monotonic,
+                    self.redactor.clean,
+                    moved,
+                    lost_at,
                 )
             permanent = permanent and raw.status in _PERMANENT
             raw.close()
             here = self._next_hop(here, target)
-            if str(here) in seen:
+            if here in seen:
                 break
         raise BadRedirect("redirected in a circle or too often", url=self.redactor.clean(url))
 
     async def _send(
         self, here: URL, access: Access, sent: Mapping[str, str], limits: Limits
     ) -> aiohttp.ClientResponse:
-        headers = dict(sent)
+        headers = sent
         credential = access.credential
         if credential is not None and origin_of(here) == credential.origin:
-            headers[credential.header] = credential.value
+            headers = {**headers, credential.header: credential.value}
         proxy = None if access.proxies is None else access.proxies.of(here)
         if proxy is not None:
             self.redactor.learn(proxy.credential)
             if here.scheme == "http":
                 # It reads the request itself; a tunnel's request is the facility's alone.
-                headers |= proxy.headers
+                headers = {**headers, **proxy.headers}
             self._names = self._names or self._resolver or aiohttp.DefaultResolver()
             shown = self.redactor.clean(str(here))
             await check_target(here, self._names, internal=access.internal, shown=shown)
@@ -359,36 +283,8 @@ class Fetcher:
             proxy=None if proxy is None else proxy.url,
             proxy_headers=None if proxy is None else proxy.headers,
             ssl=self._tls_context(access.ca_file) if here.scheme == "https" else True,
-            timeout=aiohttp.ClientTimeout(
-                total=None,
-                connect=limits.connect_s,
-                sock_connect=limits.connect_s,
-                sock_read=limits.read_gap_s,
-            ),
+            timeout=_timeout(limits.connect_s, limits.read_gap_s),
         )
-
-    async def _read(
-        self, raw: aiohttp.ClientResponse, answer: Response, limits: Limits, began: float
-    ) -> AsyncIterator[bytes]:
-        """Decoded pieces of the body, timed and capped; only time on the network counts."""
-        caps = Caps(limits.max_body_bytes, limits.max_ratio, limits.ratio_floor_bytes)
-        decoder = decoder_for(raw.headers.get("Content-Encoding", ""), caps)
-        answer.network_s = self._monotonic() - began
-        while True:
-            asked = self._monotonic()
-            data = await raw.content.readany()
-            answer.network_s += self._monotonic() - asked
-            if answer.network_s > limits.whole_s:
-                raise TimedOut(
-                    f"took longer than {limits.whole_s:g} s in all",
-                    url=self.redactor.clean(answer.url),
-                    limit="whole",
-                )
-            if not data:
-                break
-            for piece in decoder.feed(data):
-                yield piece
-        decoder.close()
 
     def _next_hop(self, here: URL, target: str) -> URL:
         """Where a redirect leads; our query is kept when the target has none (fault A10)."""
@@ -402,11 +298,14 @@ class Fetcher:
             there = URL(f"{there.with_fragment(None)}?{here.raw_query_string}", encoded=True)
         return there.with_fragment(None)
 
-    def _gate(self, url: URL) -> HostGate:
+    def gate(self, url: URL) -> HostGate | None:
+        """Where requests to a host wait their turn, if they do."""
+        if self._at_once is None:
+            return None
         key = ((url.host or "").lower(), url.port or 0)
         if key not in self._gates:
             self._gates[key] = HostGate(
-                self._at_once, self._pace_s, sleep=self._sleep, monotonic=self._monotonic
+                self._at_once, self._pace_s, sleep=self._sleep, monotonic=self.monotonic
             )
         return self._gates[key]
 
@@ -437,6 +336,75 @@ class Fetcher:
                 context.load_verify_locations(cafile=ca_file)
             self._tls[ca_file] = context
         return self._tls[ca_file]
+
+
+class Attempt:
+    """One request and its answer, for ``async with``: see ``Fetcher.open``."""
+
+    __slots__ = ("_access", "_answer", "_fetcher", "_gate", "_sent", "_url")
+
+    def __init__(self, fetcher: Fetcher, url: str, access: Access, sent: Mapping[str, str]) -> None:
+        self._fetcher = fetcher
+        self._url = url
+        self._access = access
+        self._sent = sent
+        self._gate: HostGate | None = None
+        self._answer: Response | None = None
+
+    async def __aenter__(self) -> Response:
+        fetcher, access = self._fetcher, self._access
+        fetcher.redactor.learn(access.credential)
+        gate = fetcher.gate(URL(self._url, encoded=True))
+        queue_s = 0.0 if gate is None else await gate.enter(access.pace_s)
+        self._gate = gate
+        try:
+            self._answer = await fetcher.follow(
+                self._url, access, self._sent, queue_s, fetcher.monotonic()
+            )
+        except BaseException as error:
+            self._end()
+            self._tell(error)
+            raise
+        return self._answer
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._end()
+        if error is not None:
+            self._tell(error)
+
+    def _end(self) -> None:
+        if self._answer is not None:
+            # An unread body would keep the socket; closing frees it on every path (A06).
+            raw = self._answer.raw
+            if raw.content.at_eof():
+                raw.release()
+            else:
+                raw.close()
+        if self._gate is not None:
+            self._gate.leave()
+
+    def _tell(self, error: BaseException) -> None:
+        """Raise what an error means, unless it says that itself."""
+        answer, clean = self._answer, self._fetcher.redactor.clean
+        if isinstance(error, aiohttp.ClientError | OSError | TimeoutError):
+            asked = clean(self._url if answer is None else str(answer.raw.url))
+            raise translate(error, asked, clean) from error
+        if isinstance(error, FacilityHttpError) and answer is not None:
+            judged = judge_status(answer, error, self._fetcher.now(), clean)
+            if judged is not error:
+                raise judged from error
+
+
+@lru_cache(maxsize=256)
+def _timeout(connect_s: float | None, read_gap_s: float | None) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(
+        total=None, connect=connect_s, sock_connect=connect_s, sock_read=read_gap_s
+    )
 
 
 def _noting(certificates: dict[str, datetime]) -> type[ssl.SSLObject]:

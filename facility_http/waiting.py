@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -79,7 +78,7 @@ class Retrying:
         patience: Patience,
         *,
         url: str,
-        gate: HostGate,
+        gate: HostGate | None,
         sleep: Sleep,
         random: Callable[[], float],
         now: Callable[[], datetime],
@@ -120,7 +119,8 @@ class Retrying:
         pause = self._patience.pause_s(self.attempt, self._random)
         if wanted is not None:
             pause = wanted + pause * 0.5
-            self._gate.hold(wanted)
+            if self._gate is not None:
+                self._gate.hold(wanted)
         self.attempt += 1
         if self._on_retry is not None:
             self._on_retry(error)
@@ -147,14 +147,21 @@ class HostGate:
         """Let nobody start for ``seconds``: the host asked for a pause."""
         self._next_start = max(self._next_start, self._monotonic() + seconds)
 
-    @asynccontextmanager
-    async def turn(self, pace_s: float | None = None) -> AsyncIterator[float]:
-        """Wait for a slot and for the pace; gives the seconds that this took."""
+    async def enter(self, pace_s: float | None = None) -> float:
+        """Wait for a slot and for the pace; gives the seconds that this took. ``leave`` follows."""
         began = self._monotonic()
-        async with self._slots:
+        await self._slots.acquire()
+        try:
             now = self._monotonic()
             start = max(now, self._next_start)
             self._next_start = start + (self._pace_s if pace_s is None else pace_s)
             if start > now:
                 await self._sleep(start - now)
-            yield self._monotonic() - began
+        except BaseException:
+            self._slots.release()
+            raise
+        return self._monotonic() - began
+
+    def leave(self) -> None:
+        """Give the slot back."""
+        self._slots.release()

@@ -122,7 +122,9 @@ async def ask(
     while facilities are still waited for."""
     if federation is not None and needs_federation(federation, states, search, asked):
         # What is merged with others is looked at more closely.
-        asked_whole = replace(search, bare=False, contained=0)
+        asked_whole = search
+        if search.bare or search.contained:
+            asked_whole = replace(search, bare=False, contained=0)
         return whole_of(await federation.search(asked_whole, asked, arrived))
     began = time.perf_counter()
     answer = await catalogue.search(await within_the_catalogue(catalogue, search))
@@ -209,7 +211,9 @@ def with_page_hits(lines: Sequence[FacilityLine], answer: Answer) -> list[Facili
         for hit in answer.hits
         for name in hit.entity.record.get("facilities") or [hit.entity.record.get("facility")]
     )
-    return [replace(line, hits=on_page.get(line.name, 0)) for line in lines]
+    return [
+        replace(line, hits=on_page[line.name]) if line.name in on_page else line for line in lines
+    ]
 
 
 def hold(call: Call, lines: Sequence[FacilityLine]) -> None:

@@ -79,9 +79,12 @@ class Ledger:
             if self.asked.facilities and name not in self.named:
                 continue
             outcome = by_name.get(name)
-            line = self._index_line(state) if outcome is None else self._live_line(state, outcome)
-            number = outcome.take.number if outcome and outcome.take else None
-            lines.append(replace(line, total=max(totals.get(name, 0), number or 0)))
+            total = totals.get(name, 0)
+            if outcome is not None:
+                lines.append(self._live_line(state, outcome, total))
+            else:
+                line = self._index_line(state)
+                lines.append(replace(line, total=total) if total else line)
         return tuple(lines)
 
     def _index_line(self, state: FacilityState) -> FacilityLine:
@@ -108,7 +111,7 @@ class Ledger:
             age_s=_age_s(state, self.now) if shown == "stale" else None,
         )
 
-    def _live_line(self, state: FacilityState, outcome: Outcome) -> FacilityLine:
+    def _live_line(self, state: FacilityState, outcome: Outcome, total: int) -> FacilityLine:
         name, elapsed_ms = state.facility.name, outcome.elapsed_s * 1000
         take, silence = outcome.take, outcome.silence
         if take is not None:
@@ -117,6 +120,7 @@ class Ledger:
                 "stale" if take.stale else "answered",
                 live=True,
                 elapsed_ms=elapsed_ms,
+                total=max(total, take.number or 0),
                 total_relation="eq" if take.complete or take.number is not None else "gte",
                 age_s=take.age_s if take.age_s or take.stale else None,
                 why="it does not answer; what it said before stands in" if take.stale else None,
@@ -130,6 +134,7 @@ class Ledger:
             "stale" if copy else silence.state,
             live=True,
             elapsed_ms=elapsed_ms,
+            total=total,
             total_relation="gte",
             why=silence.reason,
             until=silence.until,

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
+
+Result = TypeVar("Result")
 
 
 class Background:
@@ -51,3 +53,23 @@ class Background:
                 tasks.cancel_scope.cancel()
         finally:
             self._tasks = None
+
+
+async def to_the_end(work: Coroutine[Any, Any, Result]) -> Result:
+    """Wait until the work is done even if the caller's task is cancelled meanwhile: the
+    cancellation comes at its next wait, when it knows what was done. For tasks that are cancelled
+    as ``asyncio`` does it; anyio's own scopes have ``shield``."""
+    task = asyncio.ensure_future(work)
+    cancelled = False
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            cancelled = True
+        except Exception:
+            break  # as the result is about to say
+    caller = asyncio.current_task()
+    if cancelled and caller is not None:
+        caller.uncancel()
+        caller.cancel()
+    return task.result()

@@ -14,32 +14,43 @@ import anyio
 class Bulkhead:
     """The places for requests to one facility.
 
-    ``async with places`` waits for one, first come first served.
+    ``enter`` waits for one, first come first served; ``leave`` gives it back.
     """
 
     def __init__(self, at_once: int) -> None:
-        self.places = anyio.Semaphore(at_once, max_value=at_once, fast_acquire=True)
+        self._places = anyio.Semaphore(at_once, max_value=at_once, fast_acquire=True)
         self._at_once = at_once
 
     @property
     def in_flight(self) -> int:
         """Requests under way."""
-        return self._at_once - self.places.value
+        return self._at_once - self._places.value
 
     @property
     def waiting(self) -> int:
         """Requests in the queue."""
-        return self.places.statistics().tasks_waiting
+        return self._places.statistics().tasks_waiting
+
+    async def enter(self) -> None:
+        """Wait for a place."""
+        try:
+            self._places.acquire_nowait()
+        except anyio.WouldBlock:
+            await self._places.acquire()
+
+    def leave(self) -> None:
+        """Give a place back."""
+        self._places.release()
 
     @contextmanager
     def spare_place(self) -> Iterator[bool]:
         """A place if one is free this moment; gives whether it is."""
         try:
-            self.places.acquire_nowait()
+            self._places.acquire_nowait()
         except anyio.WouldBlock:
             yield False
             return
         try:
             yield True
         finally:
-            self.places.release()
+            self._places.release()

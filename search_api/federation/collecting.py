@@ -210,17 +210,19 @@ class Collector:
         # Of few records all are asked for, whatever is asked: the same list serves every question.
         where = Everything() if small else search.where
         split = split_filter(where, self.profile, likely=True)
+        sure, whole = split.sure, split.whole and not small and search.text is None
         asked: Item = {}
         if search.text is not None and not small:
             if self.profile.scored:
                 asked["query"] = " ".join(need.words) or search.text.words
-                split = replace(split, sure=False, whole=False)
+                sure = False
             else:
                 fields = _WORD_FIELDS[self.profile.entity_class]
                 words = likely_words(need.words, self.profile, fields)
                 split = conjunction_of(split, words, self.profile)
-        if small or search.text is not None:
-            split = replace(split, whole=False)
+                sure = split.sure
+        if (sure, whole) != (split.sure, split.whole):
+            split = replace(split, sure=sure, whole=whole)
         if self.profile.order and "query" not in asked:
             asked["order"] = _order(search)
         return split, asked

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Protocol
 
 from catalogue.catalogue import Catalogue
-from catalogue.query import Everything, Search
+from catalogue.query import AtFacility, Everything, Search, conditions
 from catalogue.records import EntityClass, StoredEntity
 from catalogue.statistics import CollectionStatistics
 from search_api.facilities import FacilityStates
@@ -26,7 +26,7 @@ from search_api.federation.errors import FacilitySilent, TooDeep
 from search_api.federation.index_side import IndexStatistics
 from search_api.federation.matching import wanted_words
 from search_api.federation.overlay import Overlay
-from search_api.federation.participants import Asked, Participants, choose
+from search_api.federation.participants import Asked, Participants, choose, with_copies
 from search_api.federation.pools import PoolCache
 from search_api.federation.profiles import ClassProfile, read_profile
 from search_api.federation.progress import Arrived, ask_telling
@@ -109,7 +109,13 @@ class Federation:
 
     def participants(self, search: Search, asked: Asked) -> Participants:
         """Who takes part; raises ``BadRequest`` for a facility that there is none of."""
-        return choose(self.states.all, asked, search.where)
+        narrowed = tuple(
+            node.names for node in conditions(search.where) if isinstance(node, AtFacility)
+        )
+        return self.states.remembered(
+            ("participants", asked.facilities, asked.mode, narrowed),
+            lambda: choose(self.states.all, asked, search.where),
+        )
 
     # --- questions ----------------------------------------------------------------------------
 
@@ -296,9 +302,8 @@ class Federation:
 
     def _sampled(self, live: LiveSource, entity_class: EntityClass) -> CollectionStatistics:
         """What a live facility adds to the collection; nothing where the index counts it."""
-        for state in self.states.all:
-            if state.facility.name == live.facility.name and state.records:
-                return CollectionStatistics()
+        if live.facility.name in with_copies(self.states):
+            return CollectionStatistics()
         return self.profile(live, entity_class).statistics
 
     def _deadline(self, asked: Asked) -> float:

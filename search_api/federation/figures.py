@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 WINDOW_S = 300.0
 MOST_KEPT = 512
@@ -17,8 +18,7 @@ _HEDGES_IN_HAND = 3.0
 _LEAST_HEDGE_DELAY_S = 0.02
 
 
-@dataclass(frozen=True, slots=True)
-class _Request:
+class _Request(NamedTuple):
     at: float
     elapsed_s: float
     well: bool
@@ -80,7 +80,7 @@ class Window:
         """
         if self._hedges < 1.0:
             return None
-        if self._delay_s is None or self._delay_age >= ENOUGH_TO_HEDGE:
+        if self._delay_s is None or self._delay_age >= max(ENOUGH_TO_HEDGE, len(self._kept) // 8):
             latencies_s = self.latencies_s()
             self._delay_age = 0
             if len(latencies_s) < ENOUGH_TO_HEDGE:

@@ -38,7 +38,9 @@ class Hedged(Generic[Answer]):
         self._start = start
         self._spare_place = spare_place
         self._on_second = on_second
-        self._first = anyio.CancelScope()
+        self._task: asyncio.Task[Any] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._stopped = self._over = False
         self._second: anyio.CancelScope | None = None
         self._second_over: asyncio.Event | None = None
         self._answers: list[Answer] = []
@@ -54,33 +56,53 @@ class Hedged(Generic[Answer]):
             FacilityHttpError: of the first attempt, when none has answered.
             TimeoutError: the limit was passed.
         """
+        # One timer for both, and no scope: nearly every request comes by here and needs neither.
         loop = asyncio.get_running_loop()
-        self._first.deadline = loop.time() + limit_s
-        timer = None if delay_s is None else loop.call_later(delay_s, self._begin_second)
+        self._task = task = asyncio.current_task()
+        assert task is not None
+        cancelled = task.cancelling()
+        if delay_s is None or delay_s >= limit_s:
+            self._timer = loop.call_later(limit_s, self._stop)
+        else:
+            ends_at = loop.time() + limit_s
+            self._timer = loop.call_later(delay_s, self._begin_second, ends_at)
         try:
-            with self._first:
-                try:
-                    return await self._attempt()
-                except FacilityHttpError:
-                    if timer is not None:
-                        timer.cancel()
-                    if self._second_over is not None:
-                        await self._second_over.wait()
-                    if not self._answers:
-                        raise
-            if self._answers:
-                return self._answers[0]
-            raise TimeoutError
+            return await self._first_good()
+        except asyncio.CancelledError:
+            if not self._stopped or task.uncancel() > cancelled:
+                raise
+            if not self._answers:
+                raise TimeoutError from None
+            return self._answers[0]
         finally:
-            if timer is not None:
-                timer.cancel()
+            self._over = True
+            self._timer.cancel()
             if self._second_over is not None:
                 if self._second is not None:
                     self._second.cancel()
                 with anyio.CancelScope(shield=True):
                     await self._second_over.wait()
 
-    def _begin_second(self) -> None:
+    async def _first_good(self) -> Answer:
+        try:
+            return await self._attempt()
+        except FacilityHttpError:
+            if self._second_over is None:
+                raise
+            await self._second_over.wait()
+            if not self._answers:
+                raise
+            return self._answers[0]
+
+    def _stop(self) -> None:
+        """End what ``run`` waits for: the time is over, or the second attempt has answered."""
+        if not self._over and not self._stopped:
+            assert self._task is not None
+            self._stopped = True
+            self._task.cancel()
+
+    def _begin_second(self, ends_at: float) -> None:
+        self._timer = asyncio.get_running_loop().call_at(ends_at, self._stop)
         self._second, self._second_over = anyio.CancelScope(), asyncio.Event()
         self._start(self._beside)
 
@@ -92,7 +114,7 @@ class Hedged(Generic[Answer]):
                 if free:
                     self._on_second()
                     self._answers.append(await self._attempt())
-                    self._first.cancel()
+                    self._stop()
         except FacilityHttpError:
             pass  # The first one still has its chance.
         finally:

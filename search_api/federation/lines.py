@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+
+from prometheus_client import Histogram
 
 from catalogue.facilities import Source
 from facility_http.errors import MissingCredential
@@ -25,6 +28,7 @@ class Line:
 
     ``bounds``: between which it is learnt what one request may take. ``cannot``: why nothing can be
     asked at all. ``lower_case``: classes whose endpoint turned out to be written in lower case.
+    ``seconds``: where times are counted.
     """
 
     source: Source
@@ -34,16 +38,7 @@ class Line:
     window: Window
     cannot: str | None = None
     lower_case: set[str] = field(default_factory=set)
-    _accesses: dict[float, Access] = field(default_factory=dict)
-
-    def within(self, limit_s: float) -> Access:
-        """The access for a request that may take so long."""
-        found = self._accesses.get(limit_s)
-        if found is None:
-            limits = self.access.limits or Limits()
-            limits = replace(limits, connect_s=limit_s, read_gap_s=limit_s, whole_s=limit_s)
-            found = self._accesses[limit_s] = replace(self.access, limits=limits)
-        return found
+    seconds: Histogram | None = None
 
 
 def bounds_of(source: Source, settings: ServerSettings) -> Bounds:
@@ -80,7 +75,8 @@ def line_to(
         access, cannot = Access(), f"its {'key' if is_key else 'proxy'} is not configured here"
     access = replace(
         access,
-        limits=Limits(max_body_bytes=settings.facility_body_bytes),
+        # Hedging has the limit of all attempts together; further timers would never ring.
+        limits=Limits(None, None, math.inf, settings.facility_body_bytes),
         patience=ONCE,
         pace_s=0.0,
         pool=source.name,

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from catalogue.query import AtFacility, Node, conditions
 from search_api.errors import BadRequest
-from search_api.facilities import FacilityState
+from search_api.facilities import FacilityState, FacilityStates
 from search_api.federation.questions import LiveSource
 
 Mode = Literal["indexed", "live", "both"]
@@ -109,6 +109,13 @@ def live_source(state: FacilityState) -> LiveSource | None:
 def has_copy(state: FacilityState) -> bool:
     """Whether the index has what the facility told us before."""
     return state.records > 0
+
+
+def with_copies(states: FacilityStates) -> frozenset[str]:
+    """The facilities of which that is so."""
+    return states.remembered(
+        "with copies", lambda: frozenset(s.facility.name for s in states.all if has_copy(s))
+    )
 
 
 def _has_index(state: FacilityState) -> bool:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from catalogue.records import EntityClass
+from search_api.federation.background import to_the_end
 from search_api.federation.breaker import (
     CLOSED,
     PAUSES,
@@ -96,9 +97,11 @@ class Pausing:
         Raises:
             FacilitySilent: paused, until when, and why.
         """
-        now = self._now().timestamp()
         for name in (source, class_name(source, entity_class)):
             breaker = self._known.get(name, CLOSED)
+            if not breaker.is_open:
+                continue
+            now = self._now().timestamp()
             if state_of(breaker, now) == "open":
                 raise self._paused(source, breaker, paused_until(breaker, now))
 
@@ -114,6 +117,8 @@ class Pausing:
         self.check(source, entity_class)
         names = (source, class_name(source, entity_class))
         half_open = [name for name in names if self._known.get(name, CLOSED).is_open]
+        if not half_open:
+            return Pass(*names)
         probes: list[str] = []
         now = self._now().timestamp()
         for name in half_open:
@@ -135,6 +140,8 @@ class Pausing:
         """The facility answered."""
         for name in leave.names:
             self._in_a_row.pop(name, None)
+        if not leave.probes:
+            return
         now = self._now().timestamp()
         for name in leave.probes:
             await self._change(name, lambda one: probed(one, now))
@@ -185,7 +192,10 @@ class Pausing:
     async def _change(
         self, name: str, change: Callable[[Breaker], Breaker | None]
     ) -> tuple[Breaker, bool]:
-        breaker, changed = await self._serving.run(self._serving.change_breaker, name, change)
+        # Whoever leaves while this is written must know whether the probe was his.
+        breaker, changed = await to_the_end(
+            self._serving.run(self._serving.change_breaker, name, change)
+        )
         self._known[name] = breaker
         return breaker, changed
 

@@ -39,7 +39,7 @@ class Made:
         self._matchers[key] = found
         while len(self._matchers) > QUESTIONS:
             self._matchers.popitem(last=False)
-        return replace(found, search=search)
+        return found if found.search is search else replace(found, search=search)
 
 
 class PoolCache:

@@ -27,6 +27,7 @@ class ClassProfile:
     only because each had children at the check. ``joins``: a condition inside
     an include drops parents. ``counts``: ``/count`` gives a number, and honours conditions;
     ``tells_total``: it gives one.
+    ``remembered``: what was worked out of it once, by whoever did.
     ``scored``: ``query`` ranks. ``largest_limit``: what a page is cut to. ``total``: how many there
     were at the check. ``sample``: statistics of a sample of them.
     """
@@ -49,13 +50,17 @@ class ClassProfile:
     tells_total: bool = False
     scored: bool = False
     sample: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    remembered: dict[object, Any] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def can(self, operator: str) -> bool:
         return operator in self.operators
 
     def without(self, operators: Iterable[str]) -> ClassProfile:
         """The profile less what the service refused."""
-        return replace(self, operators=self.operators - frozenset(operators))
+        refused = self.operators & frozenset(operators)
+        return replace(self, operators=self.operators - refused) if refused else self
 
     @cached_property
     def statistics(self) -> CollectionStatistics:

@@ -77,8 +77,20 @@ def wanted_relations(
         files: whether the files of Datasets are wanted.
         joins: conditions inside includes, by relation.
     """
+    if joins:
+        return _wanted_relations(profile, datasets, files, joins)
+    of, wanted = profile.remembered.get(("wanted", files), (None, None))
+    if of is not datasets or wanted is None:
+        wanted = _wanted_relations(profile, datasets, files, {})
+        profile.remembered["wanted", files] = (datasets, wanted)
+    return wanted
+
+
+def _wanted_relations(
+    profile: ClassProfile, datasets: ClassProfile, files: bool, joins: Mapping[str, Any]
+) -> Wanted:
     names = (*OF_DATASETS, "files") if files else OF_DATASETS
-    entry = _Entries(profile, dict(joins or {}))
+    entry = _Entries(profile, dict(joins))
     if profile.entity_class == "Dataset":
         for name in (*names, "documents"):
             entry.add(name)

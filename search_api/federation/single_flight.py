@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Generic, TypeVar
-
-import anyio
 
 from search_api.federation.errors import FederationError
 
@@ -20,23 +19,21 @@ class Flight(Generic[Answer]):
     goes on once it is ``sent``, to the facility's limit: a late answer is kept, and a limit that is
     passed is known. Where it takes unusually long, it ``is_slow``: those who wait for what is usual
     have then waited enough.
+
+    ``end``: ends the task; set by whoever starts it.
     """
 
     def __init__(self) -> None:
-        self.scope = anyio.CancelScope()
         self.is_over = False
+        self.is_wanted = True
         self.sent = False
         self.is_slow = False
         self.answer: Answer | None = None
         self.failure: FederationError | None = None
+        self.end: Callable[[], object] | None = None
         # Who waits, and whether as long as it takes.
         self._waiting: dict[asyncio.Future[None], bool] = {}
         self._slow_timer: asyncio.TimerHandle | None = None
-
-    @property
-    def is_wanted(self) -> bool:
-        """Whether somebody may still join it."""
-        return not self.scope.cancel_called
 
     def send(self, usual_s: float | None) -> None:
         """The facility's time begins; after ``usual_s`` it is slow, ``None``: never."""
@@ -78,7 +75,9 @@ class Flight(Generic[Answer]):
             timer.cancel()
             self._waiting.pop(woken, None)
             if not self._waiting and (has_left or not self.sent):
-                self.scope.cancel()
+                self.is_wanted = False
+                if self.end is not None:
+                    self.end()
         return self.is_over
 
 
