@@ -30,7 +30,7 @@ from facility_http.errors import (
 from facility_http.waiting import read_retry_after
 
 if TYPE_CHECKING:
-    from facility_http.http import Response
+    from facility_http.answers import Response
 
 # Words that bot walls put into their pages and headers (fault A11): Cloudflare, Anubis, Imperva,
 # AWS WAF, DDoS-Guard, generic captcha pages.

@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 import orjson
 
+from facility_http.answers import Response
 from facility_http.errors import (
     MalformedResponse,
     NotAccepted,
@@ -21,7 +22,7 @@ from facility_http.errors import (
     NotTheProtocol,
     TimedOut,
 )
-from facility_http.http import Access, Fetcher, Response
+from facility_http.http import Access, Fetcher
 from facility_http.rest_json import (
     Objects,
     count_in,

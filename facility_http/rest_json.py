@@ -15,6 +15,7 @@ from typing import Any
 
 import orjson
 
+from facility_http.answers import Response
 from facility_http.errors import (
     AccessRefused,
     CutOff,
@@ -24,7 +25,6 @@ from facility_http.errors import (
     NotOffered,
     NotTheProtocol,
 )
-from facility_http.http import Response
 from mappings.context import Header
 
 FORMATS = {

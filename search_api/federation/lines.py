@@ -9,8 +9,9 @@ from dataclasses import dataclass, field, replace
 from prometheus_client import Histogram
 
 from catalogue.facilities import Source
+from facility_http.answers import Limits
 from facility_http.errors import MissingCredential
-from facility_http.http import Access, Limits, access_for
+from facility_http.http import Access, access_for
 from facility_http.proxies import BadProxy
 from facility_http.waiting import Patience
 from search_api.federation.bulkhead import Bulkhead

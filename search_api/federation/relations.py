@@ -79,11 +79,11 @@ def wanted_relations(
     """
     if joins:
         return _wanted_relations(profile, datasets, files, joins)
-    of, wanted = profile.remembered.get(("wanted", files), (None, None))
-    if of is not datasets or wanted is None:
-        wanted = _wanted_relations(profile, datasets, files, {})
-        profile.remembered["wanted", files] = (datasets, wanted)
-    return wanted
+    known: tuple[ClassProfile, Wanted] | None = profile.remembered.get(("wanted", files))
+    if known is None or known[0] is not datasets:
+        known = (datasets, _wanted_relations(profile, datasets, files, {}))
+        profile.remembered["wanted", files] = known
+    return known[1]
 
 
 def _wanted_relations(

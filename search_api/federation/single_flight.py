@@ -65,12 +65,17 @@ class Flight(Generic[Answer]):
         loop = asyncio.get_running_loop()
         woken: asyncio.Future[None] = loop.create_future()
         self._waiting[woken] = is_patient
-        timer = loop.call_later(max(for_s, 0.0), _wake, woken)
+        ends_at = loop.time() + max(for_s, 0.0)
+        timer = loop.call_at(ends_at, _wake, woken)
         has_left = True
         try:
             if not self.is_over and (is_patient or not self.is_slow):
                 await woken
             has_left = False
+        except asyncio.CancelledError:
+            # Of several that wait until the same moment, the first may take the others along.
+            has_left = loop.time() < ends_at
+            raise
         finally:
             timer.cancel()
             self._waiting.pop(woken, None)

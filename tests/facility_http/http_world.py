@@ -11,7 +11,8 @@ from typing import Any
 
 from aiohttp import web
 
-from facility_http.http import Access, Fetcher, Limits, Response
+from facility_http.answers import Limits, Response
+from facility_http.http import Access, Fetcher
 from facility_http.waiting import Patience
 
 INTERNAL = Access(internal=True)

@@ -14,6 +14,7 @@ import psutil
 import pytest
 from aiohttp import web
 
+from facility_http.answers import Limits, Response
 from facility_http.errors import (
     AccessRefused,
     BadRedirect,
@@ -27,7 +28,7 @@ from facility_http.errors import (
     Parked,
     TimedOut,
 )
-from facility_http.http import Access, Limits, Response
+from facility_http.http import Access
 from facility_http.waiting import Patience
 from tests.facility_http.http_world import (
     INTERNAL,

@@ -17,9 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from facility_http.addresses import reason_to_refuse
+from facility_http.answers import Limits
 from facility_http.credentials import Credential, Redactor, read_credential
 from facility_http.errors import BodyRefused, FacilityHttpError, ForbiddenAddress, MissingCredential
-from facility_http.http import Access, Limits, access_for
+from facility_http.http import Access, access_for
 from facility_http.waiting import Patience
 from harvester.oai_pmh import OaiClient
 from simulator import running

@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 import pytest
 
+from facility_http.answers import Limits
 from facility_http.errors import (
     AccessRefused,
     BadStatus,
@@ -19,7 +20,6 @@ from facility_http.errors import (
     MalformedResponse,
     NotOffered,
 )
-from facility_http.http import Limits
 from facility_http.panosc_client import RestOptions, SearchApi, read_rest_options
 from facility_http.rest_json import Objects
 from harvester.panosc_places import Place, Reading
