@@ -238,7 +238,6 @@ class Catalogue:
     ) -> Page:
         settled = await self._settled(search, reader)
         by_key = not self._by_ordinal
-        found = await searching.find_page(settled, self._hydrate, continuation, keyed=by_key)
         text = search.text
         if (
             text is None
@@ -247,14 +246,23 @@ class Catalogue:
             or not settled.text.can_relax
             or continuation is not None
         ):
-            return Page(found, settled)
+            return Page(
+                await searching.find_page(settled, self._hydrate, continuation, keyed=by_key),
+                settled,
+            )
+        again = searching.relaxed(settled)
+        loose = None
+        if reader.foresees_nothing(search.entity_class, settled.membership):
+            found, loose = await searching.find_either(settled, again, self._hydrate, keyed=by_key)
+        else:
+            found = await searching.find_page(settled, self._hydrate, keyed=by_key)
         met = bool(found.hits or found.total.value)
         if not met and found.total.relation == "gte":
             met = bool(await reader.count(search.entity_class, settled.plan()))
         if met:
             return Page(found, settled)
-        again = searching.relaxed(settled)
-        loose = await searching.find_page(again, self._hydrate, keyed=by_key)
+        if loose is None:
+            loose = await searching.find_page(again, self._hydrate, keyed=by_key)
         if not loose.total.value:
             return Page(found, settled)
         return Page(loose, again, relaxed=True)

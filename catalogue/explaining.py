@@ -29,16 +29,19 @@ async def explain_hits(settled: Settled, hits: Sequence[Hit]) -> list[Hit]:
         return []
     parts: dict[int, list[dict[str, Any]]] = {ordinal: [] for ordinal in ordinals}
     sums: dict[int, dict[str, float]] = {o: {"text": 0.0, "technique": 0.0} for o in ordinals}
+    points, best = await _points(settled, ordinals)
     for score in settled.scores:
         side = "technique" if _is_technique(score) else "text"
-        for ordinal, points in (await _points(settled, (score,), ordinals)).items():
-            sums[ordinal][side] += points
+        for ordinal, given in points[score].items():
+            sums[ordinal][side] += given
+            fields = [
+                {"where": FIELD_WORDS[one.clauses[0].field], "points": round(found, 6)}
+                for one in _by_field(score)
+                if (found := points[one].get(ordinal))
+            ]
             parts[ordinal].append(
-                {"what": _what(score), "part": side, "points": round(points, 6), "fields": []}
+                {"what": _what(score), "part": side, "points": round(given, 6), "fields": fields}
             )
-        if isinstance(score, WordScore):
-            await _add_fields(settled, score, parts)
-    best = await _best_possible(settled)
     return [
         replace(
             hit,
@@ -53,37 +56,30 @@ async def explain_hits(settled: Settled, hits: Sequence[Hit]) -> list[Hit]:
     ]
 
 
-async def _add_fields(
-    settled: Settled, score: WordScore, parts: dict[int, list[dict[str, Any]]]
-) -> None:
-    """Which field gave how much, under the word's entry."""
-    for clause in score.clauses:
-        alone = WordScore(score.word, (clause,))
-        found = await _points(settled, (alone,), frozenset(parts))
-        for ordinal, points in found.items():
-            entry = {"where": FIELD_WORDS[clause.field], "points": round(points, 6)}
-            parts[ordinal][-1]["fields"].append(entry)
-
-
 async def _points(
-    settled: Settled, scores: tuple[Score, ...], ordinals: frozenset[int]
-) -> dict[int, float]:
-    request = PageRequest(
-        settled.search.entity_class,
-        Numbers("ordinal", ordinals),
-        scores,
-        limit=len(ordinals),
-        count=False,
-    )
-    pairs, _ = await settled.reader.ranking(request)
-    return {ordinal: points for ordinal, points in pairs if points > 0}
+    settled: Settled, ordinals: frozenset[int]
+) -> tuple[dict[Score, dict[int, float]], float]:
+    """What each score, and each field of it alone, gives each hit, and the best possible sum."""
+    scores = list(dict.fromkeys(o for one in settled.scores for o in (one, *_by_field(one))))
+    entity_class = settled.search.entity_class
+    plan = Numbers("ordinal", ordinals)
+    requests = [
+        PageRequest(entity_class, plan, (score,), limit=len(ordinals), count=False)
+        for score in scores
+    ]
+    every = PageRequest(entity_class, settled.plan(), settled.scores, limit=1, count=False)
+    *found, (_, best) = await settled.reader.rankings([*requests, every])
+    return {
+        score: {ordinal: points for ordinal, points in pairs if points > 0}
+        for score, (pairs, _) in zip(scores, found, strict=True)
+    }, best
 
 
-async def _best_possible(settled: Settled) -> float:
-    request = PageRequest(
-        settled.search.entity_class, settled.plan(), settled.scores, limit=1, count=False
-    )
-    return (await settled.reader.ranking(request))[1]
+def _by_field(score: Score) -> list[WordScore]:
+    """A word's score in each of its fields alone."""
+    if not isinstance(score, WordScore):
+        return []
+    return [WordScore(score.word, (clause,)) for clause in score.clauses]
 
 
 def _is_technique(score: Score) -> bool:

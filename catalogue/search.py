@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import NamedTuple
 
 from catalogue import analysis, technique_scoring
 from catalogue.access import STATES
@@ -17,6 +18,7 @@ from catalogue.answers import FacetCount, Total
 from catalogue.cursors import Continuation, after_plan
 from catalogue.engines.base import (
     EngineHit,
+    EnginePage,
     FacetRequest,
     PageRequest,
     Reader,
@@ -149,6 +151,21 @@ def relaxed(settled: Settled) -> Settled:
     return replace(settled, search=search, membership=plan.any_of)
 
 
+class Wanted(NamedTuple):
+    """What an engine is asked for a page: besides the page's own hits those of no records, for
+    totals. ``facets`` names the page's first facets; ``by_text`` leaves the order of hits to us."""
+
+    page: PageRequest
+    facets: list[str]
+    by_text: bool
+    totals: tuple[PageRequest, ...]
+
+    @property
+    def requests(self) -> tuple[PageRequest, ...]:
+        page = replace(self.page, limit=0, skip=0) if self.by_text else self.page
+        return (page, *self.totals)
+
+
 async def find_page(
     settled: Settled,
     hydrate: Hydrate,
@@ -157,6 +174,25 @@ async def find_page(
     keyed: bool = True,
 ) -> Found:
     """The page that is asked for, with total and facets; hits have keys where ``keyed``."""
+    wanted = _wanted(settled, continuation, keyed=keyed)
+    return await _found(settled, hydrate, wanted, await settled.reader.pages(wanted.requests))
+
+
+async def find_either(
+    settled: Settled, again: Settled, hydrate: Hydrate, *, keyed: bool = True
+) -> tuple[Found, Found]:
+    """As ``find_page``, of a question and of another that is wanted if it finds nothing: for where
+    one request for both is less than two."""
+    first, second = (_wanted(one, None, keyed=keyed) for one in (settled, again))
+    pages = await settled.reader.pages((*first.requests, *second.requests))
+    end = len(first.requests)
+    return (
+        await _found(settled, hydrate, first, pages[:end]),
+        await _found(again, hydrate, second, pages[end:]),
+    )
+
+
+def _wanted(settled: Settled, continuation: Continuation | None, *, keyed: bool) -> Wanted:
     search = settled.search
     scores = settled.scores
     wanted = search.skip + search.limit
@@ -182,26 +218,39 @@ async def find_page(
         keyed,
         wanted if scores else None,
     )
-    if None in sort and search.limit:
+    totals = _access_requests(settled)
+    if search.count and continuation is not None:
+        totals.append(_total_of(settled, whole))
+    return Wanted(request, listed, bool(None in sort and search.limit), tuple(totals))
+
+
+def _total_of(settled: Settled, plan: Plan) -> PageRequest:
+    return PageRequest(settled.search.entity_class, plan, limit=0)
+
+
+async def _found(
+    settled: Settled, hydrate: Hydrate, wanted: Wanted, pages: Sequence[EnginePage]
+) -> Found:
+    search = settled.search
+    page = pages[0]
+    hits = list(page.hits)
+    if wanted.by_text:
         hits = await _sorted_by_text(settled, hydrate)
-        page = await settled.reader.page(replace(request, limit=0, skip=0))
-    else:
-        page = await settled.reader.page(request)
-        hits = list(page.hits)
-    if scores and search.limit:
-        hits = await _ranked(settled, request, hits, page.best_possible)
-    total = page.total
-    if total is None and search.count:
-        total = await settled.reader.count(search.entity_class, whole)
+    if settled.scores and search.limit:
+        hits = await _ranked(settled, wanted.page, hits, page.best_possible)
+    listed = wanted.facets
     facets = {
         name: _facet_counts(name, counts)
         for name, counts in zip(listed, page.facets[: len(listed)], strict=True)
     }
     left_out = {kind: count for counts in page.facets[len(listed) :] for kind, count in counts}
+    totals = [one.total or 0 for one in pages[1:]]
     for facet in search.facets:
         if facet.field == "access":
-            facets["access"] = await _access_counts(settled, facet)
+            facets["access"] = _access_counts(facet, totals)
+            totals = totals[len(STATES) :]
     seen = search.skip + len(hits) if hits else 0
+    total = totals[0] if totals else page.total
     known = Total(total) if total is not None else Total(seen, "gte")
     return Found(hits, known, facets, page.best_possible, left_out)
 
@@ -326,14 +375,24 @@ def _facet_counts(name: str, counts: Iterable[tuple[str, int]]) -> list[FacetCou
     return [FacetCount(value, label(value), count) for value, count in counts]
 
 
-async def _access_counts(settled: Settled, facet: Facet) -> list[FacetCount]:
-    base = settled.plan(without="access" if facet.exclude_own_filter else None)
+def _access_requests(settled: Settled) -> list[PageRequest]:
+    """The records in each state, for the facets of access."""
     found = []
-    for state in STATES:
-        plan = both(base, access_plan(state, settled.search.now))
-        count = await settled.reader.count(settled.search.entity_class, plan)
-        if count:
-            found.append(FacetCount(state, state.replace("_", " "), count))
+    for facet in settled.search.facets:
+        if facet.field == "access":
+            base = settled.plan(without="access" if facet.exclude_own_filter else None)
+            for state in STATES:
+                plan = both(base, access_plan(state, settled.search.now))
+                found.append(_total_of(settled, plan))
+    return found
+
+
+def _access_counts(facet: Facet, totals: Sequence[int]) -> list[FacetCount]:
+    found = [
+        FacetCount(state, state.replace("_", " "), count)
+        for state, count in zip(STATES, totals, strict=False)
+        if count
+    ]
     return sorted(found, key=lambda one: (-one.count, one.id))[: facet.size]
 
 

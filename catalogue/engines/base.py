@@ -112,8 +112,20 @@ class Reader(Protocol):
 
     async def page(self, request: PageRequest) -> EnginePage: ...
 
+    async def pages(self, requests: Sequence[PageRequest]) -> list[EnginePage]:
+        """Several pages, which may be asked for in one request."""
+
     async def ranking(self, request: PageRequest) -> tuple[list[tuple[int, float]], float]:
         """(ordinal, raw score) of the best ``limit`` hits, and the best possible score."""
+
+    async def rankings(
+        self, requests: Sequence[PageRequest]
+    ) -> list[tuple[list[tuple[int, float]], float]]:
+        """As ``ranking``, several at once."""
+
+    def foresees_nothing(self, entity_class: EntityClass, plan: Plan) -> bool:
+        """Whether hardly any record can match, as far as is known without asking, where asking
+        takes a while: then what would be asked next may be asked with it."""
 
     async def count(self, entity_class: EntityClass, plan: Plan) -> int: ...
 

@@ -22,9 +22,11 @@ from catalogue.documents import EngineDocument
 from catalogue.engines import shared_state
 from catalogue.engines.base import Applied, Reader, Rendered, newest_by_key
 from catalogue.engines.elasticsearch_bulk import BulkWriter, Item
-from catalogue.engines.elasticsearch_client import connect, translated
+from catalogue.engines.elasticsearch_client import authorization, connect, translated
+from catalogue.engines.elasticsearch_frequencies import Frequencies
 from catalogue.engines.elasticsearch_mapping import document_id, mapping, rendered, settings
-from catalogue.engines.elasticsearch_reader import ElasticsearchReader, Frequencies
+from catalogue.engines.elasticsearch_reader import ElasticsearchReader
+from catalogue.engines.elasticsearch_searches import Searches
 from catalogue.engines.elasticsearch_upkeep import (
     PURGE_EVERY_S,
     claim,
@@ -80,6 +82,7 @@ class ElasticsearchEngine:
         self._named = generation
         self._generation = generation
         self._client = connect(urls)
+        self._searches = Searches(self._client.transport, authorization())
         self._sleep = sleep
         self._now = now
         self._purged_at = time.monotonic()
@@ -413,13 +416,13 @@ class ElasticsearchEngine:
             name: self.index(name) if self._named else self.alias(name) for name in ENTITY_CLASSES
         }
         view = await self._views.current(names)
-        return ElasticsearchReader(self._client, names, self._frequencies, view)
+        return ElasticsearchReader(self._searches, self._frequencies, view)
 
     async def reader_of(self, pits: Mapping[str, str], best_possible: float) -> Reader:
         """A reader of the view that a cursor of whichever node names (``promise``)."""
         names = {name: self.alias(name) for name in ENTITY_CLASSES}
         view = View(self._client, names, pits)
-        return ElasticsearchReader(self._client, names, self._frequencies, view, best_possible)
+        return ElasticsearchReader(self._searches, self._frequencies, view, best_possible)
 
     async def _start_afresh(self) -> None:
         """Something is to be seen that no view shows yet."""

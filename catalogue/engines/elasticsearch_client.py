@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import elastic_transport
 import elasticsearch
 from elasticsearch import AsyncElasticsearch, Elasticsearch
+from elasticsearch.serializer import OrjsonSerializer
 
 from catalogue.errors import EngineDamaged, EngineError, EngineUnavailable, QueryTooCostly
 
@@ -42,11 +43,20 @@ def connect_blocking(urls: str, environment: Mapping[str, str] = os.environ) -> 
     return _made(Elasticsearch, urls, environment)
 
 
+def authorization(environment: Mapping[str, str] = os.environ) -> str | None:
+    """The header that ``connect`` makes its client send."""
+    key = environment.get(API_KEY_VARIABLE)
+    return f"ApiKey {key}" if key else None
+
+
 Client = TypeVar("Client")
 
 
 def _made(kind: Callable[..., Client], urls: str, environment: Mapping[str, str]) -> Client:
-    options: dict[str, Any] = {"request_timeout": REQUEST_TIMEOUT_S}
+    options: dict[str, Any] = {
+        "request_timeout": REQUEST_TIMEOUT_S,
+        "serializer": OrjsonSerializer(),
+    }
     if environment.get(API_KEY_VARIABLE):
         options["api_key"] = environment[API_KEY_VARIABLE]
     if environment.get(CA_VARIABLE):

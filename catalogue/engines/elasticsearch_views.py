@@ -39,6 +39,7 @@ class View:
     Args:
         names: index or alias of each class.
         pits: points in time that were opened before, by class: those of a cursor.
+        position: outbox position of the index when it began.
     """
 
     def __init__(
@@ -46,9 +47,11 @@ class View:
         client: AsyncElasticsearch,
         names: Mapping[str, str],
         pits: Mapping[str, str] | None = None,
+        position: int | None = None,
     ) -> None:
         self._client = client
         self._names = names
+        self.position = position
         self._pits = dict(pits or {})
         self._opening = anyio.Lock()
         self.lost = False
@@ -132,7 +135,7 @@ class Views:
                 or now - self._opened > OLDEST_S
             ):
                 await self.forget()
-                held = self._held = View(self._client, names)
+                held = self._held = View(self._client, names, position=position)
                 self._at, self._names, self._opened = position, names, now
             self._checked = now
             return held

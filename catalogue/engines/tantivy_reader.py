@@ -29,6 +29,18 @@ class TantivyReader:
     async def page(self, request: PageRequest) -> EnginePage:
         return await self._run(partial(self._page, request))
 
+    async def pages(self, requests: Sequence[PageRequest]) -> list[EnginePage]:
+        return await self._run(lambda: [self._page(request) for request in requests])
+
+    async def rankings(
+        self, requests: Sequence[PageRequest]
+    ) -> list[tuple[list[tuple[int, float]], float]]:
+        return await self._run(lambda: [self._ranking(request) for request in requests])
+
+    def foresees_nothing(self, entity_class: EntityClass, plan: Plan) -> bool:
+        """Looking is quick."""
+        return False
+
     async def ranking(self, request: PageRequest) -> tuple[list[tuple[int, float]], float]:
         return await self._run(partial(self._ranking, request))
 

@@ -244,6 +244,8 @@ class Guard:
             actions = json.loads(body)["actions"]
             return all(self.ours.match(next(iter(a.values()))["index"]) for a in actions)
         # By point in time, which was opened under the rights of its index.
+        if first == "_msearch":
+            return all(b'"pit"' in line for line in body.splitlines()[1::2])
         return first == "_pit" or (first == "_search" and b'"pit"' in body)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:

@@ -1,0 +1,215 @@
+"""How few requests a question takes with Elasticsearch, and that joining them changes no answer."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import elasticsearch
+import pytest
+from engine_servers import elasticsearch_url
+from search_world import NOW, Entities
+
+from catalogue.catalogue import Catalogue
+from catalogue.cursors import SnapshotFile
+from catalogue.engines.base import FacetRequest, PageRequest
+from catalogue.engines.elasticsearch import ElasticsearchEngine
+from catalogue.engines.elasticsearch_bodies import facet_bodies, page_body
+from catalogue.engines.elasticsearch_frequencies import ALL_RECORDS, KEPT_S, Frequencies
+from catalogue.plan import All, AllOf, AnyOf, NoneOf, Numbers, Phrase, Terms
+from catalogue.query import Facet, Search, Text, data_only
+
+FACETS = (Facet("facility"), Facet("technique"), Facet("year"), Facet("access"))
+
+
+# --- what is known beforehand ---------------------------------------------------------------------
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def known() -> tuple[Frequencies, Clock]:
+    """Of a thousand records, 500 have "often", 2 "rare" and 2 "scarce"."""
+    clock = Clock()
+    frequencies = Frequencies(clock)
+    counts = [(ALL_RECORDS, 1_000), (("text", "often"), 500), (("text", "rare"), 2),
+              (("text", "scarce"), 2)]  # fmt: skip
+    frequencies.put("Document", counts, 7)
+    return frequencies, clock
+
+
+def word(stem: str) -> Terms:
+    return Terms("text", frozenset({stem}))
+
+
+@pytest.mark.parametrize(
+    ("plan", "expected"),
+    [
+        (AllOf((word("rare"), word("scarce"))), True),
+        (AllOf((word("often"), word("rare"))), False),
+        (AllOf((word("rare"), word("never asked"))), False),
+        (AllOf((word("rare"), AnyOf((word("scarce"), word("often"))))), False),
+        (AllOf((word("rare"), NoneOf(word("scarce")))), False),
+        (AllOf((word("rare"), Phrase("text", ("often", "scarce")))), True),
+        (AllOf((word("rare"), Terms("terms", frozenset({"kind:data"})))), False),
+        (All(), False),
+    ],
+)
+def test_words_that_hardly_meet_are_foreseen_and_what_is_not_known_is_not(
+    plan: Any, expected: bool
+) -> None:
+    assert known()[0].foresee_nothing("Document", plan) is expected
+    assert not known()[0].foresee_nothing("Dataset", plan)
+
+
+def test_frequencies_hold_while_nothing_is_committed_and_else_for_half_a_minute() -> None:
+    frequencies, clock = known()
+    rare = ("text", "rare")
+    assert frequencies.missing("Document", [rare], 8) == []
+    clock.now += KEPT_S + 1
+    assert frequencies.missing("Document", [rare], 7) == []
+    assert frequencies.missing("Document", [rare], 8) == [ALL_RECORDS, rare]
+    assert frequencies.missing("Document", [rare], None) == [ALL_RECORDS, rare]
+    assert frequencies.missing("Document", [("title", "rare")], 7) == [("title", "rare")]
+
+
+# --- what is sent ---------------------------------------------------------------------------------
+
+
+def test_a_facet_of_other_records_is_a_search_of_its_own() -> None:
+    """Inside the page's it would go through the whole index for each question."""
+    mine, others = Terms("terms", frozenset({"a"})), Terms("terms", frozenset({"b"}))
+    request = PageRequest(
+        "Document",
+        mine,
+        facets=(FacetRequest("f_year", 5, mine), FacetRequest("f_kind", 5, others)),
+    )
+    assert list(page_body(request, ())["aggs"]) == ["f_year"]
+    assert [list(body["aggs"]) for body in facet_bodies(request)] == [["f_kind"]]
+    assert "global" not in str((page_body(request, ()), facet_bodies(request)))
+
+
+def test_hits_are_read_from_columns_alone() -> None:
+    body = page_body(PageRequest("Document", Numbers("ordinal", frozenset({1}))), ("change",))
+    assert body["stored_fields"] == "_none_"
+    assert body["docvalue_fields"] == ["change"]
+
+
+# --- how many requests, on the real server --------------------------------------------------------
+
+
+def world_of_words() -> Entities:
+    """Forty Documents have "glass", of which one is about lysozyme, and another about ferritin."""
+    world = Entities()
+    for number in range(40):
+        title = {3: "glass lysozyme", 5: "glass ferritin"}.get(number, "glass")
+        world.document(f"d{number}", title=title, years={"first": 2019, "last": 2019})
+    world.document("poster", title="glass poster lysozyme", kind="poster")
+    return world
+
+
+@pytest.fixture
+async def catalogue(tmp_path: Path) -> AsyncIterator[Catalogue]:
+    engine = ElasticsearchEngine(elasticsearch_url(), prefix=f"test-{secrets.token_hex(4)}")
+    await engine.open()
+    world: Any = world_of_words()
+    made = Catalogue(world, engine, SnapshotFile(tmp_path))
+    await made.indexer.index_once()
+    yield made
+    await engine.remove_all()
+    await engine.close()
+
+
+@pytest.fixture
+def requests(catalogue: Catalogue) -> list[Sequence[Mapping[str, Any]]]:
+    """The searches of each request from now on."""
+    sent: list[Sequence[Mapping[str, Any]]] = []
+    engine: Any = catalogue.engine
+    answers = engine._searches.answers
+
+    async def noted(bodies: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        sent.append(bodies)
+        found: list[Mapping[str, Any]] = await answers(bodies)
+        return found
+
+    engine._searches.answers = noted
+    return sent
+
+
+def asking(words: str, **more: Any) -> Search:
+    return Search("Document", NOW, data_only(), Text(words), facets=FACETS, **more)
+
+
+@pytest.mark.elasticsearch
+async def test_hits_total_facets_and_frequencies_are_one_request(
+    catalogue: Catalogue, requests: list[Sequence[Mapping[str, Any]]]
+) -> None:
+    answer = await catalogue.search(asking("glass lysozyme"))
+    assert [hit.entity.record["pid"] for hit in answer.hits] == ["10.5072/d3"]
+    assert dict(answer.not_data) == {"poster": 1}
+    assert [one.count for one in answer.facets["year"]] == [1]
+    assert [(one.id, one.count) for one in answer.facets["access"]] == [("unknown", 1)]
+    assert len(requests) == 1
+
+
+@pytest.mark.elasticsearch
+async def test_words_known_to_be_rare_are_relaxed_in_the_same_request(
+    catalogue: Catalogue, requests: list[Sequence[Mapping[str, Any]]]
+) -> None:
+    """Semantics 7.1; the answer is the one of two requests, but for what it took."""
+    first = await catalogue.search(asking("lysozyme ferritin"))
+    assert first.relaxed
+    assert len(requests) == 2
+    requests.clear()
+    again = await catalogue.search(asking("lysozyme ferritin"))
+    assert len(requests) == 1
+    assert again == replace(first, cursor=again.cursor)
+    assert [hit.entity.record["pid"] for hit in again.hits] == ["10.5072/d5", "10.5072/d3"]
+
+
+@pytest.mark.elasticsearch
+async def test_a_record_that_has_all_words_after_all_is_found_whatever_was_foreseen(
+    catalogue: Catalogue, requests: list[Sequence[Mapping[str, Any]]]
+) -> None:
+    await catalogue.search(asking("lysozyme ferritin"))
+    held = catalogue.engine._frequencies._held  # type: ignore[attr-defined]
+    world: Any = catalogue.store
+    world.document("both", title="ferritin and lysozyme")
+    old = dict(held)
+    await catalogue.indexer.index_once()
+    held.update(old)
+    requests.clear()
+    answer = await catalogue.search(asking("lysozyme ferritin"))
+    assert len(requests) == 1
+    assert not answer.relaxed
+    assert [hit.entity.record["pid"] for hit in answer.hits] == ["10.5072/both"]
+
+
+@pytest.mark.elasticsearch
+async def test_an_explanation_is_one_request_more(
+    catalogue: Catalogue, requests: list[Sequence[Mapping[str, Any]]]
+) -> None:
+    """Semantics 8.4."""
+    answer = await catalogue.search(asking("glass lysozyme", explain=True))
+    (hit,) = answer.hits
+    assert hit.explanation is not None
+    given = sum(part["points"] for part in hit.explanation.parts)
+    assert hit.score == pytest.approx(given / hit.explanation.best_possible, rel=1e-4)
+    assert len(requests) == 2
+
+
+@pytest.mark.elasticsearch
+async def test_one_refused_search_of_several_refuses_them_all(catalogue: Catalogue) -> None:
+    """Fault F10."""
+    engine: Any = catalogue.engine
+    reader = await engine.reader()
+    good = {"size": 0, "pit": {"id": await reader._view.pit("Document")}}
+    with pytest.raises(elasticsearch.BadRequestError, match="parsing_exception"):
+        await engine._searches.answers([good, {**good, "query": {"no_such": {}}}])
