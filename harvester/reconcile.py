@@ -196,7 +196,14 @@ async def _fetch_unknown(
     sweep: Sweep, ledger: Ledger, ground: Ground, result: Reconciliation
 ) -> None:
     """Fetch what the list names and the pages did not bring (fault B19)."""
-    unknown = await anyio.to_thread.run_sync(ledger.listed_and_unknown, FETCH_UNKNOWN + 1)
+
+    def find() -> list[str]:
+        # What was forgotten is not asked for again (semantics 11.1).
+        most = FETCH_UNKNOWN + 1 + ground.store.count_forgotten()
+        found = ledger.listed_and_unknown(most)
+        return ground.store.without_forgotten(ground.source, found)
+
+    unknown = await anyio.to_thread.run_sync(find)
     if len(unknown) > FETCH_UNKNOWN:
         sweep.journal.problem("listed, but did not come with the pages", *unknown[:SAMPLES])
         return

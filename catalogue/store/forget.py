@@ -7,6 +7,7 @@ salted digests, so that the next harvest does not bring it back. Freed bytes are
 
 from __future__ import annotations
 
+import re
 import secrets
 import sqlite3
 from collections import defaultdict
@@ -36,6 +37,7 @@ from catalogue.store.forgotten import (
     RECORD,
     SALT,
     Forgotten,
+    may_be_person,
     person_form,
     words_of,
 )
@@ -184,7 +186,14 @@ class Eraser:
 
     def _quarantined_with(self, connection: sqlite3.Connection, name: str) -> list[_Record]:
         """Quarantined records whose payload has the identifier in it: no entity tells of them."""
-        wanted = name.strip().casefold().removeprefix("https://doi.org/").encode()
+        wanted = re.sub(r"^https?://(dx\.)?doi\.org/", "", name.strip(), flags=re.IGNORECASE)
+        if len(wanted) <= 5 or may_be_person(name) or not re.search(r"[\d/:]", wanted):
+            # Words are no identifier, and many a record has them.
+            return []
+        # The whole of it: 10.5072/1 is not in 10.5072/10.
+        whole = re.compile(
+            rb"(?<![\w.])" + re.escape(wanted.encode()) + rb"(?![\w/-])(?!\.\w)", re.IGNORECASE
+        )
         found = rows(
             connection,
             "SELECT r.id, r.source, r.identifier, r.format, p.dictionary, p.body FROM quarantine q"
@@ -193,8 +202,7 @@ class Eraser:
         return [
             _Record(*row[:4])
             for row in found
-            if len(wanted) > 5
-            and wanted in self._payloads.unpack(connection, row[4], row[5]).lower()
+            if whole.search(self._payloads.unpack(connection, row[4], row[5]))
         ]
 
     def _naming(self, connection: sqlite3.Connection, forgotten: Forgotten) -> list[_Record]:

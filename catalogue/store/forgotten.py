@@ -156,6 +156,18 @@ def person_names(person: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(names)
 
 
+def may_be_person(text: str) -> bool:
+    """Whether a text can be a person's ORCID or full name: two words at least, and no identifier.
+
+    One word alone might be anything; taken for a name it would cost every payload that has it.
+    """
+    words = words_of(text)
+    return orcid(text) is not None or (len(words) > 1 and not _OF_IDENTIFIERS.search(text))
+
+
+_OF_IDENTIFIERS = re.compile(r"[\d/:_@]")
+
+
 def person_form(text: str) -> str:
     """``Müller, Anna`` and ``anna muller`` are the same; an ORCID is itself in any writing."""
     code = orcid(text)

@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
+from catalogue.errors import NotFound
 from catalogue.store import archive, compaction, inspection, transfer
 from catalogue.store.archive import BackupReport
 from catalogue.store.compaction import CompactionReport
 from catalogue.store.database import Database, micros, translated
 from catalogue.store.forget import Eraser, ForgetReport
-from catalogue.store.forgotten import person_form
+from catalogue.store.forgotten import Forgotten, may_be_person, person_form, words_of
 from catalogue.store.hydration import Hydration
 from catalogue.store.inspection import CheckReport
 from catalogue.store.payloads import Payloads, PayloadsByThread
@@ -89,16 +90,33 @@ class Upkeep:
         Args:
             name: a key, DOI, pid, or a record's own identifier; or an ORCID or a full name.
             kind: ``record`` or ``person``; without it an ORCID is a person, what names something
-                stored is a record, and all else is a person.
+                stored is a record, and of all else what can be a full name is a person.
 
         Raises:
-            NotFound: a record that is not there.
+            NotFound: a record that is not there; or, without ``kind``, neither one nor a name.
         """
         eraser = Eraser(self._database, self._payloads, now)
         if kind is None:
             known = person_form(name).startswith("name:") and eraser.knows(name)
             kind = "record" if known else "person"
+            if not (known or may_be_person(name)):
+                raise NotFound(
+                    f"nothing is stored under {name!r}; if it is a person's name, say --person"
+                )
+        if not words_of(name):
+            raise NotFound(f"{name!r} names nothing")
         return eraser.record(name) if kind == "record" else eraser.person(name)
+
+    def count_forgotten(self) -> int:
+        """How many raw records were erased and are not to come back."""
+        with self._database.read() as connection:
+            return len(Forgotten.load(connection).records)
+
+    def without_forgotten(self, source: str, identifiers: Iterable[str]) -> list[str]:
+        """Those of a source's identifiers that nobody asked to forget."""
+        with self._database.read() as connection:
+            forgotten = Forgotten.load(connection)
+        return [one for one in identifiers if not forgotten.has_record(source, one)]
 
     def backup(self, target: Path, now: datetime) -> BackupReport:
         """Copy the store into one file while others go on writing; see ``archive.backup``."""

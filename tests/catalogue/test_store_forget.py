@@ -105,6 +105,51 @@ def test_a_quarantined_record_is_found_by_the_identifier_in_it(world: World) -> 
     assert world.store.check().problems == ()
 
 
+def quarantined(name: str, payload: str) -> SourceRecord:
+    return record(name, payload=payload.encode(), error=MappingError("$", "x", "y"))
+
+
+def test_no_other_quarantined_record_goes_with_one_whose_identifier_begins_alike(
+    world: World,
+) -> None:
+    world.put(
+        quarantined("one", "<id>https://doi.org/10.5072/TEST.1</id>"),
+        quarantined("ten", "<id>10.5072/test.10</id>"),
+        quarantined("version", "<id>10.5072/test.1.2</id>"),
+        quarantined("part", "<id>10.5072/test.1/a</id>"),
+    )
+    report = world.store.forget("10.5072/test.1", now=NOON)
+    assert report.records == [("ess-oai", "one")]
+
+
+def test_a_person_named_in_quarantine_is_a_person_all_the_same(world: World) -> None:
+    """Else only the quarantined record would go, and the name stay wherever else it is."""
+    member = {"role": "author", "person": {"fullName": "Anna Zaphod"}}
+    world.put(
+        quarantined("q", "<creator>Anna Zaphod</creator>"),
+        record("a", document("doi:10.5072/a", members=[member]), payload=b"<by>Anna Zaphod</by>"),
+    )
+    report = world.store.forget("Anna Zaphod", now=NOON)
+    assert (report.kind, report.payloads) == ("person", 2)
+    assert b"Zaphod" not in on_disk(world)
+
+
+@pytest.mark.parametrize("name", ["glass", "10.5072/mistyped", "oai:mistyped 1", " ", "--"])
+def test_what_is_neither_stored_nor_a_full_name_is_not_taken_for_a_person(
+    world: World, name: str
+) -> None:
+    """A mistyped identifier is an error, and a word no reason to erase every payload with it."""
+    world.put(
+        record("a", document("doi:10.5072/a", title="glass"), payload=b"<title>glass</title>"),
+        quarantined("q", "<title>glass</title>"),
+    )
+    with pytest.raises(NotFound):
+        world.store.forget(name, now=NOON)
+    assert len(world.store.quarantine()) == 1
+    (stored,) = world.store.stored_records(A)
+    assert stored.payload is not None
+
+
 def test_a_record_that_is_not_there_cannot_be_forgotten(world: World) -> None:
     with pytest.raises(NotFound, match="nothing is stored under"):
         world.store.forget("document:doi:10.5072/x", now=NOON, kind="record")

@@ -122,3 +122,15 @@ async def test_a_record_asked_for_by_name_goes_when_the_server_calls_it_deleted(
         record = await world.harvest(Order(record="oai:test:0003"))
         assert (record.state, record.counts["deleted"]) == ("ok", 1)
         assert "oai:test:0003" not in world.held()
+
+
+async def test_what_was_forgotten_is_not_asked_for_again(tmp_path: Path) -> None:
+    """Semantics 11.1: the list still names it, and nobody fetches it because of that."""
+    async with a_world(tmp_path) as world:
+        await world.harvest()
+        world.store.forget("oai:test:0003", now=world.clock())
+        world.clock.advance(days=1)
+        record = await world.harvest()
+        assert (record.state, record.counts["received"]) == ("ok", 0)
+        assert "GetRecord" not in world.verbs()
+        assert world.held() == world.offered() - {"oai:test:0003"}
