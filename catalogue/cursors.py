@@ -134,11 +134,11 @@ def read_cursor(text: str, digest: str, sort: SortBy | None) -> Continuation:
                 value=None if value is None else _whole(value),
             )
         if kind == "skip":
-            return Continuation("skip", at=_whole(fields["a"]))
+            return Continuation("skip", at=_place(fields["a"]))
         if kind == "ranked":
             return Continuation(
                 "ranked",
-                at=_whole(fields["a"]),
+                at=_place(fields["a"]),
                 snapshot=str(fields["s"]),
                 stamp=str(fields["i"]),
                 expires=_whole(fields["e"]),
@@ -146,7 +146,7 @@ def read_cursor(text: str, digest: str, sort: SortBy | None) -> Continuation:
         if kind == "view":
             return Continuation(
                 "view",
-                at=_whole(fields["a"]),
+                at=_place(fields["a"]),
                 expires=_whole(fields["e"]),
                 view={str(name): str(pit) for name, pit in fields["v"].items()},
                 best=float(fields["b"]),
@@ -160,6 +160,13 @@ def _whole(value: object) -> int:
     if not isinstance(value, int) or abs(value) > _LARGEST:
         raise ValueError("no number of a cursor")
     return value
+
+
+def _place(value: object) -> int:
+    place = _whole(value)
+    if place < 0:
+        raise ValueError("no place in a list")
+    return place
 
 
 def after_plan(continuation: Continuation | None) -> Plan:

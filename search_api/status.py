@@ -24,7 +24,7 @@ async def root(call: Call) -> Reply:
     """``GET /``: the search page for whoever prefers HTML, else the status object."""
     if prefers_html(call.request.headers.get("Accept", "")):
         return await search_site(call)
-    return json_reply(status_json(call), headers={"Vary": "Accept"})
+    return json_reply(status_json(call))
 
 
 def status_json(call: Call) -> Json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -17,6 +18,8 @@ from catalogue.scoring import highest_for_levels, highest_for_term, normalised
 from catalogue.threads import in_thread
 
 Result = TypeVar("Result")
+SHALLOW = 10_000
+"""``skip`` that no memory is too small for."""
 
 
 class TantivyReader:
@@ -91,6 +94,10 @@ class TantivyReader:
 
     def _page(self, request: PageRequest) -> EnginePage:
         view = self._views[request.entity_class]
+        if request.skip > SHALLOW:
+            # The library reserves memory for all that lies before a page, and ends the process
+            # where there is not enough.
+            request = replace(request, skip=min(request.skip, int(view.searcher.num_docs)))
         total = None
         if request.limit == 0:
             found: Sequence[tuple[float, Any]] = []

@@ -103,7 +103,6 @@ def render(template: str, *, status: int = 200, **names: Any) -> Reply:
         body.encode("utf-8", errors="replace"),
         content_type="text/html; charset=utf-8",
         status=status,
-        headers={"Vary": "Accept, Accept-Encoding"},
     )
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -13,6 +15,7 @@ from engine_bench import Bench
 from engine_servers import ENGINES, open_engine
 from search_world import NOW, SANS, SAXS, SFX, SSX, Entities, parameter, person, technique
 
+from catalogue.cursors import question_digest
 from catalogue.errors import CursorExpired, QueryError, QueryTooCostly
 from catalogue.query import (
     And,
@@ -280,6 +283,39 @@ def test_a_cursor_is_kept_ten_minutes_and_belongs_to_its_question(bench: Bench) 
         bench.ask(where=data_only(), cursor=cursor)
     with pytest.raises(QueryError, match="no cursor"):
         bench.ask(cursor="nonsense")
+
+
+def tampered(search: Search, **fields: object) -> str:
+    """A cursor that somebody has made for a question."""
+    made = {"q": question_digest(search), **fields}
+    return base64.urlsafe_b64encode(json.dumps(made).encode()).decode().rstrip("=")
+
+
+@pytest.mark.parametrize("sort", [(), (Sort("startDate"),), (Sort("title"),)])
+def test_no_place_is_too_far_behind_the_end(bench: Bench, sort: tuple[Sort, ...]) -> None:
+    """By a made cursor as by skip: the embedded engine once ended the process (fault F09)."""
+    question = Search("Document", NOW, sort=sort)
+    for place in (10**6, 10**12, 2**61):
+        cursor = tampered(question, k="skip", a=place)
+        assert not bench.ask(sort=sort, limit=5, cursor=cursor).hits
+        assert not bench.ask(sort=sort, limit=5, skip=place).hits
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"k": "skip", "a": -5},
+        {"k": "skip", "a": "1"},
+        {"k": "skip", "a": 2**70},
+        {"k": "ranked", "a": -1, "s": "x", "i": "x", "e": 2**40},
+        {"k": "view", "a": -1, "v": {}, "b": 1.0, "e": 2**40},
+        {"k": "after", "o": None, "v": None},
+        {"k": ["skip"], "a": 1},
+    ],
+)
+def test_a_place_that_is_none_is_refused(bench: Bench, fields: dict[str, object]) -> None:
+    with pytest.raises(QueryError, match="no cursor of ours"):
+        bench.ask(limit=5, cursor=tampered(Search("Document", NOW), **fields))
 
 
 def test_deep_scored_pages_are_refused_with_the_way_on(bench: Bench) -> None:
