@@ -22,6 +22,7 @@ from importlib.metadata import version as distribution_version
 from typing import Any
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from catalogue.catalogue import Catalogue
 from catalogue.errors import CatalogueError, QueryError
@@ -352,9 +353,19 @@ def error_response(error: SearchApiError) -> web.Response:
     return web.Response(body=reply.body, status=error.status, headers=headers)
 
 
+def of_ours(record: logging.LogRecord) -> bool:
+    """Whether something to be logged is more than a request that is no HTTP: that is answered with
+    400, and comes by the hundred from whoever looks for open doors."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, (HttpProcessingError, web.RequestPayloadError))
+
+
 def runner_options(settings: ServerSettings) -> Mapping[str, Any]:
     """How aiohttp runs the application: handlers end when their client leaves."""
+    logger = logging.getLogger("pan_commons.search_api.http")
+    logger.addFilter(of_ours)
     return {
+        "logger": logger,
         "handler_cancellation": True,
         "max_line_size": MAX_LINE_BYTES,
         "max_field_size": 65_536,

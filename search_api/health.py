@@ -93,6 +93,8 @@ async def ready(call: Call) -> Reply:
             checks["store"] = str(error)
         try:
             await catalogue.engine.position()
+            # An index that was made by another version cannot be read (semantics 6.3).
+            await catalogue.engine.reader()
             checks["engine"] = "ok"
         except CatalogueError as error:
             checks["engine"] = str(error)

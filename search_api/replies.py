@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, urlencode
 
 import orjson
+from aiohttp.web import RequestPayloadError as PayloadError
 
 from search_api.conditions import Reading
 from search_api.errors import BadRequest, TooLarge, WrongMediaType
@@ -130,10 +131,16 @@ class Call:
         if (self.request.content_length or 0) > limit:
             raise TooLarge(f"The body is larger than {limit} bytes.")
         text = bytearray()
-        async for chunk in self.request.content.iter_chunked(65_536):
-            text += chunk
-            if len(text) > limit:
-                raise TooLarge(f"The body is larger than {limit} bytes.")
+        try:
+            async for chunk in self.request.content.iter_chunked(65_536):
+                text += chunk
+                if len(text) > limit:
+                    raise TooLarge(f"The body is larger than {limit} bytes.")
+        except PayloadError as error:
+            raise BadRequest(
+                "The body cannot be read: it is not encoded as its headers say, or is cut off.",
+                field="body",
+            ) from error
         if not text.strip():
             return {}
         found = read_json(bytes(text), "body")

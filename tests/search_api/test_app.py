@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import logging
 from typing import Any
 
 import aiohttp
 import pytest
 import zstandard
+from aiohttp.http_exceptions import BadStatusLine
 from aiohttp.test_utils import TestClient
 from yarl import URL
 
 from catalogue.catalogue import Catalogue
 from catalogue.errors import EngineUnavailable
 from catalogue.facilities import Facility, Source
-from search_api.app import SERVER
+from search_api.app import SERVER, of_ours
 from search_api.compression import choose_encoding
 from search_api.responses import allowed_origin
 from search_api.routes import ROUTES
@@ -315,6 +317,39 @@ async def test_filters_come_by_post_too(server: TestClient[Any, Any]) -> None:
     assert await response.json() == {"count": 2}
 
 
+@pytest.mark.parametrize("path", ["/api/Documents", "/api/search", "/api/Datasets/count"])
+async def test_a_body_that_cannot_be_unpacked_is_the_client_s_fault(
+    path: str, server: TestClient[Any, Any]
+) -> None:
+    """Fault E10: it had been a 500."""
+    headers = {"Content-Encoding": "gzip", "Content-Type": "application/json"}
+    status, error, _ = await error_of(server, path, method="POST", data=b"{oops", headers=headers)
+    assert (status, error["field"]) == (400, "body")
+    for encoding in ("deflate", "zstd"):
+        headers["Content-Encoding"] = encoding
+        assert (await server.post(path, data=b"{oops", headers=headers)).status == 400
+
+
+async def test_a_packed_body_is_read_and_bounded(server: TestClient[Any, Any]) -> None:
+    """Fault I04."""
+    headers = {"Content-Encoding": "gzip", "Content-Type": "application/json"}
+    body = gzip.compress(b'{"limit":1}')
+    assert len(await (await server.post("/api/Documents", data=body, headers=headers)).json()) == 1
+    bomb = gzip.compress(b" " * 10_000_000)
+    assert (await server.post("/api/Documents", data=bomb, headers=headers)).status == 413
+
+
+def test_requests_that_are_no_http_do_not_fill_the_log() -> None:
+    def logged(error: Exception) -> bool:
+        told = (type(error), error, None)
+        return of_ours(logging.LogRecord("http", logging.ERROR, "", 1, "failed", (), told))
+
+    assert not logged(BadStatusLine("nonsense"))
+    assert not logged(aiohttp.web.RequestPayloadError("cut off"))
+    assert logged(ValueError("a fault of ours"))
+    assert of_ours(logging.LogRecord("http", logging.ERROR, "", 1, "without one", (), None))
+
+
 async def test_bodies_and_addresses_have_a_largest_size(catalogue: Catalogue, serve: Any) -> None:
     server = await serve(catalogue, max_body_bytes=1000, max_uri_bytes=1000)
     status, _, _ = await error_of(server, "/api/Documents?filter=" + "x" * 1000)
@@ -375,6 +410,20 @@ async def test_a_silent_engine_makes_the_server_unready(
     assert (await response.json())["checks"]["engine"] == "The search engine does not answer."
     status, error, _ = await error_of(server, "/api/Documents")
     assert (status, error["name"]) == (503, "EngineUnavailable")
+
+
+async def test_an_index_of_another_version_makes_the_server_unready(
+    catalogue: Catalogue, serve: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Semantics 6.3: else a balancer would send people to a node that refuses them."""
+    server = await serve(catalogue)
+    monkeypatch.setattr("catalogue.engines.tantivy.fingerprint", lambda: "another")
+    catalogue.engine._read = None  # type: ignore[attr-defined]
+    response = await server.get("/health/ready")
+    assert response.status == 503
+    assert "index rebuild" in (await response.json())["checks"]["engine"]
+    status, error, _ = await error_of(server, "/api/Documents")
+    assert (status, error["name"]) == (409, "ForeignIndex")
 
 
 async def test_a_local_pid_of_several_facilities_is_never_silently_one_of_them(
