@@ -2,6 +2,7 @@
 
 SearchApiError
 ├── BadRequest            400  ``field`` names the place, ``allowed`` what would be right
+│   └── BrokenBody             the body is not packed as its headers say
 ├── OperatorOnly          403  only for whoever operates the server
 ├── UnknownThing          404  no such record, or no such path
 ├── WrongMethod           405
@@ -28,6 +29,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any
+
+LAST_OF_CONNECTION = {"Connection": "close"}
+"""What is left of a body is not read, so the next request needs another connection."""
 
 
 class SearchApiError(Exception):
@@ -93,6 +97,13 @@ class BadRequest(SearchApiError):
         if self.nearest is not None:
             details["nearest"] = self.nearest
         return details
+
+
+class BrokenBody(BadRequest):
+    """The body is not packed as its headers say, or is cut off."""
+
+    def headers(self) -> Mapping[str, str]:
+        return LAST_OF_CONNECTION
 
 
 class OperatorOnly(SearchApiError):
@@ -170,6 +181,9 @@ class TooLarge(SearchApiError):
     """The body is larger than the server reads."""
 
     status = 413
+
+    def headers(self) -> Mapping[str, str]:
+        return LAST_OF_CONNECTION
 
 
 class UriTooLong(SearchApiError):

@@ -12,7 +12,7 @@ import orjson
 from aiohttp.web import RequestPayloadError as PayloadError
 
 from search_api.conditions import Reading
-from search_api.errors import BadRequest, TooLarge, WrongMediaType
+from search_api.errors import BadRequest, BrokenBody, TooLarge, WrongMediaType
 from search_api.filter_text import read_json
 from search_api.settings import ServerSettings
 
@@ -137,7 +137,7 @@ class Call:
                 if len(text) > limit:
                     raise TooLarge(f"The body is larger than {limit} bytes.")
         except PayloadError as error:
-            raise BadRequest(
+            raise BrokenBody(
                 "The body cannot be read: it is not encoded as its headers say, or is cut off.",
                 field="body",
             ) from error
