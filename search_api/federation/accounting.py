@@ -13,12 +13,12 @@ from datetime import datetime
 from catalogue.answers import Answer, Total
 from catalogue.oracle import Entity
 from search_api.facilities import FacilityState
-from search_api.federation.collecting import Take
 from search_api.federation.errors import FacilitySilent
 from search_api.federation.participants import Asked, has_copy, live_source
 from search_api.federation.questions import LiveSource
 from search_api.federation.ranking import Ranked
 from search_api.federation.reports import FacilityLine
+from search_api.federation.takes import Take
 
 _STATES = {"ok": "answered", "silent": "stale", "live": "unharvested"}
 

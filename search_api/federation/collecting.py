@@ -7,19 +7,17 @@ whether every record that could match was seen, and what could not be had.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
-from typing import Any, Protocol
 
 from catalogue.facilities import mapping_context
 from catalogue.query import Everything, Search
 from catalogue.readings import Reading, joined
-from catalogue.records import EntityClass
 from facility_http.rest_json import identifier_of
 from search_api.federation.details import Asks, Details
 from search_api.federation.errors import FacilitySilent, QuestionRefused
+from search_api.federation.paging import BY_PID, Learn, Pager
 from search_api.federation.profiles import ClassProfile
 from search_api.federation.questions import FacilityAnswer, LiveSource, Question
 from search_api.federation.readers import Readers
@@ -27,7 +25,7 @@ from search_api.federation.relations import (
     NO_RELATIONS,
     Item,
     Wanted,
-    depends_on,
+    wanted_by,
     wanted_relations,
 )
 from search_api.federation.splitting import (
@@ -37,51 +35,11 @@ from search_api.federation.splitting import (
     likely_words,
     split_filter,
 )
+from search_api.federation.takes import Need, Take
 
-PAGE = 1_000
-"""Objects asked for at a time where a service has no cap of its own."""
-UNCHECKED_PAGE = 100
 _SORTABLE = frozenset({"pid", "title", "name", "startDate", "endDate", "releaseDate",
                        "creationDate", "size"})  # fmt: skip
 _WORD_FIELDS = {"Document": ("title", "summary"), "Dataset": ("title",), "Instrument": ("name",)}
-
-
-class Learn(Protocol):
-    """Remembers operators that a service turned out not to know, for a class."""
-
-    async def __call__(self, entity_class: EntityClass, operators: frozenset[str]) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Need:
-    """How much of a facility a question needs.
-
-    ``candidates``: records to look at for the page. ``most``: records to look at in any case no
-    more. ``few``: a facility with at most so many records is looked at whole. ``words``: of the
-    text, for services that search substrings. ``files``: whether files are wanted.
-    """
-
-    candidates: int
-    most: int
-    few: int
-    words: tuple[str, ...] = ()
-    files: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Take:
-    """What came. ``complete``: every record that could match was looked at. ``number``: the
-    facility's own count of all that match, where it can be believed. ``missing`` and ``unseen``:
-    see ``relations.Wanted``. ``more``: asking deeper may bring more."""
-
-    reading: Reading
-    complete: bool
-    number: int | None = None
-    missing: tuple[str, ...] = ()
-    unseen: tuple[str, ...] = ()
-    more: bool = False
-    age_s: float = 0.0
-    stale: bool = False
 
 
 class ReadingCache:
@@ -141,8 +99,12 @@ class Collector:
             FacilitySilent: nothing came; what came before a failure counts as a take.
         """
         split, list_filter = self._first_filter(search, need)
-        wanted = wanted_relations(self.profile, self.datasets, files=need.files, joins=split.joins)
-        pager = _Pager(self, search, need, split, list_filter, wanted)
+        plain = wanted_relations(self.profile, self.datasets, files=need.files)
+        wanted = plain
+        if split.joins:
+            # They cut what is included: whole records are asked for by name afterwards.
+            wanted = wanted_by(split.joins, self.profile)
+        pager = Pager(self, search, need, split, list_filter, wanted, plain)
         return await pager.run()
 
     async def one(self, pid: str, need: Need) -> Take:
@@ -189,7 +151,7 @@ class Collector:
             return None
 
     def details(self, wanted: Wanted, need: Need) -> Details:
-        return Details(self.ask, wanted, self.datasets, need.files)
+        return Details(self.ask, self.profile.entity_class, wanted, self.datasets, need.files)
 
     def unsupported(self, refusal: QuestionRefused) -> FacilitySilent:
         """The facility is well, and of no help with this question."""
@@ -262,190 +224,4 @@ def _order(search: Search) -> str:
     """The asked order where a service has the field, else that of pids: any that stays the same."""
     if len(search.sort) == 1 and search.sort[0].field in _SORTABLE and search.text is None:
         return f"{search.sort[0].field} {'DESC' if search.sort[0].descending else 'ASC'}"
-    return "pid ASC"
-
-
-@dataclass(slots=True)
-class _Pager:
-    """One list being read."""
-
-    collector: Collector
-    search: Search
-    need: Need
-    split: Split
-    asked: Item
-    wanted: Wanted
-    refused: bool = False
-
-    async def run(self) -> Take:
-        """Read the list, and beside it the service's count where that will be needed."""
-        counting = asyncio.create_task(self._counted()) if self._wants_count() else None
-        try:
-            return await self._read(counting)
-        finally:
-            if counting is not None:
-                counting.cancel()
-                await asyncio.gather(counting, return_exceptions=True)
-
-    async def _read(self, counting: asyncio.Task[int | None] | None) -> Take:
-        collector, need, profile = self.collector, self.need, self.collector.profile
-        enough = need.most if self._must_see_all() else min(need.candidates, need.most)
-        page = min(
-            profile.largest_limit or (PAGE if profile.checked else UNCHECKED_PAGE), need.most
-        )
-        readings: list[Reading] = []
-        digests: list[bytes] = []
-        seen: set[str] = set()
-        skip, odd, ended, broken = 0, 0, False, False
-        age_s, stale = 0.0, False
-        details = collector.details(self.wanted, need)
-        while skip < enough and not ended:
-            limit = min(page, enough - skip)
-            try:
-                answer = await self._page(skip, limit)
-                objects = answer.objects
-                assert objects is not None
-                items, digest = await details.of(objects.items, answer.digest)
-            except FacilitySilent:
-                if not readings:
-                    raise
-                broken = True
-                break
-            age_s, stale = max(age_s, answer.age_s), stale or answer.stale
-            odd += objects.odd.total()
-            named = collector.names(items, digest)
-            fresh = not named <= seen
-            seen |= named
-            readings.append(await collector.read(items, digest, need))
-            digests.append(digest)
-            skip += objects.length
-            ended = not objects.length or not fresh or self._is_last(objects.length, limit, skip)
-            if fresh or not objects.length:
-                continue
-            # The same objects again: the service ignores skip, so the rest cannot be had.
-            broken = bool(profile.total is None or profile.total > len(seen))
-        reading = collector.whole(readings, digests)
-        complete = ended and not broken and self.split.sure and not odd and not reading.dropped
-        unseen = tuple(sorted({*self.wanted.unseen, *details.unseen}))
-        complete = complete and not depends_on(self.search, unseen)
-        complete = complete and not stale and await self._is_whole(len(seen), counting)
-        return Take(
-            reading,
-            complete,
-            await self._number(complete, skip),
-            self.wanted.missing,
-            unseen,
-            more=not ended and not broken and skip < need.most,
-            age_s=age_s,
-            stale=stale,
-        )
-
-    def _wants_count(self) -> bool:
-        """Whether only the service's own count can tell that nothing was left out: parents without
-        children may be lost, or there is no number of the check to compare with."""
-        profile = self.collector.profile
-        if not self._must_see_all() or not self.split.sure or not self._can_count():
-            return False
-        nested = bool(self.wanted.include) and not profile.keeps_parents
-        return nested or bool(self.split.where) or profile.total is None
-
-    def _can_count(self) -> bool:
-        profile = self.collector.profile
-        return profile.counts or (profile.tells_total and not self.split.where)
-
-    async def _counted(self) -> int | None:
-        """The service's count of what the list is asked for; ``None`` without an answer."""
-        where = {"where": dict(self.split.where)}
-        try:
-            answer = await self.collector.ask(
-                Question(self.collector.profile.entity_class, where, count=True)
-            )
-        except (FacilitySilent, QuestionRefused):
-            return None
-        return answer.number
-
-    async def _is_whole(self, seen: int, counting: asyncio.Task[int | None] | None) -> bool:
-        """Whether nothing was left out: pages may be short, begin at the wrong place, or lack
-        parents without children (faults E03, E12)."""
-        profile = self.collector.profile
-        if counting is not None and not self.refused:
-            return await counting == seen
-        if self.split.where:
-            return not self._can_count() or await self._counted() == seen
-        if profile.total is None or seen == profile.total:
-            return True
-        # Another number than at the check: something came, went, or was lost on the way.
-        return await self._counted() == seen if self._can_count() else seen > profile.total
-
-    def _must_see_all(self) -> bool:
-        """Whether the best may be anywhere in the list: no order and no ranking that helps."""
-        if self.collector.is_small(self.need):
-            return True
-        if self.search.text is not None:
-            return not self.collector.profile.scored
-        return bool(self.search.sort) and self.asked.get("order", "pid ASC") == "pid ASC"
-
-    def _is_last(self, length: int, limit: int, seen: int) -> bool:
-        """A short page is the last, unless parents were dropped after it was cut (fault E12)."""
-        profile = self.collector.profile
-        if not profile.checked or length >= limit or self.split.joins:
-            return False
-        narrowed = self.split.where or "query" in self.asked
-        # More were there at the check: the service may cut pages shorter than it used to.
-        return bool(narrowed) or profile.total is None or seen >= profile.total
-
-    async def _page(self, skip: int, limit: int) -> FacilityAnswer:
-        collector = self.collector
-        entity_class = collector.profile.entity_class
-        try:
-            return await collector.ask(Question(entity_class, self._filter(skip, limit)))
-        except QuestionRefused as refusal:
-            if self.refused or skip:
-                raise self.collector.unsupported(refusal) from refusal
-            await self._simplify(refusal)
-            try:
-                return await collector.ask(Question(entity_class, self._filter(skip, limit)))
-            except QuestionRefused:
-                self.wanted = NO_RELATIONS
-                self.asked.pop("order", None)
-                try:
-                    return await collector.ask(Question(entity_class, self._filter(skip, limit)))
-                except QuestionRefused as last:
-                    raise self.collector.unsupported(last) from last
-
-    async def _simplify(self, refusal: QuestionRefused) -> None:
-        """The service refused: ask without conditions, and remember which operators it was. Not of
-        a 500, which may have come by chance."""
-        self.refused = True
-        profile = self.collector.profile
-        blamed = self.split.operators - {"eq"}
-        if blamed and refusal.refused_with != 500:
-            await self.collector.learn(profile.entity_class, blamed)
-        self.split = Split({}, {}, True, False, frozenset())
-        if "query" in self.asked:
-            del self.asked["query"]
-            self.split = replace(self.split, sure=True)
-
-    def _filter(self, skip: int, limit: int) -> Mapping[str, Any]:
-        filter_: Item = dict(self.asked)
-        if self.split.where:
-            filter_["where"] = self.split.where
-        if self.wanted.include:
-            filter_["include"] = list(self.wanted.include)
-        filter_["limit"] = limit
-        if skip:
-            filter_["skip"] = skip
-        return filter_
-
-    async def _number(self, complete: bool, seen: int) -> int | None:
-        """The facility's own count, where the question is wholly its and not all was seen."""
-        profile = self.collector.profile
-        if complete or not self.split.whole or not profile.counts or self.refused:
-            return None
-        try:
-            answer = await self.collector.ask(
-                Question(profile.entity_class, {"where": dict(self.split.where)}, count=True)
-            )
-        except (FacilitySilent, QuestionRefused):
-            return None
-        return answer.number if answer.number is None or answer.number >= seen else None
+    return BY_PID

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, Protocol
 
+import anyio
+
 from catalogue.records import EntityClass
 from facility_http.panosc_client import MEMBERS_IN_FULL
 from facility_http.rest_json import identifier_of
@@ -14,6 +16,7 @@ from search_api.federation.errors import FacilitySilent, QuestionRefused
 from search_api.federation.profiles import ClassProfile
 from search_api.federation.questions import FacilityAnswer, Question
 from search_api.federation.relations import (
+    ALL,
     DETAILS,
     MAX_DETAILED,
     Item,
@@ -23,6 +26,9 @@ from search_api.federation.relations import (
     with_datasets,
     with_members,
 )
+
+AT_ONCE = 4
+"""Portions under way together: half of what a facility is asked at most."""
 
 
 class Asks(Protocol):
@@ -39,6 +45,7 @@ class Details:
     """
 
     ask: Asks
+    entity_class: EntityClass
     wanted: Wanted
     datasets: ClassProfile
     files: bool = False
@@ -56,16 +63,31 @@ class Details:
                 for ours, name in self.datasets.relations.items()
                 if ours != "documents" and (ours != "files" or self.files)
             ]
-            found = await self._named("Dataset", pids[:MAX_DETAILED], include, digests)
+            found = await self._named(
+                "Dataset", pids[:MAX_DETAILED], include, digests, DETAILS["Dataset"]
+            )
             items = with_datasets(items, found)
         if self.wanted.members and items:
             # Also where none came: SciCat sends members only with their people (crosswalks 2.3).
             pids = [pid for item in items if (pid := identifier_of(item))]
-            found = await self._named("Document", pids, [MEMBERS_IN_FULL], digests)
+            found = await self._named(
+                "Document", pids, [MEMBERS_IN_FULL], digests, DETAILS["Document"]
+            )
             items = with_members(items, found)
-        if not all(digests):
-            return items, b""
-        return items, blake2b(b"".join(digests), digest_size=16).digest()
+        return items, _digest_of(digests)
+
+    async def again(
+        self, items: list[Item], digest: bytes, include: Sequence[Mapping[str, Any]]
+    ) -> tuple[list[Item], bytes]:
+        """The objects whole, by their names: conditions inside includes left out related things
+        that do not satisfy them."""
+        digests = [digest]
+        pids = [pid for item in items if (pid := identifier_of(item))]
+        found = await self._named(self.entity_class, pids, include, digests, ALL)
+        whole = {identifier_of(one): one for one in found}
+        if not all(identifier_of(item) in whole for item in items):
+            self.unseen.add(ALL)
+        return [whole.get(identifier_of(item), item) for item in items], _digest_of(digests)
 
     async def _named(
         self,
@@ -73,18 +95,46 @@ class Details:
         pids: Sequence[str],
         include: Sequence[Mapping[str, Any]],
         digests: list[bytes],
+        what: str,
     ) -> list[Item]:
-        """Objects by pid, with relations; what cannot be had is noted as unseen."""
+        """Objects by pid, with relations, a few portions at a time; where one cannot be had,
+        ``what`` is noted as unseen."""
+        portions = chunks(pids)
+        answers: list[FacilityAnswer | None] = [None] * len(portions)
+        waiting = iter(range(len(portions)))
+
+        async def some() -> None:
+            for number in waiting:
+                answers[number] = await self._portion(entity_class, portions[number], include)
+
+        if len(portions) == 1:
+            await some()
+        else:
+            async with anyio.create_task_group() as group:
+                for _ in range(min(AT_ONCE, len(portions))):
+                    group.start_soon(some)
         found: list[Item] = []
-        for portion in chunks(pids):
-            where: Item = {"pid": portion[0] if len(portion) == 1 else {"inq": portion}}
-            filter_ = {"where": where, "include": list(include), "limit": len(portion)}
-            try:
-                answer = await self.ask(Question(entity_class, filter_))
-            except (FacilitySilent, QuestionRefused):
-                self.unseen.add(DETAILS[entity_class])
+        for answer in answers:
+            if answer is None or answer.objects is None:
+                self.unseen.add(what)
                 continue
-            assert answer.objects is not None
             found += answer.objects.items
             digests.append(answer.digest)
         return found
+
+    async def _portion(
+        self, entity_class: EntityClass, pids: Sequence[str], include: Sequence[Mapping[str, Any]]
+    ) -> FacilityAnswer | None:
+        where: Item = {"pid": pids[0] if len(pids) == 1 else {"inq": list(pids)}}
+        filter_: Item = {"where": where, "limit": len(pids)}
+        if include:
+            filter_["include"] = list(include)
+        try:
+            return await self.ask(Question(entity_class, filter_))
+        except (FacilitySilent, QuestionRefused):
+            return None
+
+
+def _digest_of(digests: Sequence[bytes]) -> bytes:
+    """Of all that was read; empty where something of it has none."""
+    return blake2b(b"".join(digests), digest_size=16).digest() if all(digests) else b""

@@ -20,7 +20,7 @@ from catalogue.records import EntityClass, StoredEntity
 from catalogue.statistics import CollectionStatistics
 from search_api.facilities import FacilityStates
 from search_api.federation.accounting import Outcome
-from search_api.federation.collecting import Collector, Need, ReadingCache, Take
+from search_api.federation.collecting import Collector, ReadingCache
 from search_api.federation.continuing import Pages
 from search_api.federation.errors import FacilitySilent, TooDeep
 from search_api.federation.index_side import IndexStatistics
@@ -36,6 +36,7 @@ from search_api.federation.reading_processes import ReadingProcesses
 from search_api.federation.reports import FacilityLine
 from search_api.federation.resuming import resume, snapshot_of
 from search_api.federation.session import FederatedAnswer, Session
+from search_api.federation.takes import Need, Take
 from search_api.federation.workshop import Workshop
 from search_api.settings import ServerSettings
 
@@ -345,7 +346,8 @@ class Federation:
         arrived: Arrived | None,
     ) -> FederatedAnswer:
         """Ask those again, for more, whose hits on the page stood far down their own lists; and
-        ask them for more from the start the next time. Others are asked for less again."""
+        ask them for more from the start the next time. Others are asked for less again. Where the
+        page is not full although lists go on, they are read as far as they may be."""
         for outcome in outcomes:
             name = outcome.live.source.name
             lateness = answer.late.get(name)
@@ -354,11 +356,15 @@ class Federation:
             factor = self._factors.get(name, 1.0)
             grown = factor * 3 if lateness > LATE else max(1.0, factor * 0.9)
             self._factors[name] = min(grown, LARGEST_FACTOR)
-        late = {name for name, lateness in answer.late.items() if lateness > LATE}
+        search = session.search
+        short = search.text is None and len(answer.answer.hits) < search.limit
+        late = {name for name, lateness in answer.late.items() if lateness > LATE or short}
         left_s = deadline - self.monotonic()
         slowest_s = max((o.elapsed_s for o in outcomes if o.live.source.name in late), default=0.0)
-        if not late or session.search.text is None or left_s < 2 * slowest_s:
+        if not late or not (search.text or short) or left_s < 2 * slowest_s:
             return answer
+        if short:
+            need = replace(need, candidates=need.most)
         again = {one.live.source.name: one for one in outcomes}
         if arrived is not None:
             names = {o.live.facility.name for o in outcomes if o.live.source.name in late}

@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable, Sequence
 import anyio
 
 from search_api.federation.accounting import Outcome
-from search_api.federation.collecting import Need
 from search_api.federation.session import FederatedAnswer, Session
+from search_api.federation.takes import Need
 
 Arrived = Callable[[FederatedAnswer, Sequence[str]], Awaitable[None]]
 """Is told of an answer, and of the facilities that are still waited for."""

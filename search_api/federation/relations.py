@@ -37,7 +37,7 @@ Item = dict[str, Any]
 OF_DATASETS = ("techniques", "samples", "instrument", "parameters")
 DETAILS = {"Dataset": "details of datasets", "Document": "details of members"}
 """What a second request brings, by the class that it asks."""
-_ALL = "all relations"
+ALL = "all relations"
 _RELATED_FIELDS = frozenset({"instrumentNames", "instrumentKey", "startSeconds", "endSeconds"})
 """Fields that say what stands in related things."""
 CHUNK = 50
@@ -59,7 +59,7 @@ class Wanted:
     unseen: tuple[str, ...] = ()
 
 
-NO_RELATIONS = Wanted(unseen=(_ALL,))
+NO_RELATIONS = Wanted(unseen=(ALL,))
 """Of a service that refuses whatever is to be included."""
 
 
@@ -68,29 +68,23 @@ def wanted_relations(
     datasets: ClassProfile,
     *,
     files: bool = False,
-    joins: Mapping[str, Any] | None = None,
 ) -> Wanted:
     """What to ask for with a list of a class.
 
     Args:
         datasets: the profile of Datasets at the same service.
         files: whether the files of Datasets are wanted.
-        joins: conditions inside includes, by relation.
     """
-    if joins:
-        return _wanted_relations(profile, datasets, files, joins)
     known: tuple[ClassProfile, Wanted] | None = profile.remembered.get(("wanted", files))
     if known is None or known[0] is not datasets:
-        known = (datasets, _wanted_relations(profile, datasets, files, {}))
+        known = (datasets, _wanted_relations(profile, datasets, files))
         profile.remembered["wanted", files] = known
     return known[1]
 
 
-def _wanted_relations(
-    profile: ClassProfile, datasets: ClassProfile, files: bool, joins: Mapping[str, Any]
-) -> Wanted:
+def _wanted_relations(profile: ClassProfile, datasets: ClassProfile, files: bool) -> Wanted:
     names = (*OF_DATASETS, "files") if files else OF_DATASETS
-    entry = _Entries(profile, dict(joins))
+    entry = _Entries(profile)
     if profile.entity_class == "Dataset":
         for name in (*names, "documents"):
             entry.add(name)
@@ -123,7 +117,7 @@ def depends_on(search: Search, unseen: Iterable[str]) -> bool:
     looked_at = {"datasets", "members"} if search.text is not None else set()
     for node in conditions(search.where):
         looked_at |= _looked_at(node)
-    return bool(looked_at) and any(one == _ALL or one.split()[-1] in looked_at for one in unseen)
+    return bool(looked_at) and any(one == ALL or one.split()[-1] in looked_at for one in unseen)
 
 
 def _looked_at(node: Node) -> set[str]:
@@ -147,24 +141,29 @@ def _looked_at(node: Node) -> set[str]:
             return {"datasets"}
 
 
+def wanted_by(joins: Mapping[str, Any], profile: ClassProfile) -> Wanted:
+    """Conditions inside includes, by relation: they choose among the objects, and cut what comes
+    with them."""
+    return Wanted(
+        tuple(
+            {"relation": profile.relations[name], "scope": scope} for name, scope in joins.items()
+        )
+    )
+
+
 @dataclass(slots=True)
 class _Entries:
     profile: ClassProfile
-    joins: dict[str, Any]
     include: list[Mapping[str, Any]] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
 
     def add(self, name: str, below: Sequence[Mapping[str, Any]] = ()) -> None:
-        """Include a relation with what is below it and the condition that joins by it."""
+        """Include a relation with what is below it."""
         spelling = self.profile.relations.get(name)
         if spelling is None:
             self.missing.append(name)
             return
-        scope = dict(self.joins.get(name, {}))
-        if below:
-            inside = [*scope.get("include", ())]
-            named = {one["relation"] for one in inside}
-            scope["include"] = [*inside, *(one for one in below if one["relation"] not in named)]
+        scope = {"include": list(below)} if below else {}
         self.include.append({"relation": spelling, **({"scope": scope} if scope else {})})
 
 

@@ -30,7 +30,6 @@ from search_api.federation.accounting import (
     partly_scored,
     total_of,
 )
-from search_api.federation.collecting import Need
 from search_api.federation.errors import NobodyAnswered, TooDeep
 from search_api.federation.index_side import (
     EMPTY,
@@ -47,6 +46,7 @@ from search_api.federation.questions import LiveSource
 from search_api.federation.ranking import Deck, Ranked, Scorer, score_order
 from search_api.federation.ranking import sort_order as sort_key
 from search_api.federation.reports import FacilityLine
+from search_api.federation.takes import Need
 from search_api.federation.workshop import Workshop
 
 Result = TypeVar("Result")

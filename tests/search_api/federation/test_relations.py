@@ -30,6 +30,7 @@ from search_api.federation.relations import (
     chunks,
     dataset_pids,
     depends_on,
+    wanted_by,
     wanted_relations,
     with_datasets,
     with_members,
@@ -88,11 +89,11 @@ def test_a_dataset_names_its_document_by_the_services_own_word() -> None:
     assert {"relation": "document"} in wanted.include
 
 
-def test_conditions_inside_includes_stand_beside_what_is_included() -> None:
-    joins = {"datasets": {"include": [{"relation": "techniques", "scope": {"where": {"pid": 1}}}]}}
-    wanted = wanted_relations(profile(nested=frozenset(RELATIONS)), DATASETS, joins=joins)
-    inside = wanted.include[0]["scope"]["include"]
-    assert inside == [{"relation": "techniques", "scope": {"where": {"pid": 1}}}]
+def test_conditions_inside_includes_are_sent_without_what_else_is_wanted() -> None:
+    """Fault E12: they cut what comes with a record, which is asked for again, whole."""
+    joins = {"documents": {"where": {"pid": 1}}}
+    wanted = wanted_by(joins, DATASETS)
+    assert wanted.include == ({"relation": "document", "scope": {"where": {"pid": 1}}},)
 
 
 def test_which_nested_includes_lose_nothing_is_read_from_the_check() -> None:

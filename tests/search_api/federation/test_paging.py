@@ -1,0 +1,179 @@
+"""How far a facility's list is read, pages that come together, and what is claimed of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from catalogue.answers import Total
+from catalogue.query import Compare, Facet, TechniqueIn, all_of
+from search_api.federation.paging import PAGES_AT_ONCE
+from search_api.federation.questions import FacilityAnswer, Question
+from tests.search_api.federation.federation_world import (
+    SETTINGS,
+    Part,
+    World,
+    document,
+    documents,
+    world,
+)
+
+NOT_SMALL = replace(SETTINGS, live_whole=5)
+SAXS = {"pid": "http://purl.org/pan-science/PaNET/PaNET01188", "name": "SAXS"}
+XRD = {"pid": "http://purl.org/pan-science/PaNET/PaNET01216", "name": "x-ray diffraction"}
+FOUR_YEARS = all_of(
+    Compare("startDate", "gte", "2014-01-01T00:00:00Z"),
+    Compare("startDate", "lt", "2018-01-01T00:00:00Z"),
+)
+
+MANY_YEARS = Compare("startDate", "gte", "2012-01-01T00:00:00Z")
+
+
+def skips(there: World, since: int) -> list[int]:
+    """Where the pages began that the facility was asked for."""
+    filters = [orjson.loads(text) for text in there.asked("Far")[since:] if text]
+    return [one.get("skip", 0) for one in filters]
+
+
+def together(there: World) -> list[int]:
+    """How many questions were under way whenever one was asked."""
+    ask, now, seen = there.federation.asker.ask, [0], []
+
+    async def noting(live: Any, question: Question, **how: Any) -> FacilityAnswer:
+        now[0] += 1
+        seen.append(now[0])
+        try:
+            return await ask(live, question, **how)
+        finally:
+            now[0] -= 1
+
+    there.federation.asker.ask = noting  # type: ignore[method-assign]
+    return seen
+
+
+@pytest.mark.parametrize("limit", [0, 3, 10])
+@pytest.mark.parametrize("dialect", ["reference", "xfel", "ill", "datagateway"])
+async def test_what_a_facility_cannot_decide_is_exact_within_the_bound(
+    tmp_path: Path, dialect: str, limit: int
+) -> None:
+    """Fault E08, semantics 9.5: the superset is paged through, however few hits a page shows."""
+    part = Part("Far", documents(0, 130), dialect=dialect, faults="cap-limit:20")
+    async with world(tmp_path, part, settings=NOT_SMALL) as there:
+        expected = there.truth(where=FOUR_YEARS)
+        found = await there.ask(where=FOUR_YEARS, limit=limit)
+        assert found.answer.total == Total(len(expected), "eq")
+        assert len(found.answer.hits) == min(limit, len(expected))
+
+
+async def test_a_superset_beyond_the_bound_is_not_read_to_its_end(tmp_path: Path) -> None:
+    """Where all cannot be seen, a page's worth is enough, and the answer says "at least"."""
+    small = replace(SETTINGS, live_whole=5, live_depth=100, live_candidates=20)
+    async with world(tmp_path, Part("Far", documents(0, 130)), settings=small) as there:
+        before = len(there.asked("Far"))
+        found = await there.ask(where=Compare("startDate", "gte", "2000-01-01"), limit=5)
+        assert len(found.answer.hits) == 5
+        assert found.answer.total.relation == "gte"
+        lists = [orjson.loads(text) for text in there.asked("Far")[before:] if text]
+        assert [one["limit"] for one in lists] == [20]
+
+
+async def test_a_page_that_is_not_full_is_looked_for_further_down(tmp_path: Path) -> None:
+    """Fault E12: what matches may begin anywhere in a list that cannot be asked for it."""
+    rare = [document(n, "lysozyme", type="rare") for n in range(90, 97)]
+    many = [*documents(0, 90), *rare, *documents(97, 30)]
+    small = replace(SETTINGS, live_whole=5, live_depth=120, live_candidates=20)
+    part = Part("Far", many, faults="ignores-where:type")
+    async with world(tmp_path, part, settings=small) as there:
+        found = await there.ask(where=Compare("type", "eq", "rare"), limit=5)
+        assert len(found.answer.hits) == 5
+        assert found.answer.total.relation == "gte"
+
+
+async def test_pages_behind_the_first_come_together_and_in_order(tmp_path: Path) -> None:
+    part = Part("Far", documents(0, 130), faults="cap-limit:20")
+    async with world(tmp_path, part, settings=NOT_SMALL) as there:
+        before = len(there.asked("Far"))
+        at_once = together(there)
+        found = await there.ask(where=MANY_YEARS, limit=100)
+        keys = [hit.entity.key for hit in found.answer.hits]
+        assert keys == sorted(keys)
+        assert 1 < max(at_once) <= PAGES_AT_ONCE + 1
+        asked = skips(there, before)
+        assert asked[0] == 0
+        assert len(asked) == len(set(asked)) > PAGES_AT_ONCE
+        assert found.answer.total == Total(len(there.truth(where=MANY_YEARS)), "eq")
+
+
+@pytest.mark.parametrize("fault", ["error:502@Documents@page3", "stall@Documents@page3"])
+async def test_a_page_that_fails_takes_no_other_with_it(tmp_path: Path, fault: str) -> None:
+    """Faults E07, G05: the others are shown, and nothing is called exact."""
+    settings = replace(NOT_SMALL, facility_timeout_s=0.5)
+    part = Part("Far", documents(0, 130), faults="cap-limit:20")
+    async with world(tmp_path, part, settings=settings) as there:
+        there.facilities["Far"].faults.add(fault)
+        found = await there.ask(where=MANY_YEARS, limit=100)
+        expected = there.truth(where=MANY_YEARS)
+        assert found.answer.total.relation == "gte"
+        assert 0 < len(found.answer.hits) <= found.answer.total.value <= len(expected)
+        assert {hit.entity.key for hit in found.answer.hits} < set(expected)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    ["moving:3", "sliding:3", "short:2", "skip-from-one", "ignores-skip", "unstable-order",
+     "ignores-order", "ceiling:60", "ceiling-error:60", "empty@every3", "null-rows", "ghosts",
+     "twice", "count-wrong:3", "count-all", "count-500", "cap-limit:7"],
+)  # fmt: skip
+@pytest.mark.parametrize("where", [MANY_YEARS, TechniqueIn(("PaNET01188",))])
+async def test_a_list_that_loses_records_is_never_called_whole(
+    tmp_path: Path, fault: str, where: Any
+) -> None:
+    """Faults E01 to E08, G05, G11, with pages that are asked for together: what is claimed exact is
+    exact, and nothing comes twice."""
+    part = Part("Far", documents(0, 130), faults="cap-limit:20")
+    async with world(tmp_path, part, settings=NOT_SMALL) as there:
+        there.facilities["Far"].faults.add(fault)
+        expected = set(there.truth(where=where))
+        found = await there.ask(where=where, limit=200)
+        keys = [hit.entity.key for hit in found.answer.hits]
+        assert len(keys) == len(set(keys))
+        assert set(keys) <= expected
+        total = found.answer.total
+        if total.relation == "eq":
+            assert set(keys) == expected
+            assert total.value == len(expected)
+        else:
+            assert total.value <= len(expected)
+
+
+@pytest.mark.parametrize("entity_class", ["Document", "Dataset"])
+@pytest.mark.parametrize("dialect", ["reference", "scicat", "ill"])
+async def test_conditions_inside_includes_choose_records_and_cut_none(
+    tmp_path: Path, dialect: str, entity_class: Any
+) -> None:
+    """Fault E12: a record found by one of its techniques has its others, too."""
+    made = [document(n, "ice", techniques=[SAXS, XRD] if n % 3 else [XRD]) for n in range(120)]
+    part = Part("Far", made, dialect=dialect)
+    async with world(tmp_path, part, settings=NOT_SMALL) as there:
+        where, facets = TechniqueIn(("PaNET01188",)), (Facet("technique", size=50),)
+        found = await there.ask(entity_class, where=where, facets=facets, limit=10)
+        assert len(found.answer.hits) == 10
+        counts = {one.id: one.count for one in found.answer.facets["technique"]}
+        assert counts["PaNET01188"] == counts["PaNET01216"] == found.answer.total.value
+        assert found.answer.total.relation == "gte"
+
+
+async def test_records_that_were_cut_and_cannot_be_had_whole_say_so(tmp_path: Path) -> None:
+    """Faults G01, E12."""
+    made = [document(n, "ice", techniques=[SAXS, XRD] if n % 3 else [XRD]) for n in range(120)]
+    async with world(tmp_path, Part("Far", made), settings=NOT_SMALL) as there:
+        there.facilities["Far"].faults.add("error:502@Datasets@every2")
+        found = await there.ask("Dataset", where=TechniqueIn(("PaNET01188",)), limit=10)
+        (line,) = found.lines
+        assert (line.state, line.unseen) == ("answered", ("all relations",))
+        assert len(found.answer.hits) == 10
+        assert found.answer.total.relation == "gte"
