@@ -127,7 +127,7 @@ class RunRecord:
     """A run as ``pan-commons runs`` shows it.
 
     ``stop`` is the name of the reason it ended (``end_of_list``, ``repeated_token`` …);
-    ``problems`` maps a reason to (count, sample identifiers).
+    ``problems`` maps a reason to (count, sample identifiers). ``holder`` names its process.
     """
 
     number: int
@@ -141,6 +141,7 @@ class RunRecord:
     counts: Mapping[str, int] = field(default_factory=dict)
     problems: Mapping[str, tuple[int, tuple[str, ...]]] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)
+    holder: str = ""
 
 
 @dataclass(frozen=True, slots=True)

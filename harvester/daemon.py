@@ -25,6 +25,7 @@ from catalogue.records import RunRecord
 from catalogue.store.runs import INTERRUPTED
 from facility_http.errors import FacilityHttpError
 from harvester.added import added_stamp
+from harvester.holders import is_abandoned
 from harvester.indexing import EngineSettings, IndexFollower
 from harvester.keys import ConfigurationError
 from harvester.listings import read_configuration
@@ -171,11 +172,14 @@ RESUME_AT_ONCE = frozenset({INTERRUPTED, SHUTDOWN, CANCELLED})
 def _ended_with_its_process(record: RunRecord, now: datetime, lease_s: float) -> bool:
     """Whether the run was cut short by the end of its process: then the next goes on at once.
 
-    One that still counts as running and was not heard of for as long as a lease lasts, by a clock
-    that may have jumped either way (fault H10), is tried too; its lease has the last word.
+    One that still counts as running, whose process is dead, is gone on with, too (fault H01), and
+    one that was not heard of for as long as a lease lasts, by a clock that may have jumped either
+    way (fault H10), is tried; its lease has the last word.
     """
     if record.state == "stopped":
         return record.stop in RESUME_AT_ONCE
+    if is_abandoned(record):
+        return True
     heard = record.heartbeat_at or record.started_at
     return record.state == "running" and abs((now - heard).total_seconds()) > lease_s
 

@@ -12,6 +12,8 @@ import re
 import socket
 from pathlib import Path
 
+from catalogue.records import RunRecord
+
 _HOLDER = re.compile(r".* process (\d+) \[(\S+) (\d+)\]")
 
 
@@ -30,6 +32,11 @@ def is_dead(holder: str) -> bool:
     if not started or machine != _machine() or machine == "unknown":
         return False
     return _started(pid) != started
+
+
+def is_abandoned(run: RunRecord) -> bool:
+    """Whether a run that counts as running certainly is nobody's any more (fault H01)."""
+    return run.state == "running" and is_dead(run.holder)
 
 
 def _machine() -> str:

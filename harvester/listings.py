@@ -102,12 +102,18 @@ def show_run(settings: Settings, number: int) -> None:
 
 def stop_run(settings: Settings, number: int) -> int:
     """``runs stop``; idempotent."""
+    from harvester.holders import is_abandoned
+
     with existing_store(settings, write=True) as store:
         known = _known(store, settings)
         known.request_stop(number)
         record = known.run(number)
+    abandoned = is_abandoned(record)
     if settings.as_json:
-        emit_json({"run": number, "source": record.source, "state": record.state})
+        found = {"run": number, "source": record.source, "state": record.state}
+        emit_json({**found, "abandoned": abandoned})
+    elif abandoned:
+        say(f"Run {number} of {record.source} is over: its process is gone. The next goes on.")
     elif record.state == "running":
         say(f"Run {number} of {record.source} ends after the page in hand.")
     else:
@@ -274,6 +280,8 @@ def _say_room(settings: Settings, room: Room) -> None:
 
 def _state(one: dict[str, Any]) -> str:
     state = "asked live" if one["mode"] == "live" else str(one["state"])
+    if (one["last_run"] or {}).get("abandoned"):
+        state = "abandoned"
     return state if one["enabled"] else f"{state} (disabled)"
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from catalogue.facilities import Source
 from catalogue.records import Quarantined, RunRecord, SourceStatus
 from catalogue.store.store import REMOVAL
+from harvester.holders import is_abandoned
 from harvester.place import remembered_instant
 from harvester.schedule import DEFAULT_SCHEDULE, next_start, parse_schedule
 
@@ -25,6 +26,7 @@ def run_as_json(record: RunRecord) -> dict[str, Any]:
         "source": record.source,
         "kind": record.kind,
         "state": record.state,
+        "abandoned": is_abandoned(record),
         "stop": record.stop,
         "started_at": stamp(record.started_at),
         "ended_at": stamp(record.ended_at),
@@ -48,7 +50,7 @@ def run_row(record: RunRecord) -> Sequence[object]:
         record.number,
         record.source,
         record.kind,
-        record.state,
+        "abandoned" if is_abandoned(record) else record.state,
         record.stop,
         *(counts.get(name, 0) for name in ("received", "new", "changed", "deleted")),
         counts.get("quarantined", 0),

@@ -27,11 +27,15 @@ from harvester.pages import RawRecord
 from mappings import crosswalk
 from mappings.context import Context, Header, Mapped
 from mappings.errors import MappingError
+from mappings.formats.xml import split_position
 
 WARM_AFTER = 2_000
 SMALL_PAGE = 20
 MAPPING_AT_ONCE = 2
 """Processes that map, each a page."""
+
+NO_XML = "no well-formed XML: "
+"""How the client begins to say so of a payload."""
 
 Crosswalk = Callable[[str, bytes, Context, Header], Mapped]
 
@@ -61,7 +65,7 @@ def _map_record(context: Context, record: RawRecord, mapper: Crosswalk) -> Sourc
     mapped: Mapped | MappingError | None = None
     payload = record.payload
     if record.fault is not None:
-        mapped = MappingError("record", record.fault, "a whole record")
+        mapped = rejection_of(record.fault)
         # Not None, which would say that the record is deleted.
         payload = payload or b""
     elif not record.deleted:
@@ -75,6 +79,17 @@ def _map_record(context: Context, record: RawRecord, mapper: Crosswalk) -> Sourc
             # the payload is kept, so it can be replayed once the crosswalk is mended.
             mapped = MappingError("crosswalk", f"{type(bug).__name__}: {bug}", "no such surprise")
     return SourceRecord(record.header, record.format, payload, mapped, record.deleted)
+
+
+def rejection_of(fault: str) -> MappingError:
+    """Why a record that exists could not be had as a whole; equal faults have equal expectations,
+    so that a run's problems stay few."""
+    if fault == "no_metadata":
+        return MappingError("record", None, "metadata")
+    if fault.startswith(NO_XML):
+        found, place = split_position(fault.removeprefix(NO_XML))
+        return MappingError("record", place, f"well-formed XML ({found})")
+    return MappingError("record", fault, "a whole record")
 
 
 def prepare_records(

@@ -210,8 +210,8 @@ def stop_requested(connection: sqlite3.Connection, number: int) -> bool:
 # The last eight are COUNTS, in their order.
 _RUN = (
     "SELECT r.number, s.name, r.kind, r.state, r.started_at, r.ended_at, r.heartbeat_at, r.stop,"
-    " r.problems, r.details, r.received, r.new, r.changed, r.unchanged, r.deleted, r.quarantined,"
-    " r.forgotten, r.entities FROM runs r JOIN sources s ON s.id = r.source"
+    " r.problems, r.details, r.holder, r.received, r.new, r.changed, r.unchanged, r.deleted,"
+    " r.quarantined, r.forgotten, r.entities FROM runs r JOIN sources s ON s.id = r.source"
 )
 
 
@@ -226,9 +226,10 @@ def _record(row: tuple[Any, ...]) -> RunRecord:
         ended_at=instant_or_none(row[5]),
         heartbeat_at=instant_or_none(row[6]),
         stop=row[7],
-        counts=dict(zip(COUNTS, row[10:], strict=True)),
+        counts=dict(zip(COUNTS, row[11:], strict=True)),
         problems={reason: (count, tuple(ids)) for reason, (count, ids) in problems.items()},
         details=orjson.loads(row[9]),
+        holder=row[10],
     )
 
 

@@ -7,6 +7,7 @@ DOCTYPE are refused, entities are never resolved, nothing is fetched (fault I03)
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable
 from functools import lru_cache
@@ -98,11 +99,25 @@ def parse(payload: bytes) -> Element:
     try:
         root = etree.fromstring(payload, _HERE.parser)
     except (etree.XMLSyntaxError, ValueError) as error:
-        raise MappingError("payload", payload[:80], f"well-formed XML ({error})") from error
+        fault, place = split_position(str(error))
+        raise MappingError(
+            "payload", f"{place} of {payload[:80]!r}", f"well-formed XML ({fault})"
+        ) from error
     info: Any = root.getroottree().docinfo if root is not None else None
     if info is None or info.doctype:
         raise MappingError("payload", "<!DOCTYPE", "XML without a document type declaration")
     return root
+
+
+def split_position(message: str) -> tuple[str, str]:
+    """What libxml2 says is wrong, which is the same for all payloads with that fault, and where."""
+    place = _POSITION.search(message)
+    fault = _LINES.sub("", message)
+    return fault, "somewhere" if place is None else place.group(1)
+
+
+_POSITION = re.compile(r", (line \d+, column \d+)", re.ASCII)
+_LINES = re.compile(r" \(<string>, line \d+\)|,? line \d+(, column \d+)?", re.ASCII)
 
 
 def _has_doctype(payload: bytes) -> bool:

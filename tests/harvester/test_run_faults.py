@@ -532,3 +532,28 @@ async def test_the_operators_own_limits_hold_deletions(tmp_path: Path) -> None:
         run = await world.harvest()
         assert run.state == "held", run
         assert world.held() == {f"oai:test:{number:04}" for number in range(50)}
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        ("missing-metadata:2", "quarantined: record: expected metadata"),
+        (
+            "illegal-characters",
+            "quarantined: payload: expected well-formed XML (PCDATA invalid Char value 3)",
+        ),
+        (
+            "second-declaration",
+            "quarantined: record: expected well-formed XML (an XML declaration inside the answer)",
+        ),
+    ],
+)
+async def test_the_same_fault_in_many_records_is_one_reason(
+    tmp_path: Path, fault: str, reason: str
+) -> None:
+    """Fault H04: wherever in its record it is, or an operator sees a line for each."""
+    async with a_world(tmp_path, oai_spec(25, page_size=3)) as world:
+        world.endpoint.faults.set(fault)
+        run = await world.harvest()
+        assert list(run.problems) == [reason]
+        assert run.problems[reason][0] > 5

@@ -12,11 +12,14 @@ import os
 import random
 import signal
 import sqlite3
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from catalogue.store import Store
+from harvester.reports import run_as_json, run_row
+from harvester.run import LEASE_S
 from simulator import Facility, running
 from tests.harvester.harvest_world import oai_record, oai_spec, until
 from tests.harvester.zygotes import YEAR_S, ClockFile, a_zygote, assert_store_and_index_equal
@@ -114,6 +117,39 @@ async def test_a_killed_harvest_goes_on_where_it_was(tmp_path: Path) -> None:
         with Store.open(tmp_path / "data", read_only=True) as store:
             states = [(run.state, run.stop) for run in store.runs("test")]
         assert states == [("ok", "empty_token"), ("stopped", "interrupted")]
+
+
+async def test_a_daemon_goes_on_at_once_with_what_was_killed_and_others_see_that_it_was(
+    tmp_path: Path,
+) -> None:
+    """Fault H01: nobody waits for the lease of a process that the system knows to be dead."""
+    async with running(oai_spec(200)) as endpoint, a_zygote(tmp_path, endpoint) as zygote:
+        endpoint.faults.set("slow:20ms")
+        pid = await zygote.start()
+        await until(lambda: endpoint.hits["ListRecords"] >= 8)
+        os.kill(pid, signal.SIGKILL)
+        await zygote.wait()
+        with Store.open(tmp_path / "data", read_only=True) as store:
+            (run,) = store.runs("test")
+        assert run.state == "running"
+        assert run_as_json(run)["abandoned"] is True
+        assert run_row(run)[3] == "abandoned"
+        endpoint.faults.clear()
+        began = endpoint.clock()
+        pid = await zygote.start(daemon=True)
+        await until(lambda: all_there(tmp_path / "data"))
+        os.kill(pid, signal.SIGTERM)
+        assert await zygote.wait() == 0, zygote.output()
+        with Store.open(tmp_path / "data", read_only=True) as store:
+            ended = [run for run in store.runs("test") if run.state == "ok"]
+        assert ended[-1].started_at - began < timedelta(seconds=LEASE_S / 2)
+
+
+def all_there(data: Path) -> bool:
+    with Store.open(data, read_only=True) as store:
+        return store.source_status("test").records == 200 and any(
+            run.state == "ok" for run in store.runs("test")
+        )
 
 
 async def test_two_at_once_do_not_write_one_source(tmp_path: Path) -> None:
