@@ -49,6 +49,9 @@ ERROR_TREES = (
 )
 
 
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+
+
 class FrontDoor(click.Group):
     """A group whose commands live in the rooms."""
 
@@ -176,12 +179,29 @@ def run(arguments: Sequence[str]) -> int:
     return code if isinstance(code, int) else 0
 
 
+def log_to_stderr(level: str) -> None:
+    """Log from ``level`` on.
+
+    Raises:
+        click.UsageError: there is no such level.
+    """
+    if level.upper() not in LEVELS:
+        raise click.UsageError(f"PAN_COMMONS_LOG is {level!r}; it can be {', '.join(LEVELS)}.")
+    logging.basicConfig(
+        level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    if level.upper() != "DEBUG":
+        # Its warnings are traces of what the commands say in a sentence.
+        logging.getLogger("elastic_transport").setLevel(logging.ERROR)
+
+
 def main() -> None:
     """Entry point of the ``pan-commons`` command."""
-    logging.basicConfig(
-        level=os.environ.get("PAN_COMMONS_LOG", "WARNING").upper(),
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
+    try:
+        log_to_stderr(os.environ.get("PAN_COMMONS_LOG") or "WARNING")
+    except click.UsageError as misuse:
+        misuse.show()
+        raise SystemExit(EXIT_WRONG_USE) from None
     raise SystemExit(run(sys.argv[1:]))
 
 

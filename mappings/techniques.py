@@ -336,8 +336,17 @@ def terms_path() -> Path:
 
 @functools.cache
 def load_panet() -> Panet:
-    """PaNET as shipped with the exceptions applied; read once a process (5 ms)."""
-    return Panet(read_terms(terms_path()), read_exceptions(FOLDER / "exceptions.tsv"))
+    """PaNET as shipped with the exceptions applied; read once a process (5 ms).
+
+    Raises:
+        UnreadableOntology: ``PAN_COMMONS_PANET`` names no table of terms.
+    """
+    path = terms_path()
+    try:
+        terms = read_terms(path)
+    except (UnreadableOntology, ValueError, LookupError) as error:
+        raise _no_table(path, error) from error
+    return Panet(terms, read_exceptions(FOLDER / "exceptions.tsv"))
 
 
 @functools.cache
@@ -345,8 +354,18 @@ def panet_version() -> str:
     """A fingerprint of terms, exceptions and linking tables: stored with every record."""
     digest = hashlib.sha256()
     for path in (terms_path(), *sorted(FOLDER.glob("*.tsv"))):
-        digest.update(path.read_bytes())
+        try:
+            digest.update(path.read_bytes())
+        except OSError as error:
+            raise _no_table(path, error) from error
     return digest.hexdigest()[:12]
+
+
+def _no_table(path: Path, error: Exception) -> UnreadableOntology:
+    return UnreadableOntology(
+        f"{path} is no table of PaNET's terms ({error}); {TERMS_VARIABLE} names another, and "
+        "`pan-commons technique import` makes one."
+    )
 
 
 def read_table(path: Path) -> list[dict[str, str]]:

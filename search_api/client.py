@@ -78,9 +78,16 @@ class Client:
     Args:
         url: root of the server, without ``/api``.
         timeout_s: for one request.
+
+    Raises:
+        ServerUnreachable: ``url`` is none.
     """
 
     def __init__(self, url: str, *, timeout_s: float = TIMEOUT_S) -> None:
+        if not url.startswith(("http://", "https://")):
+            raise ServerUnreachable(
+                f"{url!r} is no address of a server; write http://… or https://…"
+            )
         self.url = url.rstrip("/").removesuffix("/api")
         self._timeout = aiohttp.ClientTimeout(total=timeout_s)
         self._session: aiohttp.ClientSession | None = None

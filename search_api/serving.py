@@ -195,7 +195,10 @@ def _port_error(host: str, port: int, error: OSError) -> PortInUse:
         reason = "another program listens there already"
     else:
         reason = error.strerror or str(error)
-    return PortInUse(f"Port {port} on {host} cannot be used: {reason}; name another with --port.")
+    # What is wrong with the name or the address of the machine, no other port makes good.
+    of_host = isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL
+    option = "--host" if of_host else "--port"
+    return PortInUse(f"Port {port} on {host} cannot be used: {reason}; name another with {option}.")
 
 
 def address(host: str, port: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -10,6 +11,12 @@ from typing import Any
 from search_api.errors import BadRequest
 
 PREFIX = "PAN_COMMONS_"
+KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+POSITIVE = frozenset(
+    {"default_limit", "max_limit", "max_ranked", "max_body_bytes", "max_uri_bytes", "max_in_flight"}
+    | {"deadline_s", "facility_timeout_s", "facility_at_once", "live_deadline_s"}
+)
+"""Numbers that nothing works without."""
 
 
 def _setting(default: Any, help_text: str, *, secret: bool = False) -> Any:
@@ -93,10 +100,18 @@ def settings_from(environment: Mapping[str, str] = os.environ) -> ServerSettings
             continue
         kind: Any = type(row.default)
         try:
-            given[row.name] = _switch(text) if kind is bool else kind(text)
+            value = _switch(text) if kind is bool else kind(text)
         except ValueError:
-            raise BadRequest(f"{name} is {text!r}, expected {kind.__name__}.", field=name) from None
+            raise BadRequest(f"{name} is {text!r}, expected {KINDS[kind]}.", field=name) from None
+        if kind in (int, float) and not _is_possible(row.name, value):
+            least = "more than 0" if row.name in POSITIVE else "0 or more"
+            raise BadRequest(f"{name} is {text!r}, expected a number, {least}.", field=name)
+        given[row.name] = value
     return ServerSettings(**given)
+
+
+def _is_possible(name: str, value: float) -> bool:
+    return math.isfinite(value) and (value > 0 if name in POSITIVE else value >= 0)
 
 
 def _switch(text: str) -> bool:

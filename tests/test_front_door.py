@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -71,6 +72,30 @@ def test_what_is_foreseen_is_one_sentence_and_never_a_trace(
     error = capsys.readouterr().err
     assert error.startswith("pan-commons: ")
     assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "arguments", "told"),
+    [
+        ("PAN_COMMONS_LOG", "loud", ["sources", "list"], "it can be DEBUG, INFO, WARNING, ERROR"),
+        ("PAN_COMMONS_PANET", "/nowhere", ["technique", "show", "SAXS"], "technique import"),
+        ("PAN_COMMONS_PANET", "/nowhere", ["search", "SAXS"], "technique import"),
+        ("PAN_COMMONS_PANET", __file__, ["technique", "show", "SAXS"], "no table of PaNET's terms"),
+    ],
+)
+def test_a_wrong_variable_is_named_and_never_a_trace(
+    variable: str, value: str, arguments: list[str], told: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pan_commons", *arguments],
+        env={**os.environ, variable: value},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode in (1, 2)
+    assert variable in done.stderr
+    assert told in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
 
 
 def test_with_json_errors_are_json_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

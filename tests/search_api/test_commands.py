@@ -77,6 +77,8 @@ def test_search_says_what_is_wrong(
     assert "is not a year" in capsys.readouterr().err
     assert run(["search", "x", "--url", "http://127.0.0.1:9"]) == 1
     assert "does not answer" in capsys.readouterr().err
+    assert run(["search", "x", "--url", "127.0.0.1:9"]) == 1
+    assert "write http://" in capsys.readouterr().err
 
 
 def free_port() -> int:
@@ -95,6 +97,12 @@ def test_a_port_in_use_is_told(data: Path, capsys: pytest.CaptureFixture[str]) -
             check_port("127.0.0.1", port)
         assert run(["serve", "--data", str(data), "--port", str(port)]) == 1
     assert f"Port {port} on 127.0.0.1 cannot be used" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "nowhere.invalid"])
+def test_an_address_of_another_machine_is_told(host: str) -> None:
+    with pytest.raises(PortInUse, match="name another with --host"):
+        check_port(host, 8080)
 
 
 def test_addresses_are_ones_that_a_browser_opens() -> None:

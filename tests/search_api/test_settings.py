@@ -18,8 +18,33 @@ def test_settings_come_from_the_environment() -> None:
 
 
 def test_a_bad_value_is_told_with_its_name() -> None:
-    with pytest.raises(BadRequest, match="PAN_COMMONS_MAX_LIMIT is 'many', expected int"):
+    with pytest.raises(
+        BadRequest, match="PAN_COMMONS_MAX_LIMIT is 'many', expected a whole number"
+    ):
         settings_from({"PAN_COMMONS_MAX_LIMIT": "many"})
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("DEADLINE_S", "-1", "more than 0"),
+        ("DEADLINE_S", "0", "more than 0"),
+        ("DEADLINE_S", "nan", "more than 0"),
+        ("MAX_LIMIT", "0", "more than 0"),
+        ("CACHE_S", "inf", "0 or more"),
+        ("CACHE_BYTES", "-5", "0 or more"),
+        ("LIMIT_LOOPBACK", "perhaps", "true or false"),
+    ],
+)
+def test_a_number_that_nothing_works_with_is_refused(name: str, text: str, message: str) -> None:
+    """A deadline below 0 made a server that answered every request with 503."""
+    with pytest.raises(BadRequest, match=f"PAN_COMMONS_{name} is '{text}', expected .*{message}"):
+        settings_from({PREFIX + name: text})
+
+
+def test_the_defaults_are_possible() -> None:
+    texts = {PREFIX + row.name.upper(): str(row.default) for row in fields(ServerSettings)}
+    assert settings_from(texts) == ServerSettings()
 
 
 def test_every_setting_is_explained() -> None:
