@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import difflib
 import importlib
-import logging
-import os
 import sqlite3
 import sys
 from collections.abc import Mapping, Sequence
@@ -19,7 +17,7 @@ from typing import Any
 
 import click
 
-from pan_commons_terminal import EXIT_FAILED, EXIT_WRONG_USE, emit_json
+from pan_commons_terminal import EXIT_FAILED, EXIT_WRONG_USE, emit_json, log_to_stderr
 
 COMMANDS = {
     "demo": "pan_commons_demo",
@@ -47,9 +45,6 @@ ERROR_TREES = (
     ("simulator.errors", "SimulatorError"),
     ("pan_commons_demo", "DemoError"),
 )
-
-
-LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
 class FrontDoor(click.Group):
@@ -179,26 +174,10 @@ def run(arguments: Sequence[str]) -> int:
     return code if isinstance(code, int) else 0
 
 
-def log_to_stderr(level: str) -> None:
-    """Log from ``level`` on.
-
-    Raises:
-        click.UsageError: there is no such level.
-    """
-    if level.upper() not in LEVELS:
-        raise click.UsageError(f"PAN_COMMONS_LOG is {level!r}; it can be {', '.join(LEVELS)}.")
-    logging.basicConfig(
-        level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    if level.upper() != "DEBUG":
-        # Its warnings are traces of what the commands say in a sentence.
-        logging.getLogger("elastic_transport").setLevel(logging.ERROR)
-
-
 def main() -> None:
     """Entry point of the ``pan-commons`` command."""
     try:
-        log_to_stderr(os.environ.get("PAN_COMMONS_LOG") or "WARNING")
+        log_to_stderr()
     except click.UsageError as misuse:
         misuse.show()
         raise SystemExit(EXIT_WRONG_USE) from None

@@ -7,6 +7,7 @@ A command is an ordinary ``click`` command decorated with ``common_options``; it
 from __future__ import annotations
 
 import functools
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -30,8 +31,26 @@ EXIT_PARTLY = 3
 
 PIPED_WIDTH = 200
 ENGINES = ("tantivy", "elasticsearch")
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 DEMO_CONFIGURATION = "demo.toml"
 """In its data folder, written by ``pan-commons demo``."""
+
+
+def log_to_stderr(environment: Mapping[str, str] = os.environ) -> None:
+    """Log from the level on that ``PAN_COMMONS_LOG`` names; for each process once.
+
+    Raises:
+        click.UsageError: there is no such level.
+    """
+    level = environment.get("PAN_COMMONS_LOG") or "WARNING"
+    if level.upper() not in LEVELS:
+        raise click.UsageError(f"PAN_COMMONS_LOG is {level!r}; it can be {', '.join(LEVELS)}.")
+    logging.basicConfig(
+        level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    if level.upper() != "DEBUG":
+        # Its warnings are traces of what the commands say in a sentence.
+        logging.getLogger("elastic_transport").setLevel(logging.ERROR)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,17 +18,18 @@ import anyio.to_thread
 from aiohttp import web
 
 from catalogue.catalogue import Catalogue
-from catalogue.errors import StoreReadOnly
+from catalogue.errors import CatalogueError, StoreReadOnly
 from mappings.linking import recognise
 from mappings.quantities import interval_for_query
-from pan_commons_terminal import Settings, say
+from pan_commons_terminal import Settings, log_to_stderr, say
 from search_api.app import SERVER, create_app, runner_options, utc_now
 from search_api.conditions import Reading
-from search_api.errors import NothingToServe, PortInUse
+from search_api.errors import NothingToServe, PortInUse, SearchApiError
 from search_api.facilities import FacilityStates
 from search_api.federation.contact import configured_contact
 from search_api.federation.service import LiveService
 from search_api.garbage import collect_in_quiet_moments, only_young
+from search_api.operator_key import read_operator_key
 from search_api.pages.site import environment
 from search_api.rate import prepare_table, table_bytes
 from search_api.replies import Emit
@@ -66,12 +67,15 @@ def run_workers(settings: Settings, host: str, port: int, workers: int, *, index
 
     Raises:
         PortInUse: somebody else listens there.
+        BadRequest: a setting is impossible.
+        CatalogueError: there is nothing that can be served.
     """
     options = settings_from()
     free = check_port(host, port)
     if workers == 1:
         asyncio.run(serve_one(settings, options, host, port, index=index))
         return
+    asyncio.run(check_folder(settings, options))
     context = multiprocessing.get_context("spawn")
     rates = context.RawArray("B", table_bytes())
     prepare_table(memoryview(rates).cast("B"))
@@ -98,6 +102,13 @@ def run_workers(settings: Settings, host: str, port: int, workers: int, *, index
         process.join()
 
 
+async def check_folder(settings: Settings, options: ServerSettings) -> None:
+    """Raise what would end each process, before any is started."""
+    read_operator_key(options)
+    async with open_catalogue(settings, index=False):
+        pass
+
+
 def _start(
     context: Any, settings: Settings, host: str, port: int, rates: Any, index: bool
 ) -> multiprocessing.process.BaseProcess:
@@ -109,8 +120,13 @@ def _start(
 
 
 def _worker(settings: Settings, host: str, port: int, rates: Any, index: bool) -> None:
+    log_to_stderr()
     shared = memoryview(rates).cast("B")
-    asyncio.run(serve_one(settings, settings_from(), host, port, index=index, shared=shared))
+    try:
+        asyncio.run(serve_one(settings, settings_from(), host, port, index=index, shared=shared))
+    except (CatalogueError, SearchApiError, OSError) as error:
+        say(f"pan-commons: {error}")
+        raise SystemExit(1) from None
 
 
 async def serve_one(

@@ -129,6 +129,22 @@ async def test_serve_answers_and_ends_on_a_signal(workers: str, data: Path) -> N
     assert process.returncode == 0
 
 
+def test_what_no_process_could_serve_is_told_once(
+    tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of the processes had ended with a trace, and was started again for ever."""
+    (tmp_path / "file").write_text("")
+    port = str(free_port())
+    workers = ["serve", "--workers", "2", "--port", port, "--data"]
+    assert run([*workers, str(tmp_path / "file")]) == 1
+    told = capsys.readouterr().err
+    assert told.startswith("pan-commons: ")
+    assert told.count("\n") == 1
+    monkeypatch.setenv("PAN_COMMONS_OPERATOR_KEY", "short")
+    assert run([*workers, str(data)]) == 2
+    assert "shorter than 16" in capsys.readouterr().err
+
+
 async def test_a_client_has_one_allowance_however_many_processes_serve(data: Path) -> None:
     """Fault I08: its connections are spread over them, and its requests are counted together."""
     port, burst = free_port(), 40
