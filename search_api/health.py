@@ -109,6 +109,7 @@ async def ready(call: Call) -> Reply:
 async def metrics(call: Call) -> Reply:
     """``GET /metrics`` in Prometheus' text form."""
     measured = call.server.measurements
+    measured.in_flight.set(call.server.in_flight - 1)  # this one is under way, too
     for state in call.server.states.all:
         measured.records.labels(state.facility.name).set(state.records)
         measured.silent.labels(state.facility.name).set(state.state == "silent")

@@ -479,3 +479,12 @@ async def test_metrics_count_requests_by_operation(server: TestClient[Any, Any])
     text = await (await server.get("/metrics")).text()
     assert 'pan_commons_requests_total{operation="findDocuments",status="200"} 1.0' in text
     assert 'pan_commons_records{facility="A"} 132.0' in text
+
+
+async def test_metrics_tell_how_many_requests_are_under_way(server: TestClient[Any, Any]) -> None:
+    """Without the one that asks; it had been 0 whatever went on."""
+    assert server.app is not None
+    name = "pan_commons_requests_in_flight"
+    assert f"{name} 0.0" in await (await server.get("/metrics")).text()
+    server.app[SERVER].in_flight += 7
+    assert f"{name} 7.0" in await (await server.get("/metrics")).text()
