@@ -25,6 +25,10 @@ PROFILE_VERSION = 2
 _SAMPLE = 50
 _LARGEST_TRIED = 1000
 _NESTED = (("datasets", "techniques"), ("members", "person"))
+_BELOW = {
+    "datasets": ("techniques", "instrument", "samples", "parameters"),
+    "members": ("person", "affiliation"),
+}
 _CHAINS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "Document": (("datasets",), ("datasets", "techniques"), ("datasets", "documents", "members")),
     "Dataset": (("techniques",), ("documents", "members"), ("documents", "members", "person")),
@@ -92,7 +96,8 @@ async def probe_service(api: SearchApi, options: RestOptions | None = None) -> d
         silently dropped), ``order``, ``keyset``, ``skip``, ``largest_limit``
         (``None``: no cap up to 1000), ``default_limit``, ``fields``, ``relations``,
         ``not_offered``, ``include_depth``, ``nested_drops`` (an include inside an include drops
-        parents without it), ``bare_includes``, ``joins`` (a condition inside an include drops
+        parents without it), ``nested_seen`` (relations under which such an include brought
+        anything), ``bare_includes``, ``joins`` (a condition inside an include drops
         parents), ``scores`` (``none``, ``zero``, ``scored``), ``by_path``. ``check_service`` adds
         ``statistics`` of a sample, for scoring, and ``always``: relations that each of its objects
         has something in.
@@ -149,6 +154,7 @@ class ClassProbe:
             "not_offered": list(able.not_offered),
             "include_depth": await self._include_depth(),
             "nested_drops": await self._nested_drops(),
+            "nested_seen": await self._nested_seen(),
             "bare_includes": await self._bare_includes(),
             "joins": await self._joins(),
             "scores": await self._scores(),
@@ -308,6 +314,23 @@ class ClassProbe:
         if not self.sample.pids:
             return False
         return await self.api.by_path(self.entity_class, self.sample.pids[0]) is not None
+
+    async def _nested_seen(self) -> list[str]:
+        """Relations of Documents under which an include of its own was seen to bring something:
+        some services take them and drop them silently (fault E12)."""
+        if self.entity_class != "Document":
+            return []
+        seen = []
+        for name, below in _BELOW.items():
+            spelling = self.api.able("Document").relations.get(name)
+            for inner in below if spelling else ():
+                entry = {"relation": spelling, "scope": {"include": [{"relation": inner}]}}
+                found = await self._ask({"include": [entry], "limit": _SAMPLE})
+                children = [one for item in found or () for one in item.get(spelling or "") or ()]
+                if any(isinstance(one, Mapping) and one.get(inner) for one in children):
+                    seen.append(name)
+                    break
+        return seen
 
     async def _nested_drops(self) -> bool | None:
         """Whether an include with includes of its own drops parents that have none of it (the

@@ -19,7 +19,7 @@ from catalogue.records import EntityClass, StoredEntity
 from search_api.depth import within_the_catalogue
 from search_api.errors import BadRequest
 from search_api.facilities import FacilityStates
-from search_api.federation.accounting import Ledger
+from search_api.federation.accounting import Ledger, sure_of
 from search_api.federation.federated import Federation
 from search_api.federation.overlay import Kept
 from search_api.federation.participants import MODES, Asked, live_source
@@ -131,9 +131,18 @@ async def ask(
     elapsed_ms = (time.perf_counter() - began) * 1000
     if search.plain and not search.facets:
         # A bare list tells of facilities in its headers alone.
-        return Whole(answer, catalogue.store, (), told=index_headers(states, asked, search))
+        told = index_headers(states, asked, search)
+        return Whole(_as_told(answer, told), catalogue.store, (), told=told)
     lines = index_lines(states, asked, search, answer, elapsed_ms)
+    answer = replace(answer, total=sure_of(answer.total, lines))
     return Whole(answer, catalogue.store, lines)
+
+
+def _as_told(answer: Answer, told: Mapping[str, str]) -> Answer:
+    """The answer, its total a lower bound where the headers name a facility that is missing."""
+    if not told["X-Facilities-Missing"]:
+        return answer
+    return replace(answer, total=replace(answer.total, relation="gte"))
 
 
 def whole_of(found: FederatedAnswer) -> Whole:
@@ -147,8 +156,10 @@ async def count_whole(call: Call, search: Search, asked: Asked) -> tuple[Total, 
     states = call.server.states
     if live is None or not needs_federation(live.federation, states, search, asked):
         total = await call.server.catalogue.count(search)
-        count = {"X-Total-Count": str(total.value), "X-Total-Count-Relation": total.relation}
-        return total, {**count, **index_headers(states, asked, search)}
+        told = index_headers(states, asked, search)
+        relation = "gte" if told["X-Facilities-Missing"] else total.relation
+        count = {"X-Total-Count": str(total.value), "X-Total-Count-Relation": relation}
+        return replace(total, relation=relation), {**count, **told}
     found = await live.federation.search(replace(search, limit=0, skip=0), asked)
     hold(call, found.lines)
     return found.answer.total, whole_of(found).headers()

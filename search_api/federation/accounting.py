@@ -49,6 +49,28 @@ def total_of(
     return Total(known, "eq") if exact else Total(least, "gte")
 
 
+def believed(outcomes: Sequence[Outcome], matching: Sequence[Entity]) -> Sequence[Outcome]:
+    """The outcomes, without the counts of services that list what does not match: they drop
+    conditions, and count accordingly (fault E08)."""
+    if all(one.take is None or one.take.number is None for one in outcomes):
+        return outcomes
+    keys = {entity.key for entity in matching}
+    return [
+        replace(one, take=replace(one.take, number=None))
+        if one.take is not None
+        and one.take.number is not None
+        and not keys.issuperset(one.take.reading.listed)
+        else one
+        for one in outcomes
+    ]
+
+
+def sure_of(total: Total, lines: Sequence[FacilityLine]) -> Total:
+    """The total as a lower bound where what a facility has is not counted, whatever the reason: one
+    that is only asked live, when nobody is asked (semantics 9.5)."""
+    return replace(total, relation="gte") if any(line.is_missing for line in lines) else total
+
+
 def facility_totals(first: Answer, matching: Sequence[Entity]) -> dict[str, int]:
     """All known matches of each facility; one that several hold counts for each."""
     totals = {one.id: one.count for one in first.facets.get("facility", ())}
@@ -123,7 +145,7 @@ class Ledger:
                 total=max(total, take.number or 0),
                 total_relation="eq" if take.complete or take.number is not None else "gte",
                 age_s=take.age_s if take.age_s or take.stale else None,
-                why="it does not answer; what it said before stands in" if take.stale else None,
+                why=_why(take),
                 missing=take.missing,
                 unseen=take.unseen,
             )
@@ -169,6 +191,12 @@ def partly_scored(matching: Sequence[Entity], outcomes: Sequence[Outcome]) -> fr
     if not short:
         return frozenset()
     return frozenset(one.key for one in matching if not short.isdisjoint(one.facilities))
+
+
+def _why(take: Take) -> str | None:
+    if take.stale:
+        return "it does not answer; what it said before stands in"
+    return take.lacks or None
 
 
 def _is_short(take: Take) -> bool:

@@ -49,7 +49,7 @@ from search_api.federation.questions import (
     LiveSource,
     Question,
 )
-from search_api.federation.requests import Request
+from search_api.federation.requests import Request, Said
 from search_api.federation.serving_store import ServingStore
 from search_api.federation.sharing import Sharing, figures_of, last_answer, seconds
 from search_api.federation.single_flight import Flight
@@ -71,6 +71,7 @@ class Heard:
     parsed: Parsed
     body: bytes
     elapsed_s: float
+    lacks: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +263,9 @@ class Asker:
         self._count(live.source.name, "answered")
         parsed = heard.parsed
         elapsed_s = self.monotonic() - began
-        return FacilityAnswer(parsed.objects, parsed.number, elapsed_s, digest=parsed.digest)
+        return FacilityAnswer(
+            parsed.objects, parsed.number, elapsed_s, digest=parsed.digest, lacks=heard.lacks
+        )
 
     async def _heard(
         self,
@@ -326,8 +329,9 @@ class Asker:
                     live.source.name,
                     heard.body,
                     self._now(),
-                    brief=parsed.is_brief,
+                    brief=parsed.is_brief or bool(heard.lacks),
                     digest=parsed.digest,
+                    lacks=heard.lacks,
                 )
             flight.answer = heard
         except FederationError as failure:
@@ -402,8 +406,8 @@ class Asker:
         headers = {HEADER: write_via(via, self._node)}
         request = Request(self._http, self._parser, live, line, limit_s, headers)
         try:
-            parsed, body = await self._attempts(line, request, question, leave)
-            return Heard(parsed, body, self.monotonic() - began)
+            said = await self._attempts(line, request, question, leave)
+            return Heard(said.parsed, said.body, self.monotonic() - began, said.lacks)
         except TimeoutError:
             verdict = Verdict("timed_out", f"no answer within {limit_s:.3g} s", "timed_out")
         except FacilityHttpError as error:
@@ -416,7 +420,7 @@ class Asker:
 
     async def _attempts(
         self, line: Line, request: Request, question: Question, leave: Pass
-    ) -> tuple[Parsed, bytes]:
+    ) -> Said:
         """One attempt; a second one beside it when it is slow and the breaker is closed."""
         delay_s = line.window.hedge_delay_s() if question.cheap and not leave.probes else None
 
@@ -447,6 +451,7 @@ class Asker:
             stale=stale_because is not None,
             reason=stale_because,
             digest=parsed.digest,
+            lacks=kept.lacks,
         )
 
     async def _stale(self, key: bytes) -> Kept | None:

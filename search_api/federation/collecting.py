@@ -131,11 +131,12 @@ class Collector:
         items, digest = await details.of(answer.objects.items, answer.digest)
         return Take(
             await self.read(items, digest, need),
-            complete=not answer.stale,
+            complete=not answer.stale and not answer.lacks,
             missing=wanted.missing,
             unseen=tuple(sorted({*wanted.unseen, *details.unseen})),
             age_s=answer.age_s,
             stale=answer.stale,
+            lacks=answer.lacks,
         )
 
     async def _by_doi(self, doi: str, wanted: Wanted) -> FacilityAnswer | None:

@@ -63,16 +63,19 @@ class Details:
                 for ours, name in self.datasets.relations.items()
                 if ours != "documents" and (ours != "files" or self.files)
             ]
-            found = await self._named(
-                "Dataset", pids[:MAX_DETAILED], include, digests, DETAILS["Dataset"]
-            )
+            some, what = pids[:MAX_DETAILED], DETAILS["Dataset"]
+            found = await self._named("Dataset", some, include, digests, what)
+            if not set(some) <= set(map(identifier_of, found)):
+                self.unseen.add(what)
             items = with_datasets(items, found)
         if self.wanted.members and items:
             # Also where none came: SciCat sends members only with their people (crosswalks 2.3).
             pids = [pid for item in items if (pid := identifier_of(item))]
-            found = await self._named(
-                "Document", pids, [MEMBERS_IN_FULL], digests, DETAILS["Document"]
-            )
+            what = DETAILS["Document"]
+            found = await self._named("Document", pids, [MEMBERS_IN_FULL], digests, what)
+            named = _with_members(found)
+            if not _with_members(items) <= named or (named and not _name_anybody(found)):
+                self.unseen.add(what)
             items = with_members(items, found)
         return items, _digest_of(digests)
 
@@ -133,6 +136,16 @@ class Details:
             return await self.ask(Question(entity_class, filter_))
         except (FacilitySilent, QuestionRefused):
             return None
+
+
+def _with_members(items: Sequence[Item]) -> set[str]:
+    return {identifier_of(item) for item in items if item.get("members")}
+
+
+def _name_anybody(items: Sequence[Item]) -> bool:
+    """Whether any member comes with a person: some services drop what is nested silently."""
+    members = [one for item in items for one in item.get("members") or ()]
+    return any(isinstance(one, dict) and one.get("person") for one in members)
 
 
 def _digest_of(digests: Sequence[bytes]) -> bytes:

@@ -25,7 +25,8 @@ _OVERHEAD_BYTES = 600
 class Kept:
     """A body, when it came, and until when it is good and may be shown (seconds since 1970).
 
-    ``digest`` is that of ``parsing.Parsed``; empty where it has to be made again.
+    ``digest`` is that of ``parsing.Parsed``; empty where it has to be made again. ``lacks``: see
+    ``questions.FacilityAnswer``.
     """
 
     body: bytes
@@ -33,6 +34,7 @@ class Kept:
     good_until: float
     stale_until: float
     digest: bytes = b""
+    lacks: str = ""
 
     def age_s(self, now: datetime) -> float:
         """How old it is; never 0, and never negative when the clock was set back."""
@@ -105,11 +107,12 @@ class FacilityCache:
         *,
         brief: bool,
         digest: bytes = b"",
+        lacks: str = "",
     ) -> None:
         """Keep an answer that has just come."""
         at = now.timestamp()
         good_s = self._brief_s if brief else self._keep_s
-        kept = Kept(body, at, at + good_s, at + max(good_s, self._stale_s), digest)
+        kept = Kept(body, at, at + good_s, at + max(good_s, self._stale_s), digest, lacks)
         if self._put(question, kept, brief) and not brief:
             self._note_new(KeptBody(question, source, body, at, kept.stale_until))
 

@@ -20,8 +20,16 @@ from facility_http.rest_json import Objects
 from search_api.federation.details import Asks, Details
 from search_api.federation.errors import FacilitySilent, QuestionRefused
 from search_api.federation.profiles import ClassProfile
-from search_api.federation.questions import FacilityAnswer, Question
-from search_api.federation.relations import NO_RELATIONS, Item, Wanted, depends_on
+from search_api.federation.questions import FacilityAnswer, LiveSource, Question
+from search_api.federation.relations import (
+    ALL,
+    NO_RELATIONS,
+    Item,
+    Wanted,
+    are_left_out,
+    depends_on,
+    excludes_by,
+)
 from search_api.federation.splitting import Split
 from search_api.federation.takes import Need, Take
 
@@ -42,6 +50,7 @@ class Learn(Protocol):
 class Reads(Protocol):
     """What a list's pages are handed to: ``collecting.Collector``."""
 
+    live: LiveSource
     profile: ClassProfile
     ask: Asks
     learn: Learn
@@ -150,7 +159,16 @@ class Pager:
         unseen = tuple(sorted({*self.plain.unseen, *details.unseen}))
         complete = seen.ended and not seen.broken and self.split.sure and not odd
         complete = complete and not reading.dropped and not stale
-        complete = complete and not depends_on(self.search, unseen)
+        if excludes_by(self.search, unseen):
+            raise FacilitySilent(
+                self.collector.live.source.name,
+                "unsupported",
+                f"what the question excludes could not be looked at: {', '.join(unseen)}",
+            )
+        hidden = [name for name in self.plain.missing if name == "documents"]
+        complete = complete and not depends_on(self.search, (*unseen, *hidden))
+        lacks = next((page.answer.lacks for page in pages if page.answer.lacks), "")
+        complete = complete and not lacks
         complete = complete and await self._is_whole(len(seen.names), counting)
         return Take(
             reading,
@@ -161,6 +179,7 @@ class Pager:
             more=not seen.ended and not seen.broken and self._can_go_on(seen),
             age_s=max(page.answer.age_s for page in pages),
             stale=stale,
+            lacks=lacks,
         )
 
     def _can_go_on(self, seen: _Seen) -> bool:
@@ -255,6 +274,8 @@ class Pager:
         objects = answer.objects
         assert objects is not None
         items, digest = objects.items, answer.digest
+        if are_left_out(items, self.wanted, self.collector.profile):
+            details.unseen.add(ALL)
         if self.split.joins:
             # They are asked for once more: no more of them than are looked at.
             items = items[: self.need.candidates]
@@ -363,7 +384,7 @@ class Pager:
             )
         except (FacilitySilent, QuestionRefused):
             return None
-        return answer.number
+        return None if answer.lacks else answer.number
 
     async def _is_whole(self, seen: int, counting: asyncio.Task[int | None] | None) -> bool:
         """Whether nothing was left out: pages may be short, begin at the wrong place, or lack
@@ -389,4 +410,6 @@ class Pager:
             )
         except (FacilitySilent, QuestionRefused):
             return None
-        return answer.number if answer.number is None or answer.number >= seen else None
+        if answer.number is None or answer.lacks:
+            return None
+        return answer.number if answer.number >= seen else None

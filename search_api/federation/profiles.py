@@ -44,6 +44,7 @@ class ClassProfile:
     largest_limit: int | None = None
     relations: Mapping[str, str] = field(default_factory=dict)
     nested: frozenset[str] = frozenset()
+    always: frozenset[str] = frozenset()
     keeps_parents: bool = False
     joins: bool = False
     counts: bool = False
@@ -96,6 +97,7 @@ def read_profile(capabilities: Mapping[str, Any], entity_class: EntityClass) -> 
         largest_limit=_whole(found.get("largest_limit")),
         relations=dict(found.get("relations") or {}),
         nested=_nested(found),
+        always=frozenset(found.get("always") or ()),
         keeps_parents=found.get("nested_drops") is False,
         joins=found.get("joins") is True,
         counts=found.get("count") in ("object", "number") and bool(found.get("counts_conditions")),
@@ -111,6 +113,9 @@ def _nested(found: Mapping[str, Any]) -> frozenset[str]:
     if int(found.get("include_depth") or 0) < 2:
         return frozenset()
     relations = frozenset(found.get("relations") or {})
+    if "nested_seen" in found:
+        # Some services take them and drop them silently.
+        relations &= frozenset(found["nested_seen"])
     if found.get("nested_drops") is False:
         return relations
     return relations & frozenset(found.get("always") or ())

@@ -66,7 +66,8 @@ class FacilityAnswer:
     ``number``: for ``count``; ``None`` where the service does not say. ``elapsed_s``: from the call
     to the answer, our own queue included. ``age_s`` above 0: from this facility's cache, that old.
     ``stale``: a kept answer in place of a failure, which ``reason`` tells. ``digest``: hash of the
-    body, so that what is made of it can be kept.
+    body, so that what is made of it can be kept. ``lacks``: in words, what the service says itself
+    that its answer lacks, as nodes like ours do (fault G01); empty: nothing.
     """
 
     objects: Objects | None
@@ -76,6 +77,7 @@ class FacilityAnswer:
     stale: bool = False
     reason: str | None = None
     digest: bytes = b""
+    lacks: str = ""
 
 
 @dataclass(frozen=True, slots=True)

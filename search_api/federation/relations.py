@@ -120,6 +120,37 @@ def depends_on(search: Search, unseen: Iterable[str]) -> bool:
     return bool(looked_at) and any(one == ALL or one.split()[-1] in looked_at for one in unseen)
 
 
+def excludes_by(search: Search, unseen: Iterable[str]) -> bool:
+    """Whether the filter excludes by what could not be had: then nobody can say who is left."""
+    looked_at = set().union(*(_excluded_by(node) for node in conditions(search.where)))
+    return bool(looked_at) and any(one == ALL or one.split()[-1] in looked_at for one in unseen)
+
+
+def _excluded_by(node: Node) -> set[str]:
+    match node:
+        case And(clauses) | Or(clauses):
+            return set().union(*map(_excluded_by, clauses))
+        case Not(clause):
+            return _looked_at(clause)
+        case Compare(op="neq"):
+            return _looked_at(node)
+        case _:
+            return set()
+
+
+def are_left_out(items: Sequence[Item], wanted: Wanted, profile: ClassProfile) -> bool:
+    """Whether nothing of what was to be included came, although each object had some at the check:
+    the service drops includes silently (fault E12)."""
+    expected = [
+        name
+        for one in wanted.include
+        if (name := one["relation"]) in map(profile.relations.get, profile.always)
+    ]
+    return bool(expected and items) and not any(
+        item.get(name) for item in items for name in expected
+    )
+
+
 def _looked_at(node: Node) -> set[str]:
     """Which of a Document's relations a condition looks at; of a Dataset's, any."""
     match node:
@@ -133,8 +164,8 @@ def _looked_at(node: Node) -> set[str]:
             return set() if _RELATED_FIELDS.isdisjoint(names) else {"datasets"}
         case Everything() | Nothing() | AtFacility():
             return set()
-        case Join("members"):
-            return {"members"}
+        case Join("members" | "documents" as name):
+            return {name}
         case HasWords():
             return {"datasets", "members"}
         case _:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import orjson
@@ -55,6 +55,26 @@ def is_plain(question: Question) -> bool:
     return question.pid is None and not (CONDITIONAL & set(question.filter))
 
 
+def lacks_of(headers: Mapping[str, str]) -> str:
+    """What an answer lacks by its own word: a node like ours, asked as a facility, may have missed
+    some of its own (fault G01). In a form that is safe to show; empty: nothing."""
+    missing = headers.get("X-Facilities-Missing", "").strip()
+    if missing:
+        shown = "".join(one for one in missing[:200] if one.isprintable())
+        return f"it lacks what others have that did not answer it: {shown}"
+    if headers.get("X-Total-Count-Relation", "").strip() == "gte":
+        return "it does not know all that matches"
+    return ""
+
+
+class Said(NamedTuple):
+    """A good answer as it came; ``lacks``: see ``lacks_of``."""
+
+    parsed: Parsed
+    body: bytes
+    lacks: str
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """Asks one facility over the network, ``limit_s`` being for all that it takes."""
@@ -66,7 +86,7 @@ class Request:
     limit_s: float
     headers: Mapping[str, str]
 
-    async def make(self, question: Question) -> tuple[Parsed, bytes]:
+    async def make(self, question: Question) -> Said:
         """Ask, and where the service fails find out whether it is the question.
 
         Raises:
@@ -90,7 +110,7 @@ class Request:
                 raise
             raise NotAccepted("", status=500) from again
 
-    async def _find(self, question: Question) -> tuple[Parsed, bytes]:
+    async def _find(self, question: Question) -> Said:
         """Ask; where a class was never checked, look for its endpoint in lower case too."""
         entity_class = question.entity_class
         path = path_of(self.live, question)
@@ -106,7 +126,7 @@ class Request:
         self.line.lower_case.add(entity_class)
         return found
 
-    async def _get(self, question: Question, path: str) -> tuple[Parsed, bytes]:
+    async def _get(self, question: Question, path: str) -> Said:
         address = address_of(self.live, question, path)
         try:
             async with self.http.open(
@@ -116,7 +136,8 @@ class Request:
                 headers=self.headers,
             ) as response:
                 body = await response.body()
-                return await self.parser.parse(question, body, status=response.status), body
+                parsed = await self.parser.parse(question, body, status=response.status)
+                return Said(parsed, body, lacks_of(response.headers))
         except BadStatus as error:
             # Frameworks answer unknown paths with a page of their own.
             if error.status in (404, 405, 501):

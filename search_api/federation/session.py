@@ -25,9 +25,11 @@ from search_api.facilities import FacilityState
 from search_api.federation.accounting import (
     Ledger,
     Outcome,
+    believed,
     facility_totals,
     lateness,
     partly_scored,
+    sure_of,
     total_of,
 )
 from search_api.federation.errors import NobodyAnswered, TooDeep
@@ -163,14 +165,17 @@ class Session:
             self._check_depth(skip + self.search.limit, takes)
         dealt = await self.deal(deck, found.side, scorer, skip, self.search.limit, hits)
         answer = await self.workshop.run(len(pool.entities), self._answer, found)
+        outcomes = believed(outcomes, found.matching)
+        total = total_of(found.first, found.matching, outcomes, waiting=bool(waiting))
+        lines = ledger.lines(outcomes, facility_totals(found.first, found.matching))
         return FederatedAnswer(
             replace(
                 answer,
                 hits=await self.hits_of(dealt, pool, hits, scorer),
-                total=total_of(found.first, found.matching, outcomes, waiting=bool(waiting)),
+                total=sure_of(total, lines),
             ),
             Overlay(pool, self.catalogue.store),
-            ledger.lines(outcomes, facility_totals(found.first, found.matching)),
+            lines,
             pool,
             deck,
             found.side,

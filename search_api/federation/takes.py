@@ -27,7 +27,8 @@ class Need:
 class Take:
     """What came. ``complete``: every record that could match was looked at. ``number``: the
     facility's own count of all that match, where it can be believed. ``missing`` and ``unseen``:
-    see ``relations.Wanted``. ``more``: asking deeper may bring more."""
+    see ``relations.Wanted``. ``more``: asking deeper may bring more. ``lacks``: see
+    ``questions.FacilityAnswer``."""
 
     reading: Reading
     complete: bool
@@ -37,3 +38,4 @@ class Take:
     more: bool = False
     age_s: float = 0.0
     stale: bool = False
+    lacks: str = ""

@@ -322,3 +322,34 @@ async def test_large_bodies_are_read_as_small_ones_are() -> None:
     assert isinstance(answer.objects, Objects)
     assert pids(answer) == [str(number) for number in range(500)]
     assert dict(answer.objects.odd) == {"null": 1}
+
+
+@pytest.mark.parametrize(
+    ("headers", "said"),
+    [
+        ({"X-Facilities-Missing": ""}, ""),
+        ({"X-Facilities-Missing": "Far, Near"}, "Far, Near"),
+        ({"x-total-count-relation": "gte"}, "does not know all"),
+        ({"X-Total-Count-Relation": "eq"}, ""),
+    ],
+)
+async def test_what_an_answer_lacks_by_its_own_word_is_known(
+    headers: dict[str, str], said: str
+) -> None:
+    """Faults G01, G14: a node like ours says so in its headers; kept only briefly, and as such."""
+
+    async def answer(request: web.Request) -> web.Response:
+        return web.json_response([{"pid": "1"}], headers=headers)
+
+    keeping = {"facility_cache_s": 60.0, "facility_cache_brief_s": 3.0}
+    async with server(answer) as url, asking(**keeping) as world:
+        first = await world.ask(live(url))
+        world.clock.move(1)
+        second = await world.ask(live(url))
+        world.clock.move(5)
+        third = await world.ask(live(url))
+    assert second.age_s > 0
+    assert (third.age_s > 0) is not bool(said)
+    for found in (first, second, third):
+        assert said in found.lacks
+        assert bool(found.lacks) is bool(said)

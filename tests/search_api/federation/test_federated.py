@@ -12,7 +12,7 @@ import pytest
 
 from catalogue.answers import Total
 from catalogue.errors import CursorExpired, QueryError
-from catalogue.query import Compare, Facet, Search, Sort, TechniqueIn, all_of, data_only
+from catalogue.query import Compare, Facet, Join, Not, Search, Sort, TechniqueIn, all_of, data_only
 from search_api.federation.errors import NobodyAnswered, TooDeep
 from search_api.federation.matching import Matcher
 from search_api.federation.participants import Asked
@@ -338,6 +338,66 @@ async def test_what_was_not_seen_of_a_record_is_no_exact_nothing(
         (line,) = answer.lines
         assert "details of datasets" in line.unseen
         assert "details of datasets" in line.json()["missing"]
+
+
+@pytest.mark.parametrize(
+    ("known", "later"),
+    [("shallow-includes:1", ""), ("", "ignores-include"), ("include-depth:1", "empty@Datasets")],
+)
+async def test_includes_that_are_silently_dropped_are_no_exact_nothing(
+    tmp_path: Path, known: str, later: str
+) -> None:
+    """Faults E08, E12: a service takes an include and sends nothing of it."""
+    async with world(tmp_path, Part("Now", documents(0, 12), faults=known)) as there:
+        if later:
+            there.facilities["Now"].faults.add(later)
+        found = await there.ask(where=TechniqueIn((SAXS,)), limit=20)
+        if found.answer.total.relation == "eq":
+            assert found.answer.total.value == len(there.truth(where=TechniqueIn((SAXS,))))
+        else:
+            assert any(line.unseen for line in found.lines)
+        plain = await there.ask(limit=20, facets=(Facet("technique"),))
+        counts = {one.id: one.count for one in plain.answer.facets["technique"]}
+        assert counts.get(SAXS) == 3 or any(line.unseen for line in plain.lines)
+
+
+async def test_who_is_left_when_nobody_knows_whom_to_exclude_is_not_guessed(tmp_path: Path) -> None:
+    """Faults G01, G05: "not SAXS" of records whose techniques could not be had."""
+    async with world(tmp_path, Part("Flat", documents(0, 12), faults="include-depth:1")) as there:
+        there.facilities["Flat"].faults.add("error:502@Datasets")
+        not_saxs, not_type = Not(TechniqueIn((SAXS,))), Not(Compare("type", "eq", "poster"))
+        with pytest.raises(NobodyAnswered, match="details of datasets"):
+            await there.ask(where=all_of(not_type, not_saxs))
+        assert await there.total(where=not_type) == Total(12, "eq")
+
+
+async def test_people_that_are_silently_left_out_are_not_nobody(tmp_path: Path) -> None:
+    """Fault E12"""
+    part = Part("Flat", documents(0, 12), faults="shallow-includes:1")
+    async with world(tmp_path, part) as there:
+        anybody = Join("members", Join("person", Compare("fullName", "eq", "A Doe")))
+        found = await there.ask(where=anybody)
+        assert found.answer.total.relation == "gte"
+        assert "details of members" in found.lines[0].unseen
+
+
+async def test_what_only_another_class_tells_is_no_exact_nothing(tmp_path: Path) -> None:
+    """Fault G01: Datasets that do not name their Documents may be any Document's."""
+    async with world(tmp_path, Part("Now", documents(0, 12))) as there:
+        where = Join("documents", Compare("type", "eq", "proposal"))
+        assert (await there.ask("Dataset", where=where)).answer.total.relation == "gte"
+        assert (await there.ask("Dataset")).answer.total == Total(12, "eq")
+
+
+@pytest.mark.parametrize("mode", ["indexed", "live"])
+async def test_a_mode_that_leaves_somebody_out_counts_at_least(tmp_path: Path, mode: Any) -> None:
+    """Fault G05, semantics 9.5: who is named as missing is not counted."""
+    old = Part("Old", documents(0, 5), mode="indexed", harvested=True)
+    async with world(tmp_path, old, Part("Now", documents(5, 5))) as there:
+        found = await there.ask(asked=Asked(mode=mode))
+        assert found.answer.total == Total(5, "gte")
+        named = Asked(mode=mode, facilities=("Old" if mode == "indexed" else "Now",))
+        assert (await there.ask(asked=named)).answer.total == Total(5, "eq")
 
 
 async def test_a_new_record_without_children_is_missed_by_nobody(tmp_path: Path) -> None:

@@ -79,6 +79,29 @@ async def test_a_harvested_node_is_a_facility_of_a_live_one(tmp_path: Path) -> N
         assert words["total"]["value"] == sum("lysozyme" in d["title"] for d in documents(40))
 
 
+async def test_what_a_node_lacks_the_node_that_asks_it_lacks_too(tmp_path: Path) -> None:
+    """Faults G01, G05: silence behind a node that answers is no exact count."""
+    async with two_facilities() as (first, second):
+        gone = f"http://127.0.0.1:{free_port()}/api"
+        inner = configure(
+            tmp_path / "inner", [Place("F0", first.api_url, "indexed"), Place("GONE", gone)]
+        )
+        await harvest(inner, "f0-live")
+        with serving(inner) as node:
+            places = [Place("NODE", node.url + "/api"), Place("F1", second.api_url)]
+            outer = configure(tmp_path / "outer", places)
+            assert await check_all(outer, places) == {}
+            with serving(outer) as asking:
+                _, answer = await get(f"{asking.url}/api/search", q="", limit="100")
+                _, again = await get(f"{asking.url}/api/search", q="", limit="100")
+        for found in (answer, again):
+            assert len(keys(found)) == 40
+            assert (found["total"]["value"], found["total"]["relation"]) == (40, "gte")
+            line = next(line for line in found["facilities"] if line["name"] == "NODE")
+            assert (line["state"], line["total_relation"]) == ("answered", "gte")
+            assert "GONE" in line["why"]
+
+
 async def test_two_nodes_that_ask_each_other_come_to_an_end(tmp_path: Path) -> None:
     """A cycle: each has harvested one facility and asks the other; a question goes round once."""
     async with two_facilities() as (first, second):

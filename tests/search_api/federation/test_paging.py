@@ -177,3 +177,15 @@ async def test_records_that_were_cut_and_cannot_be_had_whole_say_so(tmp_path: Pa
         assert (line.state, line.unseen) == ("answered", ("all relations",))
         assert len(found.answer.hits) == 10
         assert found.answer.total.relation == "gte"
+
+
+async def test_the_count_of_a_service_that_drops_conditions_is_not_believed(tmp_path: Path) -> None:
+    """Faults E08, G05: at least twenty are not there where none is."""
+    small = replace(SETTINGS, live_whole=5, live_depth=10)
+    async with world(tmp_path, Part("Far", documents(0, 22)), settings=small) as there:
+        where = Compare("pid", "eq", "10.5072/doc-0021")
+        assert (await there.ask(where=where)).answer.total == Total(1, "eq")
+        there.facilities["Far"].faults.add("ignores-where")
+        found = await there.ask(where=where)
+        assert found.answer.total == Total(0, "gte")
+        assert (found.lines[0].total, found.lines[0].total_relation) == (0, "gte")
