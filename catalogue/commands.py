@@ -29,9 +29,10 @@ if TYPE_CHECKING:
     from catalogue.store.remap import RemapReport
 
 
-def _open(settings: Settings, *, make: bool = False) -> Store:
-    """The store of the data folder; only ``import`` may make one."""
-    from catalogue.errors import NotFound
+def _open(settings: Settings, *, make: bool = False, looking: bool = False) -> Store:
+    """The store of the data folder; only ``import`` may make one. ``looking`` makes do with a
+    folder that cannot be written: what is on a failing disk has to be saved from there."""
+    from catalogue.errors import NotFound, StoreReadOnly
     from catalogue.store import Store
     from catalogue.store.database import FILE_NAME
 
@@ -40,7 +41,12 @@ def _open(settings: Settings, *, make: bool = False) -> Store:
             f"there is no store in {settings.data} yet: harvest first, or name another folder"
             f" with --data"
         )
-    return Store.open(settings.data)
+    try:
+        return Store.open(settings.data)
+    except StoreReadOnly:
+        if not looking:
+            raise
+        return Store.open(settings.data, read_only=True)
 
 
 def _now() -> datetime:
@@ -87,10 +93,10 @@ def backup(settings: Settings, target: Path | None) -> None:
     """Copy the store into one file while others go on writing.
 
     TARGET is the file to write [backups/store-<now>.sqlite in the data folder]. To go back to it,
-    stop the daemon, put it in the place of store.sqlite and rebuild the index.
+    stop all processes, remove store.sqlite-wal and -shm, and put it in the place of store.sqlite.
     """
     now = _now()
-    with _open(settings) as store:
+    with _open(settings, looking=True) as store:
         name = f"store-{now:%Y%m%dT%H%M%SZ}.sqlite"
         report = store.backup(target or settings.data / "backups" / name, now)
     if settings.as_json:
@@ -110,7 +116,7 @@ def backup(settings: Settings, target: Path | None) -> None:
 @click.pass_context
 def check(ctx: click.Context, settings: Settings) -> None:
     """Look whether the store is sound, every payload included; changes nothing."""
-    with _open(settings) as store:
+    with _open(settings, looking=True) as store:
         report = store.check()
     if settings.as_json:
         emit_json(
@@ -163,7 +169,7 @@ def export_(settings: Settings, target: Path) -> None:
     if not to_stdout and target.exists():
         raise StoreError(f"{target} exists already; name another file")
     lines = 0
-    with _open(settings) as store, translated(target):
+    with _open(settings, looking=True) as store, translated(target):
         exported = store.export(_now(), None if to_stdout else target)
         partial = target.with_name(f"{target.name}.partial")
         try:

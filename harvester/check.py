@@ -11,7 +11,7 @@ from catalogue.facilities import Source
 from facility_http.errors import FacilityHttpError
 from facility_http.http import Fetcher, access_for
 from harvester.errors import NoSetHierarchy
-from harvester.keys import suggest
+from harvester.keys import some_of, suggest
 from harvester.listings import read_configuration
 from harvester.live_outlook import mode_in_words
 from harvester.oai_pmh import OaiClient, read_options
@@ -85,7 +85,7 @@ async def _check_oai(http: Fetcher, source: Source, report: dict[str, Any]) -> N
     if crosswalk not in FORMATS:
         problems.append(f"there is no crosswalk {crosswalk!r}{suggest(crosswalk, FORMATS)}")
     sets = await _sets(client)
-    findings["sets"] = ", ".join(sets) or "none"
+    findings["sets"] = some_of(sets) or "none"
     if source.set is not None and source.set not in sets:
         problems.append(f"it has no set {source.set!r}{suggest(source.set, sets)}")
     async for page in client.pages("ListRecords", source.format, set_=source.set):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, get_args
 from urllib.parse import urlsplit
 from zoneinfo import available_timezones
@@ -21,6 +21,7 @@ from harvester.schedule import ScheduleError, parse_schedule
 PROBES = ("photon", "neutron", "muon", "electron", "ion", "positron")
 PROTOCOLS: tuple[str, ...] = get_args(Protocol)
 MODES: tuple[str, ...] = get_args(Mode)
+MOST_SHOWN = 40
 CLASSES = ("Documents", "Datasets", "Instruments", "Techniques")
 
 _ROR = re.compile(r"(?:https://ror\.org/)?(0[a-z0-9]{8})", re.ASCII)
@@ -45,7 +46,14 @@ def suggest(word: str, known: Iterable[str]) -> str:
         return f"; did you mean {by_folded[near[0]]!r}?"
     if not choices:
         return "; none are configured."
-    return "; known: " + ", ".join(choices) + "."
+    return f"; known: {some_of(choices)}."
+
+
+def some_of(names: Sequence[str]) -> str:
+    """Names in a row, the first of them where they are many: some repositories have 20,000 sets."""
+    if len(names) <= MOST_SHOWN:
+        return ", ".join(names)
+    return f"{', '.join(names[:MOST_SHOWN])} and {len(names) - MOST_SHOWN:,} more"
 
 
 def _text(value: Any) -> str:

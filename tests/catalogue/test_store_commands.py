@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 from store_world import World, document, record
 
 from catalogue.commands import COMMANDS
-from catalogue.errors import CatalogueError, NotFound, StoreError
+from catalogue.errors import CatalogueError, NotFound, StoreError, StoreReadOnly
 from catalogue.store import Store
 
 
@@ -128,3 +128,22 @@ def test_an_empty_folder_is_said_so_and_stays_empty(tmp_path: Path, command: str
     problem = fails("index", command, "--data", tmp_path)
     assert "there is no store in" in str(problem)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", ["check", "backup", "export"])
+def test_what_is_on_a_disk_that_cannot_be_written_any_more_is_saved_from_there(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    """Fault H09: a system that finds its disk failing makes it read-only."""
+    really = Store.open
+
+    def open_(folder: Path, *, read_only: bool = False) -> Store:
+        if not read_only:
+            raise StoreReadOnly(f"{folder} cannot be written")
+        return really(folder, read_only=True)
+
+    monkeypatch.setattr(Store, "open", open_)
+    target = [] if command == "check" else [tmp_path / "saved"]
+    assert call("index", command, *target, "--data", folder).exit_code == 0
+    assert all(path.stat().st_size > 0 for path in target)
+    assert isinstance(fails("index", "compact", "--data", folder), StoreReadOnly)

@@ -309,3 +309,23 @@ async def test_quarantine_is_listed_shown_and_replayed(
         capsys.readouterr()
         listings.list_quarantine(settings, None, 100)
         assert answer(capsys) == {"quarantine": []}
+
+
+async def test_a_repository_of_thousands_of_sets_is_shown_by_the_first_of_them(
+    tmp_path: Path,
+) -> None:
+    import anyio
+
+    sets = {f"set-{number:05}": "One of many" for number in range(3_000)}
+    async with running(oai_spec(5, sets=sets)) as endpoint:
+        settings = settings_for(tmp_path, FACILITY.format(name="ONE"))
+        new = ["--url", endpoint.oai_url, "--facility", "ONE", "--protocol", "oai-pmh"]
+        new += ["--format", "oai_dc", "--internal", "--set", "elsewhere"]
+        for words in (("add", "new", *new), ("check", "new")):
+            code, out = await anyio.to_thread.run_sync(
+                lambda words=words: run_command(settings, "sources", *words)
+            )
+        found = json.loads(out)
+        assert code == 1
+        assert found["findings"]["sets"].endswith("set-00039 and 2,960 more")
+        assert found["problems"][0].endswith("set-00039 and 2,960 more.")
