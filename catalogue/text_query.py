@@ -5,9 +5,10 @@ Filters never score and scores never filter: a ``TextPlan`` holds both sides apa
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import NamedTuple
 
 from catalogue import analysis, technique_scoring
 from catalogue.answers import Recognised
@@ -15,7 +16,6 @@ from catalogue.errors import QueryTooCostly
 from catalogue.fields import canonical_identifier
 from catalogue.parameter_terms import range_plan
 from catalogue.plan import (
-    All,
     Clause,
     LevelScore,
     Phrase,
@@ -40,32 +40,68 @@ USUAL_LENGTH = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """A unit that a record must meet (or not): its words, and the lookup that meets it."""
+class Reading:
+    """What a unit asks for, wherever it stands: its words, the look-up that meets it, and what it
+    is worth. ``scores`` are by what tells them apart; ``text`` is as it compares."""
 
-    unit: Unit
+    text: str
     words: tuple[str, ...]
     met: Plan
-    techniques: tuple[str, ...] = ()
+    scores: tuple[tuple[object, Score], ...]
+    stems: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+class Part(NamedTuple):
+    """A unit that a record must meet (or not), and how it is read."""
+
+    unit: Unit
+    reading: Reading
+
+
+@dataclass(frozen=True)
 class TextPlan:
     """Membership under both readings, and the score.
 
     ``all_of`` / ``any_of`` are the plans of §7.1 and §7.2; ``scores`` add up. ``stems`` are what a
     highlighter marks; ``plain`` holds the unstemmed words, for "did you mean".
     ``without_techniques`` is ``all_of`` but for the recognised techniques, to count near ones.
+    They are worked out when they are asked for: a question needs one or two of them. ``groups``
+    are (plan, required?) of each thing asked, those of recognised techniques (so many as
+    ``tagged``) first.
     """
 
-    all_of: Plan
-    any_of: Plan
+    groups: tuple[tuple[Plan, bool], ...]
+    excluded: tuple[Plan, ...]
     scores: tuple[Score, ...]
     recognised: tuple[Recognised, ...]
-    stems: frozenset[str]
-    plain: tuple[str, ...]
+    wanted: tuple[Part, ...]
     techniques: tuple[str, ...]
-    without_techniques: Plan
+    tagged: int
+
+    @cached_property
+    def all_of(self) -> Plan:
+        return both(*(plan for plan, _ in self.groups), *self.excluded)
+
+    @cached_property
+    def any_of(self) -> Plan:
+        required = [plan for plan, is_required in self.groups if is_required]
+        if required or not self.groups:
+            return both(*required, *self.excluded)
+        return both(either(*(plan for plan, _ in self.groups)), *self.excluded)
+
+    @property
+    def without_techniques(self) -> Plan:
+        return both(*(plan for plan, _ in self.groups[self.tagged :]), *self.excluded)
+
+    @property
+    def stems(self) -> frozenset[str]:
+        return frozenset(stem for part in self.wanted for stem in part.reading.stems)
+
+    @property
+    def plain(self) -> tuple[str, ...]:
+        return tuple(
+            word for part in self.wanted if part.unit.shape == "word" for word in part.reading.words
+        )
 
     @property
     def can_relax(self) -> bool:
@@ -85,28 +121,21 @@ def plan_text(text: Text, filter_techniques: Iterable[str] = ()) -> TextPlan:
     parts = [part for unit in parse_words(text.words) if (part := _part(unit))]
     parts = _without_small_words(parts)
     wanted = [part for part in parts if part.unit.sign != "-"]
-    excluded = [negation(part.met) for part in parts if part.unit.sign == "-"]
-    found = _recognised(text.words, text.literal) if text.recognise else []
+    excluded = [negation(part.reading.met) for part in parts if part.unit.sign == "-"]
+    found = _recognised(text.words, text.literal) if text.recognise else ()
     groups, recognised = _grouped(wanted, found)
-    required = [plan for plan, signed in groups if signed]
-    all_plan = both(*(plan for plan, _ in groups), *excluded)
-    if required:
-        any_plan = both(*required, *excluded)
-    else:
-        any_plan = both(either(*(plan for plan, _ in groups)) if groups else All(), *excluded)
-    named = [*text.techniques, *filter_techniques]
     tagged = [one for one in recognised if one.techniques]
     asked = [one.techniques for one in tagged]
+    named = (*text.techniques, *filter_techniques)
     asked += [(known,) for one in named if (known := technique_scoring.known(one))]
     return TextPlan(
-        all_of=all_plan,
-        any_of=any_plan,
+        groups=tuple(groups),
+        excluded=tuple(excluded),
         scores=tuple(_scores(wanted, asked)),
-        recognised=tuple(one.shown for one in recognised),
-        stems=frozenset(analysis.stem(word) for part in wanted for word in part.words),
-        plain=tuple(word for part in wanted if part.unit.shape == "word" for word in part.words),
-        techniques=tuple(dict.fromkeys(one for ids in asked for one in ids)),
-        without_techniques=both(*(plan for plan, _ in groups[len(tagged) :]), *excluded),
+        recognised=tuple([one.shown for one in recognised]),
+        wanted=tuple(wanted),
+        techniques=tuple(dict.fromkeys([one for ids in asked for one in ids])),
+        tagged=len(tagged),
     )
 
 
@@ -116,23 +145,27 @@ def filter_plan(text: str) -> Plan:
 
 
 def _part(unit: Unit) -> Part | None:
-    # Words come again and again, in whatever questions; their plans are all the same.
+    # Words come again and again, in whatever questions; what they ask for is always the same.
     read = _read_again if len(unit.text) <= USUAL_LENGTH else _read
-    found = read(unit.text, unit.shape)
-    if found is None:
-        return None
-    text, words, met = found
-    return Part(unit if text == unit.text else replace(unit, text=text), words, met)
+    reading = read(unit.text, unit.shape)
+    return None if reading is None else Part(unit, reading)
 
 
-def _read(text: str, shape: Shape) -> tuple[str, tuple[str, ...], Plan] | None:
-    """The text of a unit as it compares, its words, and the lookup that meets it."""
+def _read(text: str, shape: Shape) -> Reading | None:
+    """What a unit asks for; ``None`` where it has no word."""
     if shape == "word":
         # A DOI is the same with its resolver or "doi:" in front.
         text = canonical_identifier(text)
     words = tuple(analysis.words(text))
     if not words:
         return None
+    met = _met(text, shape, words)
+    scores = tuple(_scores_of(text, shape, words, met))
+    return Reading(text, words, met, scores, tuple(analysis.stem(word) for word in words))
+
+
+def _met(text: str, shape: Shape, words: tuple[str, ...]) -> Plan:
+    """The look-up that meets a unit."""
     if shape == "prefix":
         if len(words[-1]) < MIN_PREFIX:
             raise QueryTooCostly(
@@ -140,12 +173,12 @@ def _read(text: str, shape: Shape) -> tuple[str, tuple[str, ...], Plan] | None:
                 field="query",
             )
         lead = [Terms("text", frozenset({analysis.stem(word)})) for word in words[:-1]]
-        return text, words, both(*lead, Prefix("words", words[-1]))
+        return both(*lead, Prefix("words", words[-1]))
     stems = tuple(analysis.stem(word) for word in words)
     if shape == "phrase":
-        return text, words, _in_order(stems)
+        return _in_order(stems)
     wholes = frozenset(_wholes_of(text, words))
-    return text, words, either(_in_order(stems), Terms("wholes", wholes))
+    return either(_in_order(stems), Terms("wholes", wholes))
 
 
 _read_again = lru_cache(maxsize=MOST_REMEMBERED)(_read)
@@ -168,8 +201,8 @@ def _without_small_words(parts: Sequence[Part]) -> list[Part]:
         for part in parts
         if part.unit.sign
         or part.unit.shape != "word"
-        or len(part.words) > 1
-        or part.words[0] not in analysis.STOP_WORDS
+        or len(part.reading.words) > 1
+        or part.reading.words[0] not in analysis.STOP_WORDS
     ]
     return kept if any(part.unit.sign != "-" for part in kept) else list(parts)
 
@@ -232,6 +265,8 @@ def _grouped(
 ) -> tuple[list[tuple[Plan, bool]], list[_Find]]:
     """(plan, required?) for each thing asked; the words of something recognised are one thing, met
     by the words, or by a tag at or below the technique, or by a parameter in the range."""
+    if not found:
+        return [(part.reading.met, part.unit.sign == "+") for part in wanted], []
     groups: list[tuple[Plan, bool]] = []
     used: list[_Find] = []
     taken: set[int] = set()
@@ -248,28 +283,19 @@ def _grouped(
             continue
         taken.update(inside)
         used.append(one)
-        words = both(*(wanted[place].met for place in inside))
+        words = both(*(wanted[place].reading.met for place in inside))
         groups.append((either(words, one.met), any(wanted[p].unit.sign == "+" for p in inside)))
     for place, part in enumerate(wanted):
         if place not in taken:
-            groups.append((part.met, part.unit.sign == "+"))
+            groups.append((part.reading.met, part.unit.sign == "+"))
     return groups, used
 
 
 def _scores(wanted: Sequence[Part], asked: Sequence[tuple[str, ...]]) -> list[Score]:
     scores: dict[object, Score] = {}
     for part in wanted:
-        words = part.words[:-1] if part.unit.shape == "prefix" else part.words
-        for word in words:
-            scores.setdefault(("word", analysis.stem(word)), _word_score(word))
-        if part.unit.shape == "prefix":
-            level = LevelScore(f"{part.unit.text}*", ((PREFIX_SCORE, part.met),))
-            scores.setdefault(("prefix", part.met), level)
-        if part.unit.shape == "word" and len(part.words) > 1:
-            wholes = sorted(_wholes_of(part.unit.text, part.words))
-            clauses = tuple(Clause("wholes", whole, BOOSTS["wholes"]) for whole in wholes)
-            if clauses:
-                scores.setdefault(("whole", clauses), WordScore(part.unit.text, clauses))
+        for what, score in part.reading.scores:
+            scores.setdefault(what, score)
     for ids in asked:
         levels = tuple(
             (round(TECHNIQUE_WEIGHT * similarity, 6), Terms("tags", tags))
@@ -278,6 +304,21 @@ def _scores(wanted: Sequence[Part], asked: Sequence[tuple[str, ...]]) -> list[Sc
         label = technique_scoring.label(ids[0])
         scores.setdefault(("technique", ids), LevelScore(label, levels))
     return list(scores.values())
+
+
+def _scores_of(
+    text: str, shape: Shape, words: tuple[str, ...], met: Plan
+) -> Iterator[tuple[object, Score]]:
+    """What a unit is worth, by what tells a score from that of another unit."""
+    for word in words[:-1] if shape == "prefix" else words:
+        yield ("word", analysis.stem(word)), _word_score(word)
+    if shape == "prefix":
+        yield ("prefix", met), LevelScore(f"{text}*", ((PREFIX_SCORE, met),))
+    if shape == "word" and len(words) > 1:
+        wholes = sorted(_wholes_of(text, words))
+        clauses = tuple(Clause("wholes", whole, BOOSTS["wholes"]) for whole in wholes)
+        if clauses:
+            yield ("whole", clauses), WordScore(text, clauses)
 
 
 @lru_cache(maxsize=MOST_REMEMBERED)

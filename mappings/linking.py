@@ -34,7 +34,18 @@ from mappings.technique_phrases import (
     links_of_name,
     without_broader,
 )
-from mappings.technique_words import CATEGORIES, CONDITIONS, MODIFIERS, PAIRS, PROBE_WORDS, Word
+from mappings.technique_words import (
+    CATEGORIES,
+    CONDITIONS,
+    JOIN_THEIR_NEIGHBOURS,
+    MODIFIERS,
+    PAIRS,
+    PREFIXES,
+    PROBE_WORDS,
+    Word,
+    join_and_split,
+    split_words,
+)
 from mappings.techniques import PROBES, find_id, find_ids, load_panet
 
 __all__ = ["MAX_TEXT_LENGTH", "SURE", "Link", "Recognition", "against_id", "link", "recognise"]
@@ -108,7 +119,25 @@ def _link(text: str, probes: tuple[str, ...]) -> tuple[Link, ...]:
 
 def recognise(sentence: str) -> tuple[Recognition, ...]:
     """Techniques named inside a sentence, with the words they took, in the sentence's order."""
-    return _recognise(sentence[:MAX_TEXT_LENGTH])
+    sentence = sentence[:MAX_TEXT_LENGTH]
+    if all(map(_is_of_no_name, sentence.split())):
+        return ()
+    return _recognise(sentence)
+
+
+@functools.lru_cache(maxsize=16384)
+def _is_of_no_name(chunk: str) -> bool:
+    """Whether no technique's name has any word of a chunk without blanks, mended ones included, and
+    none is read otherwise for what stands beside it. Most sentences are made of such chunks."""
+    names = load_names()
+    alone = split_words(chunk)
+    words = names.read(chunk)
+    return (
+        JOIN_THEIR_NEIGHBOURS.isdisjoint(one for w in alone for one in (w.text, w.raw.casefold()))
+        and not any(word.text in PREFIXES for word in join_and_split(alone, names.vocabulary))
+        and not any(word.text in names.named for word in words)
+        and correct_spelling(names, words) is None
+    )
 
 
 @functools.lru_cache(maxsize=8192)

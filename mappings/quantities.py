@@ -319,6 +319,7 @@ def _wavelength_of_energy(energy_j: float, particle: str) -> float:
 
 MAX_SENTENCE_LENGTH = 1000
 
+_DIGIT = re.compile(r"\d")
 _NUMBER_IN_TEXT = r"[-+−]?\d+(?:\.\d+)?(?:[eE][-+]?\d{1,2})?"
 _UNIT_IN_TEXT = (
     r"(?:[kMGmuµ]?eV|kev|KeV|Å|Å|angstroms?|Angstroms?|ångströms?|nm|nanomet(?:er|re)s?|pm|"
@@ -356,6 +357,8 @@ def recognise_quantities(sentence: str) -> tuple[QuantityMention, ...]:
     they have listed parameter names to which a quantity without a name can apply (semantics 5.3).
     ``about 12 keV`` is half a unit of the last digit written to either side.
     """
+    if _DIGIT.search(sentence) is None:
+        return ()
     mentions = []
     text, place = sentence[:MAX_SENTENCE_LENGTH], 0
     while found := _MENTION.search(text, place):

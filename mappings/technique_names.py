@@ -102,6 +102,7 @@ class Names:
             known = self.in_any_order.setdefault(bag, name)
             if known is not name and known is not None and known.ids != name.ids:
                 self.in_any_order[bag] = None
+        self.named = frozenset(word for key in self.by_words for word in key) | OTHER_WORD.keys()
         self.longest = max(map(len, (*self.by_words, *self.refused)))
         self._read = functools.lru_cache(maxsize=READ_KEPT)(self._read_once)
         self.acronyms = self._collect_acronyms()

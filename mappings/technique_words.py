@@ -39,6 +39,9 @@ PREFIXES = (
 )
 """Written joined or apart ("nano-tomography"); joined where a known word results."""
 
+JOIN_THEIR_NEIGHBOURS = frozenset({"x", "infra"})
+"""What ``split_words`` takes together with a piece beside it: "x ray", "rayons x", "infra red"."""
+
 _GENERIC = """
     computed computerized computer assisted technique techniques method methods methodology
     based experiment experiments experimental

@@ -2,43 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TypeAlias
 
-from catalogue.plan import AnyOf, Plan, Score, Terms, WordScore
+from catalogue.plan import AnyOf, Plan, Terms, WordScore
+from catalogue.statistics import SCORED_FIELDS
 
 FieldTerm: TypeAlias = tuple[str, str]
 Frequency: TypeAlias = Callable[[str, str], int]
 
 
-def asks_for_words(part: Plan, scores: Sequence[Score], frequency: Frequency) -> bool:
-    """Whether ``part`` holds exactly where some of ``scores`` is above 0.
+def asks_for_words(part: Plan, scoring: frozenset[FieldTerm], frequency: Frequency) -> bool:
+    """Whether ``part`` holds exactly where one of the ``scoring`` terms is met.
 
     Args:
-        part: without terms that no record has.
+        scoring: what ``terms_scored`` tells of every word that scores; no others score.
         frequency: how many records have a term in a field.
     """
-    wanted = _looked_up(part)
-    if wanted is None:
-        return False
-    scoring: set[FieldTerm] = set()
-    for score in scores:
-        if not isinstance(score, WordScore):
-            return False
-        scoring.update((c.field, c.term) for c in score.clauses if frequency(c.field, c.term))
-    # What stands in a title stands in the text as well, so a title's term adds no record.
-    return wanted == {
-        (field, term)
-        for field, term in scoring
-        if field != "title" or ("text", term) not in scoring
-    }
-
-
-def _looked_up(part: Plan) -> frozenset[FieldTerm] | None:
-    """The terms of which a record has one; ``None`` where anything else is asked."""
-    found: set[FieldTerm] = set()
+    wanted: set[FieldTerm] = set()
     for one in part.parts if isinstance(part, AnyOf) else (part,):
-        if not isinstance(one, Terms):
-            return None
-        found.update((one.field, term) for term in one.terms)
-    return frozenset(found)
+        if not isinstance(one, Terms) or one.field not in SCORED_FIELDS:
+            return False
+        wanted.update([(one.field, term) for term in one.terms if frequency(one.field, term)])
+    return bool(wanted) and wanted == scoring
+
+
+def terms_scored(score: WordScore, frequency: Frequency) -> frozenset[FieldTerm]:
+    """The terms of which a record has one exactly where a word's score is above 0."""
+    held = {(c.field, c.term) for c in score.clauses if frequency(c.field, c.term)}
+    # What stands in a title stands in the text as well, so a title's term adds no record.
+    return frozenset(
+        (field, term) for field, term in held if field != "title" or ("text", term) not in held
+    )

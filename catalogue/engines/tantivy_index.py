@@ -28,6 +28,7 @@ from catalogue.engines.tantivy_documents import (
     has_space,
 )
 from catalogue.engines.tantivy_facets import MOST_BUCKETS, FacetCounter
+from catalogue.engines.tantivy_words import Words
 from catalogue.errors import EngineDamaged, EngineError
 from catalogue.plan import (
     All,
@@ -51,13 +52,9 @@ from catalogue.plan import (
     leaves,
     rewrite,
 )
-from catalogue.scoring import TIE_BREAKER
 
 _FEW_TERMS = 256
 """Terms of a look-up that are worth looking for in the dictionary beforehand, at 2 µs each."""
-
-_MOST_FREQUENCIES = 20_000
-"""Terms whose frequency is remembered while the view lasts: 4 MB."""
 
 _ONE_BY_ONE = 8
 """Terms of a look-up that become clauses of their own."""
@@ -190,7 +187,7 @@ class ClassView:
         self._facet_counter = facet_counter
         self._too_many: dict[LikePhrase, bool] = {}  # words for the library, as far as is known
         self._candidates: tuple[Plan, int, list[Any]] | None = None
-        self._frequencies: dict[tuple[str, str], int] = {}
+        self.words = Words(self.schema, searcher)
 
     def query(self, plan: Plan) -> Any:
         """The Tantivy query of a plan that holds no undecided and no linked leaf."""
@@ -215,7 +212,7 @@ class ClassView:
 
     def _held(self, leaf: Plan) -> Plan:
         if isinstance(leaf, Terms) and len(leaf.terms) <= _FEW_TERMS:
-            held = frozenset(term for term in leaf.terms if self.frequency(leaf.field, term))
+            held = frozenset(term for term in leaf.terms if self.words.frequency(leaf.field, term))
             return Terms(leaf.field, held) if held else Empty()
         return leaf
 
@@ -255,26 +252,19 @@ class ClassView:
         Where one of any words is asked for, what scores is what is met: the postings are gone
         through once, which takes two thirds of the time. (For all of several words it gains none.)
         """
-        short = self.shortened(plan)
         found = [(Occur.Should, query) for score in scores if (query := self._score(score))]
-        parts = short.parts if isinstance(short, AllOf) else (short,)
-        rest = [part for part in parts if not asks_for_words(part, scores, self.frequency)]
-        if len(rest) == len(parts):
-            rest, required = [short], found
-        else:
-            required = [(Occur.Must, Query.boolean_query(found))]
+        scoring = self.words.scoring(scores)
+        rest: Sequence[Plan] = plan.parts if isinstance(plan, AllOf) else (plan,)
+        required = found
+        if scoring:
+            known = self.words.frequency
+            rest = [part for part in rest if not asks_for_words(part, scoring, known)]
+            if len(rest) < (len(plan.parts) if isinstance(plan, AllOf) else 1):
+                required = [(Occur.Must, Query.boolean_query(found))]
+                plan = both(*rest)
         if rest:
-            required.append((Occur.Must, Query.const_score_query(self._query(both(*rest)), 0.0)))
+            required = [*required, (Occur.Must, Query.const_score_query(self.query(plan), 0.0))]
         return Query.boolean_query(required)
-
-    def frequency(self, field: str, term: str) -> int:
-        """How many records have the term in the field."""
-        found = self._frequencies.get((field, term))
-        if found is None:
-            if len(self._frequencies) >= _MOST_FREQUENCIES:
-                self._frequencies.clear()
-            found = self._frequencies[field, term] = int(self.searcher.doc_freq(field, term))
-        return found
 
     def _all_of(self, parts: Sequence[Plan]) -> Any:
         clauses = []
@@ -322,7 +312,7 @@ class ClassView:
 
     def _score(self, score: Score) -> Any | None:
         if isinstance(score, WordScore):
-            return self._word(score)
+            return self.words.word(score).query
         present = [(worth, rewrite(plan, self._present)) for worth, plan in score.levels]
         levels = [
             Query.const_score_query(self._query(plan), worth)
@@ -330,18 +320,6 @@ class ClassView:
             if not isinstance(plan, Empty)
         ]
         return Query.disjunction_max_query(levels, 0.0) if levels else None
-
-    def _word(self, score: WordScore) -> Any | None:
-        queries = []
-        for clause in score.clauses:
-            if not self.frequency(clause.field, clause.term):
-                continue
-            option = "basic" if clause.field == "wholes" else "freq"
-            query = Query.term_query(self.schema, clause.field, clause.term, option)
-            queries.append(query if clause.boost == 1 else Query.boost_query(query, clause.boost))
-        if len(queries) < 2:
-            return queries[0] if queries else None
-        return Query.disjunction_max_query(queries, TIE_BREAKER)
 
     def count(self, plan: Plan) -> int:
         if isinstance(plan, All):

@@ -12,9 +12,9 @@ import tantivy
 from catalogue.engines.base import EngineHit, EnginePage, PageRequest, SortBy
 from catalogue.engines.tantivy_documents import CHANGE, ORDINAL
 from catalogue.engines.tantivy_index import ClassView, guarded
-from catalogue.plan import AllOf, LevelScore, NoneOf, NumberRange, Plan, Score
+from catalogue.plan import AllOf, NoneOf, NumberRange, Plan
 from catalogue.records import EntityClass
-from catalogue.scoring import highest_for_levels, highest_for_term, normalised
+from catalogue.scoring import normalised
 from catalogue.threads import in_thread
 
 Result = TypeVar("Result")
@@ -53,7 +53,7 @@ class TantivyReader:
         hits = view.searcher.search(query, limit=request.limit, count=False).hits
         ordinals = view.searcher.fast_field_values(ORDINAL, [address for _, address in hits])
         pairs = [(int(o), float(score)) for o, (score, _) in zip(ordinals, hits, strict=True)]
-        return pairs, _best_possible(view, request.scores)
+        return pairs, view.words.best_possible(request.scores)
 
     async def count(self, entity_class: EntityClass, plan: Plan) -> int:
         return await self._run(partial(self._views[entity_class].count, plan))
@@ -121,7 +121,7 @@ class TantivyReader:
             found = [(0.0, address) for _, address in answer.hits]
             total = answer.count if request.count else None
         facets = view.facets(request.facets, {} if total is None else {request.plan: total})
-        best = _best_possible(view, request.scores)
+        best = view.words.best_possible(request.scores)
         if request.enough is not None:
             found = _as_good(found, request.enough, best)
         return EnginePage(_hits(view, found, keyed=request.keyed), total, facets, best)
@@ -221,18 +221,3 @@ def _column(view: ClassView, by: SortBy, addresses: Sequence[Any]) -> list[tuple
     sign = -1 if by.descending else 1
     values = view.searcher.fast_field_values(by.field, list(addresses))
     return [(1, 0) if value is None else (0, sign * value) for value in values]
-
-
-def _best_possible(view: ClassView, scores: Sequence[Score]) -> float:
-    total = 0.0
-    documents = int(view.searcher.num_docs)
-    for score in scores:
-        if isinstance(score, LevelScore):
-            total += highest_for_levels([worth for worth, _ in score.levels])
-        else:
-            frequencies = [
-                (clause.boost, view.frequency(clause.field, clause.term))
-                for clause in score.clauses
-            ]
-            total += highest_for_term(documents, frequencies)
-    return total

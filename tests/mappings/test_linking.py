@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mappings.linking import MAX_TEXT_LENGTH, link, recognise
+from mappings.linking import _recognise as read_to_the_end
 from mappings.tags import technique_tags
 from mappings.techniques import load_panet
 
@@ -369,6 +370,21 @@ def test_acronyms_are_recognised_in_sentences(sentence: str) -> None:
 
 def test_a_sentence_without_a_technique_has_none() -> None:
     assert recognise("copper at low temperature, sans any label") == ()
+
+
+CHUNKS = [
+    *("x", "ray", "rays", "X-rays", "rayons", "infra", "red", "infrared", "µ", "micro", "nano"),
+    *("photo", "spectro", "non", "multi", "lysozyme", "copper", "tomography-of", "scattering"),
+    *("scatering", "difraction", "spectroscopic", "SAXS", "saxs", "TOF-ToF", "ct", "the", "of"),
+    *("small", "angle", "smallangle", "neutronscattering", "(CT)", "phd", "sans", "SANS"),
+    *("imaging", "raman,", "electro", "emission", "nm", "quasi", "elastic-like", "röntgen"),
+    *("\N{FULLWIDTH LATIN SMALL LETTER X}", "reflectivity"),
+]
+
+
+@given(st.lists(st.sampled_from(CHUNKS) | st.text(max_size=12), max_size=6).map(" ".join))
+def test_what_is_passed_over_quickly_names_no_technique(sentence: str) -> None:
+    assert recognise(sentence) == read_to_the_end(sentence)
 
 
 @given(st.text(max_size=200))
