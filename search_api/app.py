@@ -27,6 +27,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from catalogue.catalogue import Catalogue
 from catalogue.errors import CatalogueError, QueryError
 from search_api.cache import AnswerCache, Position
+from search_api.deadlines import Deadlines
 from search_api.errors import (
     BadRequest,
     DeadlinePassed,
@@ -120,8 +121,9 @@ def create_app(
     app = web.Application(middlewares=[_outermost], client_max_size=chosen.max_body_bytes)
     app[SERVER] = server
     app.cleanup_ctx.append(partial(_live_service, monotonic, contact))
+    deadlines = Deadlines(chosen.deadline_s)
     for route in ROUTES:
-        responder = _responder(server, route)
+        responder = _responder(server, route, deadlines)
         for path in _spellings(route):
             pattern = re.sub(r"\{(\w+)\}", r"{\1:.+}", path)
             for method in route.methods:
@@ -167,7 +169,7 @@ def software_version() -> str:
         return "unknown"
 
 
-def _responder(server: Server, route: Route) -> Responder:
+def _responder(server: Server, route: Route, deadlines: Deadlines) -> Responder:
     """The aiohttp handler of a route: who may, how often, shed, deadline, measure."""
     measured = server.measurements
 
@@ -186,12 +188,17 @@ def _responder(server: Server, route: Route) -> Responder:
         if route.operator:
             check_operator(server.operator_key, request.headers.get(HEADER))
         server.in_flight += 1
+        deadline = deadlines.begin()
         try:
-            async with asyncio.timeout(server.settings.deadline_s):
-                return await _answer(server, route, request)
+            return await _answer(server, route, request)
+        except asyncio.CancelledError:
+            if deadlines.end(deadline):
+                raise DeadlinePassed(server.settings.deadline_s) from None
+            raise
         except TimeoutError:
             raise DeadlinePassed(server.settings.deadline_s) from None
         finally:
+            deadlines.end(deadline)
             server.in_flight -= 1
 
     return respond

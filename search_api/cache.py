@@ -7,10 +7,10 @@ conditions depend on the clock are not kept at all.
 
 from __future__ import annotations
 
-import functools
+import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -94,17 +94,22 @@ class AnswerCache:
 
 
 class Position:
-    """How far the index is; requests within ``look_again_s`` share one look."""
+    """How far the index is; requests within ``look_again_s`` share one look, also while it is being
+    taken."""
 
     def __init__(self, catalogue: Catalogue, look_again_s: float) -> None:
         self._look_again_s = look_again_s
         self._catalogue = catalogue
         self._seen: tuple[float, int] | None = None
+        self._looking = asyncio.Lock()
 
     async def now(self) -> int:
-        clock = time.monotonic()
-        if self._seen is None or clock - self._seen[0] > self._look_again_s:
-            self._seen = (clock, await self._catalogue.engine.position())
+        oldest = time.monotonic() - self._look_again_s
+        if self._seen is None or self._seen[0] < oldest:
+            async with self._looking:
+                if self._seen is None or self._seen[0] < oldest:
+                    began = time.monotonic()
+                    self._seen = (began, await self._catalogue.engine.position())
         return self._seen[1]
 
 
@@ -113,22 +118,26 @@ FOREVER = datetime(9999, 1, 1, tzinfo=UTC)
 
 def next_opening(record: Mapping[str, Any], now: datetime) -> datetime:
     """The next instant at which the record's state of access may change; far off if never."""
-    access = record.get("access")
-    if not access:
-        return FOREVER
+    return first_opening((record,), now)
+
+
+def first_opening(records: Iterable[Mapping[str, Any]], now: datetime) -> datetime:
+    """The next instant at which the state of access of any of the records may change."""
     # ISO UTC texts sort as instants do.
-    present = _text_of(now)
-    found = FOREVER
-    for name in ("openFrom", "embargoUntil"):
-        text = access.get(name)
-        if isinstance(text, str) and text > present:
-            found = min(found, datetime.fromisoformat(text))
-    return found
+    present = now.isoformat()[:19]
+    first = FOREVER
+    for record in records:
+        access = record.get("access")
+        if not access:
+            continue
+        for name in _OPENINGS:
+            text = access.get(name)
+            if isinstance(text, str) and text > present:
+                first = min(first, datetime.fromisoformat(text))
+    return first
 
 
-@functools.lru_cache(maxsize=64)
-def _text_of(now: datetime) -> str:
-    return now.strftime("%Y-%m-%dT%H:%M:%S")
+_OPENINGS = ("openFrom", "embargoUntil")
 
 
 def depends_on_clock(node: Node) -> bool:

@@ -15,7 +15,7 @@ import orjson
 
 from catalogue.query import AtFacility, Everything, Node, Nothing, OneOf, Search, Sort, Text
 from catalogue.records import EntityClass, StoredEntity
-from search_api.cache import depends_on_clock, next_opening
+from search_api.cache import depends_on_clock, first_opening, next_opening
 from search_api.conditions import all_of, read_where
 from search_api.errors import AmbiguousPid, BadRequest, UnknownThing
 from search_api.federation.overlay import Kept
@@ -23,7 +23,6 @@ from search_api.filter_text import read_parameter
 from search_api.includes import Hydration, without_joins
 from search_api.loopback import (
     Include,
-    Projection,
     Question,
     is_whole_filter,
     read_count_where,
@@ -34,8 +33,15 @@ from search_api.loopback import (
     refuse_unknown_keys,
 )
 from search_api.loopback import read_count as read_number
-from search_api.model import FILE, MODEL, PanoscClass
-from search_api.presentation import Json, entity_json, list_item_fields, row_json, sorted_rows
+from search_api.model import FILE, MODEL
+from search_api.presentation import (
+    Json,
+    entity_json,
+    list_item_fields,
+    list_items,
+    row_json,
+    sorted_rows,
+)
 from search_api.replies import Call, Handler, Reply, json_reply, next_link
 from search_api.rows import holds
 from search_api.techniques import (
@@ -65,15 +71,19 @@ def list_of(class_name: EntityClass) -> Handler:
         asked = read_asked(call, files=includes_files(question.includes))
         whole = await ask_whole(call, _search(class_name, question, call, named), asked)
         found = whole.answer
-        for hit in found.hits:
-            call.holds_until(next_opening(hit.entity.record, call.now))
         entities = [hit.entity for hit in found.hits]
-        related = await _related(call, class_name, entities, question, whole.records)
-        items = [
-            _item(call, panosc_class, hit.entity, hit.score, extra, question.projection)
-            for hit, extra in zip(found.hits, related, strict=True)
-            if extra is not None
-        ]
+        call.holds_until(first_opening([entity.record for entity in entities], call.now))
+        items = list_items(
+            panosc_class,
+            [(hit.entity.record, hit.score) for hit in found.hits],
+            call.now,
+            call.server.states.provider_of,
+            question.projection,
+        )
+        if question.includes:
+            related = await _related(call, class_name, entities, question, whole.records)
+            shown = zip(items, related, strict=True)
+            items = [item | extra for item, extra in shown if extra is not None]
         headers = _page_headers(call, question, given, len(found.hits), found.total.value)
         headers |= whole.headers()
         return json_reply(items, headers=headers)
@@ -356,26 +366,10 @@ async def _related(
     question: Question,
     records: Kept,
 ) -> list[Json | None]:
-    if not question.includes:
-        return [{} for _ in entities]
     hydration = Hydration(records, call.now, call.settings.max_included)
     filled = await hydration.fill(class_name, entities, question.includes)
     call.holds_until(hydration.good_until)
     return filled
-
-
-def _item(
-    call: Call,
-    panosc_class: PanoscClass,
-    entity: StoredEntity,
-    score: float,
-    related: Json,
-    projection: Projection,
-) -> Json:
-    item = entity_json(panosc_class, entity.record, call.now, projection)
-    item |= list_item_fields(entity.record, score, _provider(call, entity), projection)
-    item |= related
-    return item
 
 
 def _provider(call: Call, entity: StoredEntity) -> str:

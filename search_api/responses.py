@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from hashlib import sha256
 
 from aiohttp import web
-from multidict import CIMultiDict
+from multidict import CIMultiDict, CIMultiDictProxy
 
 from catalogue.threads import in_thread
 from search_api.compression import choose_encoding, compress
@@ -120,22 +120,32 @@ def add_headers(
 ) -> None:
     """What every response carries: its number, security headers, and CORS where allowed."""
     headers["X-Request-Id"] = request_id
-    headers["Server"] = "PaN Commons"
-    headers.update(SECURITY)
     is_page = headers.get("Content-Type", "").startswith("text/html")
+    origin = request.headers.get("Origin") if settings.cors_origins != "*" else None
+    headers.update(
+        _same_for_all(origin, settings.cors_origins, is_page, request.method == "OPTIONS")
+    )
+
+
+@lru_cache(maxsize=256)
+def _same_for_all(
+    origin: str | None, configured: str, is_page: bool, is_preflight: bool
+) -> CIMultiDictProxy[str]:
+    """The headers that do not depend on the answer."""
+    headers = CIMultiDict({"Server": "PaN Commons", **SECURITY})
     headers["Content-Security-Policy"] = PAGE_POLICY if is_page else DATA_POLICY
-    origin = allowed_origin(request.headers.get("Origin"), settings.cors_origins)
-    if origin is None:
-        return
-    headers["Access-Control-Allow-Origin"] = origin
-    headers["Access-Control-Expose-Headers"] = EXPOSED
-    headers["Cross-Origin-Resource-Policy"] = "cross-origin"
-    if request.method == "OPTIONS":
-        headers["Access-Control-Allow-Methods"] = "GET, HEAD, POST, OPTIONS"
-        headers["Access-Control-Allow-Headers"] = (
-            "Accept, Content-Type, If-None-Match, X-Request-Id"
-        )
-        headers["Access-Control-Max-Age"] = "86400"
+    allowed = allowed_origin(origin, configured)
+    if allowed is not None:
+        headers["Access-Control-Allow-Origin"] = allowed
+        headers["Access-Control-Expose-Headers"] = EXPOSED
+        headers["Cross-Origin-Resource-Policy"] = "cross-origin"
+        if is_preflight:
+            headers["Access-Control-Allow-Methods"] = "GET, HEAD, POST, OPTIONS"
+            headers["Access-Control-Allow-Headers"] = (
+                "Accept, Content-Type, If-None-Match, X-Request-Id"
+            )
+            headers["Access-Control-Max-Age"] = "86400"
+    return CIMultiDictProxy(headers)
 
 
 def allowed_origin(origin: str | None, configured: str) -> str | None:

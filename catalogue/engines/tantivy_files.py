@@ -5,10 +5,11 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeAlias
 
 from catalogue.errors import EngineError, IndexBusy
 
@@ -34,6 +35,9 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
             file.flush()
             os.fsync(file.fileno())
         draft.replace(path)
+
+
+LOOK_FOR_MERGES_S = 1.0
 
 
 class WriterLock:
@@ -76,3 +80,41 @@ class WriterLock:
         if self._file is not None:
             self._file.close()
             self._file = None
+
+
+Stamp: TypeAlias = tuple[int, int, int]
+"""When a file was last changed, its size, and which file it is."""
+
+
+def stamp_of(path: str) -> Stamp:
+    """Tells whether a file is still what it was."""
+    found = os.stat(path)
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+class CommitFiles:
+    """The files of a generation that tell whether a view of it is still the last one.
+
+    Args:
+        commit: files that every commit, and whatever takes the place of the generation, writes
+            anew when all else is written.
+        indices: files that merges write, too.
+    """
+
+    def __init__(
+        self, generation: str | None, commit: Iterable[Path], indices: Iterable[Path]
+    ) -> None:
+        self.generation = generation
+        self._commit = [str(path) for path in commit]
+        self._indices = [str(path) for path in indices]
+        self._seen: tuple[float, list[Stamp]] | None = None
+
+    def commit(self) -> list[Stamp]:
+        return [stamp_of(path) for path in self._commit]
+
+    def merges(self) -> list[Stamp]:
+        """The state of the indices as of a moment ago."""
+        now = time.monotonic()
+        if self._seen is None or now - self._seen[0] > LOOK_FOR_MERGES_S:
+            self._seen = (now, [stamp_of(path) for path in self._indices])
+        return self._seen[1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from urllib.parse import parse_qsl
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from search_api.errors import BadRequest
 from search_api.filter_text import read_parameter, untangle
-from search_api.replies import read_pairs
+from search_api.replies import MOST_PAIRS, read_pairs
 
 
 def test_json_and_brackets_say_the_same() -> None:
@@ -82,3 +83,28 @@ def test_the_message_names_the_place_of_the_mistake() -> None:
 def test_any_query_string_is_read_or_refused(text: str) -> None:
     with contextlib.suppress(BadRequest):
         assert isinstance(read_parameter("filter", read_pairs("filter=" + text)), dict | None)
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            ["filter", "a+b", "%7B", "%C3%A4", "%ff", "%", "%zz", "=", "&", "é", ";", ""]
+        )
+        | st.text(max_size=4),
+        max_size=8,
+    ).map("".join)
+)
+def test_a_query_string_is_read_as_the_standard_library_reads_it(text: str) -> None:
+    try:
+        expected = parse_qsl(text, keep_blank_values=True, errors="strict")
+    except ValueError:
+        with pytest.raises(BadRequest):
+            read_pairs(text)
+    else:
+        assert read_pairs(text) == expected
+
+
+def test_a_query_string_of_too_many_parameters_is_refused() -> None:
+    assert len(read_pairs("&".join(["a=1"] * MOST_PAIRS))) == MOST_PAIRS
+    with pytest.raises(BadRequest):
+        read_pairs("&".join(["a=1"] * (MOST_PAIRS + 1)))
