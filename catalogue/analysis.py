@@ -408,11 +408,12 @@ def highlights(text: str, wanted_stems: frozenset[str]) -> list[tuple[int, int]]
     for head in _heads(wanted_stems):
         start = lowered.find(head)
         while start >= 0:
-            rest = _WORD_FROM.match(lowered, start)
-            end = rest.end() if rest else start + 1
-            begins = start == 0 or not lowered[start - 1].isalnum()
-            if begins and stem(cut(lowered[start:end])) in wanted_stems:
-                found.add((start, end))
+            end = start + 1
+            if start == 0 or not lowered[start - 1].isalnum():
+                rest = _WORD_FROM.match(lowered, start)
+                end = rest.end() if rest else end
+                if stem(cut(lowered[start:end])) in wanted_stems:
+                    found.add((start, end))
             start = lowered.find(head, end)
     return sorted(found)
 

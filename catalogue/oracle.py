@@ -122,6 +122,12 @@ class Entity:
             "wholes": list(self.texts.wholes),
         }
 
+    @property
+    def kind(self) -> str | None:
+        """What kind of thing it is (semantics 1.7)."""
+        kind = self.stored.record.get("kind")
+        return kind if isinstance(kind, str) else None
+
     def occurrences(self, name: str, term: str) -> int:
         """How often a term stands in a scored field. Of a question's few terms it costs less to
         count each than to count all there are."""

@@ -204,13 +204,17 @@ def joined(readings: Sequence[Reading]) -> Reading:
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """Entities at hand: ``entities`` are merged ones by key, relations and children filled in."""
+    """Entities at hand: ``entities`` are merged ones by key, relations and children filled in.
+
+    ``remembered``: what somebody made of an entity once, by key, as long as the pool lasts.
+    """
 
     entities: Mapping[str, Entity] = field(default_factory=dict)
     readings: Sequence[Reading] = field(default=(), repr=False)
     _by_class: dict[EntityClass, list[Entity]] = field(
         default_factory=dict, repr=False, compare=False
     )
+    remembered: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def of_class(self, entity_class: EntityClass) -> list[Entity]:
         """The entities of a class, by key."""

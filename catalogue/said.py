@@ -95,6 +95,10 @@ class Said(Entity):
         return cast(EntityClass, self.row.entity_class)
 
     @property
+    def kind(self) -> str | None:
+        return self.row.kind
+
+    @property
     def facilities(self) -> tuple[str, ...]:
         return (self.voice.facility,) if self.voice.facility else ()
 
@@ -159,9 +163,12 @@ class Said(Entity):
         return {"text": row.text.split(), "title": row.title.split(), "wholes": row.wholes.split()}
 
     def occurrences(self, name: str, term: str) -> int:
-        if not self.row.is_counted:
+        row = self.row
+        if not row.is_counted:
             return super().occurrences(name, term)
-        return self._field(name).count(f" {term} ")
+        # Of all that scoring does this is done most: the field is looked up here.
+        field = row.text if name == "text" else row.title if name == "title" else row.wholes
+        return field.count(f" {term} ")
 
     def size(self, name: str) -> int:
         row = self.row

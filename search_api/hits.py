@@ -21,6 +21,7 @@ from catalogue.fields import elements
 from catalogue.records import StoredEntity
 from mappings.rights import access_at
 from mappings.techniques import Term, load_panet
+from search_api.cache import FOREVER, next_opening
 from search_api.facilities import FacilityStates
 from search_api.federation.overlay import Overlay
 from search_api.includes import Records
@@ -30,6 +31,8 @@ Json = dict[str, Any]
 Record = Mapping[str, Any]
 
 MAX_ROWS = 50
+MOST_REMEMBERED = 200
+"""Live records of one pool that are kept as they are shown: some pages."""
 LINK_NAMES = {"landing": "landing page", "None": "link"}
 
 
@@ -65,17 +68,50 @@ async def load_children(
     return await anyio.to_thread.run_sync(look_up, abandon_on_cancel=True)
 
 
-def hit_json(
-    hit: Hit,
-    children: tuple[int, Sequence[Record]] | None,
-    states: FacilityStates,
-    now: datetime,
-    *,
-    partly: bool = False,
-) -> Json:
-    """A hit with score, access, techniques and services; absent fields are left out. ``partly``:
-    not all the fields that are scored could be had of its facility."""
-    shown = record_json(hit.entity, children, states, now)
+class LiveRecords:
+    """Records as they are shown at ``now``. Of those that came live and come again with other
+    questions it is made once, for as long as neither the facilities nor the access change."""
+
+    def __init__(self, records: Records, states: FacilityStates, now: datetime) -> None:
+        self._records = records if isinstance(records, Overlay) else None
+        self._remembered: dict[str, Any] = {} if self._records is None else self._records.remembered
+        self._states = states
+        self._now = now
+
+    def has(self, entity: StoredEntity) -> bool:
+        """Whether it is at hand already."""
+        return self._known(entity) is not None
+
+    def of(self, entity: StoredEntity, children: tuple[int, Sequence[Record]] | None) -> Json:
+        """The record, for the caller to add to."""
+        found = self._known(entity)
+        if found is None:
+            found = record_json(entity, children, self._states, self._now)
+            live = self._records
+            if live is not None and live.has_all(
+                [entity.key, *(entity.record.get("datasets") or ())]
+            ):
+                until = next_opening(entity.record, self._now)
+                if len(self._remembered) >= MOST_REMEMBERED:
+                    self._remembered.clear()
+                self._remembered[entity.key] = (self._states.version, self._now, until, found)
+        return dict(found)
+
+    def _known(self, entity: StoredEntity) -> Json | None:
+        version, since, until, found = self._remembered.get(entity.key, _NEVER)
+        return found if version == self._states.version and since <= self._now < until else None
+
+
+_NEVER: tuple[int, datetime, datetime, Json] = (-1, FOREVER, FOREVER, {})
+
+
+def hit_json(hit: Hit, shown: Json, *, partly: bool = False) -> Json:
+    """A hit with score, access, techniques and services; absent fields are left out.
+
+    Args:
+        shown: its record, see ``record_json``; changed.
+        partly: not all the fields that are scored could be had of its facility.
+    """
     shown["score"] = hit.score
     if partly:
         shown["partly_scored"] = True

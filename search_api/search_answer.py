@@ -10,7 +10,7 @@ import anyio.to_thread
 
 from catalogue.answers import FacetCount
 from search_api.facilities import FacilityStates
-from search_api.hits import hit_json, load_children
+from search_api.hits import LiveRecords, hit_json, load_children
 from search_api.search import SearchRequest
 from search_api.whole import Whole, with_page_hits
 
@@ -31,19 +31,18 @@ async def show(
         for hit in answer.hits
         if hit.contained is not None
     }
-    untold = [hit.entity for hit in answer.hits if hit.contained is None]
+    now = request.search.now
+    shown = LiveRecords(whole.records, states, now)
+    untold = [h.entity for h in answer.hits if h.contained is None and not shown.has(h.entity)]
     if untold:
         children |= await load_children(whole.records, untold)
     timings["records"] = (time.perf_counter() - started) * 1000
-    now = request.search.now
 
     def make() -> list[Json]:
         return [
             hit_json(
                 hit,
-                children.get(hit.entity.key),
-                states,
-                now,
+                shown.of(hit.entity, children.get(hit.entity.key)),
                 partly=hit.entity.key in whole.partly,
             )
             for hit in answer.hits

@@ -11,7 +11,21 @@ from catalogue.answers import FacetCount
 from catalogue.facets import facet_of
 from catalogue.oracle import Entity, Evaluator, facet_counts, meets
 from catalogue.plan import Plan
-from catalogue.query import NOT_DATA, AccessIs, Facet, Node, OpenAt, Search, TechniqueIn, conditions
+from catalogue.query import (
+    NOT_DATA,
+    AccessIs,
+    And,
+    Compare,
+    Facet,
+    Node,
+    Not,
+    OneOf,
+    OpenAt,
+    Or,
+    Search,
+    TechniqueIn,
+    conditions,
+)
 from catalogue.query_language import parse_words
 from catalogue.readings import Pool
 from catalogue.statistics import CollectionStatistics
@@ -39,6 +53,7 @@ class Matcher:
     match: str
     _found: dict[tuple[Node, ...], list[Entity]] = field(default_factory=dict, repr=False)
     _facets: dict[Facet, list[FacetCount]] = field(default_factory=dict, repr=False)
+    _met: list[list[Entity]] = field(default_factory=list, repr=False)
     rankings: list[Ranking] = field(default_factory=list, repr=False)
 
     @classmethod
@@ -56,14 +71,29 @@ class Matcher:
         return self._found[nodes]
 
     def _look(self, nodes: Sequence[Node]) -> list[Entity]:
+        found = self._that_meet()
         evaluator = Evaluator(self.search.now, self.pool.entities)
-        membership = self.membership
-        return [
-            one
-            for one in self.pool.of_class(self.search.entity_class)
-            if all(evaluator.holds(node, one.thing) for node in nodes)
-            and (membership is None or meets(membership, one))
-        ]
+        for node in nodes:
+            if not _asks_for_kind(node):
+                found = [one for one in found if evaluator.holds(node, one.thing)]
+                continue
+            # Nearly every question has it, and there are few kinds: each is looked at once.
+            right: dict[str | None, bool] = {}
+            for one in found:
+                if one.kind not in right:
+                    right[one.kind] = evaluator.holds(node, one.thing)
+            found = [one for one in found if right[one.kind]]
+        return found
+
+    def _that_meet(self) -> list[Entity]:
+        """Entities of the class that satisfy the text, by key; worked out once."""
+        if not self._met:
+            membership = self.membership
+            among = self.pool.of_class(self.search.entity_class)
+            if membership is not None:
+                among = [one for one in among if meets(membership, one)]
+            self._met.append(among)
+        return self._met[0]
 
     @property
     def membership(self) -> Plan | None:
@@ -118,6 +148,18 @@ class Matcher:
         held = [technique_scoring.with_ancestors(one.tags) for one in among]
         counts = {one: sum(one in tags for tags in held) for one in asked}
         return {one: count for one, count in counts.items() if count}
+
+
+def _asks_for_kind(node: Node) -> bool:
+    """Whether a condition is about the kind of the thing itself, and about nothing else."""
+    match node:
+        case Compare("kind") | OneOf("kind"):
+            return True
+        case Not(clause):
+            return _asks_for_kind(clause)
+        case And(clauses) | Or(clauses):
+            return all(map(_asks_for_kind, clauses))
+    return False
 
 
 def text_plan(search: Search) -> TextPlan | None:

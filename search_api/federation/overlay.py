@@ -24,6 +24,7 @@ class Overlay:
 
     def __init__(self, pool: Pool, kept: Kept) -> None:
         self._live = pool.entities
+        self.remembered = pool.remembered
         self._kept = kept
 
     def entities(self, keys: Sequence[str]) -> Mapping[str, StoredEntity]:
