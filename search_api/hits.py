@@ -75,16 +75,21 @@ class LiveRecords:
     def __init__(self, records: Records, states: FacilityStates, now: datetime) -> None:
         self._records = records if isinstance(records, Overlay) else None
         self._remembered: dict[str, Any] = {} if self._records is None else self._records.remembered
+        self._at_hand: dict[str, Json] = {}
         self._states = states
         self._now = now
 
     def has(self, entity: StoredEntity) -> bool:
-        """Whether it is at hand already."""
-        return self._known(entity) is not None
+        """Whether it is at hand already; then it stays so."""
+        version, since, until, found = self._remembered.get(entity.key, _NEVER)
+        if version != self._states.version or not since <= self._now < until:
+            return False
+        self._at_hand[entity.key] = found
+        return True
 
     def of(self, entity: StoredEntity, children: tuple[int, Sequence[Record]] | None) -> Json:
         """The record, for the caller to add to."""
-        found = self._known(entity)
+        found = self._at_hand.get(entity.key)
         if found is None:
             found = record_json(entity, children, self._states, self._now)
             live = self._records
@@ -96,10 +101,6 @@ class LiveRecords:
                     self._remembered.clear()
                 self._remembered[entity.key] = (self._states.version, self._now, until, found)
         return dict(found)
-
-    def _known(self, entity: StoredEntity) -> Json | None:
-        version, since, until, found = self._remembered.get(entity.key, _NEVER)
-        return found if version == self._states.version and since <= self._now < until else None
 
 
 _NEVER: tuple[int, datetime, datetime, Json] = (-1, FOREVER, FOREVER, {})

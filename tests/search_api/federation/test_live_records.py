@@ -10,7 +10,7 @@ from catalogue.readings import Pool, make_pool, read_objects
 from mappings.context import Context
 from search_api.facilities import FacilityState, FacilityStates
 from search_api.federation.overlay import Overlay
-from search_api.hits import LiveRecords, load_children
+from search_api.hits import MOST_REMEMBERED, LiveRecords, load_children
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 DOCUMENT = {
@@ -73,3 +73,16 @@ async def test_a_record_follows_what_is_configured_of_its_facility() -> None:
     again, at_hand = await shown(pool, known, NOW)
     assert not at_hand
     assert again["provider"] == "https://other.example/api"
+
+
+async def test_a_record_that_was_at_hand_stays_so_while_others_push_it_out() -> None:
+    many = [{**DOCUMENT, "pid": f"10.5072/{n}", "datasets": [{"pid": f"10.5072/{n}/1"}]}
+            for n in range(MOST_REMEMBERED + 2)]  # fmt: skip
+    pool, known = pool_of(*many), states()
+    overlay = Overlay(pool, cast(Any, None))
+    first, *others = (one.stored for one in pool.of_class("Document"))
+    for page in ([first], [first, *others]):
+        records = LiveRecords(overlay, known, NOW)
+        children = await load_children(overlay, [one for one in page if not records.has(one)])
+        for one in reversed(page):
+            assert records.of(one, children.get(one.key))["datasets"] == 1
