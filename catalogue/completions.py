@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
 from catalogue import analysis
-from catalogue.shares import strings
+from catalogue.fields import strings
 
 
-def suggestions_of(
-    record: Mapping[str, Any], facets: Mapping[str, tuple[str, ...]], people: Iterable[str]
-) -> set[str]:
-    """The raw terms by which a Document's texts are completed."""
-    found = {_suggestion("title", title) for title in strings(record, "title")}
+def suggestions_of(record: Mapping[str, Any], facets: Mapping[str, tuple[str, ...]]) -> set[str]:
+    """The raw terms by which a Document's texts are completed, but for those of people."""
+    found = {suggestion("title", title) for title in strings(record, "title")}
     for text in facets["sample"]:
         found.add(suggestion_term("sample", text))
     for text in facets["instrument"]:
         found.add(suggestion_term("instrument", text))
-    for name in people:
-        found.add(suggestion_term("person", name))
     return found
 
 
@@ -29,7 +25,9 @@ MAX_SUGGESTION = 60
 _CAPITAL = re.compile("[A-Z]")
 
 
-def _suggestion(kind: str, text: str) -> str:
+def suggestion(kind: str, text: str) -> str:
+    """The raw term by which a text is completed: its folded form, and after a unit separator what
+    makes the original of it again: the places of its capitals, or itself."""
     original = " ".join(text.split())[:MAX_SUGGESTION]
     folded = analysis.fold(original)
     if folded == original:
@@ -41,9 +39,8 @@ def _suggestion(kind: str, text: str) -> str:
     return f"{kind}:{folded}\x1f{written}"
 
 
-suggestion_term = lru_cache(maxsize=8_192)(_suggestion)
-"""The raw term by which a text is completed: its folded form, and after a unit separator what makes
-the original of it again: the places of its capitals, or itself."""
+suggestion_term = lru_cache(maxsize=8_192)(suggestion)
+"""The same, for what comes again."""
 
 
 def suggested_text(term: str) -> str:

@@ -18,20 +18,22 @@ from catalogue import analysis, technique_scoring
 from catalogue.access import FOREVER, STATES, access_spans
 from catalogue.analysis import Line, line
 from catalogue.completions import suggestions_of
-from catalogue.fields import FIELDS, elements, stored_value
+from catalogue.fields import FIELDS, Kind, elements, stored_value, strings
 from catalogue.parameter_terms import parameter_terms
 from catalogue.record_terms import (
     PartsPlan,
     Shape,
-    add_field_terms,
-    add_parts,
+    Terms,
+    add_part_terms,
+    add_value_terms,
     class_plan,
     int_or_none,
     merge_pid_and_doi,
+    number_name,
     term,
 )
 from catalogue.records import Change, EntityClass, StoredEntity
-from catalogue.shares import Share, lines_of, share_of, shares_of_members, strings
+from catalogue.shares import Share, lines_of, share_of, shares_of_members
 
 MAX_YEARS = 200
 """An experiment that claims more years than this is indexed for facets under the first ones."""
@@ -73,7 +75,7 @@ class EngineDocument:
     ordinal: int
     change: int
     deleted: bool = False
-    terms: set[str] = field(default_factory=set)
+    exact: Terms = field(default_factory=lambda: Terms({}, set()))
     params: set[str] = field(default_factory=set)
     all_params: set[str] = field(default_factory=set)
     panet: frozenset[str] = frozenset()
@@ -90,10 +92,10 @@ class EngineDocument:
     record: Mapping[str, Any] = field(default_factory=dict)
     changed_at: datetime | None = None
 
-
-def number_name(name: str) -> str:
-    """The engine's number field for a field of the class."""
-    return f"n_{name}"
+    @property
+    def terms(self) -> set[str]:
+        """The exact terms of its fields and parts."""
+        return self.exact.all()
 
 
 def text_lines(change: Change) -> TextLines:
@@ -169,16 +171,21 @@ def _add_shares(
     shares: _Shares,
 ) -> None:
     """What parts of the record, and its Datasets, add besides text and facets."""
+    lines, spaced = document.exact
+    added = [share.own for share in shares.members]
     if entity.entity_class == "Document":
-        document.links = tuple(sorted(child.ordinal for child in children))
-        document.terms.update(*(share.carried for share in shares.of_datasets()))
+        document.links = tuple(sorted([child.ordinal for child in children]))
+        added += [share.carried for share in shares.of_datasets()]
         if children:
-            document.terms.add("has:datasets")
-        people = [name for share in shares.members for name in share.people]
-        document.suggestions = suggestions_of(entity.record, document.facets, people)
+            lines["has:datasets"] = None
+        document.suggestions = suggestions_of(entity.record, document.facets)
+        document.suggestions.update(*[share.suggestions for share in shares.members])
     elif entity.entity_class == "Dataset":
-        document.terms.update(*(share.own for share in shares.of_datasets()))
-    document.terms.update(*(share.own for share in shares.members))
+        added += [share.own for share in shares.of_datasets()]
+    for terms in added:
+        lines.update(terms.lines)
+        if terms.spaced:
+            spaced.update(terms.spaced)
     document.record = entity.record
 
 
@@ -212,15 +219,17 @@ def _shares(entity: StoredEntity, children: Sequence[StoredEntity]) -> _Shares:
 
 
 def _add_terms(document: EngineDocument, entity: StoredEntity, shape: Shape) -> None:
-    record, terms = entity.record, document.terms
-    add_field_terms(record, shape, terms)
+    record, values, exact = entity.record, set[str](), document.exact
+    exact.lines[shape.has] = None
+    add_value_terms(record, shape, values)
     for relation in _without_shares(entity.entity_class):
         if relation.name in shape.names:
-            add_parts(record, (relation,), terms)
+            add_part_terms(record, (relation,), exact.lines, values)
     if "doi" in shape.names:
-        merge_pid_and_doi(record, terms)
+        merge_pid_and_doi(record, values)
     for name in record.get("facilities") or (record.get("facility", ""),):
-        terms.add(_at(str(name)))
+        values.add(_at(str(name)))
+    exact.add(values)
 
 
 @lru_cache(maxsize=1_024)
@@ -237,13 +246,12 @@ def _without_shares(class_name: str) -> tuple[PartsPlan, ...]:
 
 def _add_numbers(document: EngineDocument, record: Mapping[str, Any], shape: Shape) -> None:
     numbers = document.numbers
-    for field_plan in shape.numbers:
-        value = record[field_plan.full_name]
+    for name, in_engine, kind in shape.numbers:
+        value = record[name]
         for one in value if isinstance(value, (list, tuple)) else (value,):
-            number = stored_value(field_plan.kind, one)
-            whole = int_or_none(number) if isinstance(number, (int, float)) else None
-            if whole is not None and abs(whole) < FOREVER:
-                numbers[number_name(field_plan.full_name)] = whole
+            whole = _instant(one) if type(one) is str and kind == "instant" else _whole(kind, one)
+            if whole is not None:
+                numbers[in_engine] = whole
     years = record.get("years")
     if years:
         numbers["first_year"] = int(years["first"])
@@ -253,6 +261,17 @@ def _add_numbers(document: EngineDocument, record: Mapping[str, Any], shape: Sha
             from_name, until_name = SPAN_NUMBERS[name]
             numbers[from_name] = start
             numbers[until_name] = end
+
+
+def _whole(kind: Kind, value: object) -> int | None:
+    number = stored_value(kind, value)
+    whole = int_or_none(number) if isinstance(number, (int, float)) else None
+    return whole if whole is not None and abs(whole) < FOREVER else None
+
+
+@lru_cache(maxsize=4_096)
+def _instant(text: str) -> int | None:
+    return _whole("instant", text)
 
 
 SPAN_NUMBERS = {name: (f"{name}_from", f"{name}_until") for name in ACCESS_NAMES}
@@ -307,29 +326,22 @@ def _add_text(
     shares: _Shares,
 ) -> None:
     """Those of ``text_lines``, each once, with what was worked out of them before."""
-    titles = {text: line(text) for text in strings(record, *_TITLES)}
+    titles = {text: line_again(text) for text in strings(record, *_TITLES)}
     others = {text: line_again(text) for text in strings(record, *_OTHERS)}
     for share in shares.in_order:
         others.update(share.lines)
-    text, words, wholes = document.text, document.words, document.wholes
-    cut = False
-    for analysed in titles.values():
-        if analysed.stems:
-            text.append(analysed.stems)
-            words.update(analysed.words)
-            wholes.update(analysed.wholes)
-            document.title_words.append(" ".join(analysed.words))
-            cut |= analysed.cut
-    document.title = text.copy()
-    for stems, listed, found, maybe_cut in others.values():
-        if stems:
-            text.append(stems)
-            words.update(listed)
-            if found:
-                wholes.update(found)
-            cut |= maybe_cut
-    if cut:
-        document.terms.add(CUT_WORDS)
+    titled = [one for one in titles.values() if one.stems]
+    lines = [*titled, *[one for one in others.values() if one.stems]]
+    words, wholes = document.words, document.wholes
+    if lines:
+        stems, listed, found, cut = zip(*lines, strict=True)
+        document.text += stems
+        words.update(*listed)
+        wholes.update(*found)
+        if True in cut:
+            document.exact.lines[CUT_WORDS] = None
+    document.title += stems[: len(titled)] if titled else ()
+    document.title_words += [" ".join(one.words) for one in titled]
     for identifier in _identifiers(record, children):
         wholes.update(analysis.identifier_wholes(identifier))
 

@@ -132,6 +132,22 @@ def elements(record: Mapping[str, Any], relation: str) -> list[Mapping[str, Any]
     return []
 
 
+def strings(record: Mapping[str, Any], *names: str) -> list[str]:
+    """The texts of some fields, in their order."""
+    found: list[str] = []
+    for name in names:
+        if name not in record:
+            continue
+        value = record[name]
+        if type(value) is str:
+            if value:
+                found.append(value)
+        elif value is not None:
+            listed = value if isinstance(value, (list, tuple)) else (value,)
+            found.extend(str(one) for one in listed if one not in (None, ""))
+    return found
+
+
 def values_of(record: Mapping[str, Any], field: str, kind: Kind) -> list[Value]:
     """The record's values of a field, ready to compare; none when absent or unreadable."""
     value = record.get(field)

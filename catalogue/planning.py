@@ -10,7 +10,7 @@ import math
 from datetime import datetime
 
 from catalogue import technique_scoring
-from catalogue.documents import CARRIED, number_name
+from catalogue.documents import CARRIED
 from catalogue.errors import QueryError
 from catalogue.fields import (
     FIELDS,
@@ -58,7 +58,7 @@ from catalogue.query import (
     TechniqueIn,
     check_bounds,
 )
-from catalogue.record_terms import equality_term, names_of, term
+from catalogue.record_terms import equality_term, names_of, number_name, term
 from catalogue.records import EntityClass
 from catalogue.text_query import filter_plan
 

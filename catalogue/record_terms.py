@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from binascii import b2a_base64
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from functools import cache
 from hashlib import blake2b
@@ -66,16 +67,51 @@ class PartsPlan:
     parts: ClassPlan
 
 
+class Terms(NamedTuple):
+    """Exact terms as the embedded engine takes them: those without white space in ``lines``, some
+    of which many records have in common, and the others. A term may be there twice."""
+
+    lines: dict[str, None]
+    spaced: set[str]
+
+    def all(self) -> set[str]:
+        """Each once."""
+        return self.spaced.union(*map(str.split, self.lines))
+
+    def add(self, terms: AbstractSet[str]) -> None:
+        """Add the terms as a line of their own."""
+        line, spaced = apart(terms)
+        if line:
+            self.lines[line] = None
+        self.spaced.update(spaced)
+
+
+def apart(terms: AbstractSet[str]) -> tuple[str, list[str]]:
+    """The terms without white space in one string, and the others."""
+    spaced = [term for term in terms if " " in term]
+    line = " ".join(terms - frozenset(spaced) if spaced else terms)
+    if not line.isprintable():  # perhaps other white space than blanks, seldom
+        spaced = [term for term in terms if has_space(term)]
+        line = " ".join([term for term in terms if not has_space(term)])
+    return line, spaced
+
+
+def has_space(term: str) -> bool:
+    """Whether a term has white space in it."""
+    return term.split() != [term]
+
+
 class Shape(NamedTuple):
     """What records with the same fields have in common: the terms that tell which they have, the
     fields whose values become terms, and those with instants and numbers. ``plain`` are name, head
-    and most bytes of the fields whose strings become terms as they stand."""
+    and most bytes of the fields whose strings become terms as they stand; ``numbers`` name, the
+    engine's name and kind."""
 
     names: frozenset[str]
-    has: frozenset[str]
+    has: str
     plain: tuple[tuple[str, str, int, FieldPlan], ...]
     others: tuple[tuple[str, FieldPlan], ...]
-    numbers: tuple[FieldPlan, ...]
+    numbers: tuple[tuple[str, str, Kind], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,14 +140,23 @@ class ClassPlan:
         termed = [(name, one) for name, one in known if one.termed]
         return Shape(
             frozenset(names),
-            frozenset(one.has for _, one in known),
+            " ".join([one.has for _, one in known]),
             tuple((name, one.head, one.most_bytes, one) for name, one in termed if one.plain),
             tuple((name, one) for name, one in termed if not one.plain),
-            tuple(one for _, one in known if one.kind in ("instant", "number")),
+            tuple(
+                (name, number_name(one.full_name), one.kind)
+                for name, one in known
+                if one.kind in ("instant", "number")
+            ),
         )
 
 
 MAX_SHAPES = 4_096
+
+
+def number_name(name: str) -> str:
+    """The engine's number field for a field of the class."""
+    return f"n_{name}"
 
 
 @cache
@@ -144,20 +189,8 @@ def class_plan(class_name: str, prefix: str = "") -> ClassPlan:
     return ClassPlan(fields, relations)
 
 
-def add_terms(
-    record: Mapping[str, Any], plan: ClassPlan, terms: set[str], most: int | None = MAX_PARTS
-) -> None:
-    """Add the terms of a record's fields and parts (``title=…``, ``has:title``,
-    ``samples.name=…``) to ``terms``. Of more than ``most`` parts there are no terms but ``many:``.
-    """
-    add_field_terms(record, plan.shape_of(record), terms)
-    if plan.relations:
-        add_parts(record, plan.relations, terms, most)
-
-
-def add_field_terms(record: Mapping[str, Any], shape: Shape, terms: set[str]) -> None:
-    """Add those of the record's own fields alone."""
-    terms.update(shape.has)
+def add_value_terms(record: Mapping[str, Any], shape: Shape, terms: set[str]) -> None:
+    """Add those of the values of the record's own fields alone."""
     for name, head, most, one in shape.plain:
         value = record[name]
         if type(value) is str:
@@ -175,25 +208,33 @@ def add_field_terms(record: Mapping[str, Any], shape: Shape, terms: set[str]) ->
             _add_values(value, one, terms)
 
 
-def add_parts(
+def add_part_terms(
     record: Mapping[str, Any],
     relations: Iterable[PartsPlan],
-    terms: set[str],
+    lines: dict[str, None],
+    values: set[str],
     most: int | None = MAX_PARTS,
 ) -> None:
-    """As ``add_terms``, of the parts under some relations alone."""
+    """Add the terms of the parts under some relations: to ``lines`` which fields there are
+    (``has:samples.name``), to ``values`` the others. Of more than ``most`` parts there are none but
+    ``many:``."""
     for relation in relations:
         if relation.name not in record:
             continue
         parts = elements(record, relation.name)
         if not parts:
             continue
-        terms.add(relation.has)
+        lines[relation.has] = None
         if most is not None and len(parts) > most:
-            terms.add(relation.many)
+            lines[relation.many] = None
             continue
+        plan = relation.parts
         for part in parts:
-            add_terms(part, relation.parts, terms, most)
+            shape = plan.shape_of(part)
+            lines[shape.has] = None
+            add_value_terms(part, shape, values)
+            if plan.relations:
+                add_part_terms(part, plan.relations, lines, values, most)
 
 
 def _add_identifier(value: str, field: FieldPlan, terms: set[str]) -> None:

@@ -6,7 +6,7 @@ out when they were first seen.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -14,8 +14,9 @@ import orjson
 
 from catalogue import technique_scoring
 from catalogue.analysis import Line, line
-from catalogue.fields import elements
-from catalogue.record_terms import MAX_PARTS, PartsPlan, add_parts, class_plan
+from catalogue.completions import suggestion
+from catalogue.fields import elements, strings
+from catalogue.record_terms import MAX_PARTS, PartsPlan, Terms, add_part_terms, class_plan
 
 MAX_REMEMBERED_BYTES = 2_000
 """Of one relation of one record as JSON: longer lists do not come again."""
@@ -26,14 +27,14 @@ MAX_REMEMBERED = 2_048
 
 class Share(NamedTuple):
     """``own`` are the terms for the record that says it, ``carried`` those for the Documents of a
-    Dataset that does; ``lines`` of text and what becomes of them, ``names`` for facets, ``people``
-    to complete."""
+    Dataset that does; ``lines`` of text and what becomes of them, ``names`` for facets,
+    ``suggestions`` of people."""
 
-    own: frozenset[str]
-    carried: frozenset[str]
+    own: Terms
+    carried: Terms
     lines: Mapping[str, Line]
     names: tuple[str, ...] = ()
-    people: tuple[str, ...] = ()
+    suggestions: Sequence[str] = ()
     tags: frozenset[str] = frozenset()
 
 
@@ -54,78 +55,100 @@ def share_of(relation: str, value: object) -> Share:
     return share
 
 
-_remembered: dict[str, dict[bytes, Share]] = {
-    name: {} for name in ("members", "techniques", "samples", "instrument")
+_WHERE = {
+    "members": ("Document", ""),
+    "person": ("Member", "members."),
+    "affiliation": ("Member", "members."),
+    "techniques": ("Dataset", ""),
+    "samples": ("Dataset", ""),
+    "instrument": ("Dataset", ""),
 }
+"""The class of which each is a relation, and what its terms begin with."""
+
+_remembered: dict[str, dict[bytes, Share]] = {name: {} for name in _WHERE}
 
 
 def shares_of_members(record: Mapping[str, Any]) -> list[Share]:
-    """What each member adds: people come again, groups of them hardly."""
+    """What each member's person, affiliation and role add: they come again, but not together."""
     if "members" not in record:
         return []
     members = elements(record, "members")
-    if len(members) <= MAX_PARTS:
-        return [share_of("members", member) for member in members]
-    return [_made("members", members)]
+    if len(members) > MAX_PARTS:
+        return [_made("members", members)]
+    shares: list[Share] = []
+    for member in members:
+        rest = dict(member)
+        person, affiliation = rest.pop("person", None), rest.pop("affiliation", None)
+        if person is not None:
+            shares.append(share_of("person", person))
+        if affiliation is not None:
+            shares.append(share_of("affiliation", affiliation))
+        shares.append(share_of("members", rest))
+    return shares
 
 
 def _made(relation: str, value: object) -> Share:
     record = {relation: value}
     parts = elements(record, relation)
+    class_name, prefix = _WHERE[relation]
+    own = _terms(record, _plans(class_name, prefix, relation), MAX_PARTS)
     lines = {text: line(text) for text in lines_of(relation, parts)}
-    own: set[str] = set()
-    if relation == "members":
-        add_parts(record, _plans("Document", "", relation), own)
-        people = [name for part in parts for person in elements(part, "person")
-                  for name in strings(person, "fullName")]  # fmt: skip
-        return Share(frozenset(own), frozenset(), lines, people=tuple(people))
-    carried: set[str] = set()
-    add_parts(record, _plans("Dataset", "", relation), own)
-    add_parts(record, _plans("Dataset", "datasets.", relation), carried, None)
+    if class_name != "Dataset":
+        people = _people(relation, parts)
+        return Share(own, _NONE, lines, (), [suggestion("person", name) for name in people])
     return Share(
-        frozenset(own),
-        frozenset(carried),
+        own,
+        _terms(record, _plans("Dataset", "datasets.", relation), None),
         lines,
-        names=tuple(str(part["name"]) for part in parts if part.get("name")),
+        names=tuple([str(part["name"]) for part in parts if part.get("name")]),
         tags=technique_scoring.tags_of(parts) if relation == "techniques" else frozenset(),
     )
+
+
+def _terms(record: Mapping[str, Any], plans: tuple[PartsPlan, ...], most: int | None) -> Terms:
+    terms = Terms({}, set())
+    values: set[str] = set()
+    add_part_terms(record, plans, terms.lines, values, most)
+    terms.add(values)
+    return terms
+
+
+_NONE = Terms({}, set())
+
+
+def _people(relation: str, parts: list[Mapping[str, Any]]) -> list[str]:
+    if relation == "person":
+        return [name for part in parts for name in strings(part, "fullName")]
+    if relation == "members":
+        return [name for part in parts for name in _people("person", elements(part, "person"))]
+    return []
 
 
 def lines_of(relation: str, parts: list[Mapping[str, Any]]) -> list[str]:
     """The lines of text of a relation's parts."""
     found: list[str] = []
-    if relation == "members":
-        for member in parts:
-            for person in elements(member, "person"):
-                found += strings(person, "fullName")
-            for affiliation in elements(member, "affiliation"):
-                found += strings(affiliation, "name")
-        return found
     for part in parts:
-        found += strings(part, *(("name", "description") if relation == "samples" else ("name",)))
+        if relation == "members":
+            found += lines_of("person", elements(part, "person"))
+            found += lines_of("affiliation", elements(part, "affiliation"))
+        else:
+            found += strings(part, *_TEXTS[relation])
     if relation == "techniques":
         for tag in sorted(technique_scoring.tags_of(parts)):
             found += technique_scoring.names(tag)
     return found
 
 
+_TEXTS = {
+    "person": ("fullName",),
+    "affiliation": ("name",),
+    "techniques": ("name",),
+    "samples": ("name", "description"),
+    "instrument": ("name",),
+}
+
+
 @cache
 def _plans(class_name: str, prefix: str, relation: str) -> tuple[PartsPlan, ...]:
     plan = class_plan(class_name, prefix)
     return tuple(one for one in plan.relations if one.name == relation)
-
-
-def strings(record: Mapping[str, Any], *names: str) -> list[str]:
-    """The texts of some fields, in their order."""
-    found: list[str] = []
-    for name in names:
-        if name not in record:
-            continue
-        value = record[name]
-        if type(value) is str:
-            if value:
-                found.append(value)
-        elif value is not None:
-            listed = value if isinstance(value, (list, tuple)) else (value,)
-            found.extend(str(one) for one in listed if one not in (None, ""))
-    return found

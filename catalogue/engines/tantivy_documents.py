@@ -61,23 +61,24 @@ def build_schema(class_name: str) -> tantivy.Schema:
 def rendered(document: EngineDocument) -> Rendered:
     """The document as the library reads it: one object of JSON costs it half of what a document
     made value by value does, and can be made in another process."""
-    body = b"" if document.deleted else orjson.dumps(_fields(document))
+    fields = {} if document.deleted else _fields(document)
+    if fields:
+        fields |= {ORDINAL: document.ordinal, CHANGE: document.change}
+        if document.links:
+            fields[LINKS] = document.links
     return Rendered(
         document.key,
         document.entity_class,
         document.ordinal,
         document.change,
         document.deleted,
-        body,
+        orjson.dumps(fields) if fields else b"",
     )
 
 
 def unnumbered(document: EngineDocument) -> bytes:
     """As ``rendered``, for a document that has no numbers yet."""
-    fields = _fields(document)
-    for name in (ORDINAL, CHANGE, LINKS):
-        fields.pop(name, None)
-    return orjson.dumps(fields)
+    return orjson.dumps(_fields(document))
 
 
 def numbered(foreseen: Foreseen) -> Rendered:
@@ -92,10 +93,9 @@ def numbered(foreseen: Foreseen) -> Rendered:
 
 
 def _fields(document: EngineDocument) -> dict[str, Any]:
+    """All but the numbers that the store gives."""
     fields: dict[str, Any] = {
         "key": document.key,
-        ORDINAL: document.ordinal,
-        CHANGE: document.change,
         "tags": " ".join(document.tags),
         TECHNIQUES: list(document.panet),
         "text": [SENTINEL, *document.text],
@@ -105,13 +105,12 @@ def _fields(document: EngineDocument) -> dict[str, Any]:
         "wholes": " ".join((SENTINEL, *document.wholes)),
         **document.numbers,
     }
-    fields["terms"], spaced = _apart(document.terms)
+    lines, spaced = document.exact
+    fields["terms"] = " ".join(lines)
     if spaced:
-        fields[SPACED] = spaced
+        fields[SPACED] = list(spaced)
     if document.tags:
         fields[TECHNIQUE_SET] = technique_scoring.set_name(document.tags)
-    if document.links:
-        fields[LINKS] = document.links
     if document.params:
         fields["params"] = " ".join(document.params)
     if document.all_params:
@@ -122,18 +121,3 @@ def _fields(document: EngineDocument) -> dict[str, Any]:
         if values:
             fields[f"f_{name}"] = values
     return fields
-
-
-def has_space(term: str) -> bool:
-    """Whether a term is looked up in the field ``SPACED``."""
-    return len(term.split()) != 1
-
-
-def _apart(terms: set[str]) -> tuple[str, list[str]]:
-    """The terms without white space in one string, and the others."""
-    spaced = [term for term in terms if " " in term]
-    line = " ".join(terms.difference(spaced))
-    if len(line.split()) + len(spaced) != len(terms):  # other white space than blanks, seldom
-        spaced = [term for term in terms if has_space(term)]
-        line = " ".join([term for term in terms if not has_space(term)])
-    return line, spaced

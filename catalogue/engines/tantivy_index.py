@@ -25,7 +25,6 @@ from catalogue.engines.tantivy_documents import (
     ORDINAL,
     SPACED,
     build_schema,
-    has_space,
 )
 from catalogue.engines.tantivy_facets import MOST_BUCKETS, FacetCounter
 from catalogue.engines.tantivy_words import Words
@@ -52,6 +51,7 @@ from catalogue.plan import (
     leaves,
     rewrite,
 )
+from catalogue.record_terms import has_space
 
 _FEW_TERMS = 256
 """Terms of a look-up that are worth looking for in the dictionary beforehand, at 2 µs each."""

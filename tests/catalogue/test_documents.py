@@ -160,6 +160,7 @@ _odd_texts = st.text(_ODD_LETTERS, min_size=3, max_size=14) | st.text(min_size=3
 @example("\u1161abc", "\u1100", "")
 @example("Kㄱ\u1161", "", "")
 @example("α-x", "", "")
+@example("KK\u00a0", "", "")
 def test_a_part_is_found_whatever_stands_beside_it(part: str, before: str, after: str) -> None:
     """§6.2 with Unicode's traps: letters that join, fold to several, or to none."""
     text = before + part + after
