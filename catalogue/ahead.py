@@ -162,6 +162,11 @@ class Ahead:
             return None
         return Foresight(provider, self._numbering.render)
 
+    @property
+    def empty(self) -> bool:
+        """Whether nothing waits."""
+        return not self._pages
+
     def put(self, report: PageReport) -> None:
         """Keep the documents of a page that was committed, if they are most of what it changed."""
         few = len(report.foreseen) < FEW * report.entities or not report.entities

@@ -116,8 +116,8 @@ class IndexBusy(EngineError):
 
 
 class IndexReplaced(EngineError):
-    """Another index took the place of the one that was being written, which is behind it or ahead
-    of it: go on from its position."""
+    """The index that was being written was let go, as a rule because another took its place: go on
+    from the position of the one in use."""
 
     status = 409
 

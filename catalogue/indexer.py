@@ -97,6 +97,7 @@ class Indexer:
         self.progress = progress
         self.recovers = recovers
         self.ahead: Ahead | None = None
+        self._begun: Indexed | None = None
         self._preparers = Preparers(folder, engine.render) if folder is not None else None
         self.last_error: EngineError | None = None
         self._published_at = float("-inf")
@@ -149,8 +150,12 @@ class Indexer:
 
     async def _catch_up(self) -> Indexed:
         newest = await anyio.to_thread.run_sync(self.store.last_change)
-        report = Indexed(position=await self.engine.expect(newest))
-        committed = report.position
+        report, self._begun = self._begun, None
+        if report is None:
+            report = Indexed(position=await self.engine.expect(newest))
+            committed = report.position
+        else:
+            committed = await self.engine.position()
         commit_every = COMMIT_EVERY_IN_PROCESS if self.engine.in_process else COMMIT_EVERY
         if report.position > newest:
             # A rebuild may have taken its place just now, from a store that went on.
@@ -171,6 +176,31 @@ class Indexer:
         if report.position > committed:
             await self.engine.commit(report.position)
         return report
+
+    async def apply_ahead(self, expected: int) -> None:
+        """Apply what lies ahead, next to what is indexed, for the next pass to commit: so that the
+        engine is at work all along, and has little left to do in the end.
+
+        Args:
+            expected: changes until then.
+
+        Raises:
+            EngineError: the next pass begins where the index is.
+        """
+        ahead = self.ahead
+        if ahead is None or self._lock.locked():
+            return
+        async with self._lock:
+            if not self.engine.try_lock():
+                return
+            report, self._begun = self._begun, None
+            if report is None:
+                position = await self.engine.position()
+                report = Indexed(position=await self.engine.expect(position + expected))
+            while (page := ahead.take(report.position)) is not None:
+                batch = await anyio.to_thread.run_sync(complete, self.store, self.engine, page)
+                await self._apply(batch, report)
+            self._begun = report
 
     async def _make_anew(self) -> None:
         """Fill an index beside the damaged one, and change over to it (fault F15)."""
@@ -250,6 +280,8 @@ class Indexer:
                 if waiting and (waiting >= pace.changes or rested >= pace.longest_s):
                     await self.index_once()
                     last_step = anyio.current_time()
+                elif self.ahead is not None and not self.ahead.empty:
+                    await self.apply_ahead(pace.changes)
                 elif anyio.current_time() - self._published_at > PUBLISH_S:
                     await self._publish()
                 rested = anyio.current_time() - self._long_way_at

@@ -76,6 +76,7 @@ class TantivyEngine:
         self._writers: dict[str, Writer] = {}
         self._heap_bytes = heap_bytes(0)
         self._pending: dict[str, int] = {}
+        self._lost = False
         self._lock = WriterLock(self.root / LOCK)
         self._read: tuple[object, TantivyReader] | None = None
         self._watched: CommitFiles | None = None
@@ -159,7 +160,11 @@ class TantivyEngine:
         """Let go of writers of a generation that is no more; what they held is in the outbox."""
         for writer in self._writers.values():
             writer.abandon()
+        self._forget_writers()
+
+    def _forget_writers(self) -> None:
         self._writers = {}
+        self._lost |= bool(self._pending)
         self._pending.clear()
 
     # --- the lease ----------------------------------------------------------------------------
@@ -198,12 +203,12 @@ class TantivyEngine:
     def _expect(self, until: int) -> int:
         with self._guard:
             position = self._position()
-            self._meant = self._generation
             heap = heap_bytes(max(0, until - position))
             if until > position and heap != self._heap_bytes:
-                # Nothing waits in them: whoever comes with changes has committed those before.
+                # Nothing waits in them that does not come again: it is behind the position.
                 self._close_writers()
                 self._heap_bytes = heap
+            self._meant, self._lost = self._generation, False
             return position
 
     async def apply(self, documents: Sequence[EngineDocument | Rendered]) -> Applied:
@@ -274,9 +279,11 @@ class TantivyEngine:
         self._follow_pointer()
         if self._generation is None:
             raise EngineDamaged("There is no search index yet.")
-        if self._meant not in (None, self._generation):
-            # Its position may be behind changes that went into the former one.
-            raise IndexReplaced(f"The search index {self._meant} is no longer the one in use.")
+        if self._meant not in (None, self._generation) or self._lost:
+            # Its position would be behind changes that went into the former one, or are gone.
+            raise IndexReplaced(
+                f"The search index {self._meant} was let go before its last commit."
+            )
         if not self._generation.startswith(fingerprint()):
             raise ForeignIndex(
                 f"The search index {self._generation} was made with another mapping or analysis; "
@@ -345,7 +352,7 @@ class TantivyEngine:
 
     def _clear(self) -> None:
         with self._writing("emptying"):
-            self._meant = None
+            self._meant, self._lost = None, False
             self._begin_writing()
             for writer in self._writers.values():
                 writer.library.delete_all_documents()
@@ -414,7 +421,6 @@ class TantivyEngine:
             except EngineError:
                 self._abandon_writers()  # those of a damaged index, which goes
             assert other._generation is not None
-            self._meant = None
             self._write_pointer(other._generation)
             self._open_generation(other._generation, create=False)
             for path in self.root.iterdir():
@@ -492,8 +498,7 @@ class TantivyEngine:
             with guarded("closing its writer"):
                 writer.library.rollback()
                 writer.library.wait_merging_threads()
-        self._writers = {}
-        self._pending.clear()
+        self._forget_writers()
 
     async def release(self) -> None:
         """Let another process write, after the merges at hand are done."""

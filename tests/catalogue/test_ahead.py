@@ -19,6 +19,8 @@ from catalogue.catalogue import Catalogue
 from catalogue.documents import engine_document
 from catalogue.engines.tantivy import TantivyEngine
 from catalogue.engines.tantivy_documents import rendered
+from catalogue.errors import EngineError
+from catalogue.indexer import Indexer
 from catalogue.plan import All
 from catalogue.records import (
     Foreseen,
@@ -29,6 +31,7 @@ from catalogue.records import (
 )
 from catalogue.store import ready
 from catalogue.store.ready import parts_of
+from catalogue.verifying import verify
 from mappings import crosswalk
 from mappings.context import Context, Header, Mapped
 from mappings.crosswalks import XML_FORMATS
@@ -298,3 +301,58 @@ async def test_the_indexer_takes_what_is_made_ahead_and_reads_the_rest(
             8,
             *range(11, 16),
         ]
+
+
+@pytest.mark.parametrize("incident", ["none", "let go", "rebuilt", "emptied"])
+async def test_what_lies_ahead_is_applied_at_once_and_committed_later(
+    tmp_path: Path, incident: str
+) -> None:
+    """Faults F12, F13: whatever befell the index in between, no position is beyond what it has."""
+    world, ahead = World(tmp_path), Ahead()
+    async with Catalogue.open(tmp_path) as catalogue:
+        engine, indexer = catalogue.engine, catalogue.indexer
+        ahead.open(engine.numbering)
+        indexer.ahead = ahead
+        async with Catalogue.open(tmp_path) as operator:
+            rebuilt = await operator.engine.beside()
+            await Indexer(world.store, rebuilt).index_once()
+            for page in range(1, 4):
+                ahead.put(page_of(world, page))
+                await indexer.apply_ahead(50)
+            assert ahead.empty
+            assert await engine.position() == 0
+            assert await (await engine.reader()).count("Document", All()) == 0
+            if incident == "let go":
+                assert isinstance(engine, TantivyEngine)
+                await engine.release()
+            elif incident == "rebuilt":
+                await operator.engine.replace_with(rebuilt)
+            elif incident == "emptied":
+                await engine.restart_empty()
+        ahead.put(page_of(world, 4))
+        await indexer.index_once()
+        assert await indexer.lag() == 0
+        assert await (await engine.reader()).count("Document", All()) == 4
+        assert (await verify(world.store, engine)).sound
+
+
+async def test_documents_that_cannot_be_applied_come_from_the_outbox(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fault H09."""
+    world, ahead = World(tmp_path), Ahead()
+    async with Catalogue.open(tmp_path) as catalogue:
+        ahead.open(catalogue.engine.numbering)
+        catalogue.indexer.ahead = ahead
+        for page in (1, 2):
+            ahead.put(page_of(world, page))
+        with monkeypatch.context() as patch:
+            patch.setattr(catalogue.engine, "apply", _fails)
+            with pytest.raises(EngineError, match="disk"):
+                await catalogue.indexer.apply_ahead(50)
+        await catalogue.indexer.index_once()
+        assert (await verify(world.store, catalogue.engine)).sound
+
+
+async def _fails(_documents: object) -> None:
+    raise EngineError("The disk is full.")
