@@ -18,7 +18,7 @@ from facility_http.panosc_client import RELATIONS, RestOptions, SearchApi, read_
 from facility_http.rest_json import count_in, identifier_of, parse_json
 from harvester.capability_probes import NO_SUCH, OPERATORS, PROBES, Sample
 from harvester.live_outlook import outlook
-from harvester.sampling import sample_service
+from harvester.sampling import Counted, nobody_else, sample_service
 
 PROFILE_VERSION = 2
 
@@ -39,10 +39,17 @@ _CONDITIONS = {"Document": ("type", "title"), "Dataset": ("title",)}
 
 
 async def check_service(
-    http: Fetcher, facility: Facility, source: Source, report: dict[str, Any]
+    http: Fetcher,
+    facility: Facility,
+    source: Source,
+    report: dict[str, Any],
+    counted: Counted = nobody_else,
 ) -> None:
     """Check a Search API and take a sample of it; fills ``findings``, ``problems`` and ``profile``
     of ``report``.
+
+    Args:
+        counted: which records are counted elsewhere already, see ``sampling``.
 
     Raises:
         FacilityHttpError: it does not answer.
@@ -53,7 +60,8 @@ async def check_service(
     profile = await probe_service(api, options)
     report["profile"] = profile
     served = tuple(name for name, one in profile["classes"].items() if one["state"] == "served")
-    samples = await sample_service(http, api, mapping_context(facility, source), classes=served)
+    context = mapping_context(facility, source)
+    samples = await sample_service(http, api, context, classes=served, counted=counted)
     for name, sample in samples.items():
         profile["classes"][name] |= sample
     findings, problems = report["findings"], report["problems"]
@@ -65,7 +73,7 @@ async def check_service(
             continue
         findings[name] = f"{found['total']} objects" if found["total"] is not None else "served"
         if "statistics" in found:
-            findings[f"{name}: sampled"] = int(found["statistics"]["records"])
+            findings[f"{name}: sampled"] = found["sampled"]
         if found["conditions_ignored"]:
             findings[f"{name}: conditions dropped"] = ", ".join(found["conditions_ignored"])
         for state in ("ignored", "wrong", "refused", "nothing"):

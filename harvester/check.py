@@ -34,15 +34,20 @@ async def check(settings: Settings, name: str) -> dict[str, Any]:
     require_contact(configuration, [source])
     report: dict[str, Any] = {"source": name, "url": source.url, "findings": {}, "problems": []}
     report["findings"]["mode"] = mode_in_words(source)
-    async with Fetcher(configuration.contact) as http:
+    async with (
+        open_store(settings.data, configuration) as store,
+        Fetcher(configuration.contact) as http,
+    ):
         try:
             if source.protocol == "oai-pmh":
                 await _check_oai(http, source, report)
             else:
                 from harvester.capabilities import check_service
+                from harvester.sampling import counted_elsewhere
 
                 facility = configuration.facility(source.facility)
-                await check_service(http, facility, source, report)
+                counted = counted_elsewhere(store, source)
+                await check_service(http, facility, source, report, counted)
         except FacilityHttpError as problem:
             report["problems"].append(str(problem))
         ends = http.certificates
@@ -50,8 +55,7 @@ async def check(settings: Settings, name: str) -> dict[str, Any]:
             report["findings"]["certificates end"] = {
                 host: instant.isoformat() for host, instant in ends.items()
             }
-    profile = report.pop("profile", None)
-    async with open_store(settings.data, configuration) as store:
+        profile = report.pop("profile", None)
         memory = {"checked_at": utc_now().isoformat(), "check": report["findings"]}
         # Of a service that serves nothing today, what it could do before is worth more.
         if profile is not None and any(

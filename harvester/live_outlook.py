@@ -31,7 +31,7 @@ def outlook(found: Mapping[str, Any]) -> str:
     parts = [_words(found, works), _conditions(found, works)]
     if not found["skip"] and not found["keyset"]:
         parts.append("only its first page can be had, so answers say 'at least'")
-    if found.get("statistics", {}).get("records") == 0 or "statistics" not in found:
+    if not found.get("sampled", found.get("statistics", {}).get("records")):
         parts.append("no sample could be taken, so its hits are scored with the others' statistics")
     return "; ".join(parts)
 

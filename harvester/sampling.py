@@ -6,16 +6,20 @@ records of each class are read as a harvest would read them, and counted as the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import base64
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime
+from hashlib import blake2b
 from typing import Any
 
 import anyio.to_thread
 import orjson
 
+from catalogue.facilities import Source
 from catalogue.readings import FORMATS, make_pool, read_objects
+from catalogue.record_store import RecordStore
 from catalogue.statistics import statistics_of, to_json
 from facility_http.errors import FacilityHttpError
 from facility_http.http import Fetcher
@@ -26,16 +30,36 @@ from mappings.context import Context
 SAMPLED = 1_000
 """Records of each class that are read at least, where there are so many."""
 _PAGE = 100
+_MARK = 6
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+Counted = Callable[[str, Sequence[str]], set[str]]
+"""Gives which of the keys of a class are counted elsewhere."""
+
+
+def nobody_else(name: str, keys: Sequence[str]) -> set[str]:
+    """Where nothing is known of others."""
+    return set()
+
+
 async def sample_service(
-    http: Fetcher, api: SearchApi, context: Context, *, classes: tuple[str, ...]
+    http: Fetcher,
+    api: SearchApi,
+    context: Context,
+    *,
+    classes: tuple[str, ...],
+    counted: Counted = nobody_else,
 ) -> dict[str, Any]:
-    """Class → ``statistics`` of a sample in the form of ``catalogue.statistics.to_json``, and
-    ``always``: relations that every object of it has something in.
+    """Class → ``statistics`` of a sample in the form of ``catalogue.statistics.to_json``;
+    ``sampled``, how many records it has; ``share`` of them that are counted, since what others hold
+    may be counted there; ``counted``: marks of these; and ``always``: relations that every object
+    of it has something in.
 
     A class that cannot be read is left out.
+
+    Args:
+        counted: which of these keys are counted elsewhere already.
     """
     items: dict[str, list[dict[str, Any]]] = {}
     for name in classes:
@@ -54,13 +78,65 @@ async def sample_service(
         for name in FORMATS:
             held = [one for one in pool.of_class(name) if one.key in listed]
             if held:
+                theirs = counted(name, [one.key for one in held])
+                own = [one for one in held if one.key not in theirs]
                 found[name] = {
-                    "statistics": to_json(statistics_of(held)),
+                    "statistics": to_json(statistics_of(own)),
+                    "sampled": len(held),
+                    "share": len(own) / len(held),
+                    "counted": marks_of(one.key for one in own),
                     "always": _always(items[name]),
                 }
         return found
 
     return await anyio.to_thread.run_sync(count)
+
+
+def counted_elsewhere(store: RecordStore, source: Source) -> Counted:
+    """What of a source's sample is counted without it: by the index, where another facility that
+    was harvested has it, or in the sample of another source that is asked live.
+
+    Records that several have are counted once that way, as one index would (semantics 8.1). Of
+    facilities larger than a sample only what both samples hold is known to be the same.
+    """
+    others = [
+        one
+        for one in store.sources()
+        if one.mode != "indexed" and one.facility != source.facility and one.enabled
+    ]
+
+    def counted(name: str, keys: Sequence[str]) -> set[str]:
+        theirs = {
+            key
+            for key, entity in store.entities(keys).items()
+            if not entity.deleted
+            and {str(one) for one in entity.record.get("facilities") or ()} - {source.facility}
+        }
+        for one in others:
+            memory = store.source_status(one.name).memory or {}
+            found = (memory.get("capabilities") or {}).get("classes", {}).get(name) or {}
+            marked = _marks_in(found.get("counted"))
+            theirs |= {key for key in keys if _mark(key) in marked}
+        return theirs
+
+    return counted
+
+
+def marks_of(keys: Iterable[str]) -> str:
+    """Keys in short: enough to know one again."""
+    return base64.b64encode(b"".join(map(_mark, sorted(keys)))).decode()
+
+
+def _mark(key: str) -> bytes:
+    return blake2b(key.encode(), digest_size=_MARK).digest()
+
+
+def _marks_in(text: object) -> set[bytes]:
+    try:
+        held = base64.b64decode(text) if isinstance(text, str) else b""
+    except ValueError:
+        return set()
+    return {held[at : at + _MARK] for at in range(0, len(held), _MARK)}
 
 
 def summarised(memory: Mapping[str, Any]) -> dict[str, Any]:
@@ -72,6 +148,7 @@ def summarised(memory: Mapping[str, Any]) -> dict[str, Any]:
         name: {
             key: {"records": value.get("records")} if key == "statistics" else value
             for key, value in found.items()
+            if key != "counted"
         }
         for name, found in profile.get("classes", {}).items()
     }
@@ -104,4 +181,4 @@ async def _read(http: Fetcher, api: SearchApi, name: str) -> list[dict[str, Any]
     return found
 
 
-__all__ = ["SAMPLED", "sample_service", "summarised"]
+__all__ = ["SAMPLED", "counted_elsewhere", "sample_service", "summarised"]

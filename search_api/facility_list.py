@@ -177,7 +177,7 @@ def class_json(profile: ClassProfile, learned: list[str]) -> Json:
         "skip": profile.skip,
         "counts": profile.counts,
         "largest_limit": profile.largest_limit,
-        "sampled_records": int(profile.sample.get("records") or 0),
+        "sampled_records": profile.sampled,
     }
 
 

@@ -29,7 +29,8 @@ class ClassProfile:
     ``tells_total``: it gives one.
     ``remembered``: what was worked out of it once, by whoever did.
     ``scored``: ``query`` ranks. ``largest_limit``: what a page is cut to. ``total``: how many there
-    were at the check. ``sample``: statistics of a sample of them.
+    were at the check. ``sample``: statistics of a sample of them, less the records that others
+    count; ``share``: of all ``sampled``, those that it counts.
     """
 
     entity_class: EntityClass
@@ -51,6 +52,8 @@ class ClassProfile:
     tells_total: bool = False
     scored: bool = False
     sample: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    share: float = 1.0
+    sampled: int = 0
     remembered: dict[object, Any] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -65,9 +68,9 @@ class ClassProfile:
 
     @cached_property
     def statistics(self) -> CollectionStatistics:
-        """Of all its records, as its sample tells."""
+        """Of all its records that nobody else counts, as its sample tells."""
         found = from_json(self.sample)
-        return scaled(found, float(self.total)) if self.total else found
+        return scaled(found, self.total * self.share) if self.total else found
 
 
 _NEVER_CHECKED = {
@@ -104,6 +107,8 @@ def read_profile(capabilities: Mapping[str, Any], entity_class: EntityClass) -> 
         tells_total=found.get("count") in ("object", "number"),
         scored=found.get("scores") == "scored",
         sample=found.get("statistics") or {},
+        share=_share(found.get("share")),
+        sampled=int(found.get("sampled") or (found.get("statistics") or {}).get("records") or 0),
     )
 
 
@@ -123,3 +128,7 @@ def _nested(found: Mapping[str, Any]) -> frozenset[str]:
 
 def _whole(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _share(value: object) -> float:
+    return min(1.0, max(0.0, float(value))) if isinstance(value, int | float) else 1.0

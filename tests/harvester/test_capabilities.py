@@ -174,6 +174,8 @@ async def test_people_are_shown_how_large_a_sample_was_and_not_each_word_of_it()
     assert shown["full_at"] == "2026-01-01"
     assert shown["capabilities"]["classes"]["Document"]["statistics"] == {"records": 12.0}
     assert shown["capabilities"]["classes"]["Document"]["total"] == 12
+    assert "counted" not in shown["capabilities"]["classes"]["Document"]
+    assert "counted" in classes["Document"]
     assert summarised({"full_at": None}) == {"full_at": None}
 
 

@@ -29,6 +29,7 @@ from catalogue.records import EntityClass
 from facility_http.http import Fetcher, access_for
 from facility_http.panosc_client import SearchApi
 from harvester.capabilities import check_service
+from harvester.sampling import counted_elsewhere
 from search_api.facilities import FacilityStates
 from search_api.federation.asking import Asker
 from search_api.federation.background import Background
@@ -209,7 +210,8 @@ async def no_pause(seconds: float) -> None:
 async def remember(catalogue: Catalogue, http: Fetcher, facility: Facility, source: Source) -> None:
     """What ``sources check`` does."""
     report: Json = {"findings": {}, "problems": []}
-    await check_service(http, facility, source, report)
+    counted = counted_elsewhere(catalogue.store, source)
+    await check_service(http, facility, source, report, counted)
     memory = {"checked_at": NOW.isoformat(), "capabilities": report["profile"]}
     await anyio.to_thread.run_sync(catalogue.store.remember, source.name, memory)
 

@@ -12,7 +12,19 @@ import pytest
 
 from catalogue.answers import Total
 from catalogue.errors import CursorExpired, QueryError
-from catalogue.query import Compare, Facet, Join, Not, Search, Sort, TechniqueIn, all_of, data_only
+from catalogue.query import (
+    Compare,
+    Facet,
+    Join,
+    Not,
+    Search,
+    Sort,
+    TechniqueIn,
+    Text,
+    all_of,
+    data_only,
+)
+from facility_http.http import Fetcher
 from search_api.federation.errors import NobodyAnswered, TooDeep
 from search_api.federation.matching import Matcher
 from search_api.federation.participants import Asked
@@ -20,8 +32,11 @@ from tests.search_api.federation.federation_world import (
     NOW,
     SETTINGS,
     Part,
+    configured,
     document,
     documents,
+    no_pause,
+    remember,
     union,
     world,
 )
@@ -379,6 +394,40 @@ async def test_people_that_are_silently_left_out_are_not_nobody(tmp_path: Path) 
         found = await there.ask(where=anybody)
         assert found.answer.total.relation == "gte"
         assert "details of members" in found.lines[0].unseen
+
+
+@pytest.mark.parametrize("modes", ["live live live", "live live indexed"])
+async def test_what_several_hold_is_counted_once_in_the_collection(
+    tmp_path: Path, modes: str
+) -> None:
+    """Fault G10: a word is as rare as in one index over all, however many facilities repeat it."""
+    shared = [document(n, "lysozyme in glass") for n in range(10)]
+    parts = [
+        Part(f"F{n}", [*shared, *documents(20 + 10 * n, 8)], mode=mode, harvested=mode != "live")  # type: ignore[arg-type]
+        for n, mode in enumerate(modes.split())
+    ]
+    async with world(tmp_path, *parts) as there:
+        question: dict[str, Any] = {"words": "lysozyme water glass", "match": "any"}
+        found = await there.ask(**question, limit=50)
+        assert found.scorer is not None
+        search = Search("Document", NOW, text=Text(question["words"], match="any"))
+        matcher = Matcher.of(search, union(parts))
+        true = there.true_scorer(matcher, matcher.matching())
+        assert found.scorer.collection.documents == true.collection.documents == 34
+        counted = found.scorer.collection.frequencies
+        assert counted == pytest.approx(dict(true.collection.frequencies))
+        assert [hit.entity.key for hit in found.answer.hits] == there.truth(**question)
+        (line,) = [one for one in found.lines if one.name == "F0"]
+        assert line.total == len([e for e in matcher.matching() if "F0" in e.facilities])
+        # Checked again in another order, nobody leaves to others what they leave to it.
+        async with Fetcher(sleep=no_pause) as http:
+            for part in parts[:2]:
+                pair = configured(part, there.facilities[part.name].api_url)
+                await remember(there.catalogue, http, *pair)
+        await there.states.refresh(NOW + timedelta(minutes=1))
+        again = await there.ask(**question, limit=50)
+        assert again.scorer is not None
+        assert again.scorer.collection.documents == 34
 
 
 async def test_what_only_another_class_tells_is_no_exact_nothing(tmp_path: Path) -> None:
