@@ -1,11 +1,19 @@
 """Elasticsearch: our bulk writing and our answers beside the bare client's, in one run.
 
-    python -m benchmarks.elasticsearch [--records 10000] [--rounds 200] [--json]
+    python -m benchmarks.elasticsearch [--documents 15000] [--rounds 200] [--json]
 
-The server is the one that ``ELASTICSEARCH_URL`` names, or one started as the tests do. Reported:
-documents a second through the engine (from engine documents to searchable) and by a bare ``_bulk``
-of documents that are already built, in turn; and the time of text questions with three facets
-through the catalogue and by a raw ``_search`` with the same body.
+The server is the one that ``ELASTICSEARCH_URL`` names, or one started as the tests do, with a heap of
+1 GB. Each Document has one Dataset. Both sides do the same in turn, the one first that was second before.
+
+Bulk: documents a second until they are searchable, by the bare client from bodies that were made beforehand, and
+by us from the same documents ("rendered"), from documents that have yet to be rendered ("engine
+documents"), and from the store through outbox and indexer, with what nodes without a store need
+("store"). All send requests of the same size, two at a time, with the same versions and refresh.
+
+Questions: 1 to 4 words, half of them common, with three facets, through the catalogue and by the bare
+client, which sends the bodies that we sent, without those that look up how frequent words are; as one
+``_search`` or ``_msearch`` for each request of ours. *New*: no word is known from before; *known*: all
+are. The server's request cache is off. Besides the clock: the client's processor time.
 """
 
 from __future__ import annotations
@@ -19,29 +27,32 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "catalogue"))
 
-import orjson
+import anyio
 from elasticsearch import AsyncElasticsearch
 
-from benchmarks.search import FACETS, NOW, fill, percentiles, questions, timed
+from benchmarks.search import FACETS, NOW, fill, questions
 from catalogue.catalogue import Catalogue
 from catalogue.cursors import SnapshotFile
 from catalogue.documents import EngineDocument, engine_document
-from catalogue.engines.elasticsearch import ElasticsearchEngine
+from catalogue.engines.base import Rendered
+from catalogue.engines.elasticsearch import PART, ElasticsearchEngine
+from catalogue.engines.elasticsearch_bulk import SENDERS, Item
 from catalogue.engines.elasticsearch_mapping import document_id, rendered
+from catalogue.indexer import Indexer
 from catalogue.query import Search, Text, data_only
 from catalogue.store import Store
 
-BARE_BYTES = 5_000_000
-"""Body of one bare ``_bulk``: what Elastic's own guide recommends."""
-
 ROUNDS_OF_WRITING = 3
+BATCH = 2_000
+WARM_UP = 50
 
 
 def documents_of(store: Store) -> list[EngineDocument]:
@@ -53,58 +64,192 @@ def documents_of(store: Store) -> list[EngineDocument]:
     return found
 
 
-async def written_by_us(url: str, documents: Sequence[EngineDocument]) -> float:
-    """Seconds from engine documents to searchable, in batches as the indexer's."""
-    engine = ElasticsearchEngine(url, prefix=f"bench-{secrets.token_hex(4)}")
-    await engine.open()
-    started = time.perf_counter()
-    for at in range(0, len(documents), 2_000):
-        await engine.apply(documents[at : at + 2_000])
-    await engine.commit(documents[-1].change)
-    seconds = time.perf_counter() - started
-    await engine.remove_all()
-    await engine.close()
-    return seconds
+class Spent(NamedTuple):
+    """What something took: on the clock, and of this process's processor time."""
+
+    seconds: float
+    processor_s: float
 
 
-async def written_bare(url: str, documents: Sequence[EngineDocument]) -> float:
-    """Seconds for bulk bodies made beforehand, and a refresh."""
-    engine = ElasticsearchEngine(url, prefix=f"bench-{secrets.token_hex(4)}")
-    await engine.open()
-    bodies: list[list[bytes]] = [[]]
-    size = 0
-    for document in documents:
-        action = {"index": {"_index": engine.index(document.entity_class),
-                            "_id": document_id(document.key)}}  # fmt: skip
-        body = rendered(document).body
-        if size + len(body) > BARE_BYTES:
-            bodies.append([])
-            size = 0
-        bodies[-1] += [orjson.dumps(action), body]
-        size += len(body)
-    client = AsyncElasticsearch(url, request_timeout=60)
-    started = time.perf_counter()
-    for lines in bodies:
-        answer = await client.bulk(operations=cast(Any, lines))
-        if answer["errors"]:
-            raise RuntimeError("the bare bulk was refused")
-    await client.indices.refresh(index=f"{engine.prefix}-*")
-    seconds = time.perf_counter() - started
-    await client.close()
-    await engine.remove_all()
-    await engine.close()
-    return seconds
+async def spent(work: Callable[[], Awaitable[Any]]) -> Spent:
+    clock, processor = time.perf_counter(), time.process_time()
+    await work()
+    return Spent(time.perf_counter() - clock, time.process_time() - processor)
 
 
-async def bulk(url: str, documents: Sequence[EngineDocument]) -> dict[str, Any]:
-    ours: list[float] = []
-    bare: list[float] = []
-    await written_bare(url, documents[: len(documents) // 4])  # the server warms up
-    for _ in range(ROUNDS_OF_WRITING):
-        bare.append(await written_bare(url, documents))
-        ours.append(await written_by_us(url, documents))
-    rates = [round(len(documents) / statistics.median(times)) for times in (ours, bare)]
-    return {"ours_per_s": rates[0], "bare_per_s": rates[1], "ratio": round(rates[0] / rates[1], 2)}
+# --- writing --------------------------------------------------------------------------------------
+
+
+class Writing:
+    """Ways to write the same documents; each into indices of its own, which go afterwards."""
+
+    def __init__(self, url: str, store: Store, documents: Sequence[EngineDocument]) -> None:
+        self.url = url
+        self.store = store
+        self.documents = documents
+        self.rendered = [rendered(document) for document in documents]
+
+    async def _with_engine(
+        self, work: Callable[[ElasticsearchEngine], Awaitable[Callable[[], Awaitable[Any]]]]
+    ) -> Spent:
+        engine = ElasticsearchEngine(self.url, prefix=f"bench-{secrets.token_hex(4)}")
+        await engine.open()
+        try:
+            return await spent(await work(engine))
+        finally:
+            await engine.remove_all()
+            await engine.close()
+
+    async def _applied(
+        self, engine: ElasticsearchEngine, documents: Sequence[EngineDocument | Rendered]
+    ) -> None:
+        for at in range(0, len(documents), BATCH):
+            await engine.apply(documents[at : at + BATCH])
+        await engine.commit(documents[-1].change)
+
+    async def rendered_by_us(self) -> Spent:
+        async def work(engine: ElasticsearchEngine) -> Callable[[], Awaitable[Any]]:
+            return partial(self._applied, engine, self.rendered)
+
+        return await self._with_engine(work)
+
+    async def documents_by_us(self) -> Spent:
+        async def work(engine: ElasticsearchEngine) -> Callable[[], Awaitable[Any]]:
+            return partial(self._applied, engine, self.documents)
+
+        return await self._with_engine(work)
+
+    async def store_by_us(self) -> Spent:
+        async def work(engine: ElasticsearchEngine) -> Callable[[], Awaitable[Any]]:
+            indexer = Indexer(self.store, engine, folder=self.store.folder)
+
+            async def all_of_it() -> None:
+                await indexer.index_once()
+                await indexer.close()
+
+            return all_of_it
+
+        return await self._with_engine(work)
+
+    async def bare(self, share: float = 1.0) -> Spent:
+        async def work(engine: ElasticsearchEngine) -> Callable[[], Awaitable[Any]]:
+            bodies = self._bodies(engine, self.rendered[: int(share * len(self.rendered))])
+            return partial(self._sent, engine, bodies)
+
+        return await self._with_engine(work)
+
+    @staticmethod
+    def _bodies(engine: ElasticsearchEngine, documents: Sequence[Rendered]) -> list[list[bytes]]:
+        lines = [
+            Item(engine.index(d.entity_class), document_id(d.key), d.key, d.change, d.body,
+                 d.deleted).lines
+            for d in documents
+        ]  # fmt: skip
+        return [
+            [line for pair in lines[at : at + PART] for line in pair]
+            for at in range(0, len(lines), PART)
+        ]
+
+    async def _sent(self, engine: ElasticsearchEngine, bodies: list[list[bytes]]) -> None:
+        waiting = list(reversed(bodies))
+        async with AsyncElasticsearch(self.url, request_timeout=60) as client:
+
+            async def send() -> None:
+                while waiting:
+                    answer = await client.bulk(operations=cast(Any, waiting.pop()))
+                    if answer["errors"]:
+                        raise RuntimeError("the bare bulk was refused")
+
+            async with anyio.create_task_group() as tasks:
+                for _ in range(SENDERS):
+                    tasks.start_soon(send)
+            await client.indices.refresh(index=f"{engine.prefix}-*")
+
+
+async def bulk(url: str, store: Store, documents: Sequence[EngineDocument]) -> dict[str, Any]:
+    writing = Writing(url, store, documents)
+    await writing.bare(0.25)  # the server warms up
+    ways = {
+        "bare": writing.bare,
+        "rendered": writing.rendered_by_us,
+        "engine documents": writing.documents_by_us,
+        "store": writing.store_by_us,
+    }
+    found: dict[str, list[Spent]] = {name: [] for name in ways}
+    for number in range(ROUNDS_OF_WRITING):
+        for name in reversed(ways) if number % 2 else ways:
+            found[name].append(await ways[name]())
+    bare = statistics.median(one.seconds for one in found["bare"])
+    return {
+        name: {
+            "per_s": round(len(documents) / statistics.median(one.seconds for one in times)),
+            "ratio": round(bare / statistics.median(one.seconds for one in times), 2),
+            "processor_us_each": round(
+                1e6 * statistics.median(one.processor_s for one in times) / len(documents)
+            ),
+        }
+        for name, times in found.items()
+    }
+
+
+# --- questions ------------------------------------------------------------------------------------
+
+Sent = list[Sequence[Mapping[str, Any]]]
+
+
+class Asking:
+    """A question through the catalogue, and what it sent by the bare client."""
+
+    def __init__(self, catalogue: Catalogue, client: AsyncElasticsearch) -> None:
+        self.catalogue = catalogue
+        self.client = client
+        self.engine = cast(Any, catalogue.engine)
+        self._answers = self.engine._searches.answers
+
+    async def ours(self, search: Search, *, known: bool) -> Spent:
+        if not known:
+            self.engine._frequencies.clear()
+        return await spent(partial(self.catalogue.search, search))
+
+    async def sent(self, search: Search, *, known: bool) -> tuple[Sent, bool]:
+        """The bodies of each request, and whether it was relaxed."""
+        requests: Sent = []
+
+        async def noted(bodies: Sequence[Mapping[str, Any]]) -> Any:
+            requests.append([_alone(one) for one in bodies if not _looks_up(one)])
+            return await self._answers(bodies)
+
+        self.engine._searches.answers = noted
+        if not known:
+            self.engine._frequencies.clear()
+        relaxed = (await self.catalogue.search(search)).relaxed
+        self.engine._searches.answers = self._answers
+        return requests, relaxed
+
+    async def bare(self, requests: Sent) -> Spent:
+        index = self.engine.alias("Document")
+
+        async def ask() -> None:
+            for bodies in requests:
+                if len(bodies) == 1:
+                    await self.client.search(
+                        index=index, body=dict(bodies[0]), search_type="dfs_query_then_fetch"
+                    )
+                    continue
+                header = {"search_type": "dfs_query_then_fetch"}
+                lines = [line for body in bodies for line in (header, body)]
+                await self.client.msearch(index=index, searches=lines)
+
+        return await spent(ask)
+
+
+def _alone(body: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in body.items() if key != "pit"}
+
+
+def _looks_up(body: Mapping[str, Any]) -> bool:
+    """Whether a search only counts how frequent words are."""
+    return "from0" in body.get("aggs", {})
 
 
 async def answers(url: str, folder: Path, store: Store, rounds: int) -> dict[str, Any]:
@@ -114,45 +259,61 @@ async def answers(url: str, folder: Path, store: Store, rounds: int) -> dict[str
     client = AsyncElasticsearch(url, request_timeout=60)
     try:
         await catalogue.indexer.index_once()
-        ours: list[float] = []
-        raw: list[float] = []
-        for number, words in enumerate(questions(rounds + 50)):
-            search = Search("Document", NOW, data_only(), Text(words), facets=FACETS)
-            sent = _bodies_of(engine)
-            seconds = await timed(lambda search=search: catalogue.search(search))
-            body = next(one for one in sent if one.get("aggs"))
-            alone = {key: value for key, value in body.items() if key != "pit"}
-            again = await timed(
-                lambda body=alone: client.search(
-                    index=engine.alias("Document"), body=body, search_type="dfs_query_then_fetch",
-                    request_cache=False,
-                )
-            )  # fmt: skip
-            if number >= 50:
-                ours.append(seconds)
-                raw.append(again)
-        found: dict[str, Any] = {"ours": percentiles(ours), "raw _search": percentiles(raw)}
-        found["ratio_p50"] = round(found["ours"]["p50_ms"] / found["raw _search"]["p50_ms"], 2)
-        return found
+        await client.indices.put_settings(
+            index=engine.alias("Document"), settings={"index.requests.cache.enable": False}
+        )
+        asking = Asking(catalogue, client)
+        return {
+            f"text with three facets, {name}": await _in_turn(asking, rounds, known=known)
+            for name, known in (("new", False), ("known", True))
+        }
     finally:
         await catalogue.settle_snapshots()
+        await catalogue.indexer.close()
         await engine.remove_all()
         await client.close()
         await engine.close()
 
 
-def _bodies_of(engine: ElasticsearchEngine) -> list[dict[str, Any]]:
-    """A list that fills with the bodies of the searches that the engine sends from now on."""
-    sent: list[dict[str, Any]] = []
-    client: Any = engine._client
-    search = type(client).search
+async def _in_turn(asking: Asking, rounds: int, *, known: bool) -> dict[str, Any]:
+    rows: list[tuple[bool, int, Spent, Spent]] = []
+    for number, words in enumerate(questions(rounds + WARM_UP)):
+        search = Search("Document", NOW, data_only(), Text(words), facets=FACETS)
+        if known:
+            await asking.catalogue.search(search)
+        requests, relaxed = await asking.sent(search, known=known)
+        if number % 2:
+            bare = await asking.bare(requests)
+            ours = await asking.ours(search, known=known)
+        else:
+            ours = await asking.ours(search, known=known)
+            bare = await asking.bare(requests)
+        if number >= WARM_UP:
+            rows.append((relaxed, len(requests), ours, bare))
+    found: dict[str, Any] = {
+        "all": _compared(rows),
+        "strict": _compared([row for row in rows if not row[0]]),
+        "relaxed": _compared([row for row in rows if row[0]]),
+    }
+    return {name: value for name, value in found.items() if value}
 
-    async def noted(**options: Any) -> Any:
-        sent.append(options["body"])
-        return await search(client, **options)
 
-    client.search = noted
-    return sent
+def _compared(rows: Sequence[tuple[bool, int, Spent, Spent]]) -> dict[str, float]:
+    if not rows:
+        return {}
+    ours = [row[2] for row in rows]
+    bare = [row[3] for row in rows]
+    middle = [statistics.median(one.seconds for one in side) for side in (ours, bare)]
+    processor = [statistics.median(one.processor_s for one in side) for side in (ours, bare)]
+    return {
+        "questions": len(rows),
+        "requests": round(statistics.mean(row[1] for row in rows), 2),
+        "ours_p50_ms": round(1_000 * middle[0], 2),
+        "bare_p50_ms": round(1_000 * middle[1], 2),
+        "ratio_p50": round(middle[0] / middle[1], 2),
+        "ours_processor_ms": round(1_000 * processor[0], 2),
+        "bare_processor_ms": round(1_000 * processor[1], 2),
+    }
 
 
 async def report(url: str, count: int, rounds: int) -> dict[str, Any]:
@@ -160,15 +321,15 @@ async def report(url: str, count: int, rounds: int) -> dict[str, Any]:
         await asyncio.to_thread(fill, store, count, 1)
         documents = await asyncio.to_thread(documents_of, store)
         return {
-            "documents": len(documents),
-            "bulk": await bulk(url, documents),
-            "text with three facets": await answers(url, Path(folder), store, rounds),
+            "entities": len(documents),
+            "bulk": await bulk(url, store, documents),
+            **await answers(url, Path(folder), store, rounds),
         }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--records", type=int, default=10_000)
+    parser.add_argument("--documents", type=int, default=15_000)
     parser.add_argument("--rounds", type=int, default=200)
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args()
@@ -178,10 +339,10 @@ def main() -> None:
         if not url:
             import elasticsearch_server
 
-            cluster = elasticsearch_server.start(Path(folder))
+            cluster = elasticsearch_server.start(Path(folder), heap="1g")
             url = cluster.url
         try:
-            found = asyncio.run(report(url, chosen.records, chosen.rounds))
+            found = asyncio.run(report(url, chosen.documents, chosen.rounds))
         finally:
             if cluster is not None:
                 cluster.stop()
@@ -189,7 +350,9 @@ def main() -> None:
         print(json.dumps(found, indent=2))
         return
     for name, value in found.items():
-        print(f"{name:32} {value}")
+        print(name, "" if isinstance(value, dict) else value)
+        for part, figures in value.items() if isinstance(value, dict) else ():
+            print(f"    {part:20} {figures}")
 
 
 if __name__ == "__main__":

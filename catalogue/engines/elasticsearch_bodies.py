@@ -20,8 +20,23 @@ FACET_ROOM = 1_000
 Body = dict[str, Any]
 
 
-def page_body(request: PageRequest, fields: Sequence[str]) -> Body:
-    """The search of a page, with those facets that are counted over the same records.
+def facet_groups(request: PageRequest) -> list[list[FacetRequest]]:
+    """The facets by what they are counted over: first those of the page's own records."""
+    # Compared, not hashed: plans are deep, and nearly always the very same.
+    plans: list[Plan] = [request.plan]
+    groups: list[list[FacetRequest]] = [[]]
+    for facet in request.facets:
+        if facet.plan not in plans:
+            plans.append(facet.plan)
+            groups.append([])
+        groups[plans.index(facet.plan)].append(facet)
+    return groups
+
+
+def page_bodies(
+    request: PageRequest, groups: Sequence[Sequence[FacetRequest]], fields: Sequence[str]
+) -> list[Body]:
+    """The search of a page with the facets of the first group, and one for each other group.
 
     Args:
         fields: columns to be read of each hit; its ordinal comes with its place in the order.
@@ -39,28 +54,19 @@ def page_body(request: PageRequest, fields: Sequence[str]) -> Body:
         }
     else:
         body["query"] = live(request.plan)
-    own = [facet for facet in request.facets if facet.plan == request.plan]
+    own, *others = groups
     if own:
         body["aggs"] = _aggregations(own)
-    return body
+    return [body, *map(_facet_body, others)]
 
 
-def facet_bodies(request: PageRequest) -> list[Body]:
-    """The searches of the facets that are counted over other records, in their order."""
-    return [
-        {
-            "query": live(plan),
-            "size": 0,
-            "track_total_hits": False,
-            "aggs": _aggregations([facet for facet in request.facets if facet.plan == plan]),
-        }
-        for plan in other_plans(request)
-    ]
-
-
-def other_plans(request: PageRequest) -> list[Plan]:
-    """What facets are counted over besides the records of the page."""
-    return [plan for plan in dict.fromkeys(f.plan for f in request.facets) if plan != request.plan]
+def _facet_body(facets: Sequence[FacetRequest]) -> Body:
+    return {
+        "query": live(facets[0].plan),
+        "size": 0,
+        "track_total_hits": False,
+        "aggs": _aggregations(facets),
+    }
 
 
 def _aggregations(facets: Sequence[FacetRequest]) -> dict[str, Any]:
@@ -71,19 +77,21 @@ def _aggregations(facets: Sequence[FacetRequest]) -> dict[str, Any]:
 
 
 def facet_counts(
-    request: PageRequest, answers: Sequence[Mapping[str, Any]]
+    request: PageRequest,
+    groups: Sequence[Sequence[FacetRequest]],
+    answers: Sequence[Mapping[str, Any]],
 ) -> list[list[tuple[str, int]]]:
-    """The facets of a page out of the answers to ``page_body`` and ``facet_bodies``.
+    """The facets of a page out of the answers to ``page_bodies``.
 
     Raises:
         EngineError: some could not be counted exactly.
     """
-    plans = [request.plan, *other_plans(request)]
-    of_plan = dict(zip(plans, answers, strict=True))
-    return [
-        _buckets(of_plan[facet.plan]["aggregations"][facet.field], facet)
-        for facet in request.facets
-    ]
+    counts = {
+        id(facet): _buckets(answer["aggregations"][facet.field], facet)
+        for facets, answer in zip(groups, answers, strict=True)
+        for facet in facets
+    }
+    return [counts[id(facet)] for facet in request.facets]
 
 
 def _buckets(found: Mapping[str, Any], facet: FacetRequest) -> list[tuple[str, int]]:

@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 
 import elasticsearch
 
-from catalogue.engines.base import EnginePage, PageRequest
+from catalogue.engines.base import EnginePage, FacetRequest, PageRequest
 from catalogue.engines.elasticsearch_bodies import (
-    facet_bodies,
     facet_counts,
+    facet_groups,
     hits_of,
-    page_body,
+    page_bodies,
     ranked,
 )
 from catalogue.engines.elasticsearch_client import error_type, translated, whole
@@ -77,29 +77,32 @@ class ElasticsearchReader:
 
     async def pages(self, requests: Sequence[PageRequest]) -> list[EnginePage]:
         asked: list[Asked] = []
-        ends: list[int] = []
+        parts: list[tuple[PageRequest, list[list[FacetRequest]], int]] = []
         for request in requests:
             fields = ("key", "change") if request.keyed else ("change",)
-            body = page_body(request, fields)
+            groups = facet_groups(request)
+            body, *others = page_bodies(request, groups, fields)
             if request.limit and request.skip + request.limit > RESULT_WINDOW:
                 after = await self._walk_to(request)
                 body |= {"from": 0} | ({"search_after": after} if after else {"size": 0})
             kept = KEPT_FOR_A_CURSOR if request.scores and request.limit else KEPT
             asked.append(Asked(request.entity_class, body, kept))
-            asked += [Asked(request.entity_class, other) for other in facet_bodies(request)]
-            ends.append(len(asked))
+            asked += [Asked(request.entity_class, other) for other in others]
+            parts.append((request, groups, len(asked)))
         answers = await self._search_and_weigh(asked, requests)
         found = []
-        for request, begin, end in zip(requests, (0, *ends), ends, strict=False):
+        begin = 0
+        for request, groups, end in parts:
             main = answers[begin]
             found.append(
                 EnginePage(
                     hits_of(request, main),
                     main["hits"]["total"]["value"] if request.count else None,
-                    facet_counts(request, answers[begin:end]),
+                    facet_counts(request, groups, answers[begin:end]),
                     self._best_possible(request),
                 )
             )
+            begin = end
         return found
 
     async def _walk_to(self, request: PageRequest) -> list[Any] | None:
@@ -107,7 +110,11 @@ class ElasticsearchReader:
         left = request.skip
         after: list[Any] | None = None
         while left > 0:
-            body = page_body(request, ()) | {"size": min(WALK, left), "from": 0, "aggs": {}}
+            body = page_bodies(request, [[]], ())[0] | {
+                "size": min(WALK, left),
+                "from": 0,
+                "aggs": {},
+            }
             body |= {"track_total_hits": False}
             if after is not None:
                 body["search_after"] = after
@@ -124,7 +131,9 @@ class ElasticsearchReader:
     async def rankings(
         self, requests: Sequence[PageRequest]
     ) -> list[tuple[list[tuple[int, float]], float]]:
-        asked = [Asked(request.entity_class, page_body(request, ())) for request in requests]
+        asked = [
+            Asked(request.entity_class, page_bodies(request, [[]], ())[0]) for request in requests
+        ]
         answers = await self._search_and_weigh(asked, requests)
         return [
             (ranked(request, answer), self._best_possible(request))

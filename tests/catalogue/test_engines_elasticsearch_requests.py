@@ -17,7 +17,7 @@ from catalogue.catalogue import Catalogue
 from catalogue.cursors import SnapshotFile
 from catalogue.engines.base import FacetRequest, PageRequest
 from catalogue.engines.elasticsearch import ElasticsearchEngine
-from catalogue.engines.elasticsearch_bodies import facet_bodies, page_body
+from catalogue.engines.elasticsearch_bodies import facet_groups, page_bodies
 from catalogue.engines.elasticsearch_frequencies import ALL_RECORDS, KEPT_S, Frequencies
 from catalogue.plan import All, AllOf, AnyOf, NoneOf, Numbers, Phrase, Terms
 from catalogue.query import Facet, Search, Text, data_only
@@ -85,19 +85,21 @@ def test_frequencies_hold_while_nothing_is_committed_and_else_for_half_a_minute(
 
 def test_a_facet_of_other_records_is_a_search_of_its_own() -> None:
     """Inside the page's it would go through the whole index for each question."""
-    mine, others = Terms("terms", frozenset({"a"})), Terms("terms", frozenset({"b"}))
+    mine, theirs = Terms("terms", frozenset({"a"})), Terms("terms", frozenset({"b"}))
     request = PageRequest(
         "Document",
         mine,
-        facets=(FacetRequest("f_year", 5, mine), FacetRequest("f_kind", 5, others)),
+        facets=(FacetRequest("f_year", 5, mine), FacetRequest("f_kind", 5, theirs)),
     )
-    assert list(page_body(request, ())["aggs"]) == ["f_year"]
-    assert [list(body["aggs"]) for body in facet_bodies(request)] == [["f_kind"]]
-    assert "global" not in str((page_body(request, ()), facet_bodies(request)))
+    page, *others = page_bodies(request, facet_groups(request), ())
+    assert list(page["aggs"]) == ["f_year"]
+    assert [list(body["aggs"]) for body in others] == [["f_kind"]]
+    assert "global" not in str((page, others))
 
 
 def test_hits_are_read_from_columns_alone() -> None:
-    body = page_body(PageRequest("Document", Numbers("ordinal", frozenset({1}))), ("change",))
+    request = PageRequest("Document", Numbers("ordinal", frozenset({1})))
+    (body,) = page_bodies(request, facet_groups(request), ("change",))
     assert body["stored_fields"] == "_none_"
     assert body["docvalue_fields"] == ["change"]
 
