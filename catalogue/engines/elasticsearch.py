@@ -9,22 +9,22 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, cast
 
 import anyio
 import elasticsearch
-import orjson
 
 from catalogue.documents import EngineDocument
-from catalogue.engines import shared_state
 from catalogue.engines.base import Applied, Reader, Rendered, newest_by_key
 from catalogue.engines.elasticsearch_bulk import BulkWriter, Item
 from catalogue.engines.elasticsearch_client import authorization, connect, translated
 from catalogue.engines.elasticsearch_frequencies import Frequencies
 from catalogue.engines.elasticsearch_mapping import document_id, mapping, rendered, settings
+from catalogue.engines.elasticsearch_notes import Notes
 from catalogue.engines.elasticsearch_reader import ElasticsearchReader
 from catalogue.engines.elasticsearch_searches import Searches
 from catalogue.engines.elasticsearch_upkeep import (
@@ -35,7 +35,13 @@ from catalogue.engines.elasticsearch_upkeep import (
 )
 from catalogue.engines.elasticsearch_views import View, Views
 from catalogue.engines.shared_state import StateStore
-from catalogue.errors import EngineDamaged, EngineError, EngineUnavailable, ForeignIndex
+from catalogue.errors import (
+    EngineDamaged,
+    EngineError,
+    EngineUnavailable,
+    ForeignIndex,
+    IndexReplaced,
+)
 from catalogue.fields import ENTITY_CLASSES
 from catalogue.fingerprint import fingerprint
 
@@ -83,6 +89,8 @@ class ElasticsearchEngine:
         self._generation = generation
         self._client = connect(urls)
         self._searches = Searches(self._client.transport, authorization())
+        self._notes = Notes(self._client, prefix, sleep)
+        self._meant: str | None = None
         self._sleep = sleep
         self._now = now
         self._purged_at = time.monotonic()
@@ -138,8 +146,9 @@ class ElasticsearchEngine:
                 "settings": settings(self.shards, self.replicas),
                 "mappings": mapping(name),
             }
+            body["aliases"] = {self.written(name, generation): {}}
             if aliased:
-                body["aliases"] = {self.alias(name): {}}
+                body["aliases"][self.alias(name)] = {}
             await self._create_index(self.index(name, generation), body)
 
     async def _create_shared(self) -> None:
@@ -183,6 +192,10 @@ class ElasticsearchEngine:
     def index(self, class_name: str, generation: str | None = None) -> str:
         return f"{self.alias(class_name)}-{generation or self._generation}"
 
+    def written(self, class_name: str, generation: str | None = None) -> str:
+        """The alias by which a generation's index is written."""
+        return f"{self.index(class_name, generation)}-written"
+
     # --- writing ------------------------------------------------------------------------------
 
     def try_lock(self) -> bool:
@@ -195,13 +208,18 @@ class ElasticsearchEngine:
     render = staticmethod(rendered)
 
     async def expect(self, until: int) -> int:
-        """The server needs no preparation."""
-        return await self.position()
+        position = await self.position()
+        self._meant = self._generation
+        return position
 
     async def apply(self, documents: Sequence[EngineDocument | Rendered]) -> Applied:
         await self._follow()
         self._check_writable()
         await self._require_ownership()
+        async with self._in_the_index_meant():
+            return await self._apply(documents)
+
+    async def _apply(self, documents: Sequence[EngineDocument | Rendered]) -> Applied:
         newest: dict[str, EngineDocument | Rendered] = {}
         for document in documents:
             held = newest.get(document.key)
@@ -214,13 +232,14 @@ class ElasticsearchEngine:
         )
 
     async def _send(self, lines: list[bytes]) -> Any:
-        # The client's types know mappings only; its serializer passes bytes through.
-        return await self._client.bulk(operations=cast(Any, lines))
+        # The client's types know mappings only; its serializer passes bytes through. By an alias,
+        # or the server would make an index for documents that come after theirs is gone.
+        return await self._client.bulk(operations=cast(Any, lines), require_alias=True)
 
     def _items(self, documents: Sequence[EngineDocument | Rendered]) -> list[Item]:
         return [
             Item(
-                self.index(document.entity_class),
+                self.written(document.entity_class),
                 document_id(document.key),
                 document.key,
                 document.change,
@@ -235,11 +254,27 @@ class ElasticsearchEngine:
         if self.store is not None and not self.taking_over:
             await claim(self._client, self.prefix, self.store)
 
+    @asynccontextmanager
+    async def _in_the_index_meant(self) -> AsyncIterator[None]:
+        """Raises ``IndexReplaced`` rather than that an index is missing, when another is in use."""
+        try:
+            yield
+        except EngineDamaged:
+            await self._follow()
+            self._check_meant()
+            raise
+
+    def _check_meant(self) -> None:
+        if self._meant not in (None, self._generation):
+            # Its position may be behind changes that went into the former one.
+            raise IndexReplaced(f"The search index {self._meant} is no longer the one in use.")
+
     def _check_writable(self) -> None:
         if self.read_only:
             raise EngineError("The search index was opened for reading only.")
         if self._generation is None:
             raise EngineDamaged("There is no search index yet.")
+        self._check_meant()
         if not self._generation.startswith(fingerprint()):
             raise ForeignIndex(
                 f"The search index {self._generation} was made with another mapping or analysis; "
@@ -248,7 +283,7 @@ class ElasticsearchEngine:
 
     async def commit(self, position: int) -> None:
         self._check_writable()
-        async with translated("committing"):
+        async with self._in_the_index_meant(), translated("committing"):
             names = ",".join(self.index(name) for name in ENTITY_CLASSES)
             answer = await self._client.indices.refresh(index=names)
             if answer["_shards"]["failed"]:
@@ -273,50 +308,12 @@ class ElasticsearchEngine:
         await self._follow()
         if self._generation is None:
             return 0
-        value = await self.get_meta(f"position-{self._generation}")
+        value = await self._notes.get(f"position-{self._generation}")
         return int(value["position"]) if value else 0
 
-    async def get_meta(self, name: str) -> Mapping[str, Any] | None:
-        """A small JSON object of ours that is not a record."""
-        async with translated("reading its notes"):
-            try:
-                found = await self._client.get(index=f"{self.prefix}-meta", id=name)
-            except elasticsearch.NotFoundError:
-                return None
-        value: Mapping[str, Any] = found["_source"]["value"]
-        return value
-
-    async def put_meta(self, name: str, value: Mapping[str, Any]) -> None:
-        """Keep a small JSON object where every API node sees it."""
-        async with translated("writing its notes"):
-            await self._client.index(
-                index=f"{self.prefix}-meta", id=name, document={"value": value}
-            )
-
     async def publish(self, store: StateStore, documents: Sequence[Rendered] = ()) -> None:
-        """Put beside the records what API nodes without a store need (semantics 10.4): facilities,
-        sources and their states, and the raw records of changed entities."""
-
-        def gather() -> tuple[dict[str, Any], list[Item]]:
-            items = [
-                Item(
-                    f"{self.prefix}-raw",
-                    document_id(document.key),
-                    document.key,
-                    document.change,
-                    orjson.dumps(
-                        {"value": shared_state.raw_json(store.stored_records(document.key))}
-                    ),
-                    document.deleted,
-                )
-                for document in documents
-            ]
-            return shared_state.state_of(store), items
-
-        state, items = await anyio.to_thread.run_sync(gather)
-        if items:
-            await BulkWriter(self._send, self._sleep).write(items)
-        await self.put_meta("state", state)
+        """Put beside the records what API nodes without a store need (semantics 10.4)."""
+        await self._notes.publish(store, documents)
 
     async def clear(self) -> None:
         other = await self.beside()
@@ -367,6 +364,7 @@ class ElasticsearchEngine:
         async with translated("moving to the new indices"):
             await self._client.indices.update_aliases(actions=actions)
         self._generation = other._generation
+        self._meant = None
         if self.taking_over and self.store is not None:
             await take_over(self._client, self.prefix, self.store)
             self.taking_over = False

@@ -17,7 +17,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream
 
 from catalogue.engines.base import Applied
 from catalogue.engines.elasticsearch_client import error_type, translated
-from catalogue.errors import EngineUnavailable
+from catalogue.errors import EngineDamaged, EngineUnavailable
 
 MAX_BODY_BYTES = 900_000
 """Far below what servers refuse (100 MB), and below the megabyte from which aiohttp warns that a
@@ -80,6 +80,7 @@ class BulkWriter:
         Raises:
             EngineUnavailable: the server stays overloaded, takes no writes, or is gone. What was
                 written before is written; doing all again does no harm.
+            EngineDamaged: the index is not there.
         """
         chunk: list[Item] = []
         size = 0
@@ -177,6 +178,8 @@ class BulkWriter:
                     "Elasticsearch takes no writes: the index is blocked, most often because its "
                     "disk is full."
                 )
+            elif kind == "index_not_found_exception":
+                raise EngineDamaged("An index of ours is missing in Elasticsearch (writing).")
             elif status in _TEMPORARY:
                 again.append(item)
             else:

@@ -21,7 +21,13 @@ from catalogue.engines.elasticsearch import ElasticsearchEngine
 from catalogue.engines.elasticsearch_bulk import MAX_BODY_BYTES, BulkWriter, Item
 from catalogue.engines.elasticsearch_client import IncompleteAnswer, translated, whole
 from catalogue.engines.elasticsearch_mapping import mapping
-from catalogue.errors import CatalogueError, EngineError, EngineUnavailable, ForeignIndex
+from catalogue.errors import (
+    CatalogueError,
+    EngineDamaged,
+    EngineError,
+    EngineUnavailable,
+    ForeignIndex,
+)
 from catalogue.indexer import Indexer
 from catalogue.oracle import Oracle
 from catalogue.plan import All
@@ -317,3 +323,61 @@ async def test_several_shards_score_and_count_as_one(engine: ElasticsearchEngine
     finally:
         await sharded.remove_all()
         await sharded.close()
+
+
+@pytest.mark.elasticsearch
+async def test_a_rebuilt_index_that_comes_into_use_in_the_midst_of_a_catch_up_lacks_nothing(
+    engine: ElasticsearchEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fault F13: what went into the former index is behind no position of the new one."""
+    world = Entities()
+    world.document("a", title="glass")
+    await Indexer(world, engine).index_once()
+    operator = ElasticsearchEngine(engine.urls, prefix=engine.prefix)
+    await operator.open()
+    rebuilt = await operator.beside()
+    await Indexer(world, rebuilt).index_once()
+    for name in "bcd":
+        world.document(name, title="more glass")
+    apply = engine.apply
+    batches = 0
+
+    async def swap_after_two(documents: Any) -> Any:
+        nonlocal batches
+        batches += 1
+        applied = await apply(documents)
+        if batches == 2:
+            await operator.replace_with(rebuilt)
+            assert await engine.position() == 1  # as whoever asks for the lag does
+        return applied
+
+    monkeypatch.setattr(engine, "apply", swap_after_two)
+    daemon = Indexer(world, engine, batch=1)
+    await daemon.index_once()
+    assert await daemon.lag() == 0
+    assert await (await engine.reader()).count("Document", All()) == 4
+    assert (await verify(world, engine)).sound
+    await operator.close()
+
+
+@pytest.mark.elasticsearch
+@pytest.mark.parametrize("beside", [False, True])
+async def test_a_write_that_comes_after_its_index_is_gone_makes_no_other(
+    engine: ElasticsearchEngine, monkeypatch: pytest.MonkeyPatch, beside: bool
+) -> None:
+    """Fault F07: the server would make an index of that name, with types by first values."""
+    world = Entities()
+    world.document("a", title="glass")
+    writer = await engine.beside() if beside else engine
+    send = writer._send
+
+    async def late(lines: list[bytes]) -> Any:
+        await engine._client.indices.delete(index=writer.index("Document"))
+        return await send(lines)
+
+    monkeypatch.setattr(writer, "_send", late)
+    with pytest.raises(EngineDamaged, match="missing"):
+        await writer.apply([engine_document(change) for change in world.changes()])
+    assert not await engine._client.indices.exists(index=writer.index("Document"))
+    if beside:
+        await writer.discard()

@@ -1,0 +1,82 @@
+"""What lies beside the records in Elasticsearch: small notes of ours (the position, the owner), and
+what API nodes without a store need besides (semantics 10.4)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, cast
+
+import anyio
+import anyio.to_thread
+import elasticsearch
+import orjson
+from elasticsearch import AsyncElasticsearch
+
+from catalogue.engines import shared_state
+from catalogue.engines.base import Rendered
+from catalogue.engines.elasticsearch_bulk import BulkWriter, Item
+from catalogue.engines.elasticsearch_client import translated
+from catalogue.engines.elasticsearch_mapping import document_id
+from catalogue.engines.shared_state import StateStore
+
+log = logging.getLogger(__name__)
+
+
+class Notes:
+    """The notes of one prefix."""
+
+    def __init__(
+        self,
+        client: AsyncElasticsearch,
+        prefix: str,
+        sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
+    ) -> None:
+        self._client = client
+        self._prefix = prefix
+        self._sleep = sleep
+
+    async def get(self, name: str) -> Mapping[str, Any] | None:
+        """A note, if there is one."""
+        async with translated("reading its notes"):
+            try:
+                found = await self._client.get(index=f"{self._prefix}-meta", id=name)
+            except elasticsearch.NotFoundError:
+                return None
+        value: Mapping[str, Any] = found["_source"]["value"]
+        return value
+
+    async def put(self, name: str, value: Mapping[str, Any]) -> None:
+        """Keep a note where every API node sees it."""
+        async with translated("writing its notes"):
+            await self._client.index(
+                index=f"{self._prefix}-meta", id=name, document={"value": value}
+            )
+
+    async def publish(self, store: StateStore, documents: Sequence[Rendered]) -> None:
+        """Facilities, sources and their states, and the raw records of changed entities."""
+
+        def gather() -> tuple[dict[str, Any], list[Item]]:
+            return shared_state.state_of(store), [self._raw(store, one) for one in documents]
+
+        state, items = await anyio.to_thread.run_sync(gather)
+        if items:
+            applied = await BulkWriter(self._send, self._sleep).write(items)
+            for key, reason in applied.rejected.items():
+                log.warning("index: the raw records of %s are not passed on: %s", key, reason)
+        await self.put("state", state)
+
+    def _raw(self, store: StateStore, document: Rendered) -> Item:
+        value = shared_state.raw_json(store.stored_records(document.key))
+        return Item(
+            f"{self._prefix}-raw",
+            document_id(document.key),
+            document.key,
+            document.change,
+            orjson.dumps({"value": value}),
+            document.deleted,
+        )
+
+    async def _send(self, lines: list[bytes]) -> Any:
+        # The client's types know mappings only; its serializer passes bytes through.
+        return await self._client.bulk(operations=cast(Any, lines))
