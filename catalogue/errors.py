@@ -25,6 +25,9 @@ CatalogueError                 status 500, exit code 1 unless said otherwise
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class CatalogueError(Exception):
     """Base of everything that ``catalogue`` raises on purpose; ``status`` is for HTTP."""
@@ -159,3 +162,12 @@ class NotFound(CatalogueError):
     """There is no such thing."""
 
     status = 404
+
+
+@contextmanager
+def first_of_group() -> Iterator[None]:
+    """Of what tasks raised together the first error alone, which callers know."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        raise group.exceptions[0] from group

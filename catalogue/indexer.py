@@ -7,17 +7,18 @@ from there; a change that is applied twice is the same change (fault F12).
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Sequence
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, cast
 
 import anyio
 import anyio.to_thread
 
 from catalogue.ahead import Ahead
-from catalogue.engines.base import Engine, Rendered
-from catalogue.errors import EngineDamaged, EngineError, IndexBusy, IndexReplaced
+from catalogue.engines.base import Applied, Engine, Rendered
+from catalogue.errors import EngineDamaged, EngineError, IndexBusy, IndexReplaced, first_of_group
 from catalogue.preparing import LONG_WAY, Batch, Outbox, Preparers, complete, prepare
 
 log = logging.getLogger(__name__)
@@ -165,7 +166,7 @@ class Indexer:
                 f"The search index is at change {report.position}, of which the record store, at "
                 f"{newest}, knows nothing."
             )
-        async with aclosing(self._batches(report.position, newest)) as batches:
+        async with self._coming(report.position, newest) as batches:
             async for batch in batches:
                 await self._apply(batch, report)
                 if report.position - committed >= commit_every:
@@ -216,13 +217,42 @@ class Indexer:
         await self.engine.replace_with(other)
 
     async def _apply(self, batch: Batch, report: Indexed) -> None:
-        applied = await self.engine.apply(batch.documents)
-        await self._publish(batch.documents)
+        if self._publishes:
+            applied = await self._apply_and_publish(batch)
+        else:
+            applied = await self.engine.apply(batch.documents)
         report.changes += len(batch.documents)
         report.written += applied.written
         report.deleted += applied.deleted
         report.rejected.update(applied.rejected)
         report.position = batch.position
+
+    async def _apply_and_publish(self, batch: Batch) -> Applied:
+        """Both at the same time; both are done before the position is."""
+        with first_of_group():
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._publish, batch.documents)
+                return await self.engine.apply(batch.documents)
+        raise AssertionError("an answer or an error")
+
+    @asynccontextmanager
+    async def _coming(self, after: int, newest: int) -> AsyncGenerator[AsyncIterable[Batch]]:
+        """The batches; with an engine elsewhere the next is prepared while one is on its way."""
+        if self.engine.in_process:
+            async with aclosing(self._batches(after, newest)) as batches:
+                yield batches
+            return
+        send, receive = anyio.create_memory_object_stream[Batch]()
+
+        async def prepare_next() -> None:
+            async with send, aclosing(self._batches(after, newest)) as batches:
+                async for batch in batches:
+                    await send.send(batch)
+
+        with first_of_group():
+            async with anyio.create_task_group() as tasks, receive:
+                tasks.start_soon(prepare_next)
+                yield receive
 
     async def _batches(self, after: int, newest: int) -> AsyncGenerator[Batch]:
         """The changes up to ``newest``, prepared here until the processes are there to do it."""
@@ -256,11 +286,14 @@ class Indexer:
         if self._preparers is not None:
             await self._preparers.close()
 
+    @property
+    def _publishes(self) -> bool:
+        return hasattr(self.engine, "publish") and hasattr(self.store, "stored_records")
+
     async def _publish(self, documents: Sequence[Rendered] = ()) -> None:
         """Tell engines that serve nodes without a store what those need besides (10.4)."""
-        publish = getattr(self.engine, "publish", None)
-        if publish is not None and hasattr(self.store, "stored_records"):
-            await publish(self.store, documents)
+        if self._publishes:
+            await cast(Any, self.engine).publish(self.store, documents)
             self._published_at = anyio.current_time()
 
     async def follow(

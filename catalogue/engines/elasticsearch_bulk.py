@@ -17,7 +17,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream
 
 from catalogue.engines.base import Applied
 from catalogue.engines.elasticsearch_client import error_type, translated
-from catalogue.errors import EngineDamaged, EngineUnavailable
+from catalogue.errors import EngineDamaged, EngineUnavailable, first_of_group
 
 MAX_BODY_BYTES = 900_000
 """Far below what servers refuse (100 MB), and below the megabyte from which aiohttp warns that a
@@ -116,13 +116,11 @@ class BulkWriter:
                 async for items in own:
                     await self.write(items)
 
-        try:
+        with first_of_group():
             async with anyio.create_task_group() as tasks, receive:
                 tasks.start_soon(render)
                 for _ in range(SENDERS):
                     tasks.start_soon(pass_on, receive.clone())
-        except BaseExceptionGroup as group:
-            raise group.exceptions[0] from group
         return Applied(self.written, self.deleted, self.older, dict(self.rejected))
 
     async def _send(self, chunk: list[Item]) -> None:

@@ -82,6 +82,21 @@ class ElasticsearchRecords:
     def stored_records(self, key: str) -> tuple[StoredRecord, ...]:
         return shared_state.raw_from(self._note(document_id(key), "raw") or {})
 
+    def history(self, source: str, identifier: str) -> tuple[StoredRecord, ...]:
+        """Versions that were superseded are in no index, where whoever may read it could see them,
+        and from where nothing that is forgotten would be taken out (semantics 10.4)."""
+        raise StoreReadOnly(
+            f"What {source} said of {identifier} before is not in Elasticsearch: ask a node that "
+            "has the record store."
+        )
+
+    def last_records(self, key: str) -> tuple[StoredRecord, ...]:
+        """As ``history``: the versions of what is gone."""
+        raise StoreReadOnly(
+            f"What was said last of {key} is not in Elasticsearch: ask a node that has the record "
+            "store."
+        )
+
     # --- entities -------------------------------------------------------------------------------
 
     def entities(self, keys: Iterable[str]) -> dict[str, StoredEntity]:

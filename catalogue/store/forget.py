@@ -69,7 +69,7 @@ class ForgetReport:
         records: raw records taken out altogether, as (source, identifier).
         payloads: payloads erased of records that stay.
         history: superseded versions erased.
-        entities: keys of the entities that are gone or another.
+        entities: keys of the entities that are gone or another, or lost a payload.
         still_mentioned: keys of entities in whose texts the name still stands.
         copies: backups and exports from before.
     """
@@ -151,6 +151,13 @@ class Eraser:
                 batch = found[start : start + BATCH]
                 self._rewrite(connection, batch, sources, forgotten, report)
         with self._database.write() as connection:
+            # Nodes that have only Elasticsearch may still hold such a version as the newest.
+            told = rows(
+                connection,
+                "SELECT DISTINCT record FROM history WHERE id IN (SELECT value FROM json_each(?))",
+                (as_list(history),),
+            )
+            outbox.number_again(connection, [number for (number,) in told], micros(self._now))
             report.history += _delete(connection, "history", "id", as_list(history))
             report.entities = _changed_since(connection, before)
         with self._database.read() as connection:
@@ -282,6 +289,8 @@ class Eraser:
             now = micros(self._now)
             touched = parts.replace(connection, sources[source], news, set(numbers), now)
             outbox.settle(connection, touched, now)
+            # What stays the same lies with its payload in Elasticsearch, too.
+            outbox.number_again(connection, numbers, now)
             report.payloads += _delete(connection, "payloads", "record", as_list(numbers))
             report.history += _delete(connection, "history", "record", as_list(numbers))
 

@@ -129,6 +129,18 @@ def merge_again(connection: sqlite3.Connection, sources: Sequence[int], now: int
     return settle(connection, touched, now)
 
 
+def number_again(connection: sqlite3.Connection, records: Sequence[int], now: int) -> None:
+    """Give another change number to every entity that records speak of, though it is the same: what
+    lies elsewhere of their payloads has to be replaced."""
+    found = rows(
+        connection,
+        "SELECT DISTINCT p.entity FROM json_each(?) j"
+        " JOIN parts p ON p.id BETWEEN j.value << 20 AND ((j.value + 1) << 20) - 1",
+        (as_list(records),),
+    )
+    _number(connection, {ordinal for (ordinal,) in found}, now)
+
+
 def _undisturbed(touched: Touched, changed: set[int], last: int) -> dict[str, tuple[int, int]]:
     """New entities without those that something besides their own record had to do with.
 

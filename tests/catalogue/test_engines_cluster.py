@@ -23,6 +23,7 @@ from catalogue.plan import All
 from catalogue.query import Search, Text
 from catalogue.verifying import verify
 from search_api.app import create_app
+from search_api.settings import ServerSettings
 
 pytestmark = pytest.mark.elasticsearch
 
@@ -97,6 +98,50 @@ async def test_its_records_are_those_of_the_store(world: World, url: str, tmp_pa
         assert here.last_change() == there.last_change()
         with pytest.raises(StoreReadOnly, match="only Elasticsearch"):
             here.begin_run("ess-oai", kind="full", holder="x", now=NOW)
+
+
+async def test_a_forgotten_person_stands_in_no_payload_that_such_a_node_shows(
+    world: World, url: str, tmp_path: Path
+) -> None:
+    """Semantics 11.1: also where the record itself is the same without them."""
+    key = "document:doi:10.5072/letter"
+    spoken = document("doi:10.5072/letter", title="A letter")
+    old = document("doi:10.5072/old", title="An old letter")
+    world.put(
+        record("oai:letter", spoken, payload=b"<dc>from Zaphod Quirk</dc>"),
+        record("oai:old", old, payload=b"<dc>to Zaphod Quirk</dc>"),
+    )
+    async with Catalogue.open(world.store.folder, "elasticsearch", url) as indexing:
+        await indexing.indexer.index_once()
+        async with Catalogue.open(tmp_path / "x", "elasticsearch", url, read_only=True) as node:
+            (held,) = node.store.stored_records(key)
+            assert held.payload is not None
+            assert b"Zaphod" in held.payload
+            # The same Document, of which the source says something else: no change to be indexed.
+            world.put(record("oai:old", old, payload=b"<dc>to somebody</dc>"))
+            world.store.forget("Zaphod Quirk", now=NOW, kind="person")
+            await indexing.indexer.index_once()
+            assert [one.payload for one in node.store.stored_records(key)] == [None]
+            (other,) = node.store.stored_records("document:doi:10.5072/old")
+            assert other.payload == b"<dc>to somebody</dc>"
+
+
+async def test_what_was_said_before_is_asked_of_whoever_has_the_store(
+    world: World, url: str, tmp_path: Path
+) -> None:
+    """Semantics 10.4: superseded versions lie in no index, where others could read them."""
+    settings = ServerSettings(operator_key="a key of the operator")
+    async with Catalogue.open(tmp_path / "x", "elasticsearch", url, read_only=True) as node:
+        app = create_app(node, settings=settings, now=lambda: world.now)
+        async with TestClient(TestServer(app)) as client:
+            for path in (
+                "/api/history/document:doi:10.5072%2Fp",
+                "/api/history?source=ess-oai&identifier=oai:1",
+            ):
+                headers = {"X-Operator-Key": "a key of the operator"}
+                answer = await client.get(path, headers=headers)
+                assert answer.status == 503
+                assert "a node that has the record store" in await answer.text()
 
 
 async def test_a_cluster_that_loses_a_node_loses_nothing_and_says_what_it_cannot(

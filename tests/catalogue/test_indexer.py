@@ -15,6 +15,7 @@ from functools import partial
 from operator import lt
 from pathlib import Path
 from random import Random
+from typing import Any, cast
 
 import anyio
 import psutil
@@ -24,9 +25,17 @@ from store_world import World, dataset, document, record, tombstone
 
 from catalogue.catalogue import Catalogue
 from catalogue.documents import EngineDocument
-from catalogue.engines.base import Applied, Rendered
+from catalogue.engines import tantivy_documents
+from catalogue.engines.base import Applied, Engine, Rendered
 from catalogue.engines.tantivy import TantivyEngine
-from catalogue.errors import EngineDamaged, EngineError, ForeignIndex, IndexBusy, StoreDamaged
+from catalogue.errors import (
+    EngineDamaged,
+    EngineError,
+    EngineUnavailable,
+    ForeignIndex,
+    IndexBusy,
+    StoreDamaged,
+)
 from catalogue.indexer import Indexer, Pace
 from catalogue.plan import All
 from catalogue.query import Pattern, Search, Text
@@ -711,3 +720,77 @@ async def test_kills_at_random_instants_leave_nothing_to_repair(tmp_path: Path) 
 @pytest.mark.soak
 async def test_many_kills_at_random_instants_leave_nothing_to_repair(tmp_path: Path) -> None:
     await _survives(tmp_path / "data", seed=int(time.time()), kills=200)
+
+
+class Elsewhere:
+    """A double of an engine that is asked over a network: notes what happens, in order."""
+
+    in_process = False
+    numbering = None
+    render = staticmethod(tantivy_documents.rendered)
+
+    def __init__(self, fails_at: int = 0) -> None:
+        self.happened: list[str] = []
+        self.committed = 0
+        self.fails_at = fails_at
+
+    def try_lock(self) -> bool:
+        return True
+
+    async def expect(self, until: int) -> int:
+        return self.committed
+
+    async def apply(self, documents: Sequence[Rendered]) -> Applied:
+        self.happened.append(f"begin {documents[0].change}")
+        if documents[0].change == self.fails_at:
+            raise EngineUnavailable("gone")
+        await anyio.wait_all_tasks_blocked()
+        self.happened.append(f"end {documents[0].change}")
+        return Applied(written=len(documents))
+
+    async def commit(self, position: int) -> None:
+        self.committed = position
+
+
+class Telling(Entities):
+    """A store that tells when its outbox is read."""
+
+    happened: list[str]
+
+    def changes_since(self, number: int, limit: int = 1_000) -> tuple[Change, ...]:
+        self.happened.append(f"read {number + 1}")
+        return super().changes_since(number, limit)
+
+
+def three_documents(engine: Elsewhere) -> Telling:
+    world = Telling()
+    world.happened = engine.happened
+    for name in "abc":
+        world.document(name, title="glass")
+    return world
+
+
+async def test_with_an_engine_elsewhere_the_next_changes_are_read_while_some_are_on_their_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def at_once(work: Callable[..., Any], *given: Any) -> Any:
+        return work(*given)
+
+    monkeypatch.setattr("anyio.to_thread.run_sync", at_once)
+    engine = Elsewhere()
+    indexer = Indexer(three_documents(engine), cast(Engine, engine), batch=1)
+    assert await indexer.index_once() == 3
+    assert engine.committed == 3
+    assert engine.happened.index("read 2") < engine.happened.index("end 1")
+    assert [one for one in engine.happened if "begin" in one] == ["begin 1", "begin 2", "begin 3"]
+
+
+async def test_an_engine_elsewhere_that_fails_amid_a_pass_commits_nothing_of_it() -> None:
+    """Fault F12: all of it comes again."""
+    engine = Elsewhere(fails_at=2)
+    world = three_documents(engine)
+    with pytest.raises(EngineUnavailable, match="gone"):
+        await Indexer(world, cast(Engine, engine), batch=1).index_once()
+    assert engine.committed == 0
+    engine.fails_at = 0
+    assert await Indexer(world, cast(Engine, engine), batch=1).index_once() == 3
