@@ -54,6 +54,10 @@ _VERIFY_CODES = {
 }
 
 
+_HOW_ENCRYPTED = re.compile(r" ssl:(?:<[^>]*>|\w+)")
+"""Of the library's message; an object's address says nothing to people."""
+
+
 def translate(
     error: BaseException, url: str, clean: Callable[[str], str] = lambda text: text
 ) -> FacilityHttpError:
@@ -63,7 +67,7 @@ def translate(
         url: already redacted.
         clean: takes secrets out of the library's own message.
     """
-    said = clean(str(error) or type(error).__name__)
+    said = clean(_HOW_ENCRYPTED.sub("", str(error)) or type(error).__name__)
     if _is_refused_address(error):
         inner = clean(str(getattr(error, "os_error", error)))
         return ForbiddenAddress(f"{inner}; list the source as internal if that is meant", url=url)

@@ -223,7 +223,8 @@ class Client:
         return self._session
 
     def _unreachable(self, error: Exception) -> ServerUnreachable:
-        reason = str(error) or type(error).__name__
+        told = getattr(error, "os_error", None) or error
+        reason = str(getattr(told, "strerror", None) or told) or type(error).__name__
         return ServerUnreachable(f"{self.url} does not answer: {reason}")
 
     def _read(self, status: int, body: bytes) -> Any:

@@ -101,3 +101,12 @@ def test_of_several_errors_the_fault_goes_before_the_empty_list() -> None:
     assert made.code == "badArgument"
     assert "noRecordsMatch" in str(made)
     assert isinstance(protocol_error([("noRecordsMatch", "")], verb="ListRecords"), NoRecordsMatch)
+
+
+def test_an_object_s_address_is_no_message() -> None:
+    key = aiohttp.client_reqrep.ConnectionKey("h.example", 443, True, True, None, None, None)
+    inner = OSError(-2, "Name or service not known")
+    for kind in (aiohttp.ClientConnectorError, aiohttp.ClientConnectorDNSError):
+        said = str(translate(kind(key, inner), "https://h.example/"))
+        assert "h.example:443 [Name or service not known]" in said
+        assert "ssl" not in said
