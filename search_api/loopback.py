@@ -115,7 +115,7 @@ def read_filter(
         query=_query(given.get("query"), reading),
         limit=min(limit, settings.max_limit),
         skip=read_count(_either(given, "skip", "offset"), "skip") or 0,
-        order=read_order(panosc_class, given.get("order"), "order"),
+        order=_order_of_list(panosc_class, given.get("order")),
         projection=_projection(panosc_class, given),
         limit_was_cut=not asked or asked > settings.max_limit,
     )
@@ -183,6 +183,20 @@ def read_order(panosc_class: PanoscClass, value: object, path: str) -> tuple[Sor
         _check_field(panosc_class, name, path, relations=False)
         sorts.append(Sort(name, direction == "desc"))
     return tuple(sorts)
+
+
+def _order_of_list(panosc_class: PanoscClass, value: object) -> tuple[Sort, ...]:
+    """An order that the index has, too: it knows nothing that depends on the day."""
+    order = read_order(panosc_class, value, "order")
+    kinds = panosc_class.all_fields
+    for sort in order:
+        if kinds[sort.field] == "boolean":
+            raise BadRequest(
+                f"{panosc_class.name}s cannot be put in order by {sort.field}.",
+                field="order",
+                allowed=[name for name, kind in kinds.items() if kind != "boolean"],
+            )
+    return order
 
 
 def _projection(panosc_class: PanoscClass, given: Mapping[str, Any]) -> Projection:

@@ -97,6 +97,7 @@ async def test_techniques_are_counted_by_a_whole_filter_too(server: TestClient[A
         ("/techniques/count", {"wher": {}}, "filter.wher", "where"),
         ("/techniques/PaNET01188", {"field": []}, "filter.field", "fields"),
         ("/api/Documents", {"order": "datasets"}, "order", "title"),
+        ("/api/Datasets", {"order": "isPublic DESC"}, "order", "creationDate"),
         (
             "/api/Documents",
             {"include": [{"relation": "datasets", "scope": {"query": "x"}}]},
