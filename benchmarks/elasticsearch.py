@@ -1,6 +1,6 @@
 """Elasticsearch: our bulk writing and our answers beside the bare client's, in one run.
 
-    python -m benchmarks.elasticsearch [--documents 15000] [--rounds 200] [--json]
+    python -m benchmarks.elasticsearch [--documents 30000] [--written 4000] [--rounds 200] [--json]
 
 The server is the one that ``ELASTICSEARCH_URL`` names, or one started as the tests do, with a heap
 of 1 GB. Each Document has one Dataset. Both sides do the same in turn, now the one first and now
@@ -320,21 +320,27 @@ def _compared(rows: Sequence[tuple[bool, int, Spent, Spent]]) -> dict[str, float
     }
 
 
-async def report(url: str, count: int, rounds: int) -> dict[str, Any]:
-    with tempfile.TemporaryDirectory() as folder, Store.open(Path(folder)) as store:
-        await asyncio.to_thread(fill, store, count, 1)
-        documents = await asyncio.to_thread(documents_of, store)
-        return {
-            "entities": len(documents),
-            "bulk": await bulk(url, store, documents),
-            **await answers(url, Path(folder), store, rounds),
-        }
+async def report(url: str, chosen: argparse.Namespace) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if chosen.part in ("bulk", "both"):
+        with tempfile.TemporaryDirectory() as folder, Store.open(Path(folder)) as store:
+            await asyncio.to_thread(fill, store, chosen.written, 1)
+            documents = await asyncio.to_thread(documents_of, store)
+            found[f"bulk, {len(documents):,} entities"] = await bulk(url, store, documents)
+    if chosen.part in ("questions", "both"):
+        with tempfile.TemporaryDirectory() as folder, Store.open(Path(folder)) as store:
+            await asyncio.to_thread(fill, store, chosen.documents, 1)
+            asked = await answers(url, Path(folder), store, chosen.rounds)
+            found |= {f"{name}, {chosen.documents:,} Documents": one for name, one in asked.items()}
+    return found
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--documents", type=int, default=15_000)
+    parser.add_argument("--documents", type=int, default=30_000, help="that are asked about")
+    parser.add_argument("--written", type=int, default=4_000, help="Documents written in bulk")
     parser.add_argument("--rounds", type=int, default=200)
+    parser.add_argument("--part", choices=("bulk", "questions", "both"), default="both")
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -346,7 +352,7 @@ def main() -> None:
             cluster = elasticsearch_server.start(Path(folder), heap="1g")
             url = cluster.url
         try:
-            found = asyncio.run(report(url, chosen.documents, chosen.rounds))
+            found = asyncio.run(report(url, chosen))
         finally:
             if cluster is not None:
                 cluster.stop()

@@ -11,7 +11,6 @@ from typing import Any
 
 from catalogue.engines.base import EngineHit, FacetRequest, PageRequest
 from catalogue.engines.elasticsearch_queries import live, sorting, terms_facet
-from catalogue.errors import EngineError
 from catalogue.plan import Plan
 
 FACET_ROOM = 1_000
@@ -80,12 +79,9 @@ def facet_counts(
     request: PageRequest,
     groups: Sequence[Sequence[FacetRequest]],
     answers: Sequence[Mapping[str, Any]],
-) -> list[list[tuple[str, int]]]:
-    """The facets of a page out of the answers to ``page_bodies``.
-
-    Raises:
-        EngineError: some could not be counted exactly.
-    """
+) -> list[list[tuple[str, int]] | None]:
+    """The facets of a page out of the answers to ``page_bodies``; ``None`` for those of which the
+    shards have too many values for exact counts."""
     counts = {
         id(facet): _buckets(answer["aggregations"][facet.field], facet)
         for facets, answer in zip(groups, answers, strict=True)
@@ -94,11 +90,15 @@ def facet_counts(
     return [counts[id(facet)] for facet in request.facets]
 
 
-def _buckets(found: Mapping[str, Any], facet: FacetRequest) -> list[tuple[str, int]]:
+def _buckets(found: Mapping[str, Any], facet: FacetRequest) -> list[tuple[str, int]] | None:
     if found.get("doc_count_error_upper_bound"):
-        raise EngineError(f"Elasticsearch could not count {facet.field} exactly.")
-    pairs = [(str(b["key"]), int(b["doc_count"])) for b in found["buckets"]]
-    return sorted(pairs, key=lambda pair: (-pair[1], pair[0]))[: facet.size]
+        return None
+    return most_frequent([(str(b["key"]), int(b["doc_count"])) for b in found["buckets"]], facet)
+
+
+def most_frequent(counts: list[tuple[str, int]], facet: FacetRequest) -> list[tuple[str, int]]:
+    """The values of a facet out of all, or of the most frequent ones."""
+    return sorted(counts, key=lambda pair: (-pair[1], pair[0]))[: facet.size]
 
 
 def hits_of(request: PageRequest, answer: Mapping[str, Any]) -> list[EngineHit]:

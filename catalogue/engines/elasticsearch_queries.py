@@ -32,6 +32,9 @@ Query = dict[str, Any]
 MAX_TERMS = 60_000
 """Terms in one clause; the server's own limit is 65,536."""
 
+SENT_BY_SHARDS = 10_000
+"""Values that each shard sends for a facet, at least."""
+
 LIVE: Query = {"term": {"deleted": False}}
 """Tombstones stay in the index for a while and are no hits."""
 
@@ -144,6 +147,7 @@ def _score(score: Score) -> Query:
 
 
 def terms_facet(field: str, size: int) -> Mapping[str, Any]:
-    # Shards send so many that the counts are exact for all but enormous vocabularies; the answer's
-    # error bound is checked.
-    return {"terms": {"field": field, "size": size, "shard_size": max(10_000, 4 * size)}}
+    # The counts are exact unless a shard has more values than it sends; the answer's error bound
+    # tells.
+    sent = max(SENT_BY_SHARDS, 4 * size)
+    return {"terms": {"field": field, "size": size, "shard_size": sent}}

@@ -12,6 +12,7 @@ from catalogue.engines.elasticsearch_bodies import (
     facet_counts,
     facet_groups,
     hits_of,
+    most_frequent,
     page_bodies,
     ranked,
 )
@@ -98,11 +99,23 @@ class ElasticsearchReader:
                 EnginePage(
                     hits_of(request, main),
                     main["hits"]["total"]["value"] if request.count else None,
-                    facet_counts(request, groups, answers[begin:end]),
+                    await self._exact(request, facet_counts(request, groups, answers[begin:end])),
                     self._best_possible(request),
                 )
             )
             begin = end
+        return found
+
+    async def _exact(
+        self, request: PageRequest, counts: Sequence[list[tuple[str, int]] | None]
+    ) -> list[list[tuple[str, int]]]:
+        """The facets, those counted one by one that could not be had exactly at once."""
+        found = []
+        for facet, known in zip(request.facets, counts, strict=True):
+            if known is None:
+                every = await self._counts(request.entity_class, facet.plan, facet.field)
+                known = most_frequent(every, facet)
+            found.append(known)
         return found
 
     async def _walk_to(self, request: PageRequest) -> list[Any] | None:
@@ -169,26 +182,30 @@ class ElasticsearchReader:
         return found
 
     async def values(self, entity_class: EntityClass, plan: Plan, field: str) -> set[str]:
-        found: set[str] = set()
-        after: Mapping[str, Any] | None = None
+        return {value for value, _ in await self._counts(entity_class, plan, field)}
+
+    async def _counts(
+        self, entity_class: EntityClass, plan: Plan, field: str
+    ) -> list[tuple[str, int]]:
+        """All values of a field among the matching records, and how many have each."""
+        found: list[tuple[str, int]] = []
+        composite: dict[str, Any] = {
+            "size": WALK,
+            "sources": [{"value": {"terms": {"field": field}}}],
+        }
+        body = {
+            "query": live(plan),
+            "size": 0,
+            "track_total_hits": False,
+            "aggs": {"values": {"composite": composite}},
+        }
         while True:
-            composite: dict[str, Any] = {
-                "size": WALK,
-                "sources": [{"value": {"terms": {"field": field}}}],
-            }
-            if after is not None:
-                composite["after"] = after
-            body = {
-                "query": live(plan),
-                "size": 0,
-                "track_total_hits": False,
-                "aggs": {"values": {"composite": composite}},
-            }
             answer = (await self._search_one(entity_class, body))["aggregations"]["values"]
-            found.update(str(bucket["key"]["value"]) for bucket in answer["buckets"])
+            found += [(str(b["key"]["value"]), int(b["doc_count"])) for b in answer["buckets"]]
             after = answer.get("after_key")
             if after is None:
                 return found
+            composite["after"] = after
 
     async def prefixed(
         self, entity_class: EntityClass, field: str, prefix: str, limit: int
@@ -288,9 +305,11 @@ class ElasticsearchReader:
     async def _answers(self, bodies: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
         try:
             return await self._searches.answers(bodies)
-        except (elasticsearch.NotFoundError, elasticsearch.BadRequestError) as error:
-            # What a cursor names may also be no point in time at all.
-            if error.status_code == 404 or self._best is not None:
+        except elasticsearch.ApiError as error:
+            # What a cursor names may also be no point in time at all. Without one, shards that are
+            # not to be had may be had elsewhere: a point in time lies on certain copies.
+            lost = (404, 400) if self._best is not None else (404, 503)
+            if error.status_code in lost:
                 self._view.lost = True
                 kind = error_type(error.body) or error.message
                 raise ViewLost(

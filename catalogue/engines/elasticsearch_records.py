@@ -17,7 +17,7 @@ import elastic_transport
 from elasticsearch import Elasticsearch, NotFoundError
 
 from catalogue.engines import shared_state
-from catalogue.engines.elasticsearch_client import connect_blocking
+from catalogue.engines.elasticsearch_client import connect_blocking, error_type, whole
 from catalogue.engines.elasticsearch_mapping import document_id
 from catalogue.errors import EngineUnavailable, StoreReadOnly
 from catalogue.facilities import Facility, Source
@@ -26,7 +26,8 @@ from catalogue.record_terms import equality_term
 from catalogue.records import Change, EntityClass, SourceStatus, StoredEntity, StoredRecord
 
 STATE_KEPT_S = 2.0
-MAX_FOUND = 10_000
+STEP = 1_000
+"""Records in one answer."""
 
 
 class ElasticsearchRecords:
@@ -108,6 +109,10 @@ class ElasticsearchRecords:
             with _available():
                 answer = self._client.mget(index=f"{self._prefix}-{name.lower()}", ids=ids)
             for one in answer["docs"]:
+                if "error" in one:
+                    raise EngineUnavailable(
+                        f"Elasticsearch does not give the records: {error_type(one)}"
+                    )
                 if one.get("found"):
                     entity = _entity(one["_source"], name)
                     found[entity.key] = entity
@@ -167,7 +172,7 @@ class ElasticsearchRecords:
             query["bool"]["must_not"] = [{"term": {"terms": term}}]
         with _available():
             answer = self._client.count(index=self._index(entity_class), query=query)
-        return int(answer["count"])
+        return int(whole(answer.body)["count"])
 
     def __getattr__(self, name: str) -> NoReturn:
         if name.startswith("_"):
@@ -182,12 +187,19 @@ class ElasticsearchRecords:
 
     def _search(self, entity_class: EntityClass, query: Mapping[str, Any]) -> list[StoredEntity]:
         live = {"bool": {"filter": [{"term": {"deleted": False}}, query]}}
-        with _available():
-            answer = self._client.search(
-                index=self._index(entity_class), query=live, size=MAX_FOUND,
-                sort=[{"ordinal": "asc"}], allow_partial_search_results=False,
-            )  # fmt: skip
-        return [_entity(hit["_source"], entity_class) for hit in answer["hits"]["hits"]]
+        found: list[StoredEntity] = []
+        after: dict[str, Any] = {}
+        while True:
+            with _available():
+                answer = self._client.search(
+                    index=self._index(entity_class), query=live, size=STEP,
+                    sort=[{"ordinal": "asc"}], allow_partial_search_results=False, **after,
+                )  # fmt: skip
+            hits = whole(answer.body)["hits"]["hits"]
+            found += [_entity(hit["_source"], entity_class) for hit in hits]
+            if len(hits) < STEP:
+                return found
+            after = {"search_after": hits[-1]["sort"]}
 
 
 def _class_of(key: str) -> str:

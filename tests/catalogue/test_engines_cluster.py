@@ -6,6 +6,8 @@ import secrets
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import anyio
 import pytest
@@ -98,6 +100,48 @@ async def test_its_records_are_those_of_the_store(world: World, url: str, tmp_pa
         assert here.last_change() == there.last_change()
         with pytest.raises(StoreReadOnly, match="only Elasticsearch"):
             here.begin_run("ess-oai", kind="full", holder="x", now=NOW)
+
+
+async def test_more_relations_than_one_answer_holds_are_all_read(
+    world: World, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fault F09."""
+    beamline = "instrument:local:ess:id02"
+    for number in range(5):
+        own = dataset(f"doi:10.5072/run{number}", instrumentKey=beamline)
+        world.put(record(f"oai:run{number}", own))
+    async with Catalogue.open(world.store.folder, "elasticsearch", url) as indexing:
+        await indexing.indexer.index_once()
+    monkeypatch.setattr("catalogue.engines.elasticsearch_records.STEP", 2)
+    async with Catalogue.open(tmp_path / "x", "elasticsearch", url, read_only=True) as node:
+        found = node.store.parents([beamline], "instrument")[beamline]
+        assert sorted(found) == sorted(world.store.parents([beamline], "instrument")[beamline])
+        assert len(found) == 6
+
+
+async def test_an_index_that_is_missing_is_no_answer_that_there_is_no_such_record(
+    world: World, url: str, tmp_path: Path
+) -> None:
+    """Fault F10: the server tells it document by document, within a good answer."""
+    async with Catalogue.open(tmp_path / "x", "elasticsearch", url, read_only=True) as node:
+        engine: Any = node.engine
+        await engine._client.indices.delete(index=engine.index("Document"))
+        with pytest.raises(EngineUnavailable, match="index_not_found"):
+            node.store.entity("document:doi:10.5072/p")
+
+
+async def test_a_count_of_some_shards_only_is_none(
+    world: World, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fault F10."""
+    async with Catalogue.open(tmp_path / "x", "elasticsearch", url, read_only=True) as node:
+        store: Any = node.store
+        assert store.count("Document") == 1
+        told = {"count": 1, "_shards": {"total": 3, "failed": 1}}
+        partial = SimpleNamespace(body=told)
+        monkeypatch.setattr(store._client, "count", lambda **_: partial)
+        with pytest.raises(EngineUnavailable, match="in part only"):
+            store.count("Document")
 
 
 async def test_a_forgotten_person_stands_in_no_payload_that_such_a_node_shows(

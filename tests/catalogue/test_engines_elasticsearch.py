@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import secrets
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import elastic_transport
@@ -13,10 +14,13 @@ import pytest
 from elastic_transport import ApiResponseMeta, HttpHeaders, NodeConfig
 from engine_servers import elasticsearch_url
 from generated_world import generated
-from search_world import Entities
+from search_world import NOW, Entities
 
+from catalogue.catalogue import Catalogue
+from catalogue.cursors import SnapshotFile
 from catalogue.documents import engine_document
 from catalogue.engines import elasticsearch_client
+from catalogue.engines.base import FacetRequest, PageRequest
 from catalogue.engines.elasticsearch import ElasticsearchEngine
 from catalogue.engines.elasticsearch_bulk import MAX_BODY_BYTES, BulkWriter, Item
 from catalogue.engines.elasticsearch_client import IncompleteAnswer, translated, whole
@@ -31,6 +35,7 @@ from catalogue.errors import (
 from catalogue.indexer import Indexer
 from catalogue.oracle import Oracle
 from catalogue.plan import All
+from catalogue.query import Search
 from catalogue.verifying import rebuild, verify
 
 CREATED = {"index": {"status": 201}}
@@ -381,3 +386,52 @@ async def test_a_write_that_comes_after_its_index_is_gone_makes_no_other(
     assert not await engine._client.indices.exists(index=writer.index("Document"))
     if beside:
         await writer.discard()
+
+
+@pytest.mark.elasticsearch
+async def test_facets_of_several_shards_with_more_values_than_these_send_are_exact(
+    engine: ElasticsearchEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Semantics 9.1."""
+    monkeypatch.setattr("catalogue.engines.elasticsearch_queries.SENT_BY_SHARDS", 2)
+    monkeypatch.setattr("catalogue.engines.elasticsearch_bodies.FACET_ROOM", 0)
+    sharded = ElasticsearchEngine(engine.urls, prefix=engine.prefix + "-three", shards=3)
+    await sharded.open()
+    world = Entities()
+    for number in range(40):
+        samples = [{"name": f"sample {n}"} for n in range(number % 7, 7)]
+        world.dataset(f"d{number}", samples=samples)
+    try:
+        await Indexer(world, sharded).index_once()
+        facet = FacetRequest("f_sample", 1, All())
+        page = await (await sharded.reader()).page(PageRequest("Dataset", All(), facets=(facet,)))
+        assert [list(counts) for counts in page.facets] == [[("sample 6", 40)]]
+    finally:
+        await sharded.remove_all()
+        await sharded.close()
+
+
+@pytest.mark.elasticsearch
+async def test_a_view_that_lost_a_shard_is_renewed_before_the_question_is_refused(
+    engine: ElasticsearchEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A point in time lies on the copies that it was opened on; others may have the shard, too."""
+    world: Any = generated(3, documents=8)
+    catalogue = Catalogue(world, engine, SnapshotFile(tmp_path))
+    await catalogue.indexer.index_once()
+    searches: Any = engine._searches
+    answers = searches.answers
+    refusals = [api_error(503, "no_shard_available_action_exception")]
+
+    async def refused_once(bodies: Any) -> Any:
+        if refusals:
+            raise refusals.pop()
+        return await answers(bodies)
+
+    monkeypatch.setattr(searches, "answers", refused_once)
+    search = Search("Document", NOW, limit=3)
+    answer = await catalogue.search(search)
+    assert len(answer.hits) == 3
+    refusals += [api_error(503, "no_shard_available_action_exception") for _ in range(2)]
+    with pytest.raises(EngineUnavailable, match="no_shard_available"):
+        await catalogue.search(search)
