@@ -306,7 +306,15 @@ class Catalogue:
             return hits
         ordinals = [hit.entity.ordinal for hit in hits]
         inside = self.store.contained(ordinals, search.contained)
-        return [replace(hit, contained=inside.get(hit.entity.ordinal, (0, ()))) for hit in hits]
+        return [
+            Hit(
+                hit.entity,
+                hit.score,
+                hit.highlights,
+                contained=inside.get(hit.entity.ordinal, (0, ())),
+            )
+            for hit in hits
+        ]
 
     def _no_longer_matching(self, settled: Settled, keys: Sequence[str]) -> frozenset[str]:
         changes = self.store.changes_of(keys)

@@ -93,7 +93,7 @@ class TextPlan:
     def without_techniques(self) -> Plan:
         return both(*(plan for plan, _ in self.groups[self.tagged :]), *self.excluded)
 
-    @property
+    @cached_property
     def stems(self) -> frozenset[str]:
         return frozenset(stem for part in self.wanted for stem in part.reading.stems)
 

@@ -38,6 +38,9 @@ class Projection:
         return name not in self.without if self.only is None else name in self.only
 
 
+EVERYTHING = Projection()
+
+
 @dataclass(frozen=True, slots=True)
 class Include:
     """One relation to include.
@@ -166,6 +169,8 @@ def _query(value: object, reading: Reading) -> str | None:
 
 def read_order(panosc_class: PanoscClass, value: object, path: str) -> tuple[Sort, ...]:
     """``"title DESC"`` or a list of such; ``score`` is the order anyway and is left out."""
+    if value is None:
+        return ()
     value = untangle(value)
     if value in (None, "", []):
         return ()
@@ -205,9 +210,9 @@ def _projection(panosc_class: PanoscClass, given: Mapping[str, Any]) -> Projecti
 
 def read_fields(panosc_class: PanoscClass, value: object, path: str) -> Projection:
     """``["pid"]``, ``"pid"``, ``{"pid": true}`` or ``{"summary": false}``."""
-    value = untangle(value)
-    if value in (None, "", []) or value == {}:
-        return Projection()
+    value = None if value is None else untangle(value)
+    if value is None or value in ("", []) or value == {}:
+        return EVERYTHING
     if isinstance(value, Mapping):
         chosen: dict[str, bool] = {}
         for name, flag in value.items():
@@ -245,6 +250,8 @@ def read_includes(
     """``include`` in all its forms: text, list, ``{relation, scope}``, ``{relation: nested}``."""
     if depth > MAX_DEPTH:
         raise BadRequest(f"Includes are nested deeper than {MAX_DEPTH} levels.", field=path)
+    if value is None:
+        return ()
     value = untangle(value)
     if value in (None, "", []) or value == {}:
         return ()

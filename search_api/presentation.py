@@ -13,13 +13,12 @@ from typing import Any
 
 from catalogue.access import public_at
 from mappings.quantities import from_si
-from search_api.loopback import Projection
+from search_api.loopback import EVERYTHING, Projection
 from search_api.model import MODEL, PanoscClass
 from search_api.parameter_conditions import AskedUnit
 
 Json = dict[str, Any]
 
-EVERYTHING = Projection()
 NUMBERED = frozenset({"File", "Member", "Affiliation"})
 """Classes whose ``id`` is a number in the reference model, where it looks like one."""
 
@@ -59,7 +58,9 @@ def list_items(
 ) -> list[Json]:
     """The items of a list: ``entity_json`` and ``list_item_fields`` of (record, score) each, in
     half of the time."""
-    names = [name for name in panosc_class.fields if projection.shows(name)]
+    names = list(panosc_class.fields)
+    if projection != EVERYTHING:
+        names = [name for name in names if projection.shows(name)]
     shows_provider, shows_facility = projection.shows("provider"), projection.shows("facility")
     items = []
     for record, score in found:
