@@ -7,6 +7,7 @@ configured, by which portals look facilities up.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -69,7 +70,8 @@ def list_of(class_name: EntityClass) -> Handler:
         question = read_filter(panosc_class, given, call.reading())
         named = await _named(call, class_name)
         asked = read_asked(call, files=includes_files(question.includes))
-        whole = await ask_whole(call, _search(class_name, question, call, named), asked)
+        search = _search(class_name, question, call, named)
+        whole = await ask_whole(call, search, asked)
         found = whole.answer
         entities = [hit.entity for hit in found.hits]
         call.holds_until(first_opening([entity.record for entity in entities], call.now))
@@ -84,7 +86,8 @@ def list_of(class_name: EntityClass) -> Handler:
             related = await _related(call, class_name, entities, question, whole.records)
             shown = zip(items, related, strict=True)
             items = [item | extra for item, extra in shown if extra is not None]
-        headers = _page_headers(call, question, given, len(found.hits), found.total.value)
+        reach = _reach(call, search, any(line.live for line in whole.lines))
+        headers = _page_headers(call, question, given, len(found.hits), found.total.value, reach)
         headers |= whole.headers()
         return json_reply(items, headers=headers)
 
@@ -376,17 +379,27 @@ def _provider(call: Call, entity: StoredEntity) -> str:
     return call.server.states.provider_of(str(entity.record.get("facility", "")))
 
 
+def _reach(call: Call, search: Search, is_live: bool) -> int:
+    """How far pages go; what lies behind is refused."""
+    reach = sys.maxsize if search.text is None else call.settings.max_ranked
+    is_ordered = search.text is not None or search.sort
+    return min(reach, call.settings.live_depth) if is_live and is_ordered else reach
+
+
 def _page_headers(
-    call: Call, question: Question, given: Mapping[str, Any] | None, shown: int, total: int
+    call: Call,
+    question: Question,
+    given: Mapping[str, Any] | None,
+    shown: int,
+    total: int,
+    reach: int = sys.maxsize,
 ) -> dict[str, str]:
     headers = {"X-Total-Count": str(total)}
     after = question.skip + shown
     if shown and after < total:
         if question.limit_was_cut:
             headers["X-Limit"] = str(question.limit)
-        limit = question.limit
-        if question.query is not None:
-            limit = min(limit, call.settings.max_ranked - after)
+        limit = min(question.limit, reach - after)
         following = {**(given or {}), "skip": after, "limit": limit}
         following.pop("offset", None)
         link = next_link(call, {"filter": orjson.dumps(following).decode()}, without=("where",))

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from urllib.parse import quote
+
+from yarl import URL
 
 from tests.search_api.federation.federation_world import Part, documents
 from tests.search_api.federation.served_world import Served, served
@@ -53,3 +57,17 @@ async def test_pages_go_as_deep_as_facilities_are_asked(tmp_path: Path) -> None:
             after = [one["href"] for one in found.all("a") if one.get("rel") == "next"]
             address = str(after[0]) if after else ""
         assert len(seen) == 3
+
+
+async def test_links_of_lists_go_as_deep_as_facilities_are_asked(tmp_path: Path) -> None:
+    """The next page is never one that is refused (fault E04)."""
+    async with served(tmp_path, OLD, NOW, live_depth=30) as there:
+        seen = 0
+        given = {"query": "water iron ice film lysozyme", "limit": 8}
+        address = f"/api/Documents?filter={quote(json.dumps(given))}"
+        while address:
+            response = await there.client.get(URL(address, encoded=True))
+            assert response.status == 200, await response.text()
+            seen += len(await response.json())
+            address = response.headers.get("Link", "").partition(">")[0].removeprefix("<")
+        assert seen == 30
