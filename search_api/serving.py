@@ -8,6 +8,7 @@ import errno
 import multiprocessing
 import signal
 import socket
+import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
@@ -42,6 +43,9 @@ from search_api.whole import ask, asked_of
 
 RESTART_PAUSE_S = 1.0
 BACKLOG = 1_024
+SWITCH_S = 0.001
+"""After so long a thread lets another one have the interpreter. The event loop asks for it anew after
+each call to the network, and waited up to Python's own 5 ms each time that a thread was at work."""
 
 
 @contextlib.asynccontextmanager
@@ -143,6 +147,7 @@ async def serve_one(
     async with open_catalogue(settings, index=index) as catalogue:
         await anyio.to_thread.run_sync(warm_up)
         only_young()
+        sys.setswitchinterval(SWITCH_S)
         contact = configured_contact(settings.config, settings.data)
         app = create_app(catalogue, settings=options, contact=contact, rates=shared)
         runner = web.AppRunner(app, **runner_options(options))

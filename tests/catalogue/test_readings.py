@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import tracemalloc
 from datetime import UTC, datetime
 from typing import Any
 
@@ -120,3 +122,20 @@ def test_what_only_one_facility_says_is_made_once_and_never_mixed_up() -> None:
     assert len(both.children) == 2
     assert pool(reading).entities["document:doi:10.5072/a"] is first
     assert len(first.children) == 1
+
+
+def test_a_record_is_kept_in_as_much_memory_as_it_takes() -> None:
+    """What orjson gives holds memory for several times as much."""
+    items = [{"pid": f"10.5072/{n}", "title": f"Study {n}", "summary": "x " * 300}
+             for n in range(100)]  # fmt: skip
+    read_objects("Document", items, Context("F", "f-live"), counted=True)
+    tracemalloc.start()
+    try:
+        reading = read_objects("Document", items, Context("F", "f-live"), counted=True)
+        gc.collect()
+        held = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    rows = [said.row for said in reading.said.values()]
+    assert len(rows) == len(items)
+    assert held < 4 * sum(len(row.written) + len(row.text) + len(row.words) for row in rows)
