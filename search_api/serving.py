@@ -44,8 +44,8 @@ from search_api.whole import ask, asked_of
 RESTART_PAUSE_S = 1.0
 BACKLOG = 1_024
 SWITCH_S = 0.001
-"""After so long a thread lets another one have the interpreter. The event loop asks for it anew after
-each call to the network, and waited up to Python's own 5 ms each time that a thread was at work."""
+"""After so long a thread lets another one have the interpreter. The event loop asks for it anew
+after each call to the network, and can lose Python's own 5 ms each time that a thread is at work."""
 
 
 @contextlib.asynccontextmanager
