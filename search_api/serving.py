@@ -45,7 +45,7 @@ RESTART_PAUSE_S = 1.0
 BACKLOG = 1_024
 SWITCH_S = 0.001
 """After so long a thread lets another one have the interpreter. The event loop asks for it anew
-after each call to the network, and can lose Python's own 5 ms each time that a thread is at work."""
+after each call to the network, and can lose Python's 5 ms each time that a thread is at work."""
 
 
 @contextlib.asynccontextmanager
