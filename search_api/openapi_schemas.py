@@ -94,7 +94,30 @@ FACILITY_LINE = _object(
     },
 )
 TOTAL = _object({"value": _COUNT, "relation": RELATION})
-HIT = _object({**HIT_FIELDS, "score": SCORE}, {"partly_scored": {"type": "boolean"}})
+SPAN: Json = {"type": "array", "items": _COUNT, "minItems": 2, "maxItems": 2}
+HIT = _object(
+    {**HIT_FIELDS, "score": SCORE},
+    {
+        "partly_scored": {"type": "boolean"},
+        "highlights": {
+            "type": "object",
+            "additionalProperties": _list(SPAN),
+            "description": "Where words of the question stand in a field: from and to, counted in "
+            "code points of the field's text, which is text and no HTML.",
+        },
+        "explanation": {"type": "object", "description": "With explain: the parts of the score."},
+    },
+)
+RECOGNISED = _list(
+    _object(
+        {
+            "text": {"type": "string", "description": "As it stands in q; literal= takes it out."},
+            "kind": {"enum": ["technique", "quantity"]},
+            "id": _STRING,
+            "label": _STRING,
+        }
+    )
+)
 _POSITION: Json = {**_COUNT, "description": "Place in the list as it is after this message."}
 
 
@@ -241,8 +264,24 @@ SCHEMAS: Mapping[str, Json] = {
             "related": _COUNTS,
             "facilities": _list(FACILITY_LINE),
             "cursor": _TEXT_OR_NULL,
-            "relaxed": {"type": "boolean"},
-        }
+            "relaxed": {
+                "type": "boolean",
+                "description": "Nothing meets all words; these hits meet some.",
+            },
+            "recognised": RECOGNISED,
+        },
+        {
+            "not_data": {
+                "type": "object",
+                "additionalProperties": _COUNT,
+                "description": "Publications, posters, software: how many match and are left out.",
+            },
+            "unknown_access": {
+                **_COUNT,
+                "description": "With open or open_at: of how many nobody can say whether they are.",
+            },
+            "suggestion": {"type": "string", "description": "Other words, where nothing matches."},
+        },
     ),
     "Suggestions": _object(
         {"suggestions": _list(_object({"kind": _STRING, "text": _STRING}))},
