@@ -52,6 +52,8 @@ __all__ = ["MAX_TEXT_LENGTH", "SURE", "Link", "Recognition", "against_id", "link
 
 MAX_TEXT_LENGTH = 1000
 PROBE_ADDED_CONFIDENCE = 0.85
+USUAL_CHUNK = 64
+"""Letters of what is remembered between two blanks."""
 SURE = 0.9
 """From here on a name is certain enough to stand against an id, or for a mere keyword."""
 LABEL_AGAINST_ID = 0.6
@@ -120,7 +122,8 @@ def _link(text: str, probes: tuple[str, ...]) -> tuple[Link, ...]:
 def recognise(sentence: str) -> tuple[Recognition, ...]:
     """Techniques named inside a sentence, with the words they took, in the sentence's order."""
     sentence = sentence[:MAX_TEXT_LENGTH]
-    if all(map(_is_of_no_name, sentence.split())):
+    chunks = sentence.split()
+    if len(max(chunks, key=len, default="")) <= USUAL_CHUNK and all(map(_is_of_no_name, chunks)):
         return ()
     return _recognise(sentence)
 
