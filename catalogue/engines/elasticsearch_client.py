@@ -94,6 +94,8 @@ async def translated(doing: str) -> AsyncIterator[None]:
         yield
     except elasticsearch.ConnectionTimeout as error:
         raise EngineUnavailable(f"Elasticsearch did not answer in time while {doing}.") from error
+    except elasticsearch.UnsupportedProductError as error:
+        raise EngineError("The address answers, but it is no Elasticsearch.") from error
     except elastic_transport.ApiError as error:
         raise _of_status(error, doing) from error
     except elastic_transport.TlsError as error:
@@ -104,8 +106,6 @@ async def translated(doing: str) -> AsyncIterator[None]:
     except elasticsearch.TransportError as error:
         message = f"Elasticsearch cannot be reached while {doing}: {type(error).__name__}"
         raise EngineUnavailable(message) from error
-    except elasticsearch.UnsupportedProductError as error:
-        raise EngineError("The address answers, but it is no Elasticsearch.") from error
 
 
 def _of_status(error: elastic_transport.ApiError, doing: str) -> EngineError | QueryTooCostly:

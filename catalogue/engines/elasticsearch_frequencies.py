@@ -41,16 +41,18 @@ class Frequencies:
     def clear(self) -> None:
         self._held.clear()
 
-    def missing(
+    def known(
         self, class_name: str, terms: Iterable[FieldTerm], position: int | None
-    ) -> list[FieldTerm]:
-        """Which of the terms have to be looked up in a view of that position."""
+    ) -> dict[FieldTerm, int]:
+        """Those of the terms, and of ``ALL_RECORDS``, that hold in a view of that position. Whoever
+        goes on with them has them: what is committed meanwhile takes nothing away."""
         oldest = self._clock() - KEPT_S
-        found = []
-        for term in (ALL_RECORDS, *dict.fromkeys(terms)):
+        found = {}
+        for term in (ALL_RECORDS, *terms):
             held = self._held.get((class_name, *term))
             if held is None or (held[0] < oldest and (position is None or held[1] != position)):
-                found.append(term)
+                continue
+            found[term] = held[2]
         return found
 
     def held(self, class_name: str, term: FieldTerm) -> int | None:
@@ -66,20 +68,6 @@ class Frequencies:
         now = self._clock()
         for term, count in counts:
             self._held[(class_name, *term)] = (now, position, count)
-
-    def best_possible(self, class_name: str, scores: Sequence[Score]) -> float:
-        """More than any record can score, by frequencies that were looked up before."""
-        total = 0.0
-        documents = self.held(class_name, ALL_RECORDS) or 0
-        for score in scores:
-            if isinstance(score, LevelScore):
-                total += highest_for_levels([worth for worth, _ in score.levels])
-            else:
-                clauses = [
-                    (c.boost, self.held(class_name, (c.field, c.term)) or 0) for c in score.clauses
-                ]
-                total += highest_for_term(documents, clauses)
-        return total
 
     def foresee_nothing(self, class_name: str, plan: Plan) -> bool:
         """Whether the words of a plan will hardly meet in any record, as far as is known."""
@@ -105,6 +93,23 @@ class Frequencies:
     def _of_term(self, class_name: str, field: str, term: str) -> float:
         known = self.held(class_name, (field, term))
         return 1.0 if known is None else known / (self.held(class_name, ALL_RECORDS) or 1)
+
+
+def missing(terms: Iterable[FieldTerm], known: Mapping[FieldTerm, int]) -> list[FieldTerm]:
+    """Which have to be looked up."""
+    return [term for term in dict.fromkeys((ALL_RECORDS, *terms)) if term not in known]
+
+
+def best_possible(scores: Sequence[Score], counts: Mapping[FieldTerm, int]) -> float:
+    """More than any record can score."""
+    total = 0.0
+    for score in scores:
+        if isinstance(score, LevelScore):
+            total += highest_for_levels([worth for worth, _ in score.levels])
+        else:
+            clauses = [(c.boost, counts[c.field, c.term]) for c in score.clauses]
+            total += highest_for_term(counts[ALL_RECORDS], clauses)
+    return total
 
 
 def terms_of(scores: Iterable[Score]) -> list[FieldTerm]:

@@ -21,8 +21,10 @@ from catalogue.engines.elasticsearch_frequencies import (
     ALL_RECORDS,
     FieldTerm,
     Frequencies,
+    best_possible,
     counted,
     counting,
+    missing,
     terms_of,
 )
 from catalogue.engines.elasticsearch_mapping import RESULT_WINDOW
@@ -35,6 +37,10 @@ from catalogue.records import EntityClass
 
 WALK = 10_000
 """Hits in one step of a walk through all matches."""
+
+
+Counts = dict[EntityClass, dict[FieldTerm, int]]
+"""How many records of each class have terms."""
 
 
 class Asked(NamedTuple):
@@ -90,7 +96,7 @@ class ElasticsearchReader:
             asked.append(Asked(request.entity_class, body, kept))
             asked += [Asked(request.entity_class, other) for other in others]
             parts.append((request, groups, len(asked)))
-        answers = await self._search_and_weigh(asked, requests)
+        answers, counts = await self._search_and_weigh(asked, requests)
         found = []
         begin = 0
         for request, groups, end in parts:
@@ -100,7 +106,7 @@ class ElasticsearchReader:
                     hits_of(request, main),
                     main["hits"]["total"]["value"] if request.count else None,
                     await self._exact(request, facet_counts(request, groups, answers[begin:end])),
-                    self._best_possible(request),
+                    self._best_possible(request, counts),
                 )
             )
             begin = end
@@ -147,9 +153,9 @@ class ElasticsearchReader:
         asked = [
             Asked(request.entity_class, page_bodies(request, [[]], ())[0]) for request in requests
         ]
-        answers = await self._search_and_weigh(asked, requests)
+        answers, counts = await self._search_and_weigh(asked, requests)
         return [
-            (ranked(request, answer), self._best_possible(request))
+            (ranked(request, answer), self._best_possible(request, counts))
             for request, answer in zip(requests, answers, strict=True)
         ]
 
@@ -225,36 +231,45 @@ class ElasticsearchReader:
     async def frequencies(
         self, entity_class: EntityClass, terms: Sequence[FieldTerm]
     ) -> tuple[int, list[int]]:
-        missing = self._frequencies.missing(entity_class, terms, self._view.position)
-        if missing:
-            answer = await self._search_one(entity_class, counting(missing))
-            self._frequencies.put(entity_class, counted(missing, answer), self._view.position)
-        held = [self._frequencies.held(entity_class, term) or 0 for term in (ALL_RECORDS, *terms)]
-        return held[0], held[1:]
+        _, counts = await self._search_and_count((), {entity_class: terms})
+        found = counts[entity_class]
+        return found[ALL_RECORDS], [found[term] for term in terms]
 
-    def _best_possible(self, request: PageRequest) -> float:
+    def _best_possible(self, request: PageRequest, counts: Counts) -> float:
         if self._best is not None:
             return self._best
-        return self._frequencies.best_possible(request.entity_class, request.scores)
+        return best_possible(request.scores, counts.get(request.entity_class, {}))
 
     async def _search_and_weigh(
         self, asked: Sequence[Asked], requests: Sequence[PageRequest]
-    ) -> list[Mapping[str, Any]]:
-        """The answers, once what the scores of the requests are worth is known, too."""
+    ) -> tuple[list[Mapping[str, Any]], Counts]:
+        """The answers, and what the scores of the requests are weighed with."""
         wanted: dict[EntityClass, list[FieldTerm]] = {}
-        if self._best is None:
-            for request in requests:
-                wanted.setdefault(request.entity_class, []).extend(terms_of(request.scores))
-        unknown = {
-            name: missing
-            for name, terms in wanted.items()
-            if terms and (missing := self._frequencies.missing(name, terms, self._view.position))
+        for request in requests:
+            terms = terms_of(request.scores) if self._best is None else []
+            if terms:
+                wanted.setdefault(request.entity_class, []).extend(terms)
+        return await self._search_and_count(asked, wanted)
+
+    async def _search_and_count(
+        self, asked: Sequence[Asked], wanted: Mapping[EntityClass, Sequence[FieldTerm]]
+    ) -> tuple[list[Mapping[str, Any]], Counts]:
+        position = self._view.position
+        counts = {
+            name: self._frequencies.known(name, terms, position) for name, terms in wanted.items()
         }
-        more = [Asked(name, counting(missing)) for name, missing in unknown.items()]
-        answers = await self._search([*asked, *more])
-        for (name, missing), answer in zip(unknown.items(), answers[len(asked) :], strict=True):
-            self._frequencies.put(name, counted(missing, answer), self._view.position)
-        return answers[: len(asked)]
+        unknown = {
+            name: absent
+            for name, terms in wanted.items()
+            if (absent := missing(terms, counts[name]))
+        }
+        more = [Asked(name, counting(terms)) for name, terms in unknown.items()]
+        answers = await self._search([*asked, *more]) if asked or more else []
+        for (name, terms), answer in zip(unknown.items(), answers[len(asked) :], strict=True):
+            found = counted(terms, answer)
+            self._frequencies.put(name, found, position)
+            counts[name].update(found)
+        return answers[: len(asked)], counts
 
     async def _walk(
         self, entity_class: EntityClass, plan: Plan, fields: Sequence[str]

@@ -44,6 +44,7 @@ class Searches:
         Raises:
             elastic_transport.ApiError, elastic_transport.TransportError: as the client's own; the
                 first that any of the searches met.
+            elasticsearch.UnsupportedProductError: somebody else answers.
         """
         if len(bodies) == 1:
             return [await self._sent(_ALONE, orjson.dumps(bodies[0]), self._alone)]
@@ -58,6 +59,8 @@ class Searches:
             "POST", target, body=body, headers=headers
         )
         status = meta.status
+        if status < 300 and not isinstance(answer, Mapping):
+            raise elasticsearch.UnsupportedProductError("no JSON object", meta=meta, body=answer)
         failed = answer
         if status < 300:
             failed = next((one for one in answer.get("responses", ()) if "error" in one), None)

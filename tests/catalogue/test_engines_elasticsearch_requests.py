@@ -6,10 +6,11 @@ import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import elasticsearch
 import pytest
+from elastic_transport import ApiResponseMeta, HttpHeaders, NodeConfig
 from engine_servers import elasticsearch_url
 from search_world import NOW, Entities
 
@@ -18,7 +19,15 @@ from catalogue.cursors import SnapshotFile
 from catalogue.engines.base import FacetRequest, PageRequest
 from catalogue.engines.elasticsearch import ElasticsearchEngine
 from catalogue.engines.elasticsearch_bodies import facet_groups, page_bodies
-from catalogue.engines.elasticsearch_frequencies import ALL_RECORDS, KEPT_S, Frequencies
+from catalogue.engines.elasticsearch_client import translated
+from catalogue.engines.elasticsearch_frequencies import (
+    ALL_RECORDS,
+    KEPT_S,
+    Frequencies,
+    missing,
+)
+from catalogue.engines.elasticsearch_searches import Searches
+from catalogue.errors import EngineError
 from catalogue.plan import All, AllOf, AnyOf, NoneOf, Numbers, Phrase, Terms
 from catalogue.query import Facet, Search, Text, data_only
 
@@ -71,13 +80,15 @@ def test_words_that_hardly_meet_are_foreseen_and_what_is_not_known_is_not(
 
 def test_frequencies_hold_while_nothing_is_committed_and_else_for_half_a_minute() -> None:
     frequencies, clock = known()
-    rare = ("text", "rare")
-    assert frequencies.missing("Document", [rare], 8) == []
+    rare, title = ("text", "rare"), ("title", "rare")
+    every = {ALL_RECORDS: 1_000, rare: 2}
+    assert frequencies.known("Document", [rare], 8) == every
     clock.now += KEPT_S + 1
-    assert frequencies.missing("Document", [rare], 7) == []
-    assert frequencies.missing("Document", [rare], 8) == [ALL_RECORDS, rare]
-    assert frequencies.missing("Document", [rare], None) == [ALL_RECORDS, rare]
-    assert frequencies.missing("Document", [("title", "rare")], 7) == [("title", "rare")]
+    assert frequencies.known("Document", [rare, title], 7) == every
+    assert missing([rare, title], every) == [title]
+    assert frequencies.known("Document", [rare], 8) == {}
+    assert frequencies.known("Document", [rare], None) == {}
+    assert missing([rare, rare], {}) == [ALL_RECORDS, rare]
 
 
 # --- what is sent ---------------------------------------------------------------------------------
@@ -215,3 +226,39 @@ async def test_one_refused_search_of_several_refuses_them_all(catalogue: Catalog
     good = {"size": 0, "pit": {"id": await reader._view.pit("Document")}}
     with pytest.raises(elasticsearch.BadRequestError, match="parsing_exception"):
         await engine._searches.answers([good, {**good, "query": {"no_such": {}}}])
+
+
+@pytest.mark.elasticsearch
+async def test_a_commit_amid_a_question_takes_nothing_from_its_scale(
+    catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Semantics 8.3: words that were known are not forgotten before the scores are weighed."""
+    engine: Any = catalogue.engine
+    before = await catalogue.search(asking("glass lysozyme ferritin"))
+    engine._frequencies.clear()
+    await catalogue.search(asking("glass lysozyme"))
+    answers = engine._searches.answers
+
+    async def while_somebody_commits(bodies: Any) -> Any:
+        found = await answers(bodies)
+        engine._frequencies.clear()
+        return found
+
+    monkeypatch.setattr(engine._searches, "answers", while_somebody_commits)
+    after = await catalogue.search(asking("glass lysozyme ferritin"))
+    assert after.hits
+    assert [hit.score for hit in after.hits] == [hit.score for hit in before.hits]
+
+
+async def test_an_answer_that_is_no_json_object_is_no_elasticsearch_s() -> None:
+    """A proxy's page, say."""
+
+    class Proxy:
+        async def perform_request(self, *_: Any, **__: Any) -> tuple[Any, str]:
+            meta = ApiResponseMeta(200, "1.1", HttpHeaders(), 0.0, NodeConfig("http", "a", 1))
+            return meta, "<html>sign in</html>"
+
+    searches = Searches(cast(Any, Proxy()), None)
+    with pytest.raises(EngineError, match="no Elasticsearch"):
+        async with translated("searching"):
+            await searches.answers([{"size": 0}])
