@@ -305,11 +305,11 @@ def profile(records: int, folder: Path) -> list[tuple[str, float]]:
     from catalogue.engines.tantivy import TantivyEngine
     from catalogue.facilities import Facility, Source
     from catalogue.processes import collect_rarely
-    from catalogue.records import Foreseen, PageCommit, ReadyRecord
+    from catalogue.records import Foreseen, PageCommit
     from catalogue.store import Store, ready
     from harvester.oai_xml import read_answer
     from harvester.pages import RawRecord
-    from harvester.workers import TOGETHER, map_records
+    from harvester.workers import map_records
     from mappings.context import Context, Header, Mapped
 
     context = Context("BENCH", "bench", "UTC", probes=("photon",))
@@ -329,26 +329,23 @@ def profile(records: int, folder: Path) -> list[tuple[str, float]]:
             with stages.of("read OAI-PMH"):
                 read, _ = read_answer(page, "ListRecords")
             raw = [RawRecord(one.header, "oai_datacite", one.payload) for one in read]
+            with stages.of("crosswalk"):
+                mapped = map_records(context, raw)
             dictionary = store.dictionary("bench", "oai_datacite")
-            prepared: list[ReadyRecord] = []
-            for first in range(0, len(raw), TOGETHER):
-                with stages.of("crosswalk"):
-                    mapped = map_records(context, raw[first : first + TOGETHER])
-                with stages.of("render and compress"):
-                    made = ready(mapped, "BENCH", dictionary)
-                with stages.of("engine documents"):
-                    said = [
-                        (one.mapped.entities, rendered.parts)
-                        for one, rendered in zip(mapped, made, strict=True)
-                        if isinstance(one.mapped, Mapped)
-                    ]
-                    documents = foresee(said, "BENCH", foresight)
-                prepared += [
-                    one._replace(foreseen=bodies)
-                    for one, bodies in zip(made, documents, strict=True)
+            with stages.of("render and compress"):
+                made = ready(mapped, "BENCH", dictionary)
+            with stages.of("engine documents"):
+                said = [
+                    (one.mapped.entities, rendered.parts)
+                    for one, rendered in zip(mapped, made, strict=True)
+                    if isinstance(one.mapped, Mapped)
                 ]
+                documents = foresee(said, "BENCH", foresight)
+            made = [
+                one._replace(foreseen=bodies) for one, bodies in zip(made, documents, strict=True)
+            ]
             with stages.of("commit"):
-                page_of = PageCommit(prepared, {}, now, provider=facility.provider)
+                page_of = PageCommit(made, {}, now, provider=facility.provider)
                 report = store.commit_page(run, page_of)
             assert len(report.foreseen) == report.entities
             foreseen += report.foreseen

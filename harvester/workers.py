@@ -37,10 +37,6 @@ MAPPING_AT_ONCE = 2
 NO_XML = "no well-formed XML: "
 """How the client begins to say so of a payload."""
 
-TOGETHER = 50
-"""Records that are worked through step by step: what so many become, and the code of a step, fit
-into a processor's caches. 500 at once took some 5 % more; beside much other work, no more."""
-
 Crosswalk = Callable[[str, bytes, Context, Header], Mapped]
 
 
@@ -104,18 +100,6 @@ def prepare_records(
 ) -> list[ReadyRecord]:
     """Map, render as the store wants it, compress, and make engine documents: all that is pure
     about keeping a record and finding it."""
-    made: list[ReadyRecord] = []
-    for first in range(0, len(records), TOGETHER):
-        made += _prepared(context, records[first : first + TOGETHER], dictionary, foresight)
-    return made
-
-
-def _prepared(
-    context: Context,
-    records: Sequence[RawRecord],
-    dictionary: Dictionary | None,
-    foresight: Foresight | None,
-) -> list[ReadyRecord]:
     mapped = map_records(context, records)
     made = ready(mapped, context.facility, dictionary)
     if foresight is None:
