@@ -106,7 +106,8 @@ async def probe_service(api: SearchApi, options: RestOptions | None = None) -> d
         ``not_offered``, ``include_depth``, ``nested_drops`` (an include inside an include drops
         parents without it), ``nested_seen`` (relations under which such an include brought
         anything), ``bare_includes``, ``joins`` (a condition inside an include drops
-        parents), ``scores`` (``none``, ``zero``, ``scored``), ``by_path``. ``check_service`` adds
+        parents), ``parameter_ranges`` (one on a parameter's name and numeric value does),
+        ``scores`` (``none``, ``zero``, ``scored``), ``by_path``. ``check_service`` adds
         ``statistics`` of a sample, for scoring, and ``always``: relations that each of its objects
         has something in.
 
@@ -165,6 +166,7 @@ class ClassProbe:
             "nested_seen": await self._nested_seen(),
             "bare_includes": await self._bare_includes(),
             "joins": await self._joins(),
+            "parameter_ranges": await self._parameter_ranges(),
             "scores": await self._scores(),
             "by_path": await self._by_path(),
         }
@@ -305,6 +307,39 @@ class ClassProbe:
         entry = {"relation": relation, "scope": {"where": {field_name: NO_SUCH}}}
         got = await self._ask({"include": [entry], "limit": 5})
         return None if got is None else not got
+
+    async def _parameter_ranges(self) -> bool | None:
+        """Whether ranges of a parameter's value work inside the include, as numbers; ``None`` where
+        no object shown has one."""
+        spelling = self.api.able(self.entity_class).relations.get("parameters")
+        if not spelling:
+            return None
+        shown = await self._ask({"include": [{"relation": spelling}], "limit": _SAMPLE})
+        rows = [
+            (item, row)
+            for item in shown or ()
+            for row in item.get(spelling) or ()
+            if isinstance(row, Mapping) and type(row.get("value")) in (int, float)
+        ]
+        if not rows:
+            return None
+        item, row = rows[0]
+
+        async def between(low: float, high: float) -> list[str]:
+            where = {"and": [{"name": row.get("name")}, {"value": {"gte": low}},
+                             {"value": {"lte": high}}]}  # fmt: skip
+            entry = {"relation": spelling, "scope": {"where": where}}
+            found = await self._ask({"include": [entry], "limit": _LARGEST_TRIED})
+            return [identifier_of(one) for one in found or ()]
+
+        value, far = float(row["value"]), 1e12
+        # Compared as text no number lies between these ends.
+        wide, exact = await between(-far, far), await between(value, value)
+        return (
+            identifier_of(item) in wide
+            and identifier_of(item) in exact
+            and not await between(far, 2 * far)
+        )
 
     async def _scores(self) -> str:
         assert self.sample is not None

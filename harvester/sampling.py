@@ -7,6 +7,7 @@ records of each class are read as a harvest would read them, and counted as the 
 from __future__ import annotations
 
 import base64
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
@@ -30,6 +31,7 @@ from mappings.context import Context
 SAMPLED = 1_000
 """Records of each class that are read at least, where there are so many."""
 _PAGE = 100
+MOST_NAMES = 300
 _MARK = 6
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -53,8 +55,9 @@ async def sample_service(
 ) -> dict[str, Any]:
     """Class → ``statistics`` of a sample in the form of ``catalogue.statistics.to_json``;
     ``sampled``, how many records it has; ``share`` of them that are counted, since what others hold
-    may be counted there; ``counted``: marks of these; and ``always``: relations that every object
-    of it has something in.
+    may be counted there; ``counted``: marks of these; ``always``: relations that every object of it
+    has something in; and ``parameters``: by name, in which ``units`` they came and whether all
+    values were ``numbers``.
 
     A class that cannot be read is left out.
 
@@ -86,6 +89,7 @@ async def sample_service(
                     "share": len(own) / len(held),
                     "counted": marks_of(one.key for one in own),
                     "always": _always(items[name]),
+                    "parameters": _parameters(items[name]),
                 }
         return found
 
@@ -148,7 +152,7 @@ def summarised(memory: Mapping[str, Any]) -> dict[str, Any]:
         name: {
             key: {"records": value.get("records")} if key == "statistics" else value
             for key, value in found.items()
-            if key != "counted"
+            if key not in ("counted", "parameters")
         }
         for name, found in profile.get("classes", {}).items()
     }
@@ -158,6 +162,30 @@ def summarised(memory: Mapping[str, Any]) -> dict[str, Any]:
 def _always(items: Sequence[Mapping[str, Any]]) -> list[str]:
     names = {name for item in items for name, value in item.items() if isinstance(value, list)}
     return sorted(name for name in names if all(item.get(name) for item in items))
+
+
+def _parameters(items: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The parameters of a sample by name, the ``MOST_NAMES`` most frequent."""
+    rows = [
+        row
+        for item in items
+        for row in item.get("parameters") or ()
+        if isinstance(row, Mapping) and isinstance(row.get("name"), str)
+    ]
+    names = Counter(str(row["name"]) for row in rows)
+    found: dict[str, Any] = {
+        name: {"units": [], "numbers": True} for name, _ in names.most_common(MOST_NAMES)
+    }
+    for row in rows:
+        one = found.get(row["name"])
+        if one is None:
+            continue
+        unit, value = row.get("unit"), row.get("value")
+        if unit not in one["units"]:
+            one["units"].append(unit)
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        one["numbers"] = one["numbers"] and is_number
+    return found
 
 
 async def _read(http: Fetcher, api: SearchApi, name: str) -> list[dict[str, Any]]:

@@ -172,7 +172,10 @@ class Collector:
         small = self.is_small(need)
         # Of few records all are asked for, whatever is asked: the same list serves every question.
         where = Everything() if small else search.where
-        split = split_filter(where, self.profile, likely=True)
+        total = self.profile.total
+        # Where all can be read, only what surely lets through all that matches is sent: exact.
+        likely = search.text is not None or total is None or total > need.most
+        split = split_filter(where, self.profile, likely=likely, datasets=self.datasets)
         sure, whole = split.sure, split.whole and not small and search.text is None
         asked: Item = {}
         if search.text is not None and not small:

@@ -38,6 +38,8 @@ PAGE = 1_000
 UNCHECKED_PAGE = 100
 PAGES_AT_ONCE = 4
 """Pages of one list under way together: half of what a facility is asked at most."""
+CHOSEN_PAGES = 5
+"""Pages of which conditions inside includes choose; they may be short or empty (fault E12)."""
 BY_PID = "pid ASC"
 
 
@@ -183,7 +185,9 @@ class Pager:
         )
 
     def _can_go_on(self, seen: _Seen) -> bool:
-        return seen.skip < self.need.most or len(seen.names) >= self.need.candidates
+        if self.split.joins:
+            return len(seen.names) >= self.need.candidates
+        return seen.skip < self.need.most
 
     # --- how far, and how many at a time --------------------------------------------------------
 
@@ -191,7 +195,10 @@ class Pager:
         """How many objects are read at most: all that may be where that makes the answer exact."""
         need = self.need
         few = min(need.candidates, need.most)
-        if self._must_see_all() or self.split.joins:
+        if self.split.joins:
+            # Places in the list, of which few come: the others do not satisfy the condition.
+            return CHOSEN_PAGES * self._page_size()
+        if self._must_see_all():
             return need.most
         if not self._may_be_exact():
             return few
@@ -220,9 +227,8 @@ class Pager:
 
     def _page_size(self) -> int:
         profile = self.collector.profile
-        return min(
-            profile.largest_limit or (PAGE if profile.checked else UNCHECKED_PAGE), self.need.most
-        )
+        page = profile.largest_limit or (PAGE if profile.checked else UNCHECKED_PAGE)
+        return page if self.split.joins else min(page, self.need.most)
 
     def _can_jump(self, seen: _Seen) -> bool:
         """Whether pages may be asked for out of their turn: the order stays, and pages are full."""
@@ -394,7 +400,10 @@ class Pager:
             return await counting == seen
         if self.split.where:
             return not self._can_count() or await self._counted() == seen
-        if profile.total is None or seen == profile.total:
+        if profile.total is None:
+            # Of a service that was never checked an empty page proves nothing (fault E07).
+            return profile.checked or await self._counted() == seen
+        if seen == profile.total:
             return True
         # Another number than at the check: something came, went, or was lost on the way.
         return await self._counted() == seen if self._can_count() else seen > profile.total

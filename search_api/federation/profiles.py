@@ -30,7 +30,9 @@ class ClassProfile:
     ``remembered``: what was worked out of it once, by whoever did.
     ``scored``: ``query`` ranks. ``largest_limit``: what a page is cut to. ``total``: how many there
     were at the check. ``sample``: statistics of a sample of them, less the records that others
-    count; ``share``: of all ``sampled``, those that it counts.
+    count; ``share``: of all ``sampled``, those that it counts. ``parameters``: names in the sample
+    with their units, and whether their values are numbers; ``parameter_ranges``: ranges of values
+    work inside the include.
     """
 
     entity_class: EntityClass
@@ -54,6 +56,8 @@ class ClassProfile:
     sample: Mapping[str, Any] = field(default_factory=dict, repr=False)
     share: float = 1.0
     sampled: int = 0
+    parameters: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    parameter_ranges: bool = False
     remembered: dict[object, Any] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -108,6 +112,8 @@ def read_profile(capabilities: Mapping[str, Any], entity_class: EntityClass) -> 
         scored=found.get("scores") == "scored",
         sample=found.get("statistics") or {},
         share=_share(found.get("share")),
+        parameters=dict(found.get("parameters") or {}),
+        parameter_ranges=found.get("parameter_ranges") is True,
         sampled=int(found.get("sampled") or (found.get("statistics") or {}).get("records") or 0),
     )
 

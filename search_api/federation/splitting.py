@@ -31,10 +31,12 @@ from catalogue.query import (
     Node,
     OneOf,
     Or,
+    ParameterRange,
     Pattern,
     TechniqueIn,
 )
 from mappings.techniques import load_panet
+from search_api.federation.parameter_conditions import ranges_of, rows_where
 from search_api.federation.profiles import ClassProfile
 
 Where = Mapping[str, Any]
@@ -71,10 +73,13 @@ class Split:
     operators: frozenset[str]
 
 
-def split_filter(node: Node, profile: ClassProfile, *, likely: bool) -> Split:
+def split_filter(
+    node: Node, profile: ClassProfile, *, likely: bool, datasets: ClassProfile | None = None
+) -> Split:
     """What of a filter to send.
 
     Args:
+        datasets: the profile of Datasets at the same service.
         likely: send likely conditions, too; else sure ones only.
     """
     clauses = node.clauses if isinstance(node, And) else (node,)
@@ -92,7 +97,7 @@ def split_filter(node: Node, profile: ClassProfile, *, likely: bool) -> Split:
             continue
         whole = False
         if likely:
-            _add_join(clause, profile, joins)
+            _add_join(clause, profile, datasets, joins)
     kept = _together(pieces, profile)
     where = _conjunction(kept)
     for piece in kept:
@@ -295,12 +300,38 @@ _READERS: Mapping[type, Callable[[Any, ClassProfile], Piece | None]] = {
 }
 
 
-def _add_join(node: Node, profile: ClassProfile, joins: dict[str, Any]) -> None:
-    """A likely condition inside an include: techniques by PaNET id, what a join names by name."""
+def _rows(
+    node: Node, profile: ClassProfile, datasets: ClassProfile | None
+) -> tuple[Where, set[str], tuple[str, ...]] | None:
+    """A range of parameters as a condition on rows, and where those are."""
+    path: tuple[str, ...] = ("parameters",)
+    holder = profile
+    if profile.entity_class == "Document":
+        if isinstance(node, Join) and node.relation == "datasets":
+            node = node.where
+        elif not isinstance(node, ParameterRange) or profile.parameters:
+            # Its own parameters or any of its Datasets': that is no condition on one include.
+            return None
+        if datasets is None:
+            return None
+        path, holder = ("datasets", "parameters"), datasets
+    where = rows_where(ranges_of(node), holder)
+    return None if where is None else (where, set(), path)
+
+
+def _add_join(
+    node: Node, profile: ClassProfile, datasets: ClassProfile | None, joins: dict[str, Any]
+) -> None:
+    """A likely condition inside an include: techniques by PaNET id, what a join names by name,
+    ranges of parameters."""
     if not profile.joins:
         return
-    if isinstance(node, TechniqueIn):
-        condition: Where = {"pid": {"inq": _spellings(node.ids)}}
+    condition: Where
+    rows = _rows(node, profile, datasets)
+    if rows is not None:
+        condition, needed, path = rows
+    elif isinstance(node, TechniqueIn):
+        condition = {"pid": {"inq": _spellings(node.ids)}}
         needed = {"inq"}
         if profile.can("or"):
             # Some facilities name techniques and give no PaNET id.

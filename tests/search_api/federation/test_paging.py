@@ -10,7 +10,8 @@ import orjson
 import pytest
 
 from catalogue.answers import Total
-from catalogue.query import Compare, Facet, TechniqueIn, all_of
+from catalogue.query import Compare, Facet, Join, ParameterRange, TechniqueIn, all_of
+from mappings.parameter_names import parameter_names
 from search_api.federation.paging import PAGES_AT_ONCE
 from search_api.federation.questions import FacilityAnswer, Question
 from tests.search_api.federation.federation_world import (
@@ -30,6 +31,7 @@ FOUR_YEARS = all_of(
     Compare("startDate", "lt", "2018-01-01T00:00:00Z"),
 )
 
+TEMPERATURE = parameter_names("sample_temperature")
 MANY_YEARS = Compare("startDate", "gte", "2012-01-01T00:00:00Z")
 
 
@@ -158,7 +160,8 @@ async def test_conditions_inside_includes_choose_records_and_cut_none(
     """Fault E12: a record found by one of its techniques has its others, too."""
     made = [document(n, "ice", techniques=[SAXS, XRD] if n % 3 else [XRD]) for n in range(120)]
     part = Part("Far", made, dialect=dialect)
-    async with world(tmp_path, part, settings=NOT_SMALL) as there:
+    some = replace(NOT_SMALL, live_depth=100)
+    async with world(tmp_path, part, settings=some) as there:
         where, facets = TechniqueIn(("PaNET01188",)), (Facet("technique", size=50),)
         found = await there.ask(entity_class, where=where, facets=facets, limit=10)
         assert len(found.answer.hits) == 10
@@ -170,7 +173,8 @@ async def test_conditions_inside_includes_choose_records_and_cut_none(
 async def test_records_that_were_cut_and_cannot_be_had_whole_say_so(tmp_path: Path) -> None:
     """Faults G01, E12."""
     made = [document(n, "ice", techniques=[SAXS, XRD] if n % 3 else [XRD]) for n in range(120)]
-    async with world(tmp_path, Part("Far", made), settings=NOT_SMALL) as there:
+    some = replace(NOT_SMALL, live_depth=100)
+    async with world(tmp_path, Part("Far", made), settings=some) as there:
         there.facilities["Far"].faults.add("error:502@Datasets@every2")
         found = await there.ask("Dataset", where=TechniqueIn(("PaNET01188",)), limit=10)
         (line,) = found.lines
@@ -189,3 +193,62 @@ async def test_the_count_of_a_service_that_drops_conditions_is_not_believed(tmp_
         found = await there.ask(where=where)
         assert found.answer.total == Total(0, "gte")
         assert (found.lines[0].total, found.lines[0].total_relation) == (0, "gte")
+
+
+async def test_an_empty_page_of_an_unchecked_service_proves_nothing(tmp_path: Path) -> None:
+    """Fault E07"""
+    settings = replace(SETTINGS, live_depth=10)
+    part = Part("Far", documents(0, 25), checked=False)
+    async with world(tmp_path, part, settings=settings) as there:
+        there.facilities["Far"].faults.add("short:1")
+        assert (await there.total()).relation == "gte"
+
+
+@pytest.mark.parametrize("dialect", ["reference", "xfel"])
+async def test_likely_conditions_are_for_what_cannot_be_read_whole(
+    tmp_path: Path, dialect: str
+) -> None:
+    """Semantics 9.5: within the bound a technique or a type is answered exactly, too."""
+    part = Part("Far", documents(0, 120), dialect=dialect)
+    async with world(tmp_path, part, settings=NOT_SMALL) as there:
+        for where in (TechniqueIn(("PaNET01188",)), Compare("type", "eq", "proposal")):
+            expected = there.truth(where=where)
+            assert (await there.ask(where=where)).answer.total == Total(len(expected), "eq")
+
+
+def heated(kelvin: float, unit: str, name: str = "sample_temperature") -> dict[str, Any]:
+    value = {"K": kelvin, "celsius": kelvin - 273.15}[unit]
+    return {"name": name, "value": value, "unit": unit}
+
+
+@pytest.mark.parametrize("entity_class", ["Dataset", "Document"])
+@pytest.mark.parametrize("dialect", ["reference", "scicat", "ill", "xfel"])
+async def test_ranges_of_parameters_choose_among_many_records(
+    tmp_path: Path, dialect: str, entity_class: Any
+) -> None:
+    """Semantics 5: in the facility's own units, and never narrower than what is asked."""
+    made = []
+    for n in range(140):
+        one = document(n, "ice")
+        rows = [heated(300, "K"), heated(4, "K", "cryostat temperature")]
+        if n >= 100 and n % 5 == 0:
+            rows = [heated(77.15, "K" if n % 2 else "celsius")]
+        one["datasets"][0]["parameters"] = rows
+        made.append(one)
+    some = replace(NOT_SMALL, live_depth=100)
+    async with world(tmp_path, Part("Far", made, dialect=dialect), settings=some) as there:
+        rows = Join("parameters", ParameterRange(TEMPERATURE, "temperature", 70.0, 80.0))
+        where = rows if entity_class == "Dataset" else Join("datasets", rows)
+        expected = set(there.truth(entity_class, where=where))
+        assert len(expected) == 8
+        found = await there.ask(entity_class, where=where, limit=20)
+        keys = {hit.entity.key for hit in found.answer.hits}
+        assert keys <= expected
+        assert found.answer.total.relation == "gte"
+        if '"value"' in "".join(there.asked("Far")[-8:]):
+            assert keys == expected
+            record = found.answer.hits[0].entity.record
+            if entity_class == "Dataset":
+                assert len(record["parameters"]) == 1
+        else:
+            assert dialect in ("ill", "xfel")
