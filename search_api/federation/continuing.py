@@ -188,7 +188,8 @@ def _line(held: dict[str, Any]) -> FacilityLine:
     for name in ("until", "silent_since"):
         if held[name] is not None:
             held[name] = datetime.fromisoformat(held[name])
-    held["missing"] = tuple(held["missing"])
+    for name in ("missing", "unseen"):
+        held[name] = tuple(held.get(name) or ())
     return FacilityLine(**held)
 
 
