@@ -6,6 +6,7 @@ that ``pan-commons technique`` does not wait for a web server to load.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import importlib
 import sqlite3
@@ -146,7 +147,9 @@ def report(error: BaseException, as_json: bool) -> int:
     """Say in one sentence what went wrong; give the exit code."""
     name, code = type(error).__name__, int(getattr(error, "exit_code", EXIT_FAILED))
     if as_json:
-        emit_json({"error": {"name": name, "message": str(error)}})
+        # Standard output may be what is full or gone.
+        with contextlib.suppress(OSError):
+            emit_json({"error": {"name": name, "message": str(error)}})
     click.echo(f"pan-commons: {error}", err=True)
     return code
 

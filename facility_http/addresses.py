@@ -96,6 +96,10 @@ def _why_not(scheme: str, host: str | None, has_user: bool, internal: bool) -> s
         return "only http and https addresses with a host are asked"
     if has_user:
         return "an address must not hold user or password"
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        return "the host name cannot be one"
     literal = host.replace(".", "").isdigit() and host.count(".") == 3
     if literal or ":" in host:
         reason = reason_to_refuse(host, internal=internal)

@@ -33,7 +33,7 @@ from facility_http.credentials import (
     everybody_who_hears,
     read_credential,
 )
-from facility_http.errors import BadRedirect, FacilityHttpError
+from facility_http.errors import BadRedirect, FacilityHttpError, ForbiddenAddress
 from facility_http.failures import judge_status, translate
 from facility_http.proxies import Proxies, check_target, read_proxies
 from facility_http.waiting import HostGate, Patience, Retrying, Sleep
@@ -141,6 +141,7 @@ class Fetcher:
         self._gates: dict[tuple[str, int], HostGate] = {}
         self._sessions: dict[tuple[bool, bool, str | None], aiohttp.ClientSession] = {}
         self._tls: dict[Path | None, ssl.SSLContext] = {}
+        self._closed = False
         self._heard_by = everybody_who_hears()
         for listener in self._heard_by:
             listener.addFilter(self.redactor)
@@ -157,7 +158,8 @@ class Fetcher:
         await self.close()
 
     async def close(self) -> None:
-        """Close all connections."""
+        """Close all connections; nothing more can be asked."""
+        self._closed = True
         for listener in self._heard_by:
             listener.removeFilter(self.redactor)
         sessions, self._sessions = list(self._sessions.values()), {}
@@ -198,7 +200,7 @@ class Fetcher:
         return Retrying(
             access.patience or self.patience,
             url=self.redactor.clean(url),
-            gate=self.gate(URL(url, encoded=True)),
+            gate=self.gate(self._address(url)),
             sleep=self._sleep,
             random=self._random,
             now=self.now,
@@ -290,13 +292,27 @@ class Fetcher:
         """Where a redirect leads; our query is kept when the target has none (fault A10)."""
         try:
             there = here.join(URL(target, encoded=True))
+            if not there.raw_query_string and here.raw_query_string:
+                there = URL(f"{there.with_fragment(None)}?{here.raw_query_string}", encoded=True)
+            there = there.with_fragment(None)
+            # Looked at only when asked for, and what cannot be a port or a name raises then.
+            _ = there.host, there.port
         except ValueError as error:
             raise BadRedirect("redirected to no address", url=self.redactor.clean(str(here))) from (
                 error
             )
-        if not there.raw_query_string and here.raw_query_string:
-            there = URL(f"{there.with_fragment(None)}?{here.raw_query_string}", encoded=True)
-        return there.with_fragment(None)
+        return there
+
+    def _address(self, url: str) -> URL:
+        """Raises ``ForbiddenAddress`` for what no request can go to."""
+        try:
+            address = URL(url, encoded=True)
+            _ = address.host, address.port
+        except ValueError as error:
+            raise ForbiddenAddress(
+                f"no address that can be asked ({error})", url=self.redactor.clean(url)
+            ) from error
+        return address
 
     def gate(self, url: URL) -> HostGate | None:
         """Where requests to a host wait their turn, if they do."""
@@ -312,6 +328,8 @@ class Fetcher:
     def _session(self, access: Access, *, proxied: bool) -> aiohttp.ClientSession:
         """Connections of internal sources are a pool apart: a checked source never reuses one. So
         are those to proxies, which may have private addresses; nothing else is reached there."""
+        if self._closed:
+            raise RuntimeError("This Fetcher was closed; its connections would never be again.")
         key = (access.internal, proxied, access.pool)
         if key not in self._sessions:
             self._sessions[key] = aiohttp.ClientSession(
@@ -354,7 +372,7 @@ class Attempt:
     async def __aenter__(self) -> Response:
         fetcher, access = self._fetcher, self._access
         fetcher.redactor.learn(access.credential)
-        gate = fetcher.gate(URL(self._url, encoded=True))
+        gate = fetcher.gate(fetcher._address(self._url))
         queue_s = 0.0 if gate is None else await gate.enter(access.pace_s)
         self._gate = gate
         try:

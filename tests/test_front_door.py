@@ -123,3 +123,20 @@ def test_the_light_path_loads_no_server() -> None:
 def test_the_version_is_the_distributions(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--version"]) == 0
     assert capsys.readouterr().out.startswith("pan-commons ")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+@pytest.mark.parametrize("more", [(), ("--json",)])
+def test_an_answer_that_cannot_be_written_is_one_sentence(
+    tmp_path: Path, more: tuple[str, ...]
+) -> None:
+    """Fault H09: also when the disk that the answer was to go to is full."""
+    command = [str(Path(sys.executable).with_name("pan-commons")), "sources", "list", *more]
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run(
+            [*command, "--data", str(tmp_path)], stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("pan-commons: ")
+    assert "No space left" in ended.stderr
+    assert "Traceback" not in ended.stderr

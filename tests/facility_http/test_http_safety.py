@@ -349,3 +349,37 @@ def test_options_of_a_source_become_its_limits() -> None:
         limits=Limits(read_gap_s=5.0),
         patience=Patience(attempts=3),
     )
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "http://127.0.0.1:99999/",
+        "http://127.0.0.1:port/",
+        "http://example.com:80:80/",
+        "http://a..b/",
+        "http://xn--/",
+        f"http://{'a' * 300}/",
+        "http://[::1/",
+    ],
+)
+async def test_an_address_that_cannot_be_one_is_the_facility_s_fault_and_no_surprise(
+    target: str,
+) -> None:
+    """Fault A10: wherever it comes from, a redirect or whoever asks."""
+
+    handle, _ = answers(web.Response(status=302, headers={"Location": target}))
+    async with serving(handle) as base, fetcher() as client:
+        with pytest.raises(FacilityHttpError):
+            await client.fetch(base, read_text, access=INTERNAL)
+        with pytest.raises(FacilityHttpError):
+            await client.fetch(target, read_text, access=INTERNAL)
+
+
+async def test_whoever_closed_a_fetcher_is_told_so_and_leaks_no_connection() -> None:
+    handle, _ = answers(web.Response(text="OK"))
+    async with serving(handle) as base:
+        async with fetcher() as client:
+            assert await client.fetch(base, read_text, access=INTERNAL) == "OK"
+        with pytest.raises(RuntimeError, match="was closed"):
+            await client.fetch(base, read_text, access=INTERNAL)
