@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import blake2b
 
@@ -58,7 +58,7 @@ class FacilityCache:
     """The memory of this process; ``take_new`` gives what other processes should see.
 
     Args:
-        most_bytes: of all bodies together.
+        most_bytes: of all bodies together, each counted once, to however many questions it came.
         keep_s, brief_s: how long full and brief answers are good; 0 for ``keep_s`` keeps nothing.
         stale_s: how long after they came they may stand in for a failure.
     """
@@ -70,6 +70,7 @@ class FacilityCache:
         self._stale_s = stale_s
         self._kept: OrderedDict[tuple[bytes, bool], Kept] = OrderedDict()
         self._held = 0
+        self._bodies: dict[bytes, tuple[bytes, int]] = {}
         self._new: OrderedDict[bytes, KeptBody] = OrderedDict()
         self._new_bytes = 0
 
@@ -114,7 +115,8 @@ class FacilityCache:
         good_s = self._brief_s if brief else self._keep_s
         kept = Kept(body, at, at + good_s, at + max(good_s, self._stale_s), digest, lacks)
         if self._put(question, kept, brief) and not brief:
-            self._note_new(KeptBody(question, source, body, at, kept.stale_until))
+            held = self._kept[question, brief].body
+            self._note_new(KeptBody(question, source, held, at, kept.stale_until))
 
     def put_back(self, found: KeptBody) -> Kept:
         """Take in what another process, or an earlier one, has kept."""
@@ -142,13 +144,29 @@ class FacilityCache:
         if not self.is_on or size > self._most_bytes // 4:
             return False
         self._drop((question, brief))
-        self._kept[(question, brief)] = kept
-        self._held += size
+        self._kept[(question, brief)] = self._taken_in(kept)
         while self._held > self._most_bytes:
             self._drop(next(iter(self._kept)))
         return True
 
+    def _taken_in(self, kept: Kept) -> Kept:
+        """The answer with the body that is held already, where one is: facilities say the same to
+        many questions."""
+        self._held += _OVERHEAD_BYTES
+        body, count = self._bodies.get(kept.digest, (kept.body, 0))
+        if not count:
+            self._held += len(body)
+        if kept.digest:
+            self._bodies[kept.digest] = (body, count + 1)
+        return kept if body is kept.body else replace(kept, body=body)
+
     def _drop(self, key: tuple[bytes, bool]) -> None:
         dropped = self._kept.pop(key, None)
-        if dropped is not None:
-            self._held -= len(dropped.body) + _OVERHEAD_BYTES
+        if dropped is None:
+            return
+        self._held -= _OVERHEAD_BYTES
+        body, count = self._bodies.pop(dropped.digest, (dropped.body, 1))
+        if count > 1:
+            self._bodies[dropped.digest] = (body, count - 1)
+        else:
+            self._held -= len(body)

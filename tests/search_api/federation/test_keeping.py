@@ -288,6 +288,23 @@ def test_the_cache_is_bounded_in_bytes_and_the_oldest_go() -> None:
     assert cache.take_new() == []
 
 
+def test_a_body_that_came_to_many_questions_is_held_once() -> None:
+    cache = FacilityCache(40_000, 30, 3, 3600)
+    bodies = [b"[%d]" % (number % 2) + b" " * 5_000 for number in range(40)]
+    for number, body in enumerate(bodies):
+        cache.put(bytes([number]), "test", body, NOW, brief=False, digest=body[:3])
+    kept = [cache.fresh(bytes([number]), NOW) for number in range(40)]
+    assert [one and one.body for one in kept] == bodies
+    assert len({id(one and one.body) for one in kept}) == 2
+    # What was held once is gone when the last that has it is.
+    for number in range(40):
+        cache.put(bytes([number]), "test", b"[]", NOW, brief=False, digest=b"[]")
+    for number in range(40, 47):
+        cache.put(bytes([number]), "test", bytes([number]) * 4_000, NOW, brief=False)
+    left = [number for number in range(47) if cache.fresh(bytes([number]), NOW)]
+    assert left == list(range(28, 47))
+
+
 def test_a_body_too_large_for_the_cache_displaces_nothing() -> None:
     cache = FacilityCache(40_000, 30, 3, 3600)
     cache.put(b"small", "test", b"[1]", NOW, brief=False)
