@@ -299,7 +299,7 @@ class SearchApi:
             down = await self._pids(entity_class, {"order": "pid DESC", "limit": size})
         except NotAccepted:
             return
-        if len(up) < 2 or up[0] == down[0] or len(set(up)) < len(up):
+        if len(up) < 2 or not down or up[0] == down[0] or len(set(up)) < len(up):
             return
         able.order = True
         middle = up[len(up) // 2 - 1]
