@@ -8,12 +8,10 @@ documents that are rendered.
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import os
 from collections.abc import AsyncGenerator, Callable, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
-from functools import partial
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -24,7 +22,12 @@ from catalogue.ahead import Page
 from catalogue.documents import EngineDocument, engine_documents
 from catalogue.engines.base import Engine, Rendered
 from catalogue.errors import StoreError
-from catalogue.processes import collect, collect_when_told, end_with_parent
+from catalogue.processes import (
+    WorkProcesses,
+    collect,
+    collect_when_told,
+    end_with_parent,
+)
 from catalogue.records import Change
 
 if TYPE_CHECKING:
@@ -130,37 +133,25 @@ class Preparers:
     """Processes that prepare; started when there is a long way to go, kept until ``close``."""
 
     def __init__(self, folder: Path, render: Render, processes: int | None = None) -> None:
-        self._folder = folder
         self._render = render
-        self._processes = processes or min(MOST_PROCESSES, os.cpu_count() or 1)
-        self._pool: ProcessPoolExecutor | None = None
-        self._ready: Future[int] | None = None
+        most = processes or min(MOST_PROCESSES, os.cpu_count() or 1)
+        self.processes = WorkProcesses(most, _begin, folder)
         self._given_up = False
 
     def warm(self) -> bool:
         """Whether the processes can be asked; starts them when they are not there."""
-        if self._given_up:
-            return False
-        if self._pool is None:
-            # Forking a process with threads copies locks in any state; spawn does not.
-            self._pool = ProcessPoolExecutor(
-                self._processes,
-                mp_context=multiprocessing.get_context("spawn"),
-                initializer=_begin,
-                initargs=(self._folder,),
-            )
-            self._ready = self._pool.submit(int)
-        assert self._ready is not None
-        return self._ready.done() and self._ready.exception() is None
+        return not self._given_up and self.processes.warm()
 
     async def batches(self, after: int, newest: int) -> AsyncGenerator[Batch]:
         """All changes after ``after`` and up to ``newest``, or as far as the processes live."""
         waiting: list[Future[Batch]] = []
         try:
             while after < newest or waiting:
-                while after < newest and len(waiting) < self._processes * (1 + AHEAD):
+                while after < newest and len(waiting) < self.processes.most * (1 + AHEAD):
                     until = min(after + RANGE, newest)
-                    waiting.append(self._submit(after, until))
+                    waiting.append(
+                        self.processes.submit(_prepare_range, self._render, after, until)
+                    )
                     after = until
                 first = waiting.pop(0)
                 yield await anyio.to_thread.run_sync(first.result, abandon_on_cancel=True)
@@ -172,12 +163,6 @@ class Preparers:
             for future in waiting:
                 future.cancel()
 
-    def _submit(self, after: int, until: int) -> Future[Batch]:
-        assert self._pool is not None
-        return self._pool.submit(_prepare_range, self._render, after, until)
-
     async def close(self) -> None:
         """End the processes."""
-        pool, self._pool = self._pool, None
-        if pool is not None:
-            await anyio.to_thread.run_sync(partial(pool.shutdown, cancel_futures=True))
+        await self.processes.close()

@@ -8,6 +8,83 @@ import multiprocessing
 import multiprocessing.connection
 import os
 import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ProcessPoolExecutor
+from functools import partial
+from typing import Any, TypeVar
+
+import anyio.to_thread
+
+Result = TypeVar("Result")
+
+
+class WorkProcesses:
+    """Processes beside this one, brought up when they are first wanted and kept until ``close``.
+
+    Args:
+        most: how many.
+        begin: called in each before anything else, with ``arguments``; a function of a module.
+    """
+
+    def __init__(self, most: int, begin: Callable[..., None], *arguments: Any) -> None:
+        self.most = most
+        self._begin = begin
+        self._arguments = arguments
+        self._pool: ProcessPoolExecutor | None = None
+        self._first: Future[int] | None = None
+
+    @property
+    def are_started(self) -> bool:
+        """Whether somebody has wanted them."""
+        return self._pool is not None
+
+    def warm(self) -> bool:
+        """Whether they can be asked; starts them when they are not there."""
+        if self._pool is None:
+            # Forking a process with threads copies locks in any state; spawn does not.
+            self._pool = ProcessPoolExecutor(
+                self.most,
+                mp_context=multiprocessing.get_context("spawn"),
+                initializer=self._begin,
+                initargs=self._arguments,
+            )
+            self._first = self._pool.submit(int)
+        assert self._first is not None
+        return self._first.done() and self._first.exception() is None
+
+    async def wait_until_warm(self) -> None:
+        """As long as that takes, a second or so.
+
+        Raises:
+            BrokenProcessPool: they do not start.
+        """
+        self.warm()
+        assert self._first is not None
+        await anyio.to_thread.run_sync(self._first.result, abandon_on_cancel=True)
+
+    @property
+    def process_ids(self) -> list[int]:
+        """Of those that were started."""
+        return list(self._pool._processes) if self._pool is not None else []
+
+    def submit(self, function: Callable[..., Result], *arguments: Any) -> Future[Result]:
+        """Have something done by one of them; to be called when they are warm.
+
+        Raises:
+            BrokenProcessPool: one of them died.
+        """
+        assert self._pool is not None
+        return self._pool.submit(function, *arguments)
+
+    def forget(self) -> None:
+        """Let go of processes of which one died; others are started when they are wanted."""
+        self._pool = self._first = None
+
+    async def close(self) -> None:
+        """End them, when what they are at is done."""
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            await anyio.to_thread.run_sync(partial(pool.shutdown, cancel_futures=True))
 
 
 def end_with_parent() -> None:

@@ -5,11 +5,9 @@ Mapping is the dearest step of a harvest and pure, so it is what the second core
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
-from functools import partial
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -18,7 +16,7 @@ import anyio.from_thread
 import anyio.to_thread
 
 from catalogue.ahead import Foresight, foresee
-from catalogue.processes import collect_rarely, end_with_parent
+from catalogue.processes import WorkProcesses, collect_rarely, end_with_parent
 from catalogue.records import ReadyRecord, SourceRecord
 from catalogue.store import ready
 from catalogue.store.parts import KeyLink, Part
@@ -179,9 +177,7 @@ class MappingProcesses:
     """
 
     def __init__(self, processes: int = MAPPING_AT_ONCE) -> None:
-        self._processes = processes
-        self._pool: ProcessPoolExecutor | None = None
-        self._ready: Future[int] | None = None
+        self.processes = WorkProcesses(processes, _load)
         self._mapped = 0
 
     async def __aenter__(self) -> Self:
@@ -193,9 +189,7 @@ class MappingProcesses:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        pool, self._pool = self._pool, None
-        if pool is not None:
-            await anyio.to_thread.run_sync(partial(pool.shutdown, cancel_futures=True))
+        await self.processes.close()
 
     async def __call__(
         self,
@@ -208,30 +202,22 @@ class MappingProcesses:
         self._mapped += len(records)
         if len(records) < SMALL_PAGE or not self._warm():
             return await prepare_in_threads(context, records, dictionary, foresight)
-        assert self._pool is not None
         try:
             made = await _result(
-                self._pool.submit(_prepare_packed, context, _packed(records), dictionary, foresight)
+                self.processes.submit(
+                    _prepare_packed, context, _packed(records), dictionary, foresight
+                )
             )
         except BrokenProcessPool:
-            self._pool = self._ready = None
+            self.processes.forget()
             return await prepare_in_threads(context, records, dictionary, foresight)
         return [_unpacked(raw, one) for raw, one in zip(records, made, strict=True)]
 
     def _warm(self) -> bool:
         """Whether a process is ready; begins to make one when it is worth it."""
-        if self._pool is None:
-            if self._mapped < WARM_AFTER:
-                return False
-            # Forking a process with threads copies locks in any state; spawn does not.
-            self._pool = ProcessPoolExecutor(
-                self._processes,
-                mp_context=multiprocessing.get_context("spawn"),
-                initializer=_load,
-            )
-            self._ready = self._pool.submit(int)
-        assert self._ready is not None
-        return self._ready.done() and self._ready.exception() is None
+        if self._mapped < WARM_AFTER and not self.processes.are_started:
+            return False
+        return self.processes.warm()
 
 
 def _load() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import resource
 import shutil
 import signal
@@ -533,9 +534,7 @@ def many_documents(world: World, count: int) -> None:
 async def warmed(indexer: Indexer) -> None:
     """Wait for the processes that prepare."""
     assert indexer._preparers is not None
-    indexer._preparers.warm()
-    assert indexer._preparers._ready is not None
-    await anyio.to_thread.run_sync(indexer._preparers._ready.result)
+    await indexer._preparers.processes.wait_until_warm()
 
 
 async def test_a_long_way_is_prepared_in_another_process(
@@ -573,7 +572,7 @@ async def test_processes_that_prepare_are_let_go_when_the_way_is_short_again(
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(lambda: catalogue.indexer.follow(stop, poll_s=0.01))
         with anyio.fail_after(60):
-            while preparers._pool is not None or await catalogue.indexer.lag():  # noqa: ASYNC110
+            while preparers.processes.are_started or await catalogue.indexer.lag():  # noqa: ASYNC110
                 await anyio.sleep(0.01)
         stop.set()
     assert (await verify(world.store, catalogue.engine)).sound
@@ -587,9 +586,8 @@ async def test_a_process_that_dies_costs_no_record(
     many_documents(world, 40)
     await warmed(catalogue.indexer)
     assert catalogue.indexer._preparers is not None
-    assert catalogue.indexer._preparers._pool is not None
-    for process in catalogue.indexer._preparers._pool._processes.values():
-        process.kill()
+    for process_id in catalogue.indexer._preparers.processes.process_ids:
+        os.kill(process_id, signal.SIGKILL)
     assert await catalogue.indexer.index_once() == 40
     assert (await verify(world.store, catalogue.engine)).sound
 
@@ -610,16 +608,15 @@ async def test_two_engines_are_filled_at_once(world: World, tmp_path: Path) -> N
 
 
 PREPARING = """
-import sys
+import asyncio, sys
 sys.path[:0] = {paths!r}
 from pathlib import Path
 from catalogue.engines.tantivy_documents import rendered
 from catalogue.preparing import Preparers
 
 preparers = Preparers(Path(sys.argv[1]), rendered, 1)
-preparers.warm()
-preparers._ready.result()
-print(*preparers._pool._processes, flush=True)
+asyncio.run(preparers.processes.wait_until_warm())
+print(*preparers.processes.process_ids, flush=True)
 sys.stdin.read()
 """
 

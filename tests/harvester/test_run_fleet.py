@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import signal
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -112,8 +114,7 @@ async def test_mapping_in_processes_gives_what_mapping_here_gives(
     here = prepare_records(context, raw)
     async with MappingProcesses(1) as mapping:
         await mapping(context, raw)
-        assert mapping._ready is not None
-        await anyio.to_thread.run_sync(mapping._ready.result)
+        await mapping.processes.wait_until_warm()
         there = await mapping(context, raw)
     assert there == here
     assert there[7].rejection is not None
@@ -129,11 +130,9 @@ async def test_a_worker_that_dies_costs_no_record(monkeypatch: pytest.MonkeyPatc
     ]
     async with MappingProcesses(1) as mapping:
         await mapping(context, raw)
-        assert mapping._ready is not None
-        await anyio.to_thread.run_sync(mapping._ready.result)
-        assert mapping._pool is not None
-        for process in mapping._pool._processes.values():
-            process.kill()
+        await mapping.processes.wait_until_warm()
+        for process_id in mapping.processes.process_ids:
+            os.kill(process_id, signal.SIGKILL)
         assert await mapping(context, raw) == prepare_records(context, raw)
 
 
