@@ -126,7 +126,7 @@ def test_an_older_file_is_brought_up_to_date_after_a_backup(
     with Store.open(folder, now=NOON) as store:
         assert store.schema_version == 2
         assert store.count("Document") == 1
-        (copy,) = store.forget("Nobody", now=NOON).copies
+        (copy,) = store.forget("No Body", now=NOON).copies
     assert copy.path == folder / "before-schema-2-20260301T120000Z.sqlite"
     connection = sqlite3.connect(copy.path)
     assert connection.execute("PRAGMA user_version").fetchone() == (1,)
