@@ -16,8 +16,6 @@ from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-import anyio.to_thread
-
 from catalogue.ahead import Page
 from catalogue.documents import EngineDocument, engine_documents
 from catalogue.engines.base import Engine, Rendered
@@ -27,6 +25,7 @@ from catalogue.processes import (
     collect,
     collect_when_told,
     end_with_parent,
+    result_of,
 )
 from catalogue.records import Change
 
@@ -154,7 +153,7 @@ class Preparers:
                     )
                     after = until
                 first = waiting.pop(0)
-                yield await anyio.to_thread.run_sync(first.result, abandon_on_cancel=True)
+                yield await result_of(first)
         except (BrokenProcessPool, StoreError) as problem:
             # Out of memory, as a rule. The caller goes on by itself from where we came to.
             log.warning("index: a process that prepares failed (%s); going on without", problem)

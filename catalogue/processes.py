@@ -60,7 +60,7 @@ class WorkProcesses:
         """
         self.warm()
         assert self._first is not None
-        await anyio.to_thread.run_sync(self._first.result, abandon_on_cancel=True)
+        await result_of(self._first)
 
     @property
     def process_ids(self) -> list[int]:
@@ -85,6 +85,11 @@ class WorkProcesses:
         pool, self._pool = self._pool, None
         if pool is not None:
             await anyio.to_thread.run_sync(partial(pool.shutdown, cancel_futures=True))
+
+
+async def result_of(future: Future[Result]) -> Result:
+    """Wait for what a process does, without holding the event loop."""
+    return await anyio.to_thread.run_sync(future.result, abandon_on_cancel=True)
 
 
 def end_with_parent() -> None:

@@ -6,7 +6,6 @@ Mapping is the dearest step of a harvest and pure, so it is what the second core
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -16,7 +15,7 @@ import anyio.from_thread
 import anyio.to_thread
 
 from catalogue.ahead import Foresight, foresee
-from catalogue.processes import WorkProcesses, collect_rarely, end_with_parent
+from catalogue.processes import WorkProcesses, collect_rarely, end_with_parent, result_of
 from catalogue.records import ReadyRecord, SourceRecord
 from catalogue.store import ready
 from catalogue.store.parts import KeyLink, Part
@@ -203,7 +202,7 @@ class MappingProcesses:
         if len(records) < SMALL_PAGE or not self._warm():
             return await prepare_in_threads(context, records, dictionary, foresight)
         try:
-            made = await _result(
+            made = await result_of(
                 self.processes.submit(
                     _prepare_packed, context, _packed(records), dictionary, foresight
                 )
@@ -226,7 +225,3 @@ def _load() -> None:
 
     end_with_parent()
     collect_rarely()
-
-
-async def _result(future: Future[list[tuple[Any, ...]]]) -> list[tuple[Any, ...]]:
-    return await anyio.to_thread.run_sync(future.result, abandon_on_cancel=True)

@@ -170,10 +170,15 @@ def _bibtex_key(hit: Json, number: int) -> str:
     return f"{stem[:80] or 'record'}-{number}"
 
 
+def _types(hit: Json) -> tuple[str, str]:
+    """What kind of thing it is, in DataCite's word and in that of RIS."""
+    return TYPES.get(str(hit.get("kind")), TYPES["data"])
+
+
 def write_ris(hits: Iterable[Json]) -> str:
     lines: list[str] = []
     for hit in hits:
-        lines.append(f"TY  - {TYPES.get(str(hit.get('kind')), TYPES['data'])[1]}")
+        lines.append(f"TY  - {_types(hit)[1]}")
         pairs: list[tuple[str, object]] = [("TI", hit.get("title"))]
         pairs += [("AU", person.get("name")) for person in hit.get("people", ())]
         pairs += [("PB", hit.get("facility")), ("PY", _year(hit)), ("DO", hit.get("doi"))]
@@ -197,7 +202,7 @@ def _datacite(hit: Json) -> Json:
         ],
         "publisher": hit.get("facility"),
         "publicationYear": _year(hit),
-        "types": {"resourceTypeGeneral": TYPES.get(str(hit.get("kind")), TYPES["data"])[0]},
+        "types": {"resourceTypeGeneral": _types(hit)[0]},
         "url": _url(hit) or None,
         "subjects": [
             {"subject": one["label"], "valueUri": one["panetId"], "subjectScheme": "PaNET"}

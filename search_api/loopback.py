@@ -23,7 +23,7 @@ from search_api.values import number_of
 
 FILTER_KEYS = ("where", "include", "limit", "skip", "offset", "order", "fields", "query")
 SCOPE_KEYS = FILTER_KEYS[:-1]
-"""Those of a scope: only a whole question has a text."""
+"""Those of a scope, and of a filter on files: only a whole question has a text."""
 _ORDER = re.compile(r"^\s*(\w{1,60})(?:\s+(asc|desc))?\s*$", re.IGNORECASE)
 
 

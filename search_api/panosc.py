@@ -23,6 +23,7 @@ from search_api.federation.overlay import Kept
 from search_api.filter_text import read_parameter
 from search_api.includes import Hydration, without_joins
 from search_api.loopback import (
+    SCOPE_KEYS,
     Include,
     Question,
     is_whole_filter,
@@ -58,7 +59,6 @@ CLASSES: Mapping[str, EntityClass] = {
     "Datasets": "Dataset",
     "Instruments": "Instrument",
 }
-FILE_KEYS = ("where", "include", "limit", "skip", "offset", "order", "fields")
 
 
 def list_of(class_name: EntityClass) -> Handler:
@@ -222,7 +222,7 @@ async def files_count(call: Call) -> Reply:
 
 def _check_file_filter(call: Call, given: Mapping[str, Any]) -> None:
     """Raise ``BadRequest`` for what a filter on files cannot have (fault E08)."""
-    refuse_unknown_keys(given, "filter", FILE_KEYS)
+    refuse_unknown_keys(given, "filter", SCOPE_KEYS)
     read_includes(FILE, given.get("include"), call.reading(), "include", 0)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, unquote, unquote_to_bytes
+from urllib.parse import unquote, unquote_to_bytes
 
 import orjson
 from aiohttp.web import RequestPayloadError as PayloadError
@@ -14,6 +14,7 @@ from aiohttp.web import RequestPayloadError as PayloadError
 from search_api.conditions import Reading
 from search_api.errors import BadRequest, BrokenBody, TooLarge, WrongMediaType
 from search_api.filter_text import read_json
+from search_api.quoting import quoted
 from search_api.settings import ServerSettings
 
 if TYPE_CHECKING:
@@ -209,14 +210,9 @@ def next_link(call: Call, changed: Mapping[str, str], without: Sequence[str] = (
     gone = {*changed, *without}
     kept = [(key, value) for key, value in call.pairs if key.split("[", 1)[0] not in gone]
     query = "&".join(
-        [f"{_quoted(key)}={_quoted(value)}" for key, value in (*kept, *changed.items())]
+        [
+            f"{quoted(key.encode())}={quoted(value.encode())}"
+            for key, value in (*kept, *changed.items())
+        ]
     )
     return f'<{call.request.rel_url.raw_path}?{query}>; rel="next"'
-
-
-_QUOTED = [quote(bytes((byte,)), safe="") for byte in range(256)]
-
-
-def _quoted(text: str) -> str:
-    """As ``quote(text, safe="")``, in a third of its time."""
-    return "".join([_QUOTED[byte] for byte in text.encode()])

@@ -132,17 +132,17 @@ async def ask(
     if search.plain and not search.facets:
         # A bare list tells of facilities in its headers alone.
         told = index_headers(states, asked, search)
-        return Whole(_as_told(answer, told), catalogue.store, (), told=told)
+        if told["X-Facilities-Missing"]:
+            answer = replace(answer, total=_as_told(answer.total, told))
+        return Whole(answer, catalogue.store, (), told=told)
     lines = index_lines(states, asked, search, answer, elapsed_ms)
     answer = replace(answer, total=sure_of(answer.total, lines))
     return Whole(answer, catalogue.store, lines)
 
 
-def _as_told(answer: Answer, told: Mapping[str, str]) -> Answer:
-    """The answer, its total a lower bound where the headers name a facility that is missing."""
-    if not told["X-Facilities-Missing"]:
-        return answer
-    return replace(answer, total=replace(answer.total, relation="gte"))
+def _as_told(total: Total, told: Mapping[str, str]) -> Total:
+    """The total, a lower bound where the headers name a facility that is missing."""
+    return replace(total, relation="gte") if told["X-Facilities-Missing"] else total
 
 
 def whole_of(found: FederatedAnswer) -> Whole:
@@ -157,9 +157,9 @@ async def count_whole(call: Call, search: Search, asked: Asked) -> tuple[Total, 
     if live is None or not needs_federation(live.federation, states, search, asked):
         total = await call.server.catalogue.count(search)
         told = index_headers(states, asked, search)
-        relation = "gte" if told["X-Facilities-Missing"] else total.relation
-        count = {"X-Total-Count": str(total.value), "X-Total-Count-Relation": relation}
-        return replace(total, relation=relation), {**count, **told}
+        total = _as_told(total, told)
+        count = {"X-Total-Count": str(total.value), "X-Total-Count-Relation": total.relation}
+        return total, {**count, **told}
     found = await live.federation.search(replace(search, limit=0, skip=0), asked)
     hold(call, found.lines)
     return found.answer.total, whole_of(found).headers()

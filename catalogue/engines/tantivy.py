@@ -8,7 +8,6 @@ lock file ``index/indexer.lock`` may write; readers need no lock and reload when
 
 from __future__ import annotations
 
-import json
 import shutil
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -22,9 +21,8 @@ from catalogue.engines.base import Applied, Numbering, Rendered, newest_by_key
 from catalogue.engines.tantivy_documents import ORDINAL, numbered, rendered, unnumbered
 from catalogue.engines.tantivy_files import (
     CommitFiles,
-    Stamp,
+    JsonFile,
     WriterLock,
-    stamp_of,
     translated_os_errors,
     write_json,
 )
@@ -80,8 +78,8 @@ class TantivyEngine:
         self._lock = WriterLock(self.root / LOCK)
         self._read: tuple[object, TantivyReader] | None = None
         self._watched: CommitFiles | None = None
-        self._pointer_read: tuple[tuple[int, int, int], dict[str, str]] | None = None
-        self._position_read: tuple[tuple[str, Stamp], dict[str, Any]] | None = None
+        self._pointer_file = JsonFile()
+        self._position_file = JsonFile()
         self._guard = threading.RLock()
 
     # --- opening ------------------------------------------------------------------------------
@@ -128,21 +126,13 @@ class TantivyEngine:
     def _pointer(self) -> dict[str, str] | None:
         path = self.root / POINTER
         try:
-            found = path.stat()
-            stamp = (found.st_mtime_ns, found.st_size, found.st_ino)
-            if self._pointer_read is not None and self._pointer_read[0] == stamp:
-                return self._pointer_read[1]
-            text = path.read_text()
+            return cast(dict[str, str], self._pointer_file.read(path))
         except FileNotFoundError:
             return None
         except OSError as error:
             raise EngineDamaged(f"{path} cannot be read: {error}") from error
-        try:
-            read = cast(dict[str, str], json.loads(text))
         except ValueError as error:
             raise EngineDamaged(f"{path} is no JSON: {error}") from error
-        self._pointer_read = (stamp, read)
-        return read
 
     def _write_pointer(self, generation: str) -> None:
         write_json(self.root / POINTER, {"generation": generation, "fingerprint": fingerprint()})
@@ -327,24 +317,20 @@ class TantivyEngine:
                 return 0
 
     def _position_written(self) -> dict[str, Any]:
-        file = self._position_file()
         try:
-            named = (str(file), stamp_of(str(file)))
-            if self._position_read is None or self._position_read[0] != named:
-                read = json.loads(file.read_text())
-                self._position_read = (named, read if isinstance(read, dict) else {})
-            return self._position_read[1]
+            read = self._position_file.read(self._position_path())
         except (FileNotFoundError, ValueError):
             return {}
+        return read if isinstance(read, dict) else {}
 
     def _write_position(self, position: int) -> None:
         of = {} if self._store is None else {"store": self._store}
-        write_json(self._position_file(), {"position": position, **of})
+        write_json(self._position_path(), {"position": position, **of})
 
     def _is_of_another_store(self, written: dict[str, Any]) -> bool:
         return self._store is not None and written.get("store", self._store) != self._store
 
-    def _position_file(self) -> Path:
+    def _position_path(self) -> Path:
         return self.root / str(self._generation) / POSITION
 
     async def clear(self) -> None:

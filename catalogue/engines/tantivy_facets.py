@@ -59,13 +59,12 @@ class FacetCounter:
         """
         columns = [self._column(view, one, totals) for one in requests]
         counted = _counted(view, requests, columns)
-        for number, one in enumerate(requests):
-            if columns[number] == TECHNIQUE_SET:
-                counted[number] = self._of_each(view, one, counted[number])
-        return [
-            sorted(pairs, key=lambda pair: (-pair[1], pair[0]))[: one.size]
-            for one, (pairs, _) in zip(requests, counted, strict=True)
-        ]
+        found = []
+        for one, column, (pairs, others) in zip(requests, columns, counted, strict=True):
+            if column == TECHNIQUE_SET:
+                pairs = self._of_each(view, one, pairs, others)
+            found.append(sorted(pairs, key=lambda pair: (-pair[1], pair[0]))[: one.size])
+        return found
 
     def _column(self, view: View, one: FacetRequest, totals: Mapping[Plan, int]) -> str:
         if one.field != TECHNIQUES:
@@ -78,20 +77,18 @@ class FacetCounter:
             total = view.searcher.search(view.query(one.plan), limit=1).count
         return TECHNIQUE_SET if total > least else TECHNIQUES
 
-    def _of_each(
-        self, view: View, one: FacetRequest, counted: tuple[Counts, int]
-    ) -> tuple[Counts, int]:
-        """How many records have each technique, of how many have each set."""
-        sets, others = counted
-        if others:  # More sets than were asked for.
+    def _of_each(self, view: View, one: FacetRequest, sets: Counts, others: int) -> Counts:
+        """How many records have each technique, of how many have each set; ``others`` have sets
+        beyond those."""
+        if others:
             self._sets = max(self._sets, view.searcher.num_docs)
-            return _counted(view, (one,), (TECHNIQUES,))[0]
+            return _counted(view, (one,), (TECHNIQUES,))[0][0]
         self._sets = max(self._sets, len(sets))
         counts: dict[str, int] = {}
         for name, count in sets:
             for technique in of_set(name):
                 counts[technique] = counts.get(technique, 0) + count
-        return list(counts.items()), 0
+        return list(counts.items())
 
 
 def _counted(

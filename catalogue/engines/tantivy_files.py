@@ -92,6 +92,26 @@ def stamp_of(path: str) -> Stamp:
     return found.st_mtime_ns, found.st_size, found.st_ino
 
 
+class JsonFile:
+    """A file of JSON that is read anew only when it has changed."""
+
+    def __init__(self) -> None:
+        self._read: tuple[str, Stamp, Any] | None = None
+
+    def read(self, path: Path) -> Any:
+        """What is in it.
+
+        Raises:
+            OSError: it cannot be read.
+            ValueError: it is no JSON.
+        """
+        name = str(path)
+        stamp = stamp_of(name)
+        if self._read is None or self._read[:2] != (name, stamp):
+            self._read = (name, stamp, json.loads(path.read_text()))
+        return self._read[2]
+
+
 class CommitFiles:
     """The files of a generation that tell whether a view of it is still the last one.
 

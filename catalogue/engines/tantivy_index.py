@@ -27,6 +27,7 @@ from catalogue.engines.tantivy_documents import (
     build_schema,
 )
 from catalogue.engines.tantivy_facets import MOST_BUCKETS, FacetCounter
+from catalogue.engines.tantivy_files import Stamp, stamp_of
 from catalogue.engines.tantivy_words import Words
 from catalogue.errors import EngineDamaged, EngineError
 from catalogue.plan import (
@@ -122,15 +123,14 @@ class ClassIndex:
         self._view: ClassView | None = None
         self._facet_counter = FacetCounter()
 
-    def _stamp(self) -> tuple[int, int, int]:
+    def _stamp(self) -> Stamp:
         try:
-            found = (self.folder / "meta.json").stat()
+            return stamp_of(f"{self.folder}/meta.json")
         except OSError as error:
             raise EngineDamaged(f"The search index lost {self.folder}/meta.json.") from error
-        return found.st_mtime_ns, found.st_size, found.st_ino
 
     @property
-    def stamp(self) -> tuple[int, int, int]:
+    def stamp(self) -> Stamp:
         """Names the commit that the last view shows."""
         return self._seen
 

@@ -413,12 +413,5 @@ class Pager:
         profile = self.collector.profile
         if complete or not self.split.whole or not profile.counts or self.refused:
             return None
-        try:
-            answer = await self.collector.ask(
-                Question(profile.entity_class, {"where": dict(self.split.where)}, count=True)
-            )
-        except (FacilitySilent, QuestionRefused):
-            return None
-        if answer.number is None or answer.lacks:
-            return None
-        return answer.number if answer.number >= seen else None
+        number = await self._counted()
+        return number if number is not None and number >= seen else None

@@ -117,13 +117,18 @@ def depends_on(search: Search, unseen: Iterable[str]) -> bool:
     looked_at = {"datasets", "members"} if search.text is not None else set()
     for node in conditions(search.where):
         looked_at |= _looked_at(node)
-    return bool(looked_at) and any(one == ALL or one.split()[-1] in looked_at for one in unseen)
+    return _are_among(looked_at, unseen)
 
 
 def excludes_by(search: Search, unseen: Iterable[str]) -> bool:
     """Whether the filter excludes by what could not be had: then nobody can say who is left."""
     looked_at = set().union(*(_excluded_by(node) for node in conditions(search.where)))
-    return bool(looked_at) and any(one == ALL or one.split()[-1] in looked_at for one in unseen)
+    return _are_among(looked_at, unseen)
+
+
+def _are_among(relations: set[str], unseen: Iterable[str]) -> bool:
+    """Whether any of the relations could not be had, by what is said of it."""
+    return bool(relations) and any(one == ALL or one.split()[-1] in relations for one in unseen)
 
 
 def _excluded_by(node: Node) -> set[str]:

@@ -112,35 +112,25 @@ async def test_a_clock_that_jumps_does_not_stop_the_daemon(tmp_path: Path, years
         assert "oai:test:0077" in world.held()
 
 
-async def test_a_bad_configuration_is_refused_and_the_old_one_kept(tmp_path: Path) -> None:
-    async with a_world(tmp_path, schedule="6h") as world:
-        heard = Heard()
-
-        def broken() -> Configuration:
-            raise ConfigurationError("sources.toml: sources.test.url is missing.")
-
-        daemon = daemon_of(world, heard, reload=broken)
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(daemon.run, 0.01)
-            await until(lambda: "run_ended" in heard.names())
-            daemon.reload_asked.set()
-            await until(lambda: "reload_refused" in heard.names())
-            world.clock.advance(hours=8)
-            await until(lambda: heard.names().count("run_ended") == 2)
-            world.stopping.set()
-
-
-async def test_a_mistake_of_ours_while_reading_the_configuration_ends_no_harvest(
-    tmp_path: Path,
+@pytest.mark.parametrize(
+    "problem",
+    [
+        ConfigurationError("sources.toml: sources.test.url is missing."),
+        TypeError("'int' object is not iterable"),
+    ],
+    ids=["a bad file", "a mistake of ours while reading it"],
+)
+async def test_a_bad_configuration_is_refused_and_the_old_one_kept(
+    tmp_path: Path, problem: Exception
 ) -> None:
     """Fault H03: whatever is wrong with a file, the daemon goes on with what it had."""
     async with a_world(tmp_path, schedule="6h") as world:
         heard = Heard()
 
-        def mistaken() -> Configuration:
-            raise TypeError("'int' object is not iterable")
+        def broken() -> Configuration:
+            raise problem
 
-        daemon = daemon_of(world, heard, reload=mistaken)
+        daemon = daemon_of(world, heard, reload=broken)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(daemon.run, 0.01)
             await until(lambda: "run_ended" in heard.names())
