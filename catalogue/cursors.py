@@ -27,6 +27,7 @@ from catalogue.engines.base import SortBy
 from catalogue.errors import CursorExpired, QueryError
 from catalogue.plan import All, AllOf, AnyOf, NoneOf, NumberRange, Numbers, Plan
 from catalogue.query import Search
+from catalogue.store.patience import patiently
 
 KEPT = timedelta(minutes=10)
 FILE_NAME = "serving.sqlite"
@@ -34,6 +35,9 @@ MAX_LENGTH = 6_000
 """Characters of a cursor: a point in time names each shard of an index, at some 120 of them."""
 
 _LARGEST = 2**62
+
+_PATIENCE_S = 5.0
+"""With another process that is writing the file, or making it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,16 +246,24 @@ class SnapshotFile:
         if held is not None:
             return held
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        made = sqlite3.connect(self._path, timeout=5, check_same_thread=False)
-        made.execute("PRAGMA journal_mode = WAL")
-        made.execute("PRAGMA synchronous = OFF")
-        made.execute(
-            "CREATE TABLE IF NOT EXISTS relevance_cursors (name TEXT PRIMARY KEY,"
-            " expires_at INTEGER, total INTEGER, ordinals BLOB, scores BLOB) WITHOUT ROWID"
-        )
+        made = patiently(self._connect, _PATIENCE_S)
         self._local.connection = made
         with self._guard:
             self._open.append(made)
+        return made
+
+    def _connect(self) -> sqlite3.Connection:
+        made = sqlite3.connect(self._path, timeout=_PATIENCE_S, check_same_thread=False)
+        try:
+            made.execute("PRAGMA journal_mode = WAL")
+            made.execute("PRAGMA synchronous = OFF")
+            made.execute(
+                "CREATE TABLE IF NOT EXISTS relevance_cursors (name TEXT PRIMARY KEY,"
+                " expires_at INTEGER, total INTEGER, ordinals BLOB, scores BLOB) WITHOUT ROWID"
+            )
+        except BaseException:
+            made.close()
+            raise
         return made
 
 

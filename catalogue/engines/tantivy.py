@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import shutil
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -29,7 +30,7 @@ from catalogue.engines.tantivy_files import (
 from catalogue.engines.tantivy_index import ClassIndex, guarded
 from catalogue.engines.tantivy_reader import TantivyReader
 from catalogue.engines.tantivy_writer import Writer, heap_bytes
-from catalogue.errors import EngineDamaged, EngineError, ForeignIndex, IndexReplaced
+from catalogue.errors import EngineDamaged, EngineError, ForeignIndex, IndexBusy, IndexReplaced
 from catalogue.fields import ENTITY_CLASSES
 from catalogue.fingerprint import fingerprint
 from catalogue.plan import Numbers
@@ -39,6 +40,10 @@ POINTER = "current.json"
 LOCK = "indexer.lock"
 POSITION = "position.json"
 META = "meta.json"
+
+FIRST_S = 10.0
+"""How long to wait for another process that makes the first generation; it takes 50 ms."""
+LOOK_FOR_FIRST_S = 0.02
 
 Result = TypeVar("Result")
 
@@ -105,16 +110,30 @@ class TantivyEngine:
         generation = f"{fingerprint()}-1"
         with translated_os_errors():
             self.root.mkdir(parents=True, exist_ok=True)
-        try:
-            self.lock()
-        except EngineError:
-            return  # another process is making it this very moment
+        if not self._lock_to_create():
+            return
         try:
             if self._pointer() is None:
                 self._open_generation(generation, create=True)
                 self._write_pointer(generation)
         finally:
             self.unlock()
+
+    def _lock_to_create(self) -> bool:
+        """Whether it is for us to make the first generation; else another process has made it."""
+        until = time.monotonic() + FIRST_S
+        while True:
+            try:
+                self.lock()
+            except IndexBusy:
+                # It is at it this very moment.
+                if self._pointer() is not None or time.monotonic() >= until:
+                    return False
+                time.sleep(LOOK_FOR_FIRST_S)
+            except EngineError:
+                return False
+            else:
+                return True
 
     def _open_generation(self, generation: str, *, create: bool) -> None:
         folder = self.root / generation

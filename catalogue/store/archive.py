@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import closing
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -31,25 +33,38 @@ def bring_up_to_date(database: Database, now: datetime) -> None:
         StoreDamaged: it is not ours, or has no schema yet and may only be read.
     """
     steps = schema.migrations()
+    while (version := _version(database, steps)) < len(steps):
+        if database.read_only:
+            raise StoreDamaged(
+                f"{database.path} has schema {version} of {len(steps)} and is opened for reading"
+                f" only: open it once for writing to bring it up to date"
+            )
+        _take_steps(database, version, steps, now)
+
+
+def _version(database: Database, steps: tuple[schema.Migration, ...]) -> int:
     with database.read() as connection:
         version = schema.version_of(connection, database.path)
-        schema.refuse_newer(version, steps, database.path)
-    if version == len(steps):
+    schema.refuse_newer(version, steps, database.path)
+    return version
+
+
+def _take_steps(
+    database: Database, version: int, steps: tuple[schema.Migration, ...], now: datetime
+) -> None:
+    """From ``version`` on, unless another process is faster: then it has the copy that counts,
+    since ours may be of what it made."""
+    if not version:
+        with database.write() as connection:
+            schema.migrate(connection, steps, database.path)
         return
-    if database.read_only:
-        raise StoreDamaged(
-            f"{database.path} has schema {version} of {len(steps)} and is opened for reading only:"
-            f" open it once for writing to bring it up to date"
-        )
-    if version:
-        name = f"before-schema-{len(steps)}-{now:%Y%m%dT%H%M%SZ}.sqlite"
-        target = database.path.with_name(name)
-        _copy(database, target)
-    with database.write() as connection:
-        # Another process may have done it while we copied.
-        schema.migrate(connection, steps, database.path)
-        if version:
+    name = f"before-schema-{len(steps)}-{now:%Y%m%dT%H%M%SZ}.sqlite"
+    target = database.path.with_name(name)
+    with _copied(database, target) as copy, database.write() as connection:
+        if schema.version_of(connection, database.path) == version:
+            schema.migrate(connection, steps, database.path)
             note_copy(connection, target, "backup", now)
+            copy.replace(target)
 
 
 def backup(database: Database, target: Path, now: datetime) -> BackupReport:
@@ -67,7 +82,8 @@ def backup(database: Database, target: Path, now: datetime) -> BackupReport:
     if not database.read_only:
         with database.write() as connection:
             note_copy(connection, target, "backup", now)
-    _copy(database, target)
+    with translated(target), _copied(database, target) as copy:
+        copy.replace(target)
     with translated(target), closing(sqlite3.connect(target)) as copied:
         found = copied.execute("SELECT last FROM sequences WHERE name = 'change'").fetchone()
     return BackupReport(target, target.stat().st_size, int(found[0]))
@@ -98,12 +114,14 @@ def _is_alive(process: int) -> bool:
     return True
 
 
-def _copy(database: Database, target: Path) -> None:
-    partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
-    with translated(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _remove_leftovers(target.parent)
-        try:
+@contextmanager
+def _copied(database: Database, target: Path) -> Iterator[Path]:
+    """A sound copy beside ``target``, to be given its name; else it is removed."""
+    partial = target.with_name(f"{target.name}.{threading.get_ident()}.{os.getpid()}.partial")
+    try:
+        with translated(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _remove_leftovers(target.parent)
             with closing(sqlite3.connect(partial)) as copied:
                 database.connection().backup(copied)
                 # One file, without a write-ahead log beside it.
@@ -114,6 +132,6 @@ def _copy(database: Database, target: Path) -> None:
                 problems = copied.execute("PRAGMA quick_check(1)").fetchone()[0]
             if problems != "ok":
                 raise StoreDamaged(f"the copy of {database.path} is not sound: {problems}")
-            partial.replace(target)
-        finally:
-            partial.unlink(missing_ok=True)
+        yield partial
+    finally:
+        partial.unlink(missing_ok=True)

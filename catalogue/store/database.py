@@ -25,6 +25,7 @@ from catalogue.errors import (
     StoreFull,
     StoreReadOnly,
 )
+from catalogue.store.patience import is_busy, patiently
 
 FILE_NAME = "store.sqlite"
 
@@ -167,16 +168,30 @@ class Database:
         return made
 
     def _connect(self, cache_kib: int) -> _Connection:
-        if not self.read_only:
-            return self._configured(self.path.as_uri(), cache_kib)
-        try:
-            return self._configured(self.path.as_uri() + "?mode=ro", cache_kib)
-        except sqlite3.OperationalError:
-            # WAL needs a -shm file beside it, which a read-only file system cannot give.
-            return self._configured(self.path.as_uri() + "?mode=ro&immutable=1", cache_kib)
+        def connect() -> _Connection:
+            if not self.read_only:
+                return self._configured(self.path.as_uri(), cache_kib)
+            try:
+                return self._configured(self.path.as_uri() + "?mode=ro", cache_kib)
+            except sqlite3.OperationalError as error:
+                if is_busy(error):
+                    raise  # somebody writes, so it is anything but immutable
+                # WAL needs a -shm file beside it, which a read-only file system cannot give.
+                return self._configured(self.path.as_uri() + "?mode=ro&immutable=1", cache_kib)
+
+        return patiently(connect, self._busy_timeout_s)
 
     def _configured(self, uri: str, cache_kib: int) -> _Connection:
-        connection = sqlite3.connect(
+        connection = self._connected(uri)
+        try:
+            self._configure(connection, cache_kib)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _connected(self, uri: str) -> _Connection:
+        return sqlite3.connect(
             uri,
             uri=True,
             timeout=self._busy_timeout_s,
@@ -185,6 +200,8 @@ class Database:
             factory=_Connection,
             cached_statements=256,
         )
+
+    def _configure(self, connection: _Connection, cache_kib: int) -> None:
         if not self.read_only:
             # Only take effect on a file without tables. Entities are some 1 kB: with pages of 4 kB
             # a page of harvested records took 15 % longer. Pages freed later can be given back in
@@ -204,7 +221,6 @@ class Database:
             connection.execute(f"PRAGMA mmap_size={MAPPED_BYTES}")
         connection.execute(f"PRAGMA cache_size=-{cache_kib}")
         connection.execute("PRAGMA temp_store=MEMORY")
-        return connection
 
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:

@@ -22,6 +22,7 @@ import anyio.to_thread
 import orjson
 import zstandard
 
+from catalogue.store.patience import patiently
 from search_api.federation.breaker import Breaker
 from search_api.federation.latencies import History, Kinds, aged, together
 from search_api.federation.via import new_node
@@ -102,7 +103,8 @@ class ServingStore:
         self._file: sqlite3.Connection | None = None
         if folder is not None:
             try:
-                self._file = _open(folder / FILE_NAME)
+                path = folder / FILE_NAME
+                self._file = patiently(lambda: _open(path), _BUSY_MS / 1000)
             except (sqlite3.Error, OSError) as problem:
                 self._give_up(problem)
 

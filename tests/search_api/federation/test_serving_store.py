@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -132,6 +134,31 @@ def test_damage_that_shows_later_costs_nothing_either(tmp_path: Path) -> None:
     connection.close()
     assert store.kept_answer(b"q", NOW) is None
     assert store.in_memory
+    assert works(store)
+    store.close()
+
+
+def test_workers_that_make_the_file_at_once_share_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite says BUSY at once where its log is switched on, whatever the timeout."""
+    connect = sqlite3.connect
+    neighbour = connect(tmp_path / FILE_NAME, isolation_level=None)
+
+    def watched(*arguments: Any, **options: Any) -> sqlite3.Connection:
+        made: sqlite3.Connection = connect(*arguments, **options)
+        made.set_trace_callback(begin_to_write)
+        return made
+
+    def begin_to_write(statement: str) -> None:
+        if "journal_mode" in statement:
+            neighbour.execute("BEGIN IMMEDIATE")
+            monkeypatch.setattr(sqlite3, "connect", connect)
+
+    monkeypatch.setattr(sqlite3, "connect", watched)
+    monkeypatch.setattr(time, "sleep", lambda _: neighbour.close())
+    store = ServingStore(tmp_path)
+    assert not store.in_memory
     assert works(store)
     store.close()
 
