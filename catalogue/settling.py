@@ -110,7 +110,7 @@ class Settler:
             links = await self.reader.values(target, plan, "links")
             return Numbers("ordinal", frozenset(map(int, links))) if links else Empty()
         keys = await self.reader.values(target, plan, "f_instrument_key")
-        return Terms("key", frozenset(keys))
+        return Terms("key", frozenset(keys)) if keys else Empty()
 
     async def _look_at(self, leaf: Undecided, entity_class: EntityClass, among: Plan) -> Plan:
         count = await self.reader.count(entity_class, among)

@@ -124,6 +124,8 @@ def _all_of(parts: Sequence[Plan]) -> Query:
 
 
 def _terms(field: str, values: Sequence[Any]) -> Query:
+    if not values:
+        return {"match_none": {}}  # a choice of no clauses would hold for everything
     if len(values) == 1:
         return {"term": {field: values[0]}}
     chunks = [values[at : at + MAX_TERMS] for at in range(0, len(values), MAX_TERMS)]

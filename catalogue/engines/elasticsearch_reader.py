@@ -39,6 +39,10 @@ WALK = 10_000
 """Hits in one step of a walk through all matches."""
 
 
+LONGEST_PREFIX = 400
+"""Characters that are looked for: the server takes prefixes and patterns of 1,000, in which each
+may be escaped. Terms are hardly longer."""
+
 Counts = dict[EntityClass, dict[FieldTerm, int]]
 """How many records of each class have terms."""
 
@@ -217,16 +221,18 @@ class ElasticsearchReader:
         self, entity_class: EntityClass, field: str, prefix: str, limit: int
     ) -> list[tuple[str, int]]:
         counts: dict[str, Any] = dict(terms_facet(field, limit))
-        counts["terms"] = {**counts["terms"], "include": pattern_of_prefix(prefix)}
+        looked_up = prefix[:LONGEST_PREFIX]
+        counts["terms"] = {**counts["terms"], "include": pattern_of_prefix(looked_up)}
         body = {
-            "query": live(Prefix(field, prefix)),
+            "query": live(Prefix(field, looked_up)),
             "size": 0,
             "track_total_hits": False,
             "aggs": {"values": counts},
         }
         answer = await self._search_one(entity_class, body)
         buckets = answer["aggregations"]["values"]["buckets"]
-        return [(bucket["key"], int(bucket["doc_count"])) for bucket in buckets]
+        counted = [(str(bucket["key"]), int(bucket["doc_count"])) for bucket in buckets]
+        return [pair for pair in counted if pair[0].startswith(prefix)]
 
     async def frequencies(
         self, entity_class: EntityClass, terms: Sequence[FieldTerm]

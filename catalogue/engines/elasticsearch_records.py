@@ -16,18 +16,26 @@ from typing import Any, NoReturn
 import elastic_transport
 from elasticsearch import Elasticsearch, NotFoundError
 
+from catalogue import analysis
 from catalogue.engines import shared_state
 from catalogue.engines.elasticsearch_client import connect_blocking, error_type, whole
 from catalogue.engines.elasticsearch_mapping import document_id
 from catalogue.errors import EngineUnavailable, StoreReadOnly
 from catalogue.facilities import Facility, Source
-from catalogue.fields import ENTITY_CLASSES, canonical_identifier
-from catalogue.record_terms import equality_term
+from catalogue.fields import ENTITY_CLASSES, canonical_identifier, strings
+from catalogue.record_terms import equality_term, names_of
 from catalogue.records import Change, EntityClass, SourceStatus, StoredEntity, StoredRecord
+from mappings.identifiers import GLOBAL_SCHEMES, entity_key, identify
 
 STATE_KEPT_S = 2.0
 STEP = 1_000
 """Records in one answer."""
+
+WRITTEN_BEFORE = (
+    "", "doi:", "https://doi.org/", "http://doi.org/", "https://dx.doi.org/", "http://dx.doi.org/",
+    "hdl:", "https://hdl.handle.net/", "http://hdl.handle.net/", "igsn:", "https://igsn.org/",
+)  # fmt: skip
+"""What an alternate identifier may begin with."""
 
 
 class ElasticsearchRecords:
@@ -122,11 +130,17 @@ class ElasticsearchRecords:
         return self.entities((key,)).get(key)
 
     def find(self, entity_class: EntityClass, pid: str) -> tuple[StoredEntity, ...]:
-        """Live entities that a pid, DOI or alternate identifier names."""
-        canonical = canonical_identifier(pid)
-        terms = {equality_term(name, canonical, "identifier") for name in ("pid", "doi")}
-        terms |= {equality_term("alternateIds", value, "text") for value in (pid, canonical)}
-        found = self._search(entity_class, {"terms": {"terms": sorted(terms)}})
+        """Live entities that a pid, DOI or alternate identifier names, at whichever facility."""
+        keys = {entity_key(entity_class, pid, facility.name) for facility in self.facilities()}
+        clauses = [{"terms": {"key": sorted(keys)}}, *_naming(pid)]
+        query = {"bool": {"should": clauses, "minimum_should_match": 1}}
+        wanted = entity_key(entity_class, pid, "")
+        found = [
+            entity
+            for entity in self._search(entity_class, query)
+            if entity.key in keys
+            or wanted in {entity_key(entity_class, name, "") for name in _names(entity.record)}
+        ]
         return tuple(sorted(found, key=lambda entity: entity.key))
 
     def children(self, keys: Iterable[str], relation: str) -> dict[str, tuple[str, ...]]:
@@ -200,6 +214,25 @@ class ElasticsearchRecords:
             if len(hits) < STEP:
                 return found
             after = {"search_after": hits[-1]["sort"]}
+
+
+def _names(record: Mapping[str, Any]) -> list[str]:
+    return strings(record, "pid", "doi", "alternateIds")
+
+
+def _naming(pid: str) -> list[Mapping[str, Any]]:
+    """Look-ups of which one at least holds for each record that the identifier names."""
+    canonical = canonical_identifier(pid)
+    names = dict.fromkeys(one for field in ("pid", "doi") for one in names_of(field))
+    terms = {equality_term(name, canonical, "identifier") for name in names}
+    terms |= {equality_term("alternateIds", text, "text") for text in (pid, pid.strip())}
+    identifier = identify(pid)
+    wholes: list[str] = []
+    if identifier.scheme in GLOBAL_SCHEMES:
+        # Without case: as alternate identifiers come in any.
+        folded = analysis.fold(identifier.canonical)
+        wholes = [analysis.cut(before + folded) for before in WRITTEN_BEFORE]
+    return [{"terms": {"terms": sorted(terms)}}, {"terms": {"wholes": wholes}}]
 
 
 def _class_of(key: str) -> str:

@@ -219,6 +219,12 @@ def test_joins_work_in_every_direction(bench: Bench) -> None:
     assert bench.names("Instrument", where=Join("datasets", TechniqueIn((SAXS,)))) == ["id02"]
 
 
+def test_an_instrument_none_of_whose_datasets_will_do_is_not_found(bench: Bench) -> None:
+    some = Join("datasets", Compare("title", "eq", "nowhere to be found"))
+    assert bench.names("Instrument", where=some) == []
+    assert bench.names("Instrument", where=Not(some)) == ["id02"]
+
+
 def test_openness_is_asked_at_an_instant(bench: Bench) -> None:
     """Semantics 2.1, 2.4: open only, and how many are unknown."""
     answer = bench.ask(where=all_of(data_only(), OpenAt(NOW)))
@@ -368,6 +374,13 @@ def test_completions_come_from_titles_samples_instruments_and_people(bench: Benc
     assert [(one.kind, one.text, one.count) for one in found] == [("person", "Li Wei", 1)]
     found = bench.run(bench.catalogue.suggest("LYS", 10))
     assert [(one.kind, one.text, one.count) for one in found] == [("sample", "lysozyme", 2)]
+
+
+@pytest.mark.parametrize("typed", ["x" * 2_000, "\ufdfa" * 200, "(" * 300, "lys" + " " * 3_000])
+def test_whatever_is_typed_can_be_completed(bench: Bench, typed: str) -> None:
+    """Folding makes 18 letters of one sign; the server takes no longer pattern than 1,000."""
+    found = bench.run(bench.catalogue.suggest(typed))
+    assert {one.kind for one in found} <= {"sample"}
 
 
 def test_what_the_asker_has_from_elsewhere_is_left_out_of_everything(bench: Bench) -> None:

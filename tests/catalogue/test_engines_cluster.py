@@ -102,6 +102,35 @@ async def test_its_records_are_those_of_the_store(world: World, url: str, tmp_pa
             here.begin_run("ess-oai", kind="full", holder="x", now=NOW)
 
 
+async def test_it_finds_a_record_by_each_of_its_names_in_every_writing(
+    world: World, url: str, tmp_path: Path
+) -> None:
+    """Semantics 1.2: as the store does, also where pid and DOI are one."""
+    alternates = ["https://doi.org/10.5072/Other", "hdl:20.500.12269/alt", "P-2019"]
+    world.put(
+        record("oai:both", document("doi:10.5072/both", doi="10.5072/both")),
+        record("oai:handle", document("hdl:20.500.12269/a/mb0033")),
+        record("oai:other", document("doi:10.5072/first", alternateIds=alternates)),
+        record("oai:local", document("local:ESS:1000001")),
+        record("oai:child", document("doi:10.5072/parent", datasets=["dataset:doi:10.5072/c"])),
+    )
+    world.put(record("oai:there", document("local:ILL:1000001")), of="ill-oai")
+    async with Catalogue.open(world.store.folder, "elasticsearch", url) as indexing:
+        await indexing.indexer.index_once()
+    async with Catalogue.open(tmp_path / "x", "elasticsearch", url, read_only=True) as node:
+        for pid, expected in (
+            *(("10.5072/both", 1), ("https://doi.org/10.5072/BOTH", 1), ("doi:10.5072/Both", 1)),
+            *(("20.500.12269/A/MB0033", 1), ("https://hdl.handle.net/20.500.12269/a/mb0033", 1)),
+            *(("10.5072/other", 1), ("https://dx.doi.org/10.5072/OTHER", 1)),
+            *(("hdl:20.500.12269/ALT", 1), ("1000001", 2), (" pid:1000001", 2)),
+            *(("P-2019", 1), ("p-2019", 0), ("10.5072/nobody", 0), ("10.5072/c", 0)),
+            *(("document:doi:10.5072/both", 0), ("x" * 3_000, 0), ("", 0)),
+        ):
+            found = node.store.find("Document", pid)
+            assert found == world.store.find("Document", pid), pid
+            assert len(found) == expected, pid
+
+
 async def test_more_relations_than_one_answer_holds_are_all_read(
     world: World, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
