@@ -34,7 +34,7 @@ from catalogue.query import (
 )
 from mappings.people import role
 from search_api.errors import BadRequest
-from search_api.filter_text import is_index
+from search_api.filter_text import is_index, untangle
 from search_api.model import FieldType, PanoscClass
 from search_api.settings import ServerSettings
 from search_api.values import number_of, typed_value
@@ -149,6 +149,7 @@ def read_leaves(
             allowed=(*allowed, "and", "or", *(("text",) if panosc_class.text_fields else ())),
             given=name,
         )
+    value = untangle(value)
     if not isinstance(value, Mapping):
         if isinstance(value, list):
             raise BadRequest(

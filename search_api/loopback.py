@@ -158,6 +158,8 @@ def read_count(value: object, name: str) -> int | None:
 def _query(value: object, reading: Reading) -> str | None:
     if value is None:
         return None
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        value = str(value)
     if not isinstance(value, str):
         raise BadRequest("query must be text.", field="query")
     if len(value) > reading.settings.max_text_chars:
@@ -174,9 +176,16 @@ def read_order(panosc_class: PanoscClass, value: object, path: str) -> tuple[Sor
     value = untangle(value)
     if value in (None, "", []):
         return ()
-    entries = value if isinstance(value, list) else str(value).split(",")
+    entries = value if isinstance(value, list) else [str(value)]
+    parts = [
+        part
+        for entry in entries
+        for part in (entry.split(",") if isinstance(entry, str) else [entry])
+    ]
     sorts = []
-    for entry in entries:
+    for entry in parts:
+        if isinstance(entry, str) and not entry.strip():
+            continue
         found = _ORDER.match(entry) if isinstance(entry, str) else None
         if found is None:
             raise BadRequest(
@@ -282,10 +291,11 @@ def _entries(entry: object, path: str) -> list[tuple[str, Mapping[str, Any]]]:
         if not isinstance(name, str):
             raise BadRequest("The name of a relation is text.", field=f"{path}.relation")
         scope = given.get("scope")
-        return [(name, {} if scope is None else expect_object(scope, f"{path}.scope"))]
+        is_empty = scope in (None, "", [])
+        return [(name, {} if is_empty else expect_object(scope, f"{path}.scope"))]
     if not given:
         raise BadRequest("An include names a relation.", field=path)
-    return [(name, {"include": nested}) for name, nested in given.items()]
+    return [(name, {} if nested is True else {"include": nested}) for name, nested in given.items()]
 
 
 def _read_include(

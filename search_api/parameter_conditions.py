@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from catalogue.query import Join, Node, Not, OneOf, ParameterRange
 from mappings.parameter_names import announced_dimension, parameter_names
@@ -40,6 +40,7 @@ COMMON_UNITS = tuple(unit for units in UNITS.values() for unit in units)
 BEAM = {"length", "energy"}
 """A beam is described by either (semantics 5.2)."""
 
+CONDITIONS = ("name", "value", "unit", "and", "or")
 NO_UNIT = frozenset({"", "-"})
 NUMERIC = frozenset({"eq", "neq", "gt", "gte", "lt", "lte", "between", "inq", "nin"})
 
@@ -120,6 +121,12 @@ def _alternatives(where: object, reading: Reading, path: str, depth: int) -> lis
                 below = _alternatives(part, reading, f"{place}[{number}]", depth + 1)
                 result = _product(result, below, reading, place)
         else:
+            if name == "id":
+                raise BadRequest(
+                    "The id of a parameter is not looked for: it is its row's at the facility.",
+                    field=place,
+                    allowed=CONDITIONS,
+                )
             leaves = tuple(read_leaves(PARAMETER, name, value, reading, place))
             result = _product(result, [leaves], reading, place)
     return result
@@ -138,7 +145,7 @@ def _conjunct_node(conjunct: Conjunct, asked: list[AskedUnit]) -> Node:
     names = [leaf for leaf in conjunct if leaf.field == "name"]
     values = [leaf for leaf in conjunct if leaf.field == "value"]
     units = [
-        leaf
+        _without_empty_units(leaf)
         for leaf in conjunct
         if leaf.field == "unit" and not (leaf.op == "eq" and str(leaf.operands[0]) in NO_UNIT)
     ]
@@ -153,6 +160,14 @@ def _conjunct_node(conjunct: Conjunct, asked: list[AskedUnit]) -> Node:
     ):
         return _quantity_node(names[0], values, units[0], asked)
     return Join("parameters", all_of([_row_node(leaf) for leaf in (*names, *values, *units)]))
+
+
+def _without_empty_units(leaf: Leaf) -> Leaf:
+    """An empty unit among several, or denied, is that of a row without one: it is kept as none."""
+    if leaf.op not in ("neq", "inq", "nin"):
+        return leaf
+    given = (None if str(value) in NO_UNIT else value for value in leaf.operands)
+    return replace(leaf, operands=tuple(given))
 
 
 def _row_node(leaf: Leaf) -> Node:

@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
 from catalogue.query import Scalar
 from search_api.errors import BadRequest
@@ -16,6 +17,12 @@ from search_api.model import FieldType
 
 _YEAR = re.compile(r"^\d{4}$")
 _YEAR_MONTH = re.compile(r"^\d{4}-\d{2}$")
+_DAY = re.compile(r"^(\d{4})([-/])(\d{1,2})\2(\d{1,2})$")
+_GMT = re.compile(r"^[A-Z][a-z]{2}, (\d{2}) ([A-Z][a-z]{2}) (\d{4} [\d:]{8}) GMT$")
+_LOCAL = re.compile(
+    r"^[A-Z][a-z]{2} ([A-Z][a-z]{2}) (\d{2}) (\d{4} [\d:]{8}) GMT([+-]\d{4})(?: \(.{1,60}\))?$"
+)
+"""How JavaScript writes a date: as HTTP does, and on its own clock."""
 _LARGEST = 2**63 - 1
 BEYOND = 2**60
 
@@ -92,8 +99,8 @@ def within_bounds(number: float) -> int | float:
 
 
 def instant_of(value: object, path: str) -> datetime:
-    """An instant from ISO 8601 (a bare date or year is its beginning in UTC, as in JavaScript) or
-    from milliseconds since 1970."""
+    """An instant from ISO 8601 (a bare date or year is its beginning in UTC, as in JavaScript), in
+    JavaScript's own words, or from milliseconds since 1970."""
     try:
         if isinstance(value, bool):
             raise ValueError
@@ -104,6 +111,11 @@ def instant_of(value: object, path: str) -> datetime:
             text += "-01-01"
         elif _YEAR_MONTH.match(text):
             text += "-01"
+        elif day := _DAY.match(text):
+            text = f"{day[1]}-{day[3]:0>2}-{day[4]:0>2}"
+        elif _GMT.match(text) or _LOCAL.match(text):
+            text = _LOCAL.sub(r"\2 \1 \3 \4", _GMT.sub(r"\1 \2 \3 +0000", text))
+            return _in_utc(parsedate_to_datetime(text))
         parsed = datetime.fromisoformat(text)
         return _in_utc(parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC))
     except (ValueError, OverflowError, OSError):

@@ -130,6 +130,37 @@ async def test_a_list_of_one_in_brackets_is_a_list(server: TestClient[Any, Any])
 
 
 @pytest.mark.parametrize(
+    "given",
+    [
+        {"order": "type ASC, pid DESC"},
+        {"order": ["type ASC, pid DESC"]},
+        {"order": ["type", "pid DESC,"]},
+        {"order": "pid DESC,", "include": {"datasets": True}},
+        {"order": "pid DESC", "include": [{"relation": "datasets", "scope": ""}]},
+        {"order": "pid DESC", "include": [{"relation": "datasets", "scope": []}]},
+    ],
+)
+async def test_loopback_s_other_spellings_mean_the_same(
+    given: Any, server: TestClient[Any, Any]
+) -> None:
+    found = await answer(server, address("/api/Documents", filter=given))
+    assert [item["pid"] for item in found] == [f"10.1/{number}" for number in (5, 4, 3, 2, 1)]
+    assert all(len(item["datasets"]) == 1 for item in found if "include" in given)
+
+
+async def test_words_that_are_a_number_are_words(server: TestClient[Any, Any]) -> None:
+    assert await pids(server, address("/api/Documents", filter={"query": 4})) == ["10.1/4"]
+
+
+async def test_a_value_given_twice_in_brackets_is_a_list(server: TestClient[Any, Any]) -> None:
+    """Fault E11: the answer says how one of several is asked for."""
+    twice = "/api/Documents?filter[where][pid]=10.1/1&filter[where][pid]=10.1/2"
+    response = await server.get(URL(twice, encoded=True))
+    assert response.status == 400
+    assert "use inq" in await response.text()
+
+
+@pytest.mark.parametrize(
     "path",
     [
         "/api/Documents/count/",

@@ -77,6 +77,24 @@ def test_without_a_unit_the_value_is_compared_as_sent(unit: str | None, reading:
     assert holds("Dataset", node, {"parameters": [row("temperature", 20, "celsius")]})
 
 
+@pytest.mark.parametrize(
+    ("unit", "without", "in_kelvin"),
+    [
+        ({"inq": [""]}, True, False),
+        ({"inq": ["K", "-"]}, True, True),
+        ({"neq": ""}, False, True),
+        ({"nin": ["", "K"]}, False, False),
+        ({"nin": ["nm", ""]}, False, True),
+    ],
+)
+def test_an_empty_unit_among_others_is_that_of_a_row_without_one(
+    unit: dict[str, Any], without: bool, in_kelvin: bool, reading: Make
+) -> None:
+    node = node_of({"and": [{"name": "temperature"}, {"unit": unit}]}, reading)
+    assert holds("Dataset", node, {"parameters": [row("temperature", "warm")]}) is without
+    assert holds("Dataset", node, {"parameters": [row("temperature", 4, "K")]}) is in_kelvin
+
+
 def test_either_spelling_of_a_name_matches(reading: Make) -> None:
     """semantics 5.3"""
     node = node_of({"name": "incident_wavelength"}, reading)
@@ -134,6 +152,8 @@ def test_the_answer_knows_which_unit_was_asked_for(reading: Make) -> None:
         (condition("temperature", "lt", 80, "nm"), "a unit of length"),
         (condition("temperature", "lt", "warm", "K"), "must be a number"),
         ({"nmae": "x"}, "Did you mean 'name'"),
+        ({"id": 1}, "Allowed: name, value, unit"),
+        ({"and": [{"name": "x"}, {"id": {"inq": []}}]}, "Allowed: name, value, unit"),
     ],
 )
 def test_impossible_conditions_are_refused(
