@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import anyio.to_thread
@@ -38,7 +38,8 @@ COMPLETE_STOPS = frozenset({"end_of_class", "not_offered"})
 """Class stops that mean: everything there is was read. The others: ``count_disagrees`` (passes
 bring nothing new and the count is higher), ``ceiling`` (pages beyond some point are refused),
 ``end_with_gaps`` (as many are missing as came as ghosts, nulls or refusals), ``skip_ignored``,
-``refused`` (the whole class), ``page_limit``."""
+``refused`` (the whole class), ``broken_off`` (it fails, while another class answers),
+``page_limit``."""
 
 # Failures that a smaller page may get round; all others are about the service as a whole.
 _SMALLER_MAY_HELP = (BadStatus, TimedOut, BodyRefused, MalformedResponse, NotAccepted)
@@ -51,7 +52,8 @@ class RestPage:
     """Objects of one class that were not seen before in this sweep.
 
     ``checkpoint`` goes to ``PanoscClient.pages(resume=…)``. ``stop`` names why the class ended, on
-    its last page; ``last``: the sweep is over. ``count`` is the service's number, ``seen`` ours.
+    its last page, ``why`` in whose words; ``last``: the sweep is over. ``count`` is the service's
+    number, ``seen`` ours.
     ``notes`` counts what was odd on this page (``ghost``, ``null``, ``refused``, ``nan`` …);
     ``not_offered`` names relations that this service cannot give: they are unknown, not none.
     """
@@ -60,6 +62,7 @@ class RestPage:
     records: tuple[RestRecord, ...]
     checkpoint: Mapping[str, Any]
     stop: str | None = None
+    why: str | None = None
     last: bool = False
     count: int | None = None
     seen: int = 0
@@ -104,6 +107,10 @@ class PanoscClient:
     ) -> AsyncGenerator[RestPage, None]:
         """Sweep all classes, page by page; each page's checkpoint continues behind it.
 
+        A class that gives nothing while another one answers does not keep that one back, in this
+        sweep and in those to come: it ends as ``broken_off``, and the next sweep is a whole one.
+        One that fails on its way is gone on with first.
+
         Raises:
             NotOffered: the service has none of the classes.
             FacilityHttpError: it does not answer any more; what came before stands.
@@ -114,9 +121,10 @@ class PanoscClient:
         for entity_class in self.options.classes:
             if entity_class in done:
                 continue
-            place = Place.read(resume, entity_class)
+            reading = Reading(Place.read(resume, entity_class), self.options.page_size)
+            before = reading.distinct
             try:
-                async with aclosing(self._sweep(entity_class, place, done)) as pages:
+                async with aclosing(self._sweep(entity_class, reading, done)) as pages:
                     async for page in pages:
                         offered = offered or page.stop != "not_offered"
                         yield page
@@ -124,9 +132,26 @@ class PanoscClient:
                 # One class behind a login must not keep the others back.
                 failure = error
                 yield self._ended(entity_class, Reading(), done, "refused")
+            except _SMALLER_MAY_HELP as error:
+                if reading.distinct > before or not await self._others_answer(entity_class):
+                    raise
+                failure = error
+                ended = self._ended(entity_class, reading, done, "broken_off")
+                yield replace(ended, why=str(error))
             done.append(entity_class)
         if not offered:
             raise failure or NotOffered("none of the classes is served here")
+
+    async def _others_answer(self, entity_class: str) -> bool:
+        """Whether what failed is one class, and not the service."""
+        for other in self.options.classes:
+            if other != entity_class:
+                try:
+                    await self.api.find(other, {"limit": 1}, trying=True)
+                except FacilityHttpError:
+                    continue
+                return True
+        return False
 
     def _ended(
         self, entity_class: str, reading: Reading, done: Sequence[str], stop: str
@@ -146,10 +171,9 @@ class PanoscClient:
         )
 
     async def _sweep(
-        self, entity_class: str, place: Place, done: Sequence[str]
+        self, entity_class: str, reading: Reading, done: Sequence[str]
     ) -> AsyncGenerator[RestPage, None]:
-        api, able = self.api, self.api.able(entity_class)
-        reading = Reading(place=place, page_size=self.options.page_size)
+        api, able, place = self.api, self.api.able(entity_class), reading.place
         try:
             await api.find(entity_class, {"limit": 1}, trying=True)
             reading.count = await api.count(entity_class)

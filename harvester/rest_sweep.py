@@ -124,17 +124,18 @@ class RestSweep:
         }
         if page.stop in COMPLETE_STOPS:
             return
-        of, missing = "", 1
+        of, missing, why = "", 1, f" ({page.why})" if page.why else ""
         if page.count is not None:
             of, missing = f" of {page.count}", max(page.count - page.seen, 1)
         known = self.journal.ended_early(
             f"{page.entity_class}s: {page.stop}",
             missing,
-            f"{page.entity_class}s ended early: {page.stop} after {page.seen}{of}",
+            f"{page.entity_class}s ended early: {page.stop} after {page.seen}{of}{why}",
             self._source.name,
         )
         if not known:
             self.stop = page.stop
+        if not known or page.stop == "broken_off":
             self.place.unsure = True
 
     def _raw(self, page: RestPage) -> tuple[RawRecord, ...]:

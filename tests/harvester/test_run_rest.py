@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from catalogue.records import PageReport
 from harvester.place import Order
+from harvester.progress import Silent
 from simulator import FacilitySpec, Record, RestOptions
 from tests.harvester.harvest_world import START, World, a_world
 
@@ -86,6 +88,69 @@ async def test_one_object_can_be_asked_for(tmp_path: Path) -> None:
         assert run.state == "ok", run
         assert run.counts["received"] == 1
         assert held(world, "Dataset") == 1
+
+
+class Breaking(Silent):
+    """The service begins to fail when some of a class have come."""
+
+    def __init__(self, world: World, entity_class: str, fault: str) -> None:
+        self.world, self.entity_class, self.fault = world, entity_class, fault
+
+    def page(self, source: str, report: PageReport) -> None:
+        if sum(name.startswith(self.entity_class) for name in self.world.held()) == 3:
+            self.world.endpoint.faults.set(self.fault)
+
+
+async def test_a_class_that_fails_keeps_no_other_back(tmp_path: Path) -> None:
+    """Nor in later sweeps, that look at everything again; and nothing counts as gone."""
+    options = {"page_size": 5}
+    async with a_world(tmp_path, spec(), protocol="panosc", options=options) as world:
+        await world.endpoint.behave("error:500@Datasets")
+        run = await world.harvest()
+        assert (run.state, run.stop) == ("partial", "broken_off"), run
+        assert any("Datasets ended early: broken_off after 0" in one for one in run.problems)
+        assert any("500" in one for one in run.problems)
+        assert (held(world, "Document"), held(world, "Instrument")) == (12, 1)
+        world.endpoint.records.put(Record("oai:99", START, document=document(99)))
+        again = await world.harvest()
+        assert again.state == "partial", again
+        assert held(world, "Document") == 13
+        await world.endpoint.behave()
+        whole = await world.harvest()
+        assert whole.state == "ok", whole
+        assert held(world, "Dataset") == 13
+        await world.endpoint.behave("error:500@Datasets")
+        await world.harvest()
+        assert held(world, "Dataset") == 13
+
+
+async def test_a_class_that_fails_on_its_way_is_gone_on_with_first(tmp_path: Path) -> None:
+    options = {"page_size": 1}
+    async with a_world(tmp_path, spec(), protocol="panosc", options=options) as world:
+        first = await world.harvest(watcher=Breaking(world, "Dataset", "error:500@Datasets"))
+        assert (first.state, first.stop) == ("partial", "bad_status"), first
+        await world.endpoint.behave("error:500@Datasets")
+        second = await world.harvest()
+        assert (second.state, second.stop) == ("partial", "broken_off"), second
+        assert held(world, "Instrument") == 1
+        await world.endpoint.behave()
+        assert (await world.harvest()).state == "ok"
+        assert held(world, "Dataset") == 12
+
+
+async def test_a_service_that_fails_altogether_is_gone_on_with_where_it_did(
+    tmp_path: Path,
+) -> None:
+    options = {"page_size": 1}
+    async with a_world(tmp_path, spec(), protocol="panosc", options=options) as world:
+        first = await world.harvest(watcher=Breaking(world, "Document", "error:500"))
+        assert (first.state, first.stop) == ("partial", "bad_status"), first
+        await world.endpoint.behave("error:500")
+        second = await world.harvest()
+        assert (second.state, second.counts["received"]) == ("failed", 0), second
+        await world.endpoint.behave()
+        assert (await world.harvest()).state == "ok"
+        assert (held(world, "Document"), held(world, "Dataset")) == (12, 12)
 
 
 async def test_a_scicat_is_swept_with_the_datasets_of_what_it_published(tmp_path: Path) -> None:
