@@ -10,10 +10,12 @@ import functools
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import click
 import orjson
@@ -23,6 +25,10 @@ if TYPE_CHECKING:
     # Each process that a command starts imports this module with the front door.
     from rich.console import Console
     from rich.table import Table
+
+LINE_EVERY_S = 10.0
+LINE_EVERY_S_ON_TERMINAL = 1.0
+COUNTED_AT_ONCE = 1_000
 
 EXIT_DONE = 0
 EXIT_FAILED = 1
@@ -172,3 +178,68 @@ def console() -> Console:
 def say(message: str) -> None:
     """Write one sentence for people to standard error."""
     click.echo(message, err=True)
+
+
+Item = TypeVar("Item")
+
+
+class Counting:
+    """Says on standard error how far a long command is: its first step, its last, and in between a
+    line at most every second on a terminal, every ten seconds in a log.
+
+    Args:
+        what: is counted, and what was done with it: ``records indexed``.
+        of: how many there are, where that is known.
+        silent: say nothing, for machines.
+        monotonic: seconds.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        of: int | None = None,
+        *,
+        silent: bool = False,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._what, self._of, self._silent = what, of, silent
+        self._monotonic = monotonic
+        self._every_s = LINE_EVERY_S_ON_TERMINAL if sys.stderr.isatty() else LINE_EVERY_S
+        self._done = 0
+        self._said: int | None = None
+        self._next_at = float("-inf")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._done and self._said != self._done:
+            self._say()
+
+    def reached(self, done: int) -> None:
+        """So many were done until now."""
+        self._done = done
+        now = self._monotonic()
+        if now >= self._next_at:
+            self._next_at = now + self._every_s
+            self._say()
+
+    def each(self, items: Iterable[Item]) -> Iterator[Item]:
+        """The same items, counted as they are taken."""
+        for number, item in enumerate(items, 1):
+            yield item
+            if number % COUNTED_AT_ONCE == 0:
+                self.reached(number)
+            else:
+                self._done = number
+
+    def _say(self) -> None:
+        self._said = self._done
+        of = "" if self._of is None else f" of {max(self._of, self._done):,}"
+        if not self._silent:
+            say(f"… {self._done:,}{of} {self._what}")

@@ -17,6 +17,7 @@ from catalogue.engine_commands import ENGINE_COMMANDS
 from pan_commons_terminal import (
     EXIT_FAILED,
     EXIT_PARTLY,
+    Counting,
     Settings,
     common_options,
     emit_json,
@@ -68,7 +69,9 @@ def _index(settings: Settings, *, anew: bool = False) -> str:
         opening = Catalogue.open(settings.data, settings.engine, settings.elasticsearch_url)
         async with opening as catalogue:
             if anew:
-                await make_anew(catalogue.store, catalogue.engine, catalogue.indexer)
+                of = catalogue.store.count_changes()
+                with Counting("records indexed", of, silent=settings.as_json) as counting:
+                    await make_anew(catalogue.store, catalogue.engine, counting.reached)
             else:
                 await catalogue.indexer.index_once()
 
@@ -169,12 +172,13 @@ def export_(settings: Settings, target: Path) -> None:
     if not to_stdout and target.exists():
         raise StoreError(f"{target} exists already; name another file")
     lines = 0
-    with _open(settings, looking=True) as store, translated(target):
+    counting = Counting("lines written", silent=settings.as_json)
+    with _open(settings, looking=True) as store, translated(target), counting:
         exported = store.export(_now(), None if to_stdout else target)
         partial = target.with_name(f"{target.name}.partial")
         try:
             with nullcontext(sys.stdout.buffer) if to_stdout else partial.open("wb") as out:
-                for line in exported:
+                for line in counting.each(exported):
                     out.write(line)
                     lines += 1
             if not to_stdout:
@@ -196,8 +200,9 @@ def import_(settings: Settings, origin: Path) -> None:
     with (
         _open(settings, make=True) as store,
         nullcontext(sys.stdin.buffer) if from_stdin else origin.open("rb") as lines,
+        Counting("lines read", silent=settings.as_json) as counting,
     ):
-        report = store.import_(lines, _now())
+        report = store.import_(counting.each(lines), _now())
     indexed = _index(settings)
     if settings.as_json:
         emit_json(
@@ -227,8 +232,15 @@ def remap(ctx: click.Context, settings: Settings, source: str | None, dry_run: b
     """
     from mappings import crosswalk
 
-    with _open(settings) as store:
-        report = store.remap(crosswalk, now=_now(), source=source, dry_run=dry_run)
+    counting = Counting("records looked at", silent=settings.as_json)
+    with _open(settings) as store, counting:
+        report = store.remap(
+            crosswalk,
+            now=_now(),
+            source=source,
+            dry_run=dry_run,
+            progress=lambda so_far: counting.reached(so_far.examined),
+        )
     if report.entities:
         indexed = _index(settings)
         if not settings.as_json:

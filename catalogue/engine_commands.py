@@ -13,6 +13,7 @@ import click
 
 from pan_commons_terminal import (
     EXIT_FAILED,
+    Counting,
     Settings,
     common_options,
     emit_json,
@@ -137,9 +138,8 @@ async def _rebuild(catalogue: Catalogue, as_json: bool) -> bool:
     from catalogue.verifying import rebuild as make_anew
 
     collect_rarely()
-    if not as_json:
-        catalogue.indexer.progress = lambda position: say(f"… to change {position:,}")
-    changes = await make_anew(catalogue.store, catalogue.engine, catalogue.indexer)
+    with Counting("records indexed", catalogue.store.count_changes(), silent=as_json) as counting:
+        changes = await make_anew(catalogue.store, catalogue.engine, counting.reached)
     position = await catalogue.engine.position()
     if as_json:
         emit_json({"changes": changes, "position": position})
@@ -153,7 +153,9 @@ async def _verify(catalogue: Catalogue, as_json: bool, repairing: bool) -> bool:
     from catalogue.verifying import rebuild as make_anew
     from catalogue.verifying import repair, verify
 
-    found = await verify(catalogue.store, catalogue.engine)
+    of = catalogue.store.count_changes()
+    with Counting("records compared", of, silent=as_json) as counting:
+        found = await verify(catalogue.store, catalogue.engine, counting.reached)
     repaired = False
     if repairing and not found.sound:
         try:

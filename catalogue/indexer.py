@@ -73,7 +73,7 @@ class Indexer:
     """Brings one engine up to date with the store.
 
     Args:
-        progress: called with the position reached after each batch.
+        progress: called after each batch with how many changes were applied by then.
         folder: where the store is, for processes that read it by themselves on a long way; without
             it all is done in this process.
         recovers: make a damaged index anew; else ``EngineDamaged`` is raised.
@@ -173,7 +173,7 @@ class Indexer:
                     await self.engine.commit(report.position)
                     committed = report.position
                 if self.progress:
-                    self.progress(report.position)
+                    self.progress(report.changes)
         if report.position > committed:
             await self.engine.commit(report.position)
         return report

@@ -6,9 +6,9 @@ same terms. What the engine has not reached yet is outstanding, not wrong.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import anyio.to_thread
 
@@ -22,6 +22,8 @@ from catalogue.records import Change, EntityClass
 from catalogue.store import Store
 
 PAGE = 5_000
+
+Progress: TypeAlias = Callable[[int], None]
 
 
 class VerifiedStore(Outbox, Protocol):
@@ -49,8 +51,10 @@ class Verification:
         return not (self.missing or self.stale or self.surplus)
 
 
-async def verify(store: VerifiedStore, engine: Engine) -> Verification:
-    """Compare every entity of the store with the engine's."""
+async def verify(
+    store: VerifiedStore, engine: Engine, progress: Progress | None = None
+) -> Verification:
+    """Compare every entity of the store with the engine's; ``progress`` is told how many so far."""
     position = await engine.position()
     reader = await engine.reader()
     held: dict[str, tuple[EntityClass, int, int]] = {}
@@ -79,6 +83,8 @@ async def verify(store: VerifiedStore, engine: Engine) -> Verification:
                 missing.append(entity.key)
             elif found[2] != entity.change:
                 stale.append(entity.key)
+        if progress is not None:
+            progress(compared)
     surplus = tuple((entity_class, key, o, c) for key, (entity_class, o, c) in held.items())
     return Verification(position, outstanding, compared, tuple(missing), tuple(stale), surplus)
 
@@ -105,17 +111,20 @@ async def repair(store: VerifiedStore, engine: Engine, found: Verification) -> N
     await engine.commit(position)
 
 
-async def rebuild(store: Outbox, engine: Engine, indexer: Indexer | None = None) -> int:
+async def rebuild(store: Outbox, engine: Engine, progress: Progress | None = None) -> int:
     """Fill an index beside the one in use from the store, then swap; returns changes applied.
 
     Questions are answered from the former index meanwhile; what is committed meanwhile is brought
-    in before the swap and, by whoever follows the outbox, after it (fault F13).
+    in before the swap and, by whoever follows the outbox, after it (fault F13). ``progress`` is
+    told how many changes were applied so far.
     """
     other = await engine.beside()
     folder = store.folder if isinstance(store, Store) else None
-    filler = Indexer(store, other, progress=indexer.progress if indexer else None, folder=folder)
+    filler = Indexer(store, other, progress=progress, folder=folder)
     try:
         total = await filler.index_once()
+        if progress is not None:
+            filler.progress = lambda more: progress(total + more)
         total += await filler.index_once()
         if not total:
             await other.commit(0)

@@ -283,6 +283,12 @@ def last_change(connection: sqlite3.Connection) -> int:
     return int(row[0])
 
 
+def count_changes(connection: sqlite3.Connection) -> int:
+    """Entities that have a change number, deleted ones too."""
+    row = connection.execute("SELECT count(*) FROM entities WHERE change > 0").fetchone()
+    return int(row[0])
+
+
 def _by_keys(connection: sqlite3.Connection, keys: Iterable[str]) -> list[Raw]:
     found = rows(
         connection,

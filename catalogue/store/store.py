@@ -484,6 +484,11 @@ class Store(Upkeep):
         with self._database.read() as connection:
             return entities.last_change(connection)
 
+    def count_changes(self) -> int:
+        """How many entities an index is made of: all with a change number, deleted ones too."""
+        with self._database.read() as connection:
+            return entities.count_changes(connection)
+
     def count(self, entity_class: EntityClass, *, derived: bool = True) -> int:
         """Live entities of a class; without derived Datasets, those that facilities published."""
         with self._database.read() as connection:

@@ -98,6 +98,16 @@ def test_rebuild_makes_the_index_anew_while_another_has_it(world: World) -> None
     assert run(world, "verify").exit_code == 0
 
 
+def test_a_rebuild_says_how_many_records_of_how_many_are_indexed(world: World) -> None:
+    fill(world, 4)
+    result = run(world, "rebuild")
+    assert result.stderr.splitlines() == [
+        "… 4 of 4 records indexed",
+        "Rebuilt the search index from 4 records.",
+    ]
+    assert "indexed" not in run(world, "rebuild", "--json").stderr
+
+
 def test_a_folder_without_a_store_is_said_so(tmp_path: Path) -> None:
     result = run(tmp_path, "status")
     assert isinstance(result.exception, NotFound)
