@@ -110,11 +110,12 @@ class ElasticsearchEngine:
             EngineError: the cluster forbids what ranges over terms need.
         """
         await self._check_settings()
+        if not self.read_only:
+            await self._create_shared()
         if self._named is not None:
             await self._create(self._named, aliased=False)
             return
         if not self.read_only:
-            await self._create_shared()
             await self._require_ownership()
         found = await self._current()
         if found is None and not self.read_only:
@@ -141,6 +142,12 @@ class ElasticsearchEngine:
                 return
 
     async def _create(self, generation: str, *, aliased: bool) -> None:
+        names = [self.index(name, generation) for name in ENTITY_CLASSES]
+        async with translated("looking for its indices"):
+            there = await self._client.indices.exists(index=",".join(names))
+        if not there:
+            # An index of that name may have been filled, and removed.
+            await self._notes.remove(_position_of(generation))
         for name in ENTITY_CLASSES:
             body: dict[str, Any] = {
                 "settings": settings(self.shards, self.replicas),
@@ -252,7 +259,7 @@ class ElasticsearchEngine:
     async def _require_ownership(self) -> None:
         """Raises ``ForeignStore`` when another record store has the indices, by now."""
         if self.store is not None and not self.taking_over:
-            await claim(self._client, self.prefix, self.store)
+            await claim(self._client, self.prefix, self.store, self._create_shared)
 
     @asynccontextmanager
     async def _in_the_index_meant(self) -> AsyncIterator[None]:
@@ -290,7 +297,7 @@ class ElasticsearchEngine:
                 raise EngineUnavailable("Elasticsearch could not refresh all shards.")
             await self._client.index(
                 index=f"{self.prefix}-meta",
-                id=f"position-{self._generation}",
+                id=_position_of(self._generation),
                 document={"value": {"position": position}},
             )
         await self._start_afresh()
@@ -308,7 +315,7 @@ class ElasticsearchEngine:
         await self._follow()
         if self._generation is None:
             return 0
-        value = await self._notes.get(f"position-{self._generation}")
+        value = await self._notes.get(_position_of(self._generation))
         return int(value["position"]) if value else 0
 
     async def publish(self, store: StateStore, documents: Sequence[Rendered] = ()) -> None:
@@ -329,10 +336,7 @@ class ElasticsearchEngine:
         """An empty generation beside the one in use, to be filled and then swapped in."""
         if self.read_only:
             raise EngineError("The search index was opened for reading only.")
-        async with translated("looking for its indices"):
-            found = await self._client.indices.get(
-                index=f"{self.alias('Document')}-*", ignore_unavailable=True, allow_no_indices=True
-            )
+        found = await self._indices()
         numbers = [int(tail) for name in found if (tail := name.rpartition("-")[2]).isdigit()]
         other = ElasticsearchEngine(
             self.urls,
@@ -355,7 +359,8 @@ class ElasticsearchEngine:
 
     async def replace_with(self, other: ElasticsearchEngine) -> None:
         """Move the aliases to the other generation at once; the old indices go."""
-        former = await self._indices_of_ours(other)
+        own = {other.index(name) for name in ENTITY_CLASSES}
+        former = [index for index in await self._indices() if index not in own]
         actions: list[Mapping[str, Any]] = []
         for name in ENTITY_CLASSES:
             held = [index for index in former if index.startswith(f"{self.alias(name)}-")]
@@ -371,15 +376,15 @@ class ElasticsearchEngine:
         await self._start_afresh()
         await other.close()
 
-    async def _indices_of_ours(self, other: ElasticsearchEngine) -> list[str]:
-        found: list[str] = []
-        for name in ENTITY_CLASSES:
-            async with translated("looking for its indices"):
-                answer = await self._client.indices.get(
-                    index=f"{self.alias(name)}-*", ignore_unavailable=True, allow_no_indices=True
-                )
-            found += [index for index in answer if index != other.index(name)]
-        return found
+    async def _indices(self) -> list[str]:
+        """The indices of all generations."""
+        async with translated("looking for its indices"):
+            answer = await self._client.indices.get(
+                index=",".join(f"{self.alias(name)}-*" for name in ENTITY_CLASSES),
+                ignore_unavailable=True,
+                allow_no_indices=True,
+            )
+        return list(answer)
 
     async def _follow(self) -> None:
         """Change over to the generation that the aliases name by now."""
@@ -404,17 +409,21 @@ class ElasticsearchEngine:
             raise EngineDamaged("There is no search index in this Elasticsearch yet.")
         if not self._generation.startswith(fingerprint()):
             await self._follow()
-        if not (self._generation or "").startswith(fingerprint()):
-            raise ForeignIndex(
-                f"The search index {self._generation} was made with another mapping or analysis "
-                f"than this version's {fingerprint()}. Run: pan-commons index rebuild"
-            )
+        self._check_readable()
         # Through the aliases, so that a swap by another process is followed at once.
         names = {
             name: self.index(name) if self._named else self.alias(name) for name in ENTITY_CLASSES
         }
         view = await self._views.current(names)
+        self._check_readable()  # another may have come into use, and the view be of that
         return ElasticsearchReader(self._searches, self._frequencies, view)
+
+    def _check_readable(self) -> None:
+        if not (self._generation or "").startswith(fingerprint()):
+            raise ForeignIndex(
+                f"The search index {self._generation} was made with another mapping or analysis "
+                f"than this version's {fingerprint()}. Run: pan-commons index rebuild"
+            )
 
     async def reader_of(self, pits: Mapping[str, str], best_possible: float) -> Reader:
         """A reader of the view that a cursor of whichever node names (``promise``)."""
@@ -442,3 +451,8 @@ class ElasticsearchEngine:
         await self._views.close()
         with contextlib.suppress(elasticsearch.TransportError):
             await self._client.close()
+
+
+def _position_of(generation: str | None) -> str:
+    """The note that says how far a generation is."""
+    return f"position-{generation}"

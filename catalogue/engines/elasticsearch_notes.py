@@ -3,6 +3,7 @@ what API nodes without a store need besides (semantics 10.4)."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, cast
@@ -52,6 +53,12 @@ class Notes:
             await self._client.index(
                 index=f"{self._prefix}-meta", id=name, document={"value": value}
             )
+
+    async def remove(self, name: str) -> None:
+        """Take a note away, if there is one."""
+        async with translated("removing its notes"):
+            with contextlib.suppress(elasticsearch.NotFoundError):
+                await self._client.delete(index=f"{self._prefix}-meta", id=name)
 
     async def publish(self, store: StateStore, documents: Sequence[Rendered]) -> None:
         """Facilities, sources and their states, and the raw records of changed entities."""

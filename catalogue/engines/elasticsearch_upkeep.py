@@ -5,7 +5,7 @@ Without scripts, ``_delete_by_query`` or rights beyond our own indices.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, cast
 
@@ -24,17 +24,26 @@ PURGED_AT_ONCE = 1_000
 OWNER = "owner"
 
 
-async def claim(client: AsyncElasticsearch, prefix: str, store: str) -> None:
+async def claim(
+    client: AsyncElasticsearch,
+    prefix: str,
+    store: str,
+    create: Callable[[], Awaitable[None]],
+) -> None:
     """Make the indices of a prefix those of a record store, if they are nobody's yet.
 
     Two stores that wrote one prefix would each call the other's records surplus, and their change
     numbers would fight as versions.
+
+    Args:
+        create: makes the index of notes, which the server would make with types by first values.
 
     Raises:
         ForeignStore: they are another store's.
     """
     owner = await _owner(client, prefix)
     if owner is None:
+        await create()
         async with translated("claiming its indices"):
             try:
                 await client.create(index=f"{prefix}-meta", id=OWNER, document=_note(store))

@@ -389,6 +389,70 @@ async def test_a_write_that_comes_after_its_index_is_gone_makes_no_other(
 
 
 @pytest.mark.elasticsearch
+@pytest.mark.parametrize(
+    ("removed", "reopened"),
+    [
+        (("document-*",), False),
+        (("document-*", "dataset-*", "instrument-*"), True),
+        (("*",), False),
+    ],
+    ids=["one", "those of records", "all"],
+)
+async def test_indices_that_somebody_removed_are_filled_anew_and_whole(
+    engine: ElasticsearchEngine, removed: tuple[str, ...], reopened: bool
+) -> None:
+    """Fault F15: how far the former one was says nothing of the one that gets its name."""
+    world = generated(3, documents=4)
+    indexer = Indexer(world, engine)
+    await indexer.index_once()
+    named = ",".join(f"{engine.prefix}-{one}" for one in removed)
+    there = await engine._client.indices.get(index=named)
+    await engine._client.indices.delete(index=",".join(there))
+    if reopened:
+        await engine.open()
+    world.document("late", title="glass")
+    await indexer.index_once()
+    assert await engine.position() == world.last_change()
+    assert (await verify(world, engine)).sound
+    found = await engine._client.indices.get_mapping(index=f"{engine.prefix}-*")
+    assert {one["mappings"].get("dynamic") for one in found.values()} == {"strict"}
+
+
+@pytest.mark.elasticsearch
+async def test_an_interrupted_rebuild_leaves_nothing_that_the_next_one_takes_for_done(
+    engine: ElasticsearchEngine,
+) -> None:
+    world = generated(3, documents=4)
+    await Indexer(world, engine).index_once()
+    begun = await engine.beside()
+    await Indexer(world, begun).index_once()
+    await begun.discard()
+    await rebuild(world, engine)
+    assert await engine.position() == world.last_change()
+    assert (await verify(world, engine)).sound
+
+
+@pytest.mark.elasticsearch
+async def test_an_index_of_a_newer_version_is_not_read_after_it_came_into_use(
+    engine: ElasticsearchEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Semantics 6.3: not even by the first question."""
+    world: Any = generated(3, documents=4)
+    catalogue = Catalogue(world, engine, SnapshotFile(tmp_path), read_only=True)
+    await catalogue.indexer.index_once()
+    await catalogue.search(Search("Document", NOW))
+    with monkeypatch.context() as newer:
+        newer.setattr("catalogue.engines.elasticsearch.fingerprint", lambda: "0123456789ab")
+        operator = ElasticsearchEngine(engine.urls, prefix=engine.prefix)
+        await operator.open()
+        world.document("more", title="glass")
+        await rebuild(world, operator)
+        await operator.close()
+    with pytest.raises(ForeignIndex, match="index rebuild"):
+        await catalogue.search(Search("Document", NOW))
+
+
+@pytest.mark.elasticsearch
 async def test_facets_of_several_shards_with_more_values_than_these_send_are_exact(
     engine: ElasticsearchEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
