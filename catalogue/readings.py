@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import attrgetter
 from typing import Any, NamedTuple, cast
 
 from catalogue.oracle import Entity
@@ -27,6 +28,8 @@ FORMATS: Mapping[EntityClass, str] = {
 
 _OF_THE_STORE = ("provenance", "facilities", "provider")
 _HELD = "\0held"
+_SORT_STEP = 1_000
+_key_of = attrgetter("key")
 
 Links = Mapping[str, tuple[str, ...]]
 """Key → keys at the other end of Document–Dataset, stated from whichever side, at hand or not."""
@@ -221,7 +224,12 @@ class Pool:
         found = self._by_class.get(entity_class)
         if found is None:
             found = [one for one in self.entities.values() if one.entity_class == entity_class]
-            found.sort(key=lambda one: one.key)
+            # A sort keeps other threads from the interpreter until it is done: in steps.
+            for start in range(0, len(found), _SORT_STEP):
+                found[start : start + _SORT_STEP] = sorted(
+                    found[start : start + _SORT_STEP], key=_key_of
+                )
+            found.sort(key=_key_of)
             self._by_class[entity_class] = found
         return found
 

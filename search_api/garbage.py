@@ -12,9 +12,9 @@ from collections.abc import Awaitable, Callable
 
 import anyio
 
-YOUNG = 10_000
-"""So many new objects more than have gone, and the young ones are looked through: a few
-milliseconds."""
+YOUNG = 2_500
+"""So many new objects more than have gone, and the young ones are looked through: a millisecond or
+two. With four times as many it was up to nine on a busy machine, the most of what held the loop."""
 NEVER = 1_000_000
 EVERY_S = 60.0
 LOOKS = 600

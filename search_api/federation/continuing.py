@@ -16,10 +16,12 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any, Literal, cast
 
 import anyio
 import orjson
+import zstandard
 
 from catalogue.cursors import KEPT, expired, question_digest
 from catalogue.errors import QueryError
@@ -37,6 +39,9 @@ from search_api.federation.serving_store import ServingStore
 KIND = "live"
 MOST_IN_MEMORY = 64
 MOST_POOLS = 16
+POOL_STEP = 200
+"""Records of a pool that are written at a time, in less than a millisecond."""
+POOL_LEVEL = 1
 _LONGEST = 500
 
 
@@ -113,14 +118,26 @@ class Snapshot:
 
 
 def pool_to_bytes(pool: Pool) -> bytes:
-    """All records of a pool as JSON; ``Said.packed`` writes those that are one facility's word."""
-    return orjson.dumps(
-        {
+    """All records of a pool, compressed: lines of JSON objects, some records in each, so that
+    nothing that writes or reads them keeps other threads from the interpreter for long.
+    ``Said.packed`` writes those that are one facility's word."""
+    packing = zstandard.ZstdCompressor(level=POOL_LEVEL).compressobj()
+    packed = []
+    waiting = iter(pool.entities.items())
+    while some := dict(islice(waiting, POOL_STEP)):
+        records = {
             key: one.packed() if isinstance(one, Said) else one.stored.record
-            for key, one in pool.entities.items()
-        },
-        option=orjson.OPT_NON_STR_KEYS,
-    )
+            for key, one in some.items()
+        }
+        line = orjson.dumps(records, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_APPEND_NEWLINE)
+        packed.append(packing.compress(line))
+    return b"".join((*packed, packing.flush()))
+
+
+def pool_records(body: bytes) -> dict[str, Any]:
+    """Read what ``pool_to_bytes`` wrote."""
+    lines = zstandard.ZstdDecompressor().decompressobj().decompress(body).split(b"\n")
+    return {key: record for line in lines if line for key, record in orjson.loads(line).items()}
 
 
 def to_bytes(snapshot: Snapshot, pool: str | None = None) -> bytes:
@@ -161,7 +178,7 @@ def pool_of(body: bytes) -> str | None:
 def from_bytes(body: bytes, pool: bytes | None = None) -> Snapshot:
     """Read what ``to_bytes`` wrote, and ``pool_to_bytes``."""
     held = orjson.loads(body)
-    records = held["records"] if pool is None else orjson.loads(pool)
+    records = held["records"] if pool is None else pool_records(pool)
     collection = held["collection"]
     return Snapshot(
         tuple((key, score) for key, score in held["live"]),
@@ -261,7 +278,7 @@ class Pages:
         records = await self.serving.run(self.serving.snapshot, pool, now)
         if records is None:
             raise expired()
-        return from_bytes(body, records)
+        return await self.serving.run(from_bytes, body, records)
 
     async def _save(self, name: str, snapshot: Snapshot, expires: datetime) -> None:
         """Write a snapshot, and its pool unless that is there already: the same records answer

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
+import anyio
 import anyio.to_thread
 
 from facility_http.rest_json import (
@@ -53,6 +54,7 @@ class Parser:
         self._most_bytes = most_bytes
         self._held = 0
         self._kept: OrderedDict[tuple[bytes, str], tuple[Parsed, int]] = OrderedDict()
+        self._one_at_a_time: anyio.CapacityLimiter | None = None
 
     async def parse(
         self, question: Question, body: bytes, *, status: int = 200, digest: bytes = b""
@@ -76,7 +78,13 @@ class Parser:
             self._kept.move_to_end(key)
             return self._kept[key][0]
         if is_large:
-            parsed = await anyio.to_thread.run_sync(_read_large, question, body, status, digest)
+            # Python reads one at a time whatever the number of threads, and with each more of them
+            # the event loop waits longer for its turn.
+            if self._one_at_a_time is None:
+                self._one_at_a_time = anyio.CapacityLimiter(1)
+            parsed = await anyio.to_thread.run_sync(
+                _read_large, question, body, status, digest, limiter=self._one_at_a_time
+            )
         else:
             parsed = _read(question, *parse_json(body), status, digest)
         self._keep(key, parsed, len(body))

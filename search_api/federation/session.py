@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 from typing import TypeVar
 
 from catalogue import technique_scoring
@@ -305,8 +306,10 @@ class Session:
             if one.collection == scorer.collection:
                 return list(one.hits)
         scored = [(scorer.score(one), one.key) for one in found.matching]
+        # They are in the order of their keys, and stay so where scores are equal: to sort tuples
+        # of thousands would be one long step that keeps the event loop from the interpreter.
+        scored.sort(key=itemgetter(0), reverse=True)
         ranked = [Ranked(score_order(score, key), key, score) for score, key in scored]
-        ranked.sort(key=lambda one: one.order)
         rankings[:] = [Ranking(scorer.collection, tuple(ranked))]
         return ranked
 

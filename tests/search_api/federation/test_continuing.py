@@ -12,11 +12,13 @@ from catalogue.statistics import CollectionStatistics
 from mappings.context import Context
 from search_api.federation.background import Background
 from search_api.federation.continuing import (
+    POOL_STEP,
     Pages,
     PoolRecords,
     Snapshot,
     from_bytes,
     is_ours,
+    pool_to_bytes,
     to_bytes,
 )
 from search_api.federation.participants import Asked
@@ -66,6 +68,17 @@ def test_a_snapshots_records_are_entities_again_with_what_they_contain() -> None
     pool = from_bytes(to_bytes(SNAPSHOT)).pool()
     (document,) = pool.of_class("Document")
     assert [child.key for child in document.children] == ["dataset:doi:10.5072/r"]
+
+
+def test_a_pool_of_more_records_than_are_written_at_a_time_is_read_as_it_was_written() -> None:
+    items = [
+        {"pid": f"10.5072/{n}", "title": f"Ice\n{n}", "datasets": [{"pid": f"10.5072/{n}/r"}]}
+        for n in range(POOL_STEP)
+    ]
+    pool = make_pool([read_objects("Document", items, Context("ESS", "ess"))], now=NOW)
+    found = from_bytes(to_bytes(SNAPSHOT, "pool one"), pool_to_bytes(pool)).records
+    assert found == {key: one.stored.record for key, one in pool.entities.items()}
+    assert len(found) == 2 * POOL_STEP
 
 
 def test_other_peoples_cursors_are_told_from_ours() -> None:
