@@ -117,7 +117,10 @@ def _sort(values: Mapping[str, Sequence[str]], entity_class: EntityClass) -> tup
         return ()
     field = pair[0] if entity_class == "Document" else pair[1]
     if field is None:
-        raise BadRequest(f"{entity_class}s cannot be sorted by {name}.", field="sort")
+        others = [one for one in SORTS if one != name and (not SORTS[one] or all(SORTS[one]))]
+        raise BadRequest(
+            f"{entity_class}s cannot be sorted by {name}.", field="sort", allowed=others
+        )
     return (Sort(field, descending),)
 
 

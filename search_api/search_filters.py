@@ -54,7 +54,8 @@ def filters(
     if found := values.get("instrument"):
         names = in_any_case(found)
         nodes.append(asked.instrument(OneOf("name", names), names))
-    nodes += [asked.of_dataset(node) for node in _sizes(values)]
+    if sizes := _sizes(values):
+        nodes.append(asked.of_dataset(all_of(sizes)))
     nodes += _access(values, reading)
     nodes += [years_node(text) for text in values.get("year", ())]
     nodes += [_quantity(text) for text in values.get("quantity", ())]

@@ -55,7 +55,7 @@ async def search_page(call: Call) -> Reply | Stream:
         headers["X-Limit"] = str(request.search.limit)
     if answer.get("cursor") and call.request.method == "GET":
         headers["Link"] = next_link(call, {"cursor": answer["cursor"]})
-    if form not in ("json", "html"):
+    if form != "json":
         titles = {facility.name: facility.title for facility in call.server.states.facilities}
         reply = export(form, answer["hits"], titles)
         return replace(reply, headers={**headers, **reply.headers})

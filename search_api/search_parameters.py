@@ -16,7 +16,7 @@ CLASSES: Mapping[str, EntityClass] = {"documents": "Document", "datasets": "Data
 FACETS = ("facility", "technique", "instrument", "year", "access", "kind", "sample")
 KINDS = ("data", "publication", "poster", "software", "collection", "other", "all")
 LEVELS = ("raw", "reduced", "processed")
-FORMATS = ("json", "html", "csv", "jsonl", "bibtex", "ris", "datacite")
+FORMATS = ("json", "csv", "jsonl", "bibtex", "ris", "datacite")
 MODES = ("indexed", "live", "both")
 SORTS = {
     "relevance": (),

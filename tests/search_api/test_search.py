@@ -17,7 +17,9 @@ from catalogue.catalogue import Catalogue
 from catalogue.facilities import Facility, Service, Source
 from catalogue.query import (
     AccessIs,
+    And,
     AtFacility,
+    Compare,
     InYears,
     Join,
     Node,
@@ -431,6 +433,10 @@ async def test_a_record_tells_its_provenance_and_hides_addresses(
         ([("year", "2017-")], InYears(2017, None)),
         ([("open_at", "2020-01-01")], OpenAt(datetime(2020, 1, 1, tzinfo=UTC))),
         ([("level", "raw")], Join("datasets", OneOf("dataLevel", ("raw",)))),
+        (  # of one and the same Dataset (semantics 9.4)
+            [("size_min", "5"), ("size_max", "9")],
+            Join("datasets", And((Compare("size", "gte", 5), Compare("size", "lte", 9)))),
+        ),
     ],
 )
 def test_parameters_become_conditions(
@@ -473,6 +479,7 @@ def test_orders_mean_the_experiment(reading: Make) -> None:
         [("open", "perhaps")],
         [("open_at", "later")],
         [("sort", "beauty")],
+        [("format", "html")],
         [("sort", "size")],
         [("facets", "colour")],
         [("size_min", "big")],
