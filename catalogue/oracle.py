@@ -137,9 +137,21 @@ class Entity:
         """Terms in a scored field."""
         return len(self.bags[name])
 
+    def spaced(self, name: str) -> str:
+        """The terms of a scored field in one text, each between two blanks of its own."""
+        return f" {'  '.join(self.bags[name])} "
+
     def has_any(self, name: str, terms: frozenset[str]) -> bool:
         """Whether one of the terms stands in a scored field."""
         return not terms.isdisjoint(self.bags[name])
+
+    def has_phrase(self, name: str, words: Sequence[str]) -> bool:
+        """Whether the words stand side by side in one line of a field."""
+        return any(_in_line(words, line) for line in self.lines[name])
+
+    def has_prefix(self, prefix: str) -> bool:
+        """Whether one of the unstemmed words begins so."""
+        return any(word.startswith(prefix) for word in self.words)
 
     @cached_property
     def facets(self) -> dict[str, tuple[str, ...]]:
@@ -356,18 +368,16 @@ def meets(plan: Plan, entity: Entity) -> bool:
             return bool(technique_scoring.with_ancestors(entity.tags) & terms)
         case Terms("tags", terms):
             return bool(entity.tags & terms)
-        case Terms("wholes", terms):
-            return bool(entity.wholes & terms)
         case Terms("params" | "all_params" as field, terms):
             return bool(entity.parameter_terms[field] & terms)
         case TermRange(field, low, high):
             return any(low <= term <= high for term in entity.parameter_terms[field])
-        case Terms("title" | "text" as field, terms):
+        case Terms("title" | "text" | "wholes" as field, terms):
             return entity.has_any(field, terms)
         case Phrase(field, words):
-            return any(_in_line(words, line) for line in entity.lines[field])
+            return entity.has_phrase(field, words)
         case Prefix("words", prefix):
-            return any(word.startswith(prefix) for word in entity.words)
+            return entity.has_prefix(prefix)
     raise QueryError(f"{type(plan).__name__} is no part of a text query.")
 
 

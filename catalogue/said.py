@@ -178,11 +178,25 @@ class Said(Entity):
             return row.text_size
         return row.title_size if name == "title" else row.wholes_size
 
+    def spaced(self, name: str) -> str:
+        return self._field(name) if self.row.is_counted else super().spaced(name)
+
     def has_any(self, name: str, terms: frozenset[str]) -> bool:
         if not self.row.is_counted:
             return super().has_any(name, terms)
         field = self._field(name)
         return any(f" {term} " in field for term in terms)
+
+    def has_phrase(self, name: str, words: Sequence[str]) -> bool:
+        if not self.row.is_counted:
+            return super().has_phrase(name, words)
+        # Each line has an end of its own, so what stands side by side stands in one line.
+        return f" {'  '.join(words)} " in self._field(name)
+
+    def has_prefix(self, prefix: str) -> bool:
+        if not self.row.is_counted:
+            return super().has_prefix(prefix)
+        return f" {prefix}" in f" {self.row.words}"
 
     def _field(self, name: str) -> str:
         if name == "text":
@@ -193,8 +207,7 @@ class Said(Entity):
     def facets(self) -> dict[str, tuple[str, ...]]:
         if not self.row.is_counted:
             return {**super().facets, "facility": self.facilities}
-        found: dict[str, tuple[str, ...]] = orjson.loads(self.row.facets)
-        return {**found, "facility": self.facilities}
+        return _facets(self.row.facets, self.facilities)
 
     @property
     def tags(self) -> frozenset[str]:
@@ -229,6 +242,12 @@ class Glance(Mapping[str, Any]):
 @lru_cache(maxsize=4_096)
 def _tags(listed: str) -> frozenset[str]:
     return frozenset(listed.split())
+
+
+@lru_cache(maxsize=4_096)
+def _facets(written: bytes, facilities: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    """Most records of a facility are counted under the same values as another one."""
+    return {**orjson.loads(written), "facility": facilities}
 
 
 def _apart(terms: str) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from catalogue.plan import LevelScore, Plan, Score, WordScore
 from catalogue.scoring import (
@@ -149,9 +149,25 @@ def _level(score: LevelScore, meets: Callable[[Plan, Entity], bool]) -> Callable
     return lambda entity: next((worth for worth, plan in score.levels if meets(plan, entity)), 0.0)
 
 
-def _word(score: WordScore, statistics: CollectionStatistics) -> Callable[[Entity], float]:
-    clauses = [
-        (
+class Weighed(NamedTuple):
+    """A clause with what is the same for all records: ``worth`` is what it can bring at most,
+    ``average`` the terms that a record has in the field."""
+
+    field: str
+    term: str
+    average: float
+    worth: float
+
+    def points(self, seen: tuple[int, int]) -> float:
+        """What it brings a record; ``seen``: how often the term is there, among how many."""
+        occurs, size = seen
+        return self.worth * saturation(occurs, 1 + size, self.average) if occurs else 0.0
+
+
+def weighed(score: WordScore, statistics: CollectionStatistics) -> list[Weighed]:
+    """The clauses of a word's score."""
+    return [
+        Weighed(
             clause.field,
             clause.term,
             statistics.average_length(clause.field),
@@ -164,15 +180,15 @@ def _word(score: WordScore, statistics: CollectionStatistics) -> Callable[[Entit
         for clause in score.clauses
     ]
 
-    def points(entity: Entity) -> float:
-        found = [
-            worth * saturation(occurs, 1 + entity.size(name), average)
-            for name, term, average, worth in clauses
-            if (occurs := entity.occurrences(name, term))
-        ]
-        return best_of_fields(found)
 
-    return points
+def _word(score: WordScore, statistics: CollectionStatistics) -> Callable[[Entity], float]:
+    clauses = weighed(score, statistics)
+    return lambda entity: best_of_fields(
+        [
+            one.points((entity.occurrences(one.field, one.term), entity.size(one.field)))
+            for one in clauses
+        ]
+    )
 
 
 def best_possible(scores: Sequence[Score], statistics: CollectionStatistics) -> float:

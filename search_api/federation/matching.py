@@ -8,6 +8,7 @@ from functools import lru_cache
 
 from catalogue import technique_scoring
 from catalogue.answers import FacetCount
+from catalogue.crowd import Crowd
 from catalogue.facets import facet_of
 from catalogue.oracle import Entity, Evaluator, facet_counts, meets
 from catalogue.plan import Plan
@@ -51,9 +52,9 @@ class Matcher:
     pool: Pool
     text: TextPlan | None
     match: str
-    _found: dict[tuple[Node, ...], list[Entity]] = field(default_factory=dict, repr=False)
+    _found: dict[tuple[Node, ...], Crowd] = field(default_factory=dict, repr=False)
     _facets: dict[Facet, list[FacetCount]] = field(default_factory=dict, repr=False)
-    _met: list[list[Entity]] = field(default_factory=list, repr=False)
+    _met: list[Crowd] = field(default_factory=list, repr=False)
     rankings: list[Ranking] = field(default_factory=list, repr=False)
 
     @classmethod
@@ -62,36 +63,38 @@ class Matcher:
         asked = search.text.match if search.text else "all"
         return cls(search, pool, text, match or asked)
 
-    def matching(self, keep: Callable[[Node], bool] = lambda _: True) -> list[Entity]:
+    def matching(self, keep: Callable[[Node], bool] = lambda _: True) -> Sequence[Entity]:
         """Entities of the class that satisfy the text and those top-level conditions that are
         kept, by key."""
+        return self.crowd(keep).entities
+
+    def crowd(self, keep: Callable[[Node], bool] = lambda _: True) -> Crowd:
+        """The same, with what was found out of them."""
         nodes = tuple(node for node in conditions(self.search.where) if keep(node))
         if nodes not in self._found:
             self._found[nodes] = self._look(nodes)
         return self._found[nodes]
 
-    def _look(self, nodes: Sequence[Node]) -> list[Entity]:
+    def _look(self, nodes: Sequence[Node]) -> Crowd:
         found = self._that_meet()
         evaluator = Evaluator(self.search.now, self.pool.entities)
         for node in nodes:
             if not _asks_for_kind(node):
-                found = [one for one in found if evaluator.holds(node, one.thing)]
+                found = found.only([evaluator.holds(node, one.thing) for one in found.entities])
                 continue
             # Nearly every question has it, and there are few kinds: each is looked at once.
-            right: dict[str | None, bool] = {}
-            for one in found:
-                if one.kind not in right:
-                    right[one.kind] = evaluator.holds(node, one.thing)
-            found = [one for one in found if right[one.kind]]
+            kinds = [one.kind for one in found.entities]
+            one_of = dict(zip(kinds, found.entities, strict=True))
+            right = {kind: evaluator.holds(node, one.thing) for kind, one in one_of.items()}
+            found = found.only([right[kind] for kind in kinds])
         return found
 
-    def _that_meet(self) -> list[Entity]:
+    def _that_meet(self) -> Crowd:
         """Entities of the class that satisfy the text, by key; worked out once."""
         if not self._met:
-            membership = self.membership
-            among = self.pool.of_class(self.search.entity_class)
-            if membership is not None:
-                among = [one for one in among if meets(membership, one)]
+            among = Crowd(self.pool.of_class(self.search.entity_class))
+            if self.membership is not None:
+                among = among.only(among.meets(self.membership))
             self._met.append(among)
         return self._met[0]
 

@@ -7,13 +7,14 @@ left of the live hits, and of the index's, which are fetched as the pages go dee
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import total_ordering
 from typing import Any
 
 from catalogue import analysis, statistics
 from catalogue.answers import Explanation
+from catalogue.crowd import Crowd, Known
 from catalogue.fields import kind_of, values_of
 from catalogue.oracle import Entity, meets
 from catalogue.plan import LevelScore, Score, WordScore
@@ -39,44 +40,43 @@ class Ranked:
 class Scorer:
     """Scores on the federation's one scale, for one question."""
 
-    scores: tuple[Score, ...]
+    words: tuple[Score, ...]
     collection: CollectionStatistics
     best_possible: float
-    raw: Callable[[Entity], float]
 
     @classmethod
     def of(
-        cls, scores: Sequence[Score], parts: Sequence[CollectionStatistics], seen: Sequence[Entity]
+        cls, words: Sequence[Score], parts: Sequence[CollectionStatistics], seen: Crowd
     ) -> Scorer:
         """Put the collections together. A sample may have missed what ``seen`` holds: no term is
         rarer than what is at hand."""
-        terms = statistics.terms_asked(scores)
+        terms = statistics.terms_asked(words)
         whole = statistics.together(parts, terms)
+        at_hand = float(len(seen.entities))
         counts = {
             term: known
-            if (known := whole.frequencies[term]) >= len(seen)
-            else max(known, float(sum(one.occurrences(*term) > 0 for one in seen)))
+            if (known := whole.frequencies[term]) >= at_hand
+            else max(known, float(sum(map(bool, seen.counts(*term)))))
             for term in terms
         }
-        documents = max(whole.documents, float(len(seen)))
-        return cls.by(scores, CollectionStatistics(documents, whole.lengths, counts))
+        documents = max(whole.documents, at_hand)
+        return cls.by(words, CollectionStatistics(documents, whole.lengths, counts))
 
     @classmethod
-    def by(cls, scores: Sequence[Score], collection: CollectionStatistics) -> Scorer:
+    def by(cls, words: Sequence[Score], collection: CollectionStatistics) -> Scorer:
         """Score with these numbers."""
-        best = statistics.best_possible(scores, collection)
-        raw = statistics.scoring_by(scores, collection, meets)
-        return cls(tuple(scores), collection, best, raw)
+        return cls(tuple(words), collection, statistics.best_possible(words, collection))
 
-    def score(self, entity: Entity) -> float:
+    def scores(self, crowd: Crowd) -> list[float]:
         """Strictly between 0 and 1 where anything is met; 0 else."""
-        return normalised(self.raw(entity), self.best_possible)
+        known = Known[float](lambda raw: normalised(raw, self.best_possible))
+        return [known[raw] for raw in crowd.scores(self.words, self.collection)]
 
     def explain(self, entity: Entity, own_scores: Mapping[str, Any]) -> Explanation:
         """The parts of a score; what facilities think of the record stands beside as evidence."""
         parts: list[dict[str, Any]] = []
         sums = {"text": 0.0, "technique": 0.0}
-        for score in self.scores:
+        for score in self.words:
             points = statistics.scoring_by([score], self.collection, meets)(entity)
             side = (
                 "technique" if isinstance(score, LevelScore) and len(score.levels) > 1 else "text"

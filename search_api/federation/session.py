@@ -15,6 +15,7 @@ from typing import TypeVar
 from catalogue import technique_scoring
 from catalogue.answers import Answer, FacetCount, Hit
 from catalogue.catalogue import Catalogue
+from catalogue.crowd import Crowd
 from catalogue.highlighting import highlights
 from catalogue.oracle import Entity
 from catalogue.query import Search
@@ -82,13 +83,17 @@ class FederatedAnswer:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """What matches: ``matching`` of the pool, and the index's first page."""
+    """What matches: ``crowd`` of the pool, and the index's first page."""
 
     side: IndexSide
     matcher: Matcher
-    matching: list[Entity]
+    crowd: Crowd
     first: Answer
     relaxed: bool = False
+
+    @property
+    def matching(self) -> Sequence[Entity]:
+        return self.crowd.entities
 
 
 @dataclass(slots=True)
@@ -253,17 +258,17 @@ class Session:
         where a facility has a full match."""
         matcher = made.matcher(self.search)
         size = len(made.pool.entities)
-        matching = await self.workshop.run(size, matcher.matching)
+        matching = await self.workshop.run(size, matcher.crowd)
         can_relax = matcher.match == "all" and matcher.text is not None and matcher.text.can_relax
         if not can_relax:
             return _Found(side, matcher, matching, first)
-        if matching and first.relaxed:
+        if matching.entities and first.relaxed:
             return _Found(replace(side, facilities=()), matcher, matching, EMPTY)
-        if matching or (first.total.value and not first.relaxed):
+        if matching.entities or (first.total.value and not first.relaxed):
             return _Found(side, matcher, matching, first)
         loose = made.matcher(self.search, "any")
-        some = await self.workshop.run(size, loose.matching)
-        if not some and not first.relaxed:
+        some = await self.workshop.run(size, loose.crowd)
+        if not some.entities and not first.relaxed:
             return _Found(side, matcher, matching, first)
         return _Found(replace(side, match="any"), loose, some, first, relaxed=True)
 
@@ -276,9 +281,7 @@ class Session:
         parts = [self.live_statistics(live) for live in self.participants.live]
         if any(has_copy(state) for state in self.states):
             parts.append(await self.statistics.of(self.search.entity_class, terms))
-        return await self.workshop.run(
-            len(found.matching), Scorer.of, scores, parts, found.matching
-        )
+        return await self.workshop.run(len(found.matching), Scorer.of, scores, parts, found.crowd)
 
     def _ranked(
         self, found: _Found, scorer: Scorer | None, takes: Sequence[Outcome]
@@ -305,7 +308,8 @@ class Session:
         for one in rankings:
             if one.collection == scorer.collection:
                 return list(one.hits)
-        scored = [(scorer.score(one), one.key) for one in found.matching]
+        keys = [one.key for one in found.matching]
+        scored = list(zip(scorer.scores(found.crowd), keys, strict=True))
         # They are in the order of their keys, and stay so where scores are equal: to sort tuples
         # of thousands would be one long step that keeps the event loop from the interpreter.
         scored.sort(key=itemgetter(0), reverse=True)
@@ -330,9 +334,9 @@ class Session:
         found.update({hit.entity.key: hit for hit in hits})
         if scorer is not None and (deck.live or self.participants.live):
             entities = await as_entities(self.catalogue, hits)
-            scores = await self.workshop.run(
-                len(entities), lambda: {key: scorer.score(one) for key, one in entities.items()}
-            )
+            crowd = Crowd(list(entities.values()))
+            scored = await self.workshop.run(len(entities), scorer.scores, crowd)
+            scores = dict(zip(entities, scored, strict=True))
         else:
             scores = {hit.entity.key: hit.score for hit in hits}
         ranked = []

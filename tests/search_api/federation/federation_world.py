@@ -21,11 +21,14 @@ import orjson
 
 from catalogue.answers import Total
 from catalogue.catalogue import Catalogue
+from catalogue.crowd import Crowd
 from catalogue.facilities import Facility, Mode, Source, mapping_context
-from catalogue.oracle import Entity
+from catalogue.oracle import Entity, meets
 from catalogue.query import Search, Text
 from catalogue.readings import make_pool, read_objects
 from catalogue.records import EntityClass
+from catalogue.scoring import normalised
+from catalogue.statistics import scoring_by, statistics_of
 from facility_http.http import Fetcher, access_for
 from facility_http.panosc_client import SearchApi
 from harvester.capabilities import check_service
@@ -122,17 +125,14 @@ class World:
         if matcher.text is None:
             return [one.stored.key for one in found]
         scorer = self.true_scorer(matcher, found)
-        return sorted(
-            (one.stored.key for one in found),
-            key=lambda key: score_order(scorer.score(matcher.pool.entities[key]), key),
-        )
+        raw = scoring_by(scorer.words, scorer.collection, meets)
+        orders = [score_order(normalised(raw(one), scorer.best_possible), one.key) for one in found]
+        return [key for _, key in sorted(orders)]
 
     def true_scorer(self, matcher: Matcher, found: Sequence[Entity]) -> Scorer:
-        from catalogue.statistics import statistics_of
-
         assert matcher.text is not None
         whole = statistics_of(matcher.pool.of_class(matcher.search.entity_class))
-        return Scorer.of(matcher.text.scores, [whole], found)
+        return Scorer.of(matcher.text.scores, [whole], Crowd(found))
 
 
 def union(parts: Iterable[Part]) -> Any:

@@ -1,0 +1,135 @@
+"""Many entities looked at together.
+
+Of a thousand live records each is asked how often it has each word of the question: asked of all
+at once, what does not depend on the record is looked up once, and what was counted to tell which
+records match need not be counted again to score them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import compress
+from operator import not_
+from typing import TypeVar
+
+from catalogue.oracle import Entity, meets
+from catalogue.plan import All, AllOf, AnyOf, Empty, LevelScore, NoneOf, Plan, Score, Terms
+from catalogue.scoring import best_of_fields
+from catalogue.statistics import (
+    SCORED_FIELDS,
+    CollectionStatistics,
+    FieldTerm,
+    Weighed,
+    weighed,
+)
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+
+class Known(dict[Key, float]):
+    """A function's values by what they were worked out of: few kinds of records are many."""
+
+    def __init__(self, work: Callable[[Key], float]) -> None:
+        super().__init__()
+        self._work = work
+
+    def __missing__(self, key: Key) -> float:
+        value = self[key] = self._work(key)
+        return value
+
+
+class Crowd:
+    """Entities in an order of their own, and what was found out of them."""
+
+    def __init__(self, entities: Sequence[Entity]) -> None:
+        self.entities = entities
+        self._texts: dict[str, list[str]] = {}
+        self._sizes: dict[str, list[int]] = {}
+        self._counts: dict[FieldTerm, list[int]] = {}
+
+    def texts(self, name: str) -> list[str]:
+        """The terms of a scored field, see ``Entity.spaced``."""
+        found = self._texts.get(name)
+        if found is None:
+            found = self._texts[name] = [one.spaced(name) for one in self.entities]
+        return found
+
+    def sizes(self, name: str) -> list[int]:
+        """How many terms a scored field has."""
+        found = self._sizes.get(name)
+        if found is None:
+            found = self._sizes[name] = [one.size(name) for one in self.entities]
+        return found
+
+    def counts(self, name: str, term: str) -> list[int]:
+        """How often a term stands in a scored field."""
+        found = self._counts.get((name, term))
+        if found is None:
+            spaced = f" {term} "
+            found = self._counts[name, term] = [text.count(spaced) for text in self.texts(name)]
+        return found
+
+    def only(self, chosen: Sequence[bool]) -> Crowd:
+        """Those that are chosen, with what is known of them."""
+        if all(chosen):
+            return self
+        made = Crowd(list(compress(self.entities, chosen)))
+        made._texts = _chosen(self._texts, chosen)
+        made._sizes = _chosen(self._sizes, chosen)
+        made._counts = _chosen(self._counts, chosen)
+        return made
+
+    def meets(self, plan: Plan) -> list[bool]:
+        """What ``oracle.meets`` says of each."""
+        columns: list[Sequence[object]]
+        match plan:
+            case All() | AllOf(()):
+                return [True] * len(self.entities)
+            case Empty() | AnyOf(()):
+                return [False] * len(self.entities)
+            case AllOf(parts):
+                columns = [self.meets(part) for part in parts]
+                return list(map(all, zip(*columns, strict=True)))
+            case AnyOf(parts):
+                columns = [self.meets(part) for part in parts]
+                return list(map(any, zip(*columns, strict=True)))
+            case NoneOf(part):
+                return list(map(not_, self.meets(part)))
+            case Terms(name, terms) if terms and name in SCORED_FIELDS:
+                columns = [self.counts(name, term) for term in terms]
+                return list(map(any, zip(*columns, strict=True)))
+        return [meets(plan, one) for one in self.entities]
+
+    def scores(self, scores: Sequence[Score], statistics: CollectionStatistics) -> list[float]:
+        """What ``statistics.scoring_by`` gives for each."""
+        columns = [
+            self._by_level(score)
+            if isinstance(score, LevelScore)
+            else self._by_word(weighed(score, statistics))
+            for score in scores
+        ]
+        return [sum(row) for row in zip(*columns, strict=True)] or [0.0] * len(self.entities)
+
+    def _by_level(self, score: LevelScore) -> list[float]:
+        """The first level that holds."""
+        found = [0.0] * len(self.entities)
+        for worth, plan in reversed(score.levels):
+            pairs = zip(self.meets(plan), found, strict=True)
+            found = [worth if holds else lower for holds, lower in pairs]
+        return found
+
+    def _by_word(self, clauses: Sequence[Weighed]) -> list[float]:
+        columns = []
+        for clause in clauses:
+            points = Known(clause.points)
+            pairs = zip(
+                self.counts(clause.field, clause.term), self.sizes(clause.field), strict=True
+            )
+            columns.append([points[pair] for pair in pairs])
+        best: Known[tuple[float, ...]] = Known(best_of_fields)
+        return [best[row] for row in zip(*columns, strict=True)] or [0.0] * len(self.entities)
+
+
+def _chosen(columns: dict[Key, list[Value]], chosen: Sequence[bool]) -> dict[Key, list[Value]]:
+    return {name: list(compress(column, chosen)) for name, column in columns.items()}
