@@ -28,6 +28,10 @@ _ALSO_PRIVATE = tuple(
     ipaddress.ip_network(text)
     for text in ("0.0.0.0/8", "100.64.0.0/10", "192.0.0.0/24", "198.18.0.0/15", "240.0.0.0/4")
 )
+IF_INTERNAL = "list the source as internal if that is meant"
+SPELLING = "write it as four numbers, such as 192.0.2.1"
+"""What to do about a refusal, where something can be done."""
+
 _EMBEDDING = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("::/96"))
 
 
@@ -42,20 +46,24 @@ class RefusedAddress(OSError):
 
 @functools.lru_cache(maxsize=4096)
 def reason_to_refuse(address: str, *, internal: bool) -> str | None:
-    """Say why ``address`` (a literal IP address) must not be connected to, or ``None``.
+    """Say what ``address`` (a literal IP address) is that must not be connected to, and what can be
+    done about it, or ``None``.
 
     ``internal`` is the operator's word that private addresses are meant.
     """
     try:
         ip = _inner(ipaddress.ip_address(address.split("%", 1)[0]))
     except ValueError:
-        return "no IP address"
+        return f"no IP address; {SPELLING}"
     if ip in METADATA_ADDRESSES:
-        return "a metadata service"
+        return "a metadata service of a cloud, which no source may ask"
     if ip.is_multicast or ip.is_unspecified:
-        return "a multicast or unspecified address"
-    if internal:
-        return None
+        return "a multicast or unspecified address, which no source may ask"
+    kind = None if internal else _not_public(ip)
+    return None if kind is None else f"{kind}; {IF_INTERNAL}"
+
+
+def _not_public(ip: Address) -> str | None:
     if ip.is_loopback:
         return "a loopback address"
     if ip.is_link_local:
@@ -104,7 +112,7 @@ def _why_not(scheme: str, host: str | None, has_user: bool, internal: bool) -> s
     if literal or ":" in host:
         reason = reason_to_refuse(host, internal=internal)
         if reason is not None:
-            return f"{host} is {reason}; list the source as internal if that is meant"
+            return f"{host} is {reason}"
     return None
 
 

@@ -140,7 +140,7 @@ class Parked(TransportError):
 
 
 class ForbiddenAddress(FacilityHttpError):
-    """An address that only a source listed as internal may reach (faults I01, I02)."""
+    """An address that no source may ask, or only one listed as internal (faults I01, I02)."""
 
     def __init__(self, message: str, *, url: str = "") -> None:
         super().__init__(f"{url}: {message}" if url else message)

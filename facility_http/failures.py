@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 
-from facility_http.addresses import RefusedAddress
+from facility_http.addresses import SPELLING, RefusedAddress
 from facility_http.errors import (
     AccessRefused,
     BadRedirect,
@@ -70,7 +70,7 @@ def translate(
     said = clean(_HOW_ENCRYPTED.sub("", str(error)) or type(error).__name__)
     if _is_refused_address(error):
         inner = clean(str(getattr(error, "os_error", error)))
-        return ForbiddenAddress(f"{inner}; list the source as internal if that is meant", url=url)
+        return ForbiddenAddress(inner, url=url)
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return _certificate_trouble(error.certificate_error, url)
     if isinstance(error, ssl.SSLCertVerificationError):
@@ -86,7 +86,7 @@ def translate(
     redirected = isinstance(error, aiohttp.RedirectClientError | aiohttp.TooManyRedirects)
     if isinstance(error, aiohttp.InvalidUrlClientError) and not redirected:
         # Old spellings of an address (127.1, 2130706433) that would get past a look at the name.
-        return ForbiddenAddress(f"{said}; list the source as internal if that is meant", url=url)
+        return ForbiddenAddress(f"{said}; {SPELLING}", url=url)
     if redirected or isinstance(error, aiohttp.InvalidURL):
         return BadRedirect(f"not an address that can be asked: {said}", url=url)
     if isinstance(error, aiohttp.NonHttpUrlClientError):

@@ -20,7 +20,7 @@ from urllib.parse import unquote
 import aiohttp
 from yarl import URL
 
-from facility_http.addresses import reason_to_refuse
+from facility_http.addresses import IF_INTERNAL, reason_to_refuse
 from facility_http.credentials import Credential
 from facility_http.errors import FacilityHttpError, ForbiddenAddress
 
@@ -151,14 +151,10 @@ async def check_target(
         inside = ("." not in host and ":" not in host) or f".{host}".endswith(_INSIDE)
         if inside and not internal:
             raise ForbiddenAddress(
-                f"{host} is a name that only the inside knows; list the source as internal if that "
-                "is meant",
-                url=shown,
+                f"{host} is a name that only the inside knows; {IF_INTERNAL}", url=shown
             ) from None
         return
     for address in found:
         reason = reason_to_refuse(address, internal=internal)
         if reason is not None:
-            raise ForbiddenAddress(
-                f"{address} is {reason}; list the source as internal if that is meant", url=shown
-            )
+            raise ForbiddenAddress(f"{address} is {reason}", url=shown)

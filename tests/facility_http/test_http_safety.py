@@ -80,16 +80,38 @@ def test_internal_opens_private_addresses_and_no_metadata_service() -> None:
 
 
 @pytest.mark.parametrize(
-    "host", ["127.0.0.1", "localhost", "127.1", "2130706433", "0x7f000001", "0177.0.0.1"]
+    ("host", "advice"),
+    [
+        ("127.0.0.1", "list the source as internal"),
+        ("localhost", "list the source as internal"),
+        ("0x7f000001", "list the source as internal"),
+        ("127.1", "write it as four numbers"),
+        ("2130706433", "write it as four numbers"),
+        ("0177.0.0.1", "write it as four numbers"),
+    ],
 )
-async def test_no_spelling_of_loopback_is_connected_to(host: str) -> None:
-    """Fault I01."""
+async def test_no_spelling_of_loopback_is_connected_to(host: str, advice: str) -> None:
+    """Fault I01. What is advised helps: an odd spelling is refused to internal sources, too."""
     handle, log = answers(web.Response(text="secret"))
     async with serving(handle) as url, fetcher() as http:
         port = url.rsplit(":", 1)[1]
-        with pytest.raises(ForbiddenAddress, match="internal"):
+        with pytest.raises(ForbiddenAddress, match=advice):
             await http.fetch(f"http://{host}:{port}/", read_text)
+        if advice.startswith("write"):
+            with pytest.raises(ForbiddenAddress, match=advice):
+                await http.fetch(f"http://{host}:{port}/", read_text, access=INTERNAL)
     assert log == []
+
+
+@pytest.mark.parametrize("internal", [False, True])
+async def test_nothing_is_advised_against_a_refusal_that_stays(internal: bool) -> None:
+    """Fault I01: listed as internal, a source may not ask a cloud's metadata service either."""
+    access = INTERNAL if internal else Access()
+    for host in ("169.254.169.254", "[fd00:ec2::254]", "0.0.0.0"):
+        async with fetcher() as http:
+            with pytest.raises(ForbiddenAddress, match="which no source may ask") as refusal:
+                await http.fetch(f"http://{host}/latest", read_text, access=access)
+        assert "internal" not in str(refusal.value)
 
 
 @pytest.mark.parametrize(
