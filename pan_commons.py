@@ -18,25 +18,32 @@ from typing import Any
 
 import click
 
-from pan_commons_terminal import EXIT_FAILED, EXIT_WRONG_USE, emit_json, log_to_stderr
+from pan_commons_terminal import (
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_WRONG_USE,
+    emit_json_line,
+    log_to_stderr,
+)
 
 COMMANDS = {
-    "demo": "pan_commons_demo",
-    "simulate": "simulator.commands",
-    "sources": "harvester.commands",
-    "harvest": "harvester.commands",
-    "runs": "harvester.commands",
-    "quarantine": "harvester.commands",
-    "daemon": "harvester.commands",
-    "status": "harvester.commands",
-    "index": "catalogue.commands",
-    "forget": "catalogue.commands",
-    "map": "mappings.commands",
-    "technique": "mappings.commands",
-    "search": "search_api.commands",
-    "serve": "search_api.commands",
+    "demo": ("pan_commons_demo", "Demo facilities, a harvest and a search page."),
+    "simulate": ("simulator.commands", "Start facilities on this machine, with faults if wanted."),
+    "sources": ("harvester.commands", "Facilities' endpoints: list, show, check, add, remove."),
+    "harvest": ("harvester.commands", "Fetch what is new, from all sources or from some."),
+    "runs": ("harvester.commands", "Harvest runs: list, show, stop, approve, acknowledge."),
+    "quarantine": ("harvester.commands", "Records that could not be mapped: list, show, replay."),
+    "daemon": ("harvester.commands", "Harvest on schedule and index, until told to stop."),
+    "status": ("harvester.commands", "Everything an operator wants to know, on one screen."),
+    "index": ("catalogue.commands", "Look after record store and search index."),
+    "forget": ("catalogue.commands", "Erase a record or a person for good."),
+    "map": ("mappings.commands", "Show what a record in a file becomes."),
+    "technique": ("mappings.commands", "Look at PaNET, and link technique names to it."),
+    "search": ("search_api.commands", "Search the catalogue, and facilities live."),
+    "serve": ("search_api.commands", "Serve the search page and the query APIs."),
 }
-"""Which room brings which command (promised names)."""
+"""Which room brings which command (promised names), and what it is for: to list them, no room is
+loaded."""
 
 ERROR_TREES = (
     ("mappings.errors", "MappingsError"),
@@ -57,9 +64,13 @@ class FrontDoor(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        room = importlib.import_module(COMMANDS[cmd_name])
+        room = importlib.import_module(COMMANDS[cmd_name][0])
         found: dict[str | None, click.Command] = {one.name: one for one in room.COMMANDS}
         return found[cmd_name]
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -99,8 +110,9 @@ def live_standings(data: Path, now: datetime) -> Mapping[str, Mapping[str, Any]]
         "max_content_width": 100,
         "obj": {"live_standings": live_standings},
     },
-    epilog="Exit codes: 0 done, 1 failed, 2 wrong use, 3 done in part. "
-    "Every command has --help and --json.",
+    epilog="Every command has --help, with an example, and --json. Exit codes: 0 done, 1 failed, "
+    "2 wrong use, 3 done in part, 130 interrupted. With --json, what went wrong is one line of "
+    'JSON on standard output, too: {"error": {"name": …, "message": …}}.',
 )
 @click.option(
     "--version",
@@ -145,13 +157,17 @@ def first_of_ours(error: BaseException) -> BaseException | None:
 
 def report(error: BaseException, as_json: bool) -> int:
     """Say in one sentence what went wrong; give the exit code."""
-    name, code = type(error).__name__, int(getattr(error, "exit_code", EXIT_FAILED))
+    tell_machines(type(error).__name__, str(error), as_json)
+    click.echo(f"pan-commons: {error}", err=True)
+    return int(getattr(error, "exit_code", EXIT_FAILED))
+
+
+def tell_machines(name: str, message: str, as_json: bool) -> None:
+    """One line, because what came before it may have been lines of JSON."""
     if as_json:
         # Standard output may be what is full or gone.
         with contextlib.suppress(OSError):
-            emit_json({"error": {"name": name, "message": str(error)}})
-    click.echo(f"pan-commons: {error}", err=True)
-    return code
+            emit_json_line({"error": {"name": name, "message": message}})
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -162,11 +178,13 @@ def run(arguments: Sequence[str]) -> int:
     except click.exceptions.Exit as leave:
         return leave.exit_code
     except click.ClickException as misuse:
+        tell_machines(type(misuse).__name__, misuse.format_message(), as_json)
         misuse.show()
         return EXIT_WRONG_USE if isinstance(misuse, click.UsageError) else EXIT_FAILED
     except (click.Abort, KeyboardInterrupt):
+        tell_machines("Interrupted", "interrupted", as_json)
         click.echo("pan-commons: interrupted", err=True)
-        return 130
+        return EXIT_INTERRUPTED
     except (OSError, sqlite3.Error) as failure:
         return report(failure, as_json)
     except BaseException as error:
@@ -182,6 +200,7 @@ def main() -> None:
     try:
         log_to_stderr()
     except click.UsageError as misuse:
+        tell_machines(type(misuse).__name__, misuse.format_message(), "--json" in sys.argv)
         misuse.show()
         raise SystemExit(EXIT_WRONG_USE) from None
     raise SystemExit(run(sys.argv[1:]))

@@ -191,6 +191,10 @@ def demo(settings: Settings, host: str, port: int, facility_port: int) -> None:
     """Start demo facilities, harvest them, and serve a search page.
 
     Everything stays on this machine; the data folder is the demo's own.
+
+    \b
+    Example:
+      pan-commons demo --data /tmp/demo --port 8080
     """
     import dataclasses
 

@@ -23,7 +23,7 @@ import platformdirs
 
 if TYPE_CHECKING:
     # Each process that a command starts imports this module with the front door.
-    from rich.console import Console
+    from rich.console import Console, Group
     from rich.table import Table
 
 LINE_EVERY_S = 10.0
@@ -34,8 +34,12 @@ EXIT_DONE = 0
 EXIT_FAILED = 1
 EXIT_WRONG_USE = 2
 EXIT_PARTLY = 3
+EXIT_INTERRUPTED = 130
 
 PIPED_WIDTH = 200
+LONGEST_WORD = 32
+"""Characters of a word in a table, at least, for it to be broken: such are addresses."""
+
 ENGINES = ("tantivy", "elasticsearch")
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 DEMO_CONFIGURATION = "demo.toml"
@@ -149,22 +153,73 @@ def emit_json_line(value: object) -> None:
 
 
 def emit_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a table for people to standard output."""
-    console().print(table_of(title, columns, rows))
+    """Write a table for people to standard output; where it is too narrow for one, each row as a
+    few lines."""
+    out = console()
+    cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    widths = column_widths(columns, cells, out.width)
+    if widths is None:
+        out.print(paragraphs(title, columns, cells))
+    else:
+        out.print(table_of(title, columns, cells, widths))
 
 
-def table_of(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
-    """A table for people; cells are text, never markup."""
+def table_of(
+    title: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    widths: Sequence[int] | None = None,
+) -> Table:
+    """A table for people; cells are text, never markup. Without ``widths`` it fits by itself."""
     from rich.table import Table
     from rich.text import Text
 
     # The title holds what people have typed.
     table = Table(title=Text(title, style="table.title"), title_justify="left", header_style="bold")
-    for column in columns:
-        table.add_column(column, overflow="fold")
+    for place, column in enumerate(columns):
+        table.add_column(column, overflow="fold", width=widths[place] if widths else None)
     for row in rows:
         table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
     return table
+
+
+def column_widths(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], width: int
+) -> list[int] | None:
+    """How wide each column of a table is in a terminal of ``width`` columns, so that no word is
+    broken, but for those of more than ``LONGEST_WORD``; ``None`` where that cannot be."""
+    from rich.cells import cell_len
+
+    room = width - 3 * len(columns) - 1
+    whole, least = [], []
+    for cells in zip(columns, *rows, strict=True):
+        lines = [line for cell in cells for line in cell.splitlines()]
+        words = [word for line in lines for word in line.split()]
+        whole.append(max(map(cell_len, lines), default=0))
+        least.append(min(LONGEST_WORD, max(map(cell_len, words), default=0)))
+    if sum(least) > room:
+        return None
+    found = [min(size, room) for size in whole]
+    while sum(found) > room:
+        most = max(range(len(found)), key=lambda place: found[place] - least[place])
+        found[most] -= 1
+    return found
+
+
+def paragraphs(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Group:
+    """The rows of a table below one another: two cells as a heading, the others with the names of
+    their columns; what is empty is left out."""
+    from rich.console import Group
+    from rich.padding import Padding
+    from rich.text import Text
+
+    shown: list[Padding | Text] = [Text(title, style="table.title")]
+    for row in rows:
+        heading = "  ".join(filter(None, row[:2]))
+        others = zip(columns[2:], row[2:], strict=True)
+        below = " · ".join(f"{name}: {cell}" for name, cell in others if cell)
+        shown += [Text(heading, style="bold"), Padding(Text(below), (0, 0, 0, 4))]
+    return Group(*shown)
 
 
 def console() -> Console:

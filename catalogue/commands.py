@@ -33,12 +33,12 @@ if TYPE_CHECKING:
 def _open(settings: Settings, *, make: bool = False, looking: bool = False) -> Store:
     """The store of the data folder; only ``import`` may make one. ``looking`` makes do with a
     folder that cannot be written: what is on a failing disk has to be saved from there."""
-    from catalogue.errors import NotFound, StoreReadOnly
+    from catalogue.errors import NothingKept, StoreReadOnly
     from catalogue.store import Store
     from catalogue.store.database import FILE_NAME
 
     if not make and not (settings.data / FILE_NAME).exists():
-        raise NotFound(
+        raise NothingKept(
             f"there is no store in {settings.data} yet: harvest first, or name another folder"
             f" with --data"
         )
@@ -97,6 +97,10 @@ def backup(settings: Settings, target: Path | None) -> None:
 
     TARGET is the file to write [backups/store-<now>.sqlite in the data folder]. To go back to it,
     stop all processes, remove store.sqlite-wal and -shm, and put it in the place of store.sqlite.
+
+    \b
+    Example:
+      pan-commons index backup /backups/store.sqlite
     """
     now = _now()
     with _open(settings, looking=True) as store:
@@ -118,7 +122,12 @@ def backup(settings: Settings, target: Path | None) -> None:
 @common_options
 @click.pass_context
 def check(ctx: click.Context, settings: Settings) -> None:
-    """Look whether the store is sound, every payload included; changes nothing."""
+    """Look whether the store is sound, every payload included; changes nothing.
+
+    \b
+    Example:
+      pan-commons index check
+    """
     with _open(settings, looking=True) as store:
         report = store.check()
     if settings.as_json:
@@ -142,7 +151,12 @@ def check(ctx: click.Context, settings: Settings) -> None:
 @index.command()
 @common_options
 def compact(settings: Settings) -> None:
-    """Compress payloads with newly trained dictionaries, and give back free space."""
+    """Compress payloads with newly trained dictionaries, and give back free space.
+
+    \b
+    Example:
+      pan-commons index compact
+    """
     with _open(settings) as store:
         report = store.compact(_now())
     if settings.as_json:
@@ -164,7 +178,12 @@ def compact(settings: Settings) -> None:
 @click.argument("target", type=click.Path(path_type=Path, allow_dash=True))
 @common_options
 def export_(settings: Settings, target: Path) -> None:
-    """Write the whole store as JSON Lines to the file TARGET; - is standard output."""
+    """Write the whole store as JSON Lines to the file TARGET; - is standard output.
+
+    \b
+    Example:
+      pan-commons index export store.jsonl
+    """
     from catalogue.errors import StoreError
     from catalogue.store.database import translated
 
@@ -195,7 +214,12 @@ def export_(settings: Settings, target: Path) -> None:
 @click.argument("origin", type=click.Path(path_type=Path, exists=True, allow_dash=True))
 @common_options
 def import_(settings: Settings, origin: Path) -> None:
-    """Take an export into an empty data folder; ORIGIN is its file, - is standard input."""
+    """Take an export into an empty data folder; ORIGIN is its file, - is standard input.
+
+    \b
+    Example:
+      pan-commons index import store.jsonl --data /srv/new-folder
+    """
     from_stdin = str(origin) == "-"
     with (
         _open(settings, make=True) as store,
@@ -229,6 +253,10 @@ def remap(ctx: click.Context, settings: Settings, source: str | None, dry_run: b
     """Run stored records of SOURCE (of all) through the present crosswalks, asking nobody.
 
     Only those that other versions made; can be interrupted and started again.
+
+    \b
+    Example:
+      pan-commons index remap --dry-run
     """
     from mappings import crosswalk
 
@@ -303,6 +331,11 @@ def forget(settings: Settings, name: str, kind: str | None, yes: bool) -> None:
 
     RECORD is a key, DOI, pid or the identifier at its source; PERSON is an ORCID or a full name.
     The search index is made anew, because an index keeps words of what was deleted for a while.
+
+    \b
+    Example:
+      pan-commons forget 10.5072/12345
+      pan-commons forget --person 0000-0002-1825-0097 --yes
     """
     if not yes:
         click.confirm(f"Erase {name!r} for good?", abort=True, err=True)

@@ -30,7 +30,12 @@ SHOWN_KEYS = 20
 @click.command()
 @common_options
 def status(settings: Settings) -> None:
-    """Show how far the search index is, what it holds and how large it is."""
+    """Show how far the search index is, what it holds and how large it is.
+
+    \b
+    Example:
+      pan-commons index status
+    """
     _run(settings, _status, read_only=False)
 
 
@@ -42,7 +47,12 @@ def status(settings: Settings) -> None:
 )
 @common_options
 def rebuild(settings: Settings, take_over: bool) -> None:
-    """Make the search index anew from the store; the old one answers until then."""
+    """Make the search index anew from the store; the old one answers until then.
+
+    \b
+    Example:
+      pan-commons index rebuild
+    """
     _run(settings, _rebuild, taking_over=take_over)
 
 
@@ -50,7 +60,12 @@ def rebuild(settings: Settings, take_over: bool) -> None:
 @click.option("--repair", is_flag=True, help="Bring the index in line with the store.")
 @common_options
 def verify(settings: Settings, repair: bool) -> None:
-    """Compare every record of the store with the search index (exit code 1: they differ)."""
+    """Compare every record of the store with the search index (exit code 1: they differ).
+
+    \b
+    Example:
+      pan-commons index verify --repair
+    """
 
     async def ask(catalogue: Catalogue, as_json: bool) -> bool:
         return await _verify(catalogue, as_json, repair)
@@ -71,11 +86,11 @@ def _run(
     import asyncio
 
     from catalogue.catalogue import Catalogue
-    from catalogue.errors import NotFound
+    from catalogue.errors import NothingKept
     from catalogue.store.database import FILE_NAME
 
     if settings.engine == "tantivy" and not (settings.data / FILE_NAME).exists():
-        raise NotFound(
+        raise NothingKept(
             f"there is no store in {settings.data} yet: harvest first, or name another folder "
             "with --data"
         )

@@ -20,6 +20,7 @@ CatalogueError                 status 500, exit code 1 unless said otherwise
 ├── QueryError                 400  the query cannot be meant; ``field`` names where
 │   └── QueryTooCostly         400  over a bound, which the message names
 ├── CursorExpired              410
+├── NothingKept                404  there is no store in the data folder yet
 └── NotFound                   404
 """
 
@@ -158,10 +159,17 @@ class CursorExpired(CatalogueError):
     status = 410
 
 
-class NotFound(CatalogueError):
-    """There is no such thing."""
+class NothingKept(CatalogueError):
+    """Nothing was ever stored in the data folder."""
 
     status = 404
+
+
+class NotFound(CatalogueError):
+    """There is no such thing; whoever named it meant another."""
+
+    status = 404
+    exit_code = 2
 
 
 @contextmanager

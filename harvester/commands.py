@@ -77,6 +77,11 @@ def harvest(
 
     Each page is durable before the next is asked for: stop it, or kill it, and start again, and
     it goes on where it was.
+
+    \b
+    Example:
+      pan-commons harvest
+      pan-commons harvest xfel-oai --from 2024-01-01 --dry-run
     """
     from harvester.harvest_command import Wanted, carry_out
     from harvester.place import Order
@@ -108,7 +113,12 @@ def runs() -> None:
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 10_000))
 @common_options
 def runs_list(settings: Settings, source: str | None, limit: int) -> None:
-    """The newest runs, of SOURCE or of all."""
+    """The newest runs, of SOURCE or of all.
+
+    \b
+    Example:
+      pan-commons runs list xfel-oai --limit 5
+    """
     listings.list_runs(settings, source, limit)
 
 
@@ -116,7 +126,12 @@ def runs_list(settings: Settings, source: str | None, limit: int) -> None:
 @click.argument("run", type=int)
 @common_options
 def runs_show(settings: Settings, run: int) -> None:
-    """One run: counts, problems with samples, what it concluded."""
+    """One run: counts, problems with samples, what it concluded.
+
+    \b
+    Example:
+      pan-commons runs show 12
+    """
     listings.show_run(settings, run)
 
 
@@ -125,7 +140,12 @@ def runs_show(settings: Settings, run: int) -> None:
 @common_options
 @click.pass_context
 def runs_stop(ctx: click.Context, settings: Settings, run: int) -> None:
-    """Ask RUN to end after the page in hand. The next run goes on from there."""
+    """Ask RUN to end after the page in hand. The next run goes on from there.
+
+    \b
+    Example:
+      pan-commons runs stop 12
+    """
     ctx.exit(listings.stop_run(settings, run))
 
 
@@ -137,6 +157,10 @@ def runs_approve(ctx: click.Context, settings: Settings, run: int) -> None:
     """Let a held RUN's deletions go.
 
     The facility is asked again, and what is gone by then goes, up to the number that was shown.
+
+    \b
+    Example:
+      pan-commons runs approve 12
     """
     from harvester.harvest_command import approve
 
@@ -153,6 +177,10 @@ def runs_acknowledge(ctx: click.Context, settings: Settings, run: int, undo: boo
 
     For what a facility always does a little wrong: from now on runs of its source that show the
     same, and not more of it, are ok.
+
+    \b
+    Example:
+      pan-commons runs acknowledge 12
     """
     from harvester.harvest_command import acknowledge
 
@@ -169,7 +197,12 @@ def quarantine() -> None:
 @click.option("--limit", default=100, show_default=True, type=click.IntRange(1, 100_000))
 @common_options
 def quarantine_list(settings: Settings, source: str | None, limit: int) -> None:
-    """Quarantined records of SOURCE or of all, with their reasons."""
+    """Quarantined records of SOURCE or of all, with their reasons.
+
+    \b
+    Example:
+      pan-commons quarantine list xfel-oai
+    """
     listings.list_quarantine(settings, source, limit)
 
 
@@ -178,7 +211,12 @@ def quarantine_list(settings: Settings, source: str | None, limit: int) -> None:
 @click.argument("identifier")
 @common_options
 def quarantine_show(settings: Settings, source: str, identifier: str) -> None:
-    """One record as it was received."""
+    """One record as it was received.
+
+    \b
+    Example:
+      pan-commons quarantine show xfel-oai oai:example.org:12
+    """
     listings.show_quarantined(settings, source, identifier)
 
 
@@ -190,7 +228,12 @@ def quarantine_show(settings: Settings, source: str, identifier: str) -> None:
 def quarantine_replay(
     ctx: click.Context, settings: Settings, source: str | None, dry_run: bool
 ) -> None:
-    """Map quarantined records again with the present crosswalks, without asking a facility."""
+    """Map quarantined records again with the present crosswalks, without asking a facility.
+
+    \b
+    Example:
+      pan-commons quarantine replay --dry-run
+    """
     ctx.exit(listings.replay_quarantine(settings, source, dry_run=dry_run))
 
 
@@ -203,6 +246,10 @@ def daemon(ctx: click.Context, settings: Settings, at_once: int) -> None:
 
     SIGTERM finishes the page in hand; SIGHUP reads the configuration again; what `sources add` and
     `remove` change is taken up without it.
+
+    \b
+    Example:
+      pan-commons daemon --data /srv/pan-commons
     """
     from harvester.daemon import serve
 
@@ -212,7 +259,12 @@ def daemon(ctx: click.Context, settings: Settings, at_once: int) -> None:
 @click.command("status")
 @common_options
 def status(settings: Settings) -> None:
-    """Everything an operator wants to know, on one screen."""
+    """Everything an operator wants to know, on one screen.
+
+    \b
+    Example:
+      pan-commons status
+    """
     # How facilities asked live stand is the servers' knowledge, which the front door brings.
     known = click.get_current_context().find_object(dict) or {}
     _run(listings.show_status, settings, known.get("live_standings"))

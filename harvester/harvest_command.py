@@ -17,7 +17,7 @@ from harvester.dry_run import Forecast, forecast
 from harvester.fleet import exit_code, harvest_many
 from harvester.indexing import IN_STEPS, EngineSettings, IndexFollower, Indexing
 from harvester.keys import ConfigurationError
-from harvester.listings import existing_store, nothing_yet, read_configuration
+from harvester.listings import existing_store, read_configuration, required
 from harvester.place import Order
 from harvester.progress import Progress
 from harvester.reports import RUN_COLUMNS, flat_problems, problem_rows, run_as_json, run_row
@@ -169,9 +169,8 @@ def _foreseen(name: str, one: Forecast | FacilityHttpError) -> dict[str, Any]:
 
 def acknowledge(settings: Settings, number: int, *, undo: bool) -> int:
     """``runs acknowledge``; idempotent. What the run found odd counts as known from now on."""
-    with existing_store(settings, write=True) as store:
-        if store is None:
-            raise ConfigurationError(nothing_yet(settings))
+    with existing_store(settings, write=True) as found_store:
+        store = required(found_store, settings)
         record = store.run(number)
         if undo:
             store.remember(record.source, {"known": None})
@@ -218,9 +217,8 @@ def deviations_to_acknowledge(record: RunRecord) -> dict[str, int]:
 async def approve(settings: Settings, number: int) -> int:
     """``runs approve``; idempotent: an approved run is not carried out twice."""
     configuration = read_configuration(settings)
-    with existing_store(settings, write=True) as store:
-        if store is None:
-            raise ConfigurationError(nothing_yet(settings))
+    with existing_store(settings, write=True) as found_store:
+        store = required(found_store, settings)
         held = store.run(number)
         if held.state != "held":
             raise ConfigurationError(

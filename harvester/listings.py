@@ -89,7 +89,7 @@ def show_run(settings: Settings, number: int) -> None:
     from harvester.reports import RUN_COLUMNS, problem_rows, run_as_json, run_row
 
     with existing_store(settings) as store:
-        record = _known(store, settings).run(number)
+        record = required(store, settings).run(number)
     if settings.as_json:
         emit_json(run_as_json(record))
         return
@@ -105,7 +105,7 @@ def stop_run(settings: Settings, number: int) -> int:
     from harvester.holders import is_abandoned
 
     with existing_store(settings, write=True) as store:
-        known = _known(store, settings)
+        known = required(store, settings)
         known.request_stop(number)
         record = known.run(number)
     abandoned = is_abandoned(record)
@@ -121,11 +121,12 @@ def stop_run(settings: Settings, number: int) -> int:
     return EXIT_DONE
 
 
-def _known(store: Store | None, settings: Settings) -> Store:
-    from harvester.keys import ConfigurationError
+def required(store: Store | None, settings: Settings) -> Store:
+    """The store; raises ``NothingKept`` where nothing was ever stored."""
+    from catalogue.errors import NothingKept
 
     if store is None:
-        raise ConfigurationError(nothing_yet(settings))
+        raise NothingKept(nothing_yet(settings))
     return store
 
 
@@ -150,7 +151,7 @@ def list_quarantine(settings: Settings, source: str | None, limit: int) -> None:
 def show_quarantined(settings: Settings, source: str, identifier: str) -> None:
     """``quarantine show``"""
     with existing_store(settings) as store:
-        payload = _known(store, settings).quarantined_payload(source, identifier)
+        payload = required(store, settings).quarantined_payload(source, identifier)
     text = "" if payload is None else payload.decode("utf-8", "replace")
     if settings.as_json:
         emit_json({"source": source, "identifier": identifier, "payload": text})
@@ -165,10 +166,13 @@ def replay_quarantine(settings: Settings, source: str | None, *, dry_run: bool) 
     from harvester.replay import replay
 
     with existing_store(settings, write=True) as store:
-        if store is None:
+        if store is not None:
+            report = replay(store, source, dry_run=dry_run)
+        elif settings.as_json:
+            report = {"tried": 0, "mapped": 0, "kept": 0, "dry_run": dry_run}
+        else:
             say(nothing_yet(settings))
             return EXIT_DONE
-        report = replay(store, source, dry_run=dry_run)
     if settings.as_json:
         emit_json(report)
     else:

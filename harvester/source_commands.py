@@ -25,7 +25,12 @@ def sources() -> None:
 @sources.command("list")
 @common_options
 def list_sources(settings: Settings) -> None:
-    """All configured sources."""
+    """All configured sources.
+
+    \b
+    Example:
+      pan-commons sources list
+    """
     from harvester.listings import collect_status, read_configuration
     from harvester.reports import checked_in_words
     from harvester.station import utc_now
@@ -77,6 +82,10 @@ def show_source(settings: Settings, name: str, unmapped: bool) -> None:
 
     --unmapped reads every stored record with the present crosswalks, and counts what they could
     not place or not read, with an example each.
+
+    \b
+    Example:
+      pan-commons sources show xfel-oai --unmapped
     """
     if unmapped:
         show_unmapped(settings, name)
@@ -138,7 +147,12 @@ def show_unmapped(settings: Settings, name: str) -> None:
 @common_options
 @click.pass_context
 def check_source(ctx: click.Context, settings: Settings, name: str) -> None:
-    """Ask the endpoint what it is and what it can do, and write that down for the live search."""
+    """Ask the endpoint what it is and what it can do, and write that down for the live search.
+
+    \b
+    Example:
+      pan-commons sources check xfel-oai
+    """
     import anyio
 
     from harvester.check import check
@@ -173,6 +187,11 @@ def add_source(settings: Settings, name: str, **given: Any) -> None:
     """Add source NAME, or enable the listed one.
 
     It goes into sources.toml in the data folder; your own file is left as it is.
+
+    \b
+    Example:
+      pan-commons sources add mylab-api --facility MyLab --title "My Lab" \\
+          --protocol panosc --url https://search.mylab.example/api --mode live
     """
     from harvester import added
     from harvester.listings import read_configuration, require_one_kind
@@ -239,7 +258,12 @@ def _new_facility(
 @common_options
 @click.pass_context
 def remove_source(ctx: click.Context, settings: Settings, name: str, keep_records: bool) -> None:
-    """Remove source NAME: stop its runs, then take its records away, leaving tombstones."""
+    """Remove source NAME: stop its runs, then take its records away, leaving tombstones.
+
+    \b
+    Example:
+      pan-commons sources remove mylab-api --keep-records
+    """
     import anyio
 
     from harvester.removal import remove

@@ -63,6 +63,10 @@ def map_(
 
     FILE holds one record: a whole OAI-PMH <record>, the element below its <metadata>, or one JSON
     object; - reads standard input. Nothing is stored.
+
+    \b
+    Example:
+      pan-commons map record.xml --format oai_datacite --facility ESRF
     """
     from mappings import crosswalk
     from mappings.context import Context, Header
@@ -140,7 +144,12 @@ def _resolve(panet: Panet, name: str) -> str:
 @common_options
 @click.argument("name")
 def show(settings: Settings, name: str) -> None:
-    """Show a term by id, label, synonym or acronym, with its place in the graph."""
+    """Show a term by id, label, synonym or acronym, with its place in the graph.
+
+    \b
+    Example:
+      pan-commons technique show SAXS
+    """
     from mappings.techniques import load_panet
 
     panet = load_panet()
@@ -166,7 +175,12 @@ def show(settings: Settings, name: str) -> None:
 @click.argument("name", default="PaNET00001")
 @click.option("--depth", default=3, show_default=True, type=click.IntRange(1, 30))
 def tree(settings: Settings, name: str, depth: int) -> None:
-    """Show what lies below a term; a term with several parents appears below each."""
+    """Show what lies below a term; a term with several parents appears below each.
+
+    \b
+    Example:
+      pan-commons technique tree PaNET01188 --depth 2
+    """
     from mappings.techniques import load_panet
 
     panet = load_panet()
@@ -216,6 +230,10 @@ def link_(settings: Settings, texts: tuple[str, ...], probes: tuple[str, ...]) -
     """Link technique names, as facilities write them, to PaNET terms.
 
     Without TEXTS, reads one a line from standard input. With --json, writes one object a line.
+
+    \b
+    Example:
+      pan-commons technique link "X-ray powder diffraction" XPD
     """
     from mappings.linking import link
 
@@ -241,6 +259,10 @@ def import_(settings: Settings, file: Path, output: Path | None) -> None:
     """Read an official PaNET FILE (OWL) into a table of terms that we can use.
 
     Old labels stay as synonyms, terms that the file lacks stay and are reported.
+
+    \b
+    Example:
+      pan-commons technique import PaNET.owl
     """
     from mappings.panet_import import import_owl
     from mappings.techniques import TERMS_VARIABLE, load_panet, write_terms

@@ -30,7 +30,12 @@ Emit = Callable[[Mapping[str, Any]], Awaitable[None]]
 )
 @click.option("--index", is_flag=True, help="Also index new records here (without a daemon).")
 def serve(settings: Settings, host: str, port: int, workers: int, index: bool) -> None:
-    """Serve the search page, the PaNOSC Search API and our own API."""
+    """Serve the search page, the PaNOSC Search API and our own API.
+
+    \b
+    Example:
+      pan-commons serve --port 8080 --workers 2
+    """
     from search_api.serving import run_workers
 
     run_workers(settings, host, port, workers, index=index)
@@ -72,6 +77,11 @@ def search(
 
     Facilities of mode live or both are asked now. When one of them is missing from the answer it is
     named, and the exit code is 3. With --live and --json each message is one line of JSON.
+
+    \b
+    Example:
+      pan-commons search "SAXS lysozyme" --year 2017-2019 --open
+      pan-commons search lysozyme --live --url http://127.0.0.1:8080
     """
     import anyio
 

@@ -10,21 +10,29 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pan_commons_terminal import Settings, common_options, emit_json_line, emit_table, say
+from pan_commons_terminal import (
+    Settings,
+    common_options,
+    emit_json,
+    emit_json_line,
+    emit_table,
+    say,
+)
 
 if TYPE_CHECKING:
     from simulator.facility import Facility, FacilitySpec
 
 
-def print_faults(ctx: click.Context, param: click.Parameter, asked: bool) -> None:
-    """Show the table of faults and stop."""
-    if not asked or ctx.resilient_parsing:
-        return
+def print_faults(as_json: bool) -> None:
+    """Show the table of faults."""
     from simulator import KINDS
 
     rows = [(name, parts[0].cites, parts[0].summary) for name, parts in sorted(KINDS.items())]
-    emit_table("Faults", ("name", "number", "what it does"), rows)
-    ctx.exit()
+    if as_json:
+        names = ("name", "number", "summary")
+        emit_json({"faults": [dict(zip(names, row, strict=True)) for row in rows]})
+    else:
+        emit_table("Faults", ("name", "number", "what it does"), rows)
 
 
 def read_database(path: Path) -> dict[str, Any]:
@@ -117,14 +125,7 @@ async def serve_until_interrupted(
 @click.option(
     "--fault", "faults", multiple=True, help="e.g. slow:2s,error:503@page3x2 (see --list-faults)."
 )
-@click.option(
-    "--list-faults",
-    is_flag=True,
-    is_eager=True,
-    expose_value=False,
-    callback=print_faults,
-    help="Show all faults and exit.",
-)
+@click.option("--list-faults", is_flag=True, help="Show all faults and exit.")
 def simulate(
     settings: Settings,
     name: str,
@@ -134,12 +135,20 @@ def simulate(
     host: str,
     port: int | None,
     faults: tuple[str, ...],
+    list_faults: bool,
 ) -> None:
     """Start facilities on this machine, until interrupted.
 
     Without options these are the demo facilities. They speak OAI-PMH 2.0 and the PaNOSC Search
     API over real HTTP, and can be told to be slow, broken or wrong.
+
+    \b
+    Example:
+      pan-commons simulate --records 500 --port 8091 --fault slow:2s
     """
+    if list_faults:
+        print_faults(settings.as_json)
+        return
     import anyio
 
     from simulator.faults import parse_faults

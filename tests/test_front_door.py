@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
+import io
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -44,6 +47,33 @@ def test_every_command_takes_json_and_teaches_in_its_help() -> None:
         options = {option for one in command.params for option in one.opts}
         assert "--json" in options, name
         assert command.help, name
+
+
+def test_the_examples_of_every_command_are_read_by_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("store.jsonl").touch()
+    context = click.Context(front_door)
+    for name, command in every_command(front_door, context):
+        _, _, told = inspect.cleandoc(command.help or "").partition("\b\nExample:\n")
+        examples = told.replace("\\\n", " ").splitlines()
+        assert examples, name
+        for example in examples:
+            words = shlex.split(example)
+            start = ["pan-commons", *name.split()]
+            assert words[: len(start)] == start
+            command.make_context(name, words[len(start) :], parent=context)
+
+
+def test_commands_are_listed_without_loading_a_room() -> None:
+    code = (
+        "import sys; from pan_commons import run; assert run(['--help']) == 0;"
+        "sys.exit(bool({'aiohttp', 'anyio', 'harvester', 'mappings'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert all(f"\n  {name} " in done.stdout for name in COMMANDS)
 
 
 def test_a_mistyped_command_is_answered_with_the_nearest(
@@ -101,6 +131,55 @@ def test_a_wrong_variable_is_named_and_never_a_trace(
 def test_with_json_errors_are_json_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["search", "x", "--json", "--data", str(tmp_path / "nothing")]) == 1
     assert set(json.loads(capsys.readouterr().out)["error"]) == {"name", "message"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "name"),
+    [
+        (["serach"], 2, "UsageError"),
+        (["search", "--limit", "many"], 2, "BadParameter"),
+        (["runs", "show"], 2, "MissingParameter"),
+        (["runs", "show", "1"], 1, "NothingKept"),
+        (["index", "status"], 1, "NothingKept"),
+        (["harvest", "nobody"], 2, "ConfigurationError"),
+        (["technique", "show", "zzz"], 1, "UnknownTechnique"),
+        (["forget", "a name"], 130, "Interrupted"),
+    ],
+)
+def test_with_json_every_error_is_one_line_of_json_and_has_its_exit_code(
+    arguments: list[str],
+    code: int,
+    name: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO(""))
+    assert run([*arguments, "--json", *([] if code == 2 else ["--data", str(tmp_path)])]) == code
+    told = capsys.readouterr()
+    assert told.out.count("\n") == 1
+    assert json.loads(told.out)["error"]["name"] == name
+    assert "Traceback" not in told.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["sources", "list"],
+        ["runs", "list"],
+        ["quarantine", "list"],
+        ["quarantine", "replay"],
+        ["status"],
+        ["simulate", "--list-faults"],
+        ["map", "--schema"],
+        ["technique", "link", "nothing of the kind"],
+    ],
+)
+def test_with_json_an_answer_is_json_also_where_there_is_nothing(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([*arguments, "--json", "--data", str(tmp_path)]) == 0
+    assert "error" not in json.loads(capsys.readouterr().out)
 
 
 def test_an_error_of_ours_inside_a_group_is_found() -> None:

@@ -1,66 +1,59 @@
-"""What all commands share: here how far a long one is."""
+"""Tables on terminals of any width."""
 
 from __future__ import annotations
 
-import sys
+from random import Random
 
 import pytest
+from rich.console import Console, RenderableType
 
-from pan_commons_terminal import COUNTED_AT_ONCE, Counting
+from pan_commons_terminal import LONGEST_WORD, column_widths, paragraphs, table_of
 
-
-class Seconds:
-    """A clock that only moves when told."""
-
-    def __init__(self) -> None:
-        self.at = 100.0
-
-    def __call__(self) -> float:
-        return self.at
+COLUMNS = ("Run", "Source", "State", "Why it ended", "Quarantined")
+ROWS = [["12", "xfel-oai", "partial", "no_records_after_token", "17"], ["11", "b", "ok", "", "0"]]
 
 
-def lines_of(
-    capsys: pytest.CaptureFixture[str], steps: int, each_s: float, **options: object
-) -> list[str]:
-    clock = Seconds()
-    with Counting("records indexed", 4_000, monotonic=clock, **options) as counting:  # type: ignore[arg-type]
-        for step in range(1, steps + 1):
-            counting.reached(step * 10)
-            clock.at += each_s
-    return capsys.readouterr().err.splitlines()
+def drawn(what: RenderableType, width: int) -> str:
+    console = Console(width=width, color_system=None)
+    with console.capture() as shown:
+        console.print(what)
+    return shown.get()
 
 
-def test_into_a_log_goes_a_line_every_ten_seconds_the_first_and_the_last_included(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    assert lines_of(capsys, 400, 0.0625) == [
-        "… 10 of 4,000 records indexed",
-        "… 1,610 of 4,000 records indexed",
-        "… 3,210 of 4,000 records indexed",
-        "… 4,000 of 4,000 records indexed",
+def test_a_table_that_has_room_breaks_no_word() -> None:
+    widths = column_widths(COLUMNS, ROWS, 80)
+    assert widths is not None
+    text = drawn(table_of("Runs", COLUMNS, ROWS, widths), 80)
+    assert all(word in text for row in ROWS for word in row)
+    assert "Quarantined" in text
+
+
+def test_where_a_table_has_no_room_its_rows_are_paragraphs() -> None:
+    assert column_widths(COLUMNS, ROWS, 60) is None
+    text = drawn(paragraphs("Runs", COLUMNS, ROWS), 60)
+    assert "12  xfel-oai\n" in text
+    assert "Why it ended: no_records_after_token" in " ".join(text.split())
+    assert "Why it ended: ·" not in " ".join(text.split())
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_columns_fill_no_more_than_the_width_and_hold_each_word(seed: int) -> None:
+    random = Random(seed)
+    columns, width = ("one", "two", "three"), random.randint(20, 120)
+
+    def cell() -> str:
+        words = ["é" * random.randint(1, 50) for _ in range(random.randint(0, 4))]
+        return random.choice(" \n").join(words)
+
+    rows = [[cell() for _ in columns] for _ in range(random.randint(0, 5))]
+    widths = column_widths(columns, rows, width)
+    words = [
+        [word for cell in cells for word in cell.split()]
+        for cells in zip(columns, *rows, strict=True)
     ]
-
-
-def test_on_a_terminal_there_is_a_line_every_second(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    assert len(lines_of(capsys, 64, 0.0625)) == 5
-
-
-def test_what_has_grown_meanwhile_is_never_more_than_there_is(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    assert lines_of(capsys, 401, 0.0)[-1] == "… 4,010 of 4,010 records indexed"
-
-
-def test_nothing_is_said_of_nothing_or_to_machines(capsys: pytest.CaptureFixture[str]) -> None:
-    assert lines_of(capsys, 0, 1.0) == []
-    assert lines_of(capsys, 3, 1.0, silent=True) == []
-
-
-def test_items_are_counted_as_they_are_taken(capsys: pytest.CaptureFixture[str]) -> None:
-    many = COUNTED_AT_ONCE + 5
-    with Counting("lines read", monotonic=Seconds()) as counting:
-        assert sum(counting.each([1] * many)) == many
-    assert capsys.readouterr().err.splitlines() == ["… 1,000 lines read", "… 1,005 lines read"]
+    least = [min(LONGEST_WORD, max(map(len, found))) for found in words]
+    room = width - 3 * len(columns) - 1
+    assert (widths is None) == (sum(least) > room)
+    if widths is not None:
+        assert sum(widths) <= room
+        assert all(size >= held for size, held in zip(widths, least, strict=True))

@@ -11,7 +11,7 @@ from store_world import World, document, record
 
 from catalogue.catalogue import Catalogue
 from catalogue.commands import COMMANDS
-from catalogue.errors import NotFound
+from catalogue.errors import NothingKept
 
 INDEX = next(command for command in COMMANDS if command.name == "index")
 
@@ -110,5 +110,5 @@ def test_a_rebuild_says_how_many_records_of_how_many_are_indexed(world: World) -
 
 def test_a_folder_without_a_store_is_said_so(tmp_path: Path) -> None:
     result = run(tmp_path, "status")
-    assert isinstance(result.exception, NotFound)
+    assert isinstance(result.exception, NothingKept)
     assert "harvest first" in str(result.exception)
