@@ -6,7 +6,7 @@ could not be reached lately and since when. What they told us before stays finda
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, Protocol, TypeVar
@@ -16,6 +16,7 @@ import anyio.to_thread
 
 from catalogue.facilities import Facility, Source
 from catalogue.records import RunRecord, SourceStatus
+from search_api.errors import BadRequest
 
 Json = dict[str, Any]
 Result = TypeVar("Result")
@@ -134,6 +135,20 @@ class FacilityStates:
     def headers(self) -> Mapping[str, str]:
         """The ``X-Facilities-*`` headers of every list."""
         return self._headers
+
+
+def expect_facilities(names: Iterable[str], facilities: Sequence[Facility], field: str) -> None:
+    """Raise ``BadRequest`` for the first short name, without case, that is nobody's: an empty
+    answer would look like a facility that has nothing."""
+    known = {facility.name.casefold() for facility in facilities}
+    for name in names:
+        if name.casefold() not in known:
+            raise BadRequest(
+                f"There is no facility {name[:100]!r}.",
+                field=field,
+                allowed=[facility.name for facility in facilities],
+                given=name,
+            )
 
 
 def header_text(text: str) -> str:

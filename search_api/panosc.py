@@ -19,6 +19,7 @@ from catalogue.records import EntityClass, StoredEntity
 from search_api.cache import depends_on_clock, first_opening, next_opening
 from search_api.conditions import all_of, read_where
 from search_api.errors import AmbiguousPid, BadRequest, UnknownThing
+from search_api.facilities import expect_facilities
 from search_api.federation.overlay import Kept
 from search_api.filter_text import read_parameter
 from search_api.includes import Hydration, without_joins
@@ -141,8 +142,10 @@ async def find_one(
         UnknownThing: nobody has it (at the facility of ``?facility=``).
         AmbiguousPid: several facilities use it for different things.
     """
-    found, records, headers = await find_whole(call, class_name, pid, read_asked(call, files=files))
     facility = call.one("facility")
+    if facility is not None:
+        expect_facilities((facility,), call.server.states.facilities, "facility")
+    found, records, headers = await find_whole(call, class_name, pid, read_asked(call, files=files))
     if facility is not None:
         wanted = facility.casefold()
         found = tuple(
@@ -334,6 +337,7 @@ async def _named(call: Call, class_name: EntityClass) -> Node:
 def _search(class_name: EntityClass, question: Question, call: Call, named: Node) -> Search:
     nodes: list[Node] = [question.where, named]
     if facilities := call.many("facility"):
+        expect_facilities(facilities, call.server.states.facilities, "facility")
         nodes.append(AtFacility(facilities))
     text = None if question.query is None else Text(question.query, match="any")
     where = all_of(nodes)

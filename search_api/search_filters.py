@@ -27,6 +27,7 @@ from mappings.kinds import format_named
 from mappings.quantities import interval_for_query
 from search_api.conditions import Reading, all_of, any_of
 from search_api.errors import BadRequest
+from search_api.facilities import expect_facilities
 from search_api.search_parameters import choices, flag, one_value
 from search_api.search_words import Named
 from search_api.technique_conditions import technique_ids
@@ -50,6 +51,7 @@ def filters(
     """The conditions that the parameters state, and the ``named`` values of the text: one top-level
     node for each."""
     asked = _Asked(entity_class == "Document", reading)
+    expect_facilities(values.get("facility", ()), reading.facilities, "facility")
     nodes = [asked.node(name, found) for name in asked.PLAIN if (found := values.get(name))]
     if found := values.get("instrument"):
         names = in_any_case(found)

@@ -8,8 +8,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from catalogue.query import AtFacility, Node, conditions
-from search_api.errors import BadRequest
-from search_api.facilities import FacilityState, FacilityStates
+from search_api.facilities import FacilityState, FacilityStates, expect_facilities
 from search_api.federation.questions import LiveSource
 
 Mode = Literal["indexed", "live", "both"]
@@ -69,19 +68,9 @@ def choose(states: Sequence[FacilityState], asked: Asked, where: Node) -> Partic
 def _named(states: Sequence[FacilityState], asked: Asked) -> list[FacilityState]:
     if not asked.facilities:
         return list(states)
+    expect_facilities(asked.facilities, [state.facility for state in states], "facilities")
     known = {state.facility.name.casefold(): state for state in states}
-    found = []
-    for name in asked.facilities:
-        state = known.get(name.casefold())
-        if state is None:
-            raise BadRequest(
-                f"There is no facility {name[:100]!r}.",
-                field="facilities",
-                allowed=[state.facility.name for state in states],
-                given=name,
-            )
-        found.append(state)
-    return found
+    return [known[name.casefold()] for name in asked.facilities]
 
 
 def live_source(state: FacilityState) -> LiveSource | None:

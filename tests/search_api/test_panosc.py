@@ -122,6 +122,21 @@ async def test_what_has_no_place_is_refused_by_name(
     assert word in json.dumps(error)
 
 
+@pytest.mark.parametrize("name", ["facility", "facilities"])
+@pytest.mark.parametrize(
+    "path", ["/api/Documents", "/api/Documents/count", "/api/Documents/10.1%2F1", "/api/search"]
+)
+async def test_a_facility_that_nobody_knows_is_refused_by_name(
+    path: str, name: str, server: TestClient[Any, Any]
+) -> None:
+    """Fault E08: an empty answer would look like a facility that has nothing."""
+    response = await server.get(URL(f"{path}?{name}=B", encoded=True))
+    assert response.status == 400
+    error = (await response.json())["error"]
+    assert (error["field"], error["allowed"]) == (name, ["A"])
+    assert (await server.get(URL(f"{path}?{name}=a", encoded=True))).status == 200
+
+
 async def test_a_list_of_one_in_brackets_is_a_list(server: TestClient[Any, Any]) -> None:
     """Fault E11: who writes the name again for each value writes it once for one."""
     assert await pids(server, "/api/Documents?filter[where][pid][inq]=10.1/2") == ["10.1/2"]
