@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from catalogue.engine_commands import ENGINE_COMMANDS
+from catalogue.engine_commands import ENGINE_COMMANDS, waits_for_another
 from pan_commons_terminal import (
     EXIT_FAILED,
     EXIT_PARTLY,
@@ -71,7 +71,9 @@ def _index(settings: Settings, *, anew: bool = False) -> str:
             if anew:
                 of = catalogue.store.count_changes()
                 with Counting("records indexed", of, silent=settings.as_json) as counting:
-                    await make_anew(catalogue.store, catalogue.engine, counting.reached)
+                    await make_anew(
+                        catalogue.store, catalogue.engine, counting.reached, waits_for_another
+                    )
             else:
                 await catalogue.indexer.index_once()
 

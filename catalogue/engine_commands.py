@@ -23,6 +23,7 @@ from pan_commons_terminal import (
 
 if TYPE_CHECKING:
     from catalogue.catalogue import Catalogue
+    from catalogue.errors import IndexBusy
 
 SHOWN_KEYS = 20
 
@@ -110,6 +111,11 @@ def _run(
         raise SystemExit(EXIT_FAILED)
 
 
+def waits_for_another(busy: IndexBusy) -> None:
+    """Say whose turn it is."""
+    say(f"{busy} Waiting for it.")
+
+
 async def _status(catalogue: Catalogue, as_json: bool) -> bool:
     from catalogue.fields import ENTITY_CLASSES
     from catalogue.fingerprint import fingerprint
@@ -154,7 +160,9 @@ async def _rebuild(catalogue: Catalogue, as_json: bool) -> bool:
 
     collect_rarely()
     with Counting("records indexed", catalogue.store.count_changes(), silent=as_json) as counting:
-        changes = await make_anew(catalogue.store, catalogue.engine, counting.reached)
+        changes = await make_anew(
+            catalogue.store, catalogue.engine, counting.reached, waits_for_another
+        )
     position = await catalogue.engine.position()
     if as_json:
         emit_json({"changes": changes, "position": position})
@@ -177,7 +185,7 @@ async def _verify(catalogue: Catalogue, as_json: bool, repairing: bool) -> bool:
             await repair(catalogue.store, catalogue.engine, found)
         except IndexBusy:
             say("Another process writes the index; making it anew beside it.")
-            await make_anew(catalogue.store, catalogue.engine)
+            await make_anew(catalogue.store, catalogue.engine, waiting=waits_for_another)
         found_after = await verify(catalogue.store, catalogue.engine)
         repaired = found_after.sound
     surplus = [key for _, key, _, _ in found.surplus]

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol, TypeAlias
 
+import anyio
 import anyio.to_thread
 
 from catalogue.documents import EngineDocument, engine_document
 from catalogue.engines.base import Engine
+from catalogue.engines.tantivy_files import WriterLock
+from catalogue.errors import IndexBusy
 from catalogue.fields import ENTITY_CLASSES
 from catalogue.indexer import Indexer
 from catalogue.plan import All
@@ -22,6 +26,9 @@ from catalogue.records import Change, EntityClass
 from catalogue.store import Store
 
 PAGE = 5_000
+MAKING_LOCK = "making-index.lock"
+"""In the data folder: an index elsewhere cannot tell which process makes one beside it."""
+LOOK_FOR_TURN_S = 0.2
 
 Progress: TypeAlias = Callable[[int], None]
 
@@ -111,15 +118,51 @@ async def repair(store: VerifiedStore, engine: Engine, found: Verification) -> N
     await engine.commit(position)
 
 
-async def rebuild(store: Outbox, engine: Engine, progress: Progress | None = None) -> int:
+async def rebuild(
+    store: Outbox,
+    engine: Engine,
+    progress: Progress | None = None,
+    waiting: Callable[[IndexBusy], None] | None = None,
+) -> int:
     """Fill an index beside the one in use from the store, then swap; returns changes applied.
 
     Questions are answered from the former index meanwhile; what is committed meanwhile is brought
     in before the swap and, by whoever follows the outbox, after it (fault F13). ``progress`` is
-    told how many changes were applied so far.
+    told how many changes were applied so far. One process at a time: another one is waited for,
+    and ``waiting`` is told so.
     """
-    other = await engine.beside()
     folder = store.folder if isinstance(store, Store) else None
+    making = None
+    if folder is not None and not engine.in_process:
+        making = WriterLock(folder / MAKING_LOCK, "made anew")
+    try:
+        other = await _begin(engine, making, waiting)
+        return await _fill_and_swap(store, engine, other, folder, progress)
+    finally:
+        if making is not None:
+            making.free()
+
+
+async def _begin(
+    engine: Engine, making: WriterLock | None, waiting: Callable[[IndexBusy], None] | None
+) -> Engine:
+    """An index beside the one in use, when nobody else makes one."""
+    while True:
+        try:
+            if making is not None:
+                await anyio.to_thread.run_sync(making.take)
+            other: Engine = await engine.beside()
+            return other
+        except IndexBusy as busy:
+            if waiting is not None:
+                waiting(busy)
+                waiting = None
+        await anyio.sleep(LOOK_FOR_TURN_S)
+
+
+async def _fill_and_swap(
+    store: Outbox, engine: Engine, other: Engine, folder: Path | None, progress: Progress | None
+) -> int:
     filler = Indexer(store, other, progress=progress, folder=folder)
     try:
         total = await filler.index_once()

@@ -41,17 +41,22 @@ LOOK_FOR_MERGES_S = 1.0
 
 
 class WriterLock:
-    """Who writes the index. The system frees the lock when the process ends, however it ends."""
+    """Who writes the index. The system frees the lock when the process ends, however it ends.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        doing: what only one does at a time, in words.
+    """
+
+    def __init__(self, path: Path, doing: str = "written") -> None:
         self._path = path
+        self._doing = doing
         self._file: IO[str] | None = None
 
     def take(self) -> None:
         """Become the one writer.
 
         Raises:
-            IndexBusy: another process is indexing.
+            IndexBusy: another one has it.
             EngineError: the folder cannot be written.
         """
         if self._file is not None:
@@ -65,7 +70,7 @@ class WriterLock:
                 file.seek(0)
                 holder = file.read().strip() or "another process"
                 file.close()
-                raise IndexBusy(f"The search index is being written by {holder}.") from error
+                raise IndexBusy(f"The search index is being {self._doing} by {holder}.") from error
             try:
                 file.seek(0)
                 file.truncate()

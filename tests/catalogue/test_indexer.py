@@ -151,6 +151,33 @@ async def test_a_rebuild_beside_a_running_indexer_is_followed(
     assert (await verify(world.store, catalogue.engine)).sound
 
 
+async def test_rebuilds_at_the_same_time_take_turns(
+    world: World, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fault F13: each removes what the others fill, and all counted on from the same number."""
+    for name in "abcdef":
+        put_document(world, name, "glass")
+    monkeypatch.setattr("catalogue.verifying.LOOK_FOR_TURN_S", 0.01)
+    waited: list[str] = []
+    applied: list[int] = []
+
+    async def rebuild_by_another() -> None:
+        async with Catalogue.open(world.store.folder) as operator:
+            made = await rebuild(
+                operator.store, operator.engine, waiting=lambda busy: waited.append(str(busy))
+            )
+            applied.append(made)
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(3):
+            tasks.start_soon(rebuild_by_another)
+    assert applied == [6, 6, 6]
+    assert len(waited) == 2
+    assert "being made anew by process" in waited[0]
+    assert (await verify(world.store, catalogue.engine)).outstanding == 0
+    assert await titles(catalogue, "glass") == ["glass"] * 6
+
+
 async def test_a_rebuilt_index_that_comes_into_use_in_the_midst_of_a_catch_up_lacks_nothing(
     world: World, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
