@@ -118,6 +118,8 @@ class PanoscClient:
         done = list((resume or {}).get("done", ()))
         failure: FacilityHttpError | None = None
         offered = bool(done)
+        # No place is kept behind what is not shown as long as nothing was shown at all.
+        kept: list[RestPage] = []
         for entity_class in self.options.classes:
             if entity_class in done:
                 continue
@@ -127,20 +129,24 @@ class PanoscClient:
                 async with aclosing(self._sweep(entity_class, reading, done)) as pages:
                     async for page in pages:
                         offered = offered or page.stop != "not_offered"
-                        yield page
+                        kept.append(page)
+                        while offered and kept:
+                            yield kept.pop(0)
             except AccessRefused as error:
                 # One class behind a login must not keep the others back.
                 failure = error
-                yield self._ended(entity_class, Reading(), done, "refused")
+                kept.append(self._ended(entity_class, Reading(), done, "refused"))
             except _SMALLER_MAY_HELP as error:
                 if reading.distinct > before or not await self._others_answer(entity_class):
                     raise
                 failure = error
                 ended = self._ended(entity_class, reading, done, "broken_off")
-                yield replace(ended, why=str(error))
+                kept.append(replace(ended, why=str(error)))
             done.append(entity_class)
         if not offered:
             raise failure or NotOffered("none of the classes is served here")
+        for page in kept:
+            yield page
 
     async def _others_answer(self, entity_class: str) -> bool:
         """Whether what failed is one class, and not the service."""

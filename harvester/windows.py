@@ -24,6 +24,10 @@ SECOND_FORM = "YYYY-MM-DDThh:mm:ssZ"
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 """Where a search for a broken record begins when ``earliestDatestamp`` is no help (fault B14)."""
 
+MOST_WINDOWS = 1_000
+"""Of a history: they all stand in the checkpoint of every page. Days since 1970, where
+earliestDatestamp is no help, were 20,000."""
+
 _INSTANT = re.compile(
     r"(\d{4})-(\d{2})-(\d{2})(?:[T ](\d{2}):(\d{2}):(\d{2})(?:[.,]\d+)?(?:Z|\+00:?00)?)?", re.ASCII
 )
@@ -135,15 +139,17 @@ def split(
     earliest: datetime,
     server_now: datetime,
 ) -> tuple[Window, ...]:
-    """Cut a long history into windows of about ``span`` that commit by themselves, oldest first.
+    """Cut a long history into windows of about ``span`` that commit by themselves, oldest first;
+    into longer ones where these would be more than ``MOST_WINDOWS``.
 
     The first keeps an open start and the last an open end if the window had them, so nothing with
     an odd datestamp falls out at the edges.
     """
     granule = GRANULE[granularity]
-    step = max(floor_span(span, granularity), granule)
     low = floor(window.start or earliest, granularity)
     high = floor(window.end or server_now, granularity)
+    least = -(-(high - low) // MOST_WINDOWS // granule) * granule
+    step = max(floor_span(span, granularity), granule, least)
     if high - low < step:
         return (window,)
     windows = []

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from catalogue.records import PageReport
 from harvester.place import Order
 from harvester.progress import Silent
@@ -122,6 +124,21 @@ async def test_a_class_that_fails_keeps_no_other_back(tmp_path: Path) -> None:
         await world.endpoint.behave("error:500@Datasets")
         await world.harvest()
         assert held(world, "Dataset") == 13
+
+
+@pytest.mark.parametrize("status", [403, 500])
+async def test_a_service_that_shows_nothing_at_all_is_not_left_behind(
+    tmp_path: Path, status: int
+) -> None:
+    """The next run begins at its first class, and not where there is nothing more to read."""
+    async with a_world(tmp_path, spec(), protocol="panosc") as world:
+        faults = [f"error:{status}@{name}" for name in ("Documents", "Datasets", "Instruments")]
+        await world.endpoint.behave(*faults)
+        assert (await world.harvest()).state == "failed"
+        await world.endpoint.behave()
+        run = await world.harvest()
+        assert run.state == "ok", run
+        assert held(world, "Document") == 12
 
 
 async def test_a_class_that_fails_on_its_way_is_gone_on_with_first(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from harvester.windows import (
     GRANULE,
     LONG_AGO,
+    MOST_WINDOWS,
     Granularity,
     Window,
     bisect,
@@ -102,6 +103,20 @@ def test_an_impossible_earliest_datestamp_is_replaced(earliest: datetime | None)
 EPOCH = datetime(1990, 1, 1, tzinfo=UTC)
 instants = st.integers(0, 40 * 365 * 86_400).map(lambda seconds: EPOCH + timedelta(seconds=seconds))
 granularities = st.sampled_from(["day", "second"])
+
+
+def test_a_history_since_1970_is_cut_into_a_bounded_number_of_windows() -> None:
+    """Fault B14: all of them stand in the checkpoint of every page."""
+    parts = split(
+        Window(),
+        timedelta(days=1),
+        granularity="second",
+        earliest=LONG_AGO,
+        server_now=NOW,
+    )
+    assert MOST_WINDOWS / 2 < len(parts) <= MOST_WINDOWS + 1
+    assert (parts[0].start, parts[-1].end) == (None, None)
+    assert all(one.end + GRANULE["second"] == two.start for one, two in pairwise(parts))  # type: ignore[operator]
 
 
 @settings(max_examples=100, deadline=None)
