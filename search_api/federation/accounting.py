@@ -148,6 +148,7 @@ class Ledger:
                 why=_why(take),
                 missing=take.missing,
                 unseen=take.unseen,
+                passed_on=take.without,
             )
         assert silence is not None
         copy = has_copy(state) and self.asked.mode != "live"

@@ -72,6 +72,7 @@ class Heard:
     body: bytes
     elapsed_s: float
     lacks: str = ""
+    without: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,7 +265,12 @@ class Asker:
         parsed = heard.parsed
         elapsed_s = self.monotonic() - began
         return FacilityAnswer(
-            parsed.objects, parsed.number, elapsed_s, digest=parsed.digest, lacks=heard.lacks
+            parsed.objects,
+            parsed.number,
+            elapsed_s,
+            digest=parsed.digest,
+            lacks=heard.lacks,
+            without=heard.without,
         )
 
     async def _heard(
@@ -332,6 +338,7 @@ class Asker:
                     brief=parsed.is_brief or bool(heard.lacks),
                     digest=parsed.digest,
                     lacks=heard.lacks,
+                    without=heard.without,
                 )
             flight.answer = heard
         except FederationError as failure:
@@ -407,7 +414,8 @@ class Asker:
         request = Request(self._http, self._parser, live, line, limit_s, headers)
         try:
             said = await self._attempts(line, request, question, leave)
-            return Heard(said.parsed, said.body, self.monotonic() - began, said.lacks)
+            elapsed_s = self.monotonic() - began
+            return Heard(said.parsed, said.body, elapsed_s, said.lacks, said.without)
         except TimeoutError:
             verdict = Verdict("timed_out", f"no answer within {limit_s:.3g} s", "timed_out")
         except FacilityHttpError as error:
@@ -452,6 +460,7 @@ class Asker:
             reason=stale_because,
             digest=parsed.digest,
             lacks=kept.lacks,
+            without=kept.without,
         )
 
     async def _stale(self, key: bytes) -> Kept | None:

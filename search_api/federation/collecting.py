@@ -137,6 +137,7 @@ class Collector:
             age_s=answer.age_s,
             stale=answer.stale,
             lacks=answer.lacks,
+            without=answer.without,
         )
 
     async def _by_doi(self, doi: str, wanted: Wanted) -> FacilityAnswer | None:

@@ -205,7 +205,7 @@ def _line(held: dict[str, Any]) -> FacilityLine:
     for name in ("until", "silent_since"):
         if held[name] is not None:
             held[name] = datetime.fromisoformat(held[name])
-    for name in ("missing", "unseen"):
+    for name in ("missing", "unseen", "passed_on"):
         held[name] = tuple(held.get(name) or ())
     return FacilityLine(**held)
 

@@ -25,8 +25,8 @@ _OVERHEAD_BYTES = 600
 class Kept:
     """A body, when it came, and until when it is good and may be shown (seconds since 1970).
 
-    ``digest`` is that of ``parsing.Parsed``; empty where it has to be made again. ``lacks``: see
-    ``questions.FacilityAnswer``.
+    ``digest`` is that of ``parsing.Parsed``; empty where it has to be made again. ``lacks`` and
+    ``without``: see ``questions.FacilityAnswer``.
     """
 
     body: bytes
@@ -35,6 +35,7 @@ class Kept:
     stale_until: float
     digest: bytes = b""
     lacks: str = ""
+    without: tuple[str, ...] = ()
 
     def age_s(self, now: datetime) -> float:
         """How old it is; never 0, and never negative when the clock was set back."""
@@ -109,12 +110,14 @@ class FacilityCache:
         brief: bool,
         digest: bytes = b"",
         lacks: str = "",
+        without: tuple[str, ...] = (),
     ) -> None:
-        """Keep an answer that has just come."""
+        """Keep an answer that has just come; one with gaps is not for other processes, which would
+        have its body alone."""
         at = now.timestamp()
         good_s = self._brief_s if brief else self._keep_s
-        kept = Kept(body, at, at + good_s, at + max(good_s, self._stale_s), digest, lacks)
-        if self._put(question, kept, brief) and not brief:
+        kept = Kept(body, at, at + good_s, at + max(good_s, self._stale_s), digest, lacks, without)
+        if self._put(question, kept, brief) and not brief and not without:
             held = self._kept[question, brief].body
             self._note_new(KeptBody(question, source, held, at, kept.stale_until))
 

@@ -182,6 +182,7 @@ class Pager:
             age_s=max(page.answer.age_s for page in pages),
             stale=stale,
             lacks=lacks,
+            without=tuple(sorted({one for page in pages for one in page.answer.without})),
         )
 
     def _can_go_on(self, seen: _Seen) -> bool:

@@ -67,7 +67,8 @@ class FacilityAnswer:
     to the answer, our own queue included. ``age_s`` above 0: from this facility's cache, that old.
     ``stale``: a kept answer in place of a failure, which ``reason`` tells. ``digest``: hash of the
     body, so that what is made of it can be kept. ``lacks``: in words, what the service says itself
-    that its answer lacks, as nodes like ours do (fault G01); empty: nothing.
+    that its answer lacks, as nodes like ours do (fault G01); empty: nothing. ``without``: relations
+    that such a node could not get of all that it has.
     """
 
     objects: Objects | None
@@ -78,6 +79,7 @@ class FacilityAnswer:
     reason: str | None = None
     digest: bytes = b""
     lacks: str = ""
+    without: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

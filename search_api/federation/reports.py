@@ -22,7 +22,8 @@ class FacilityLine:
     the answer); ``waiting`` (in a stream: it may still answer). ``why`` in words. ``live``: asked
     now. ``hits``: on this page. ``total``: all its matches that are known, ``total_relation``
     whether those are all. ``missing``: relations that the service does not give; ``unseen``: what
-    could not be had although it has it. Its hits are scored in part then, and empty relations prove
+    could not be had although it has it; ``passed_on``: what a node like ours says it could not have
+    of some of its own. Its hits are scored in part then, and empty relations prove
     nothing.
     """
 
@@ -39,11 +40,12 @@ class FacilityLine:
     silent_since: datetime | None = None
     missing: tuple[str, ...] = ()
     unseen: tuple[str, ...] = ()
+    passed_on: tuple[str, ...] = ()
 
     @property
     def without(self) -> tuple[str, ...]:
         """All that is not to be found in what the answer has of it."""
-        return (*self.missing, *self.unseen)
+        return tuple(dict.fromkeys((*self.missing, *self.unseen, *self.passed_on)))
 
     @property
     def is_missing(self) -> bool:

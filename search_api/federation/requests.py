@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -23,6 +24,8 @@ from search_api.quoting import quoted
 
 CONDITIONAL = frozenset({"where", "include", "order", "fields", "skip", "text", "query"})
 """Parts of a filter that a service may fail on; ``limit`` alone is as plain as can be."""
+
+_RELATION = re.compile(r"[A-Za-z][A-Za-z. ]{0,60}")
 
 CANARY: Mapping[str, Any] = {"limit": 1}
 
@@ -64,12 +67,20 @@ def lacks_of(headers: Mapping[str, str]) -> str:
     return ""
 
 
+def without_of(headers: Mapping[str, str]) -> tuple[str, ...]:
+    """The relations that a node like ours could not get of some of its own; words alone."""
+    told = headers.get("X-Facilities-Without", "")[:2_000].split(",")
+    names = {one.rpartition("=")[2].strip() for one in told}
+    return tuple(sorted(name for name in names if _RELATION.fullmatch(name)))
+
+
 class Said(NamedTuple):
-    """A good answer as it came; ``lacks``: see ``lacks_of``."""
+    """A good answer as it came; ``lacks``: see ``lacks_of``, ``without``: see ``without_of``."""
 
     parsed: Parsed
     body: bytes
     lacks: str
+    without: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +145,8 @@ class Request:
             ) as response:
                 body = await response.body()
                 parsed = await self.parser.parse(question, body, status=response.status)
-                return Said(parsed, body, lacks_of(response.headers))
+                told = response.headers
+                return Said(parsed, body, lacks_of(told), without_of(told))
         except BadStatus as error:
             # Frameworks answer unknown paths with a page of their own.
             if error.status in (404, 405, 501):

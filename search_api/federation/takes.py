@@ -27,8 +27,8 @@ class Need:
 class Take:
     """What came. ``complete``: every record that could match was looked at. ``number``: the
     facility's own count of all that match, where it can be believed. ``missing`` and ``unseen``:
-    see ``relations.Wanted``. ``more``: asking deeper may bring more. ``lacks``: see
-    ``questions.FacilityAnswer``."""
+    see ``relations.Wanted``. ``more``: asking deeper may bring more. ``lacks`` and
+    ``without``: see ``questions.FacilityAnswer``."""
 
     reading: Reading
     complete: bool
@@ -39,3 +39,4 @@ class Take:
     age_s: float = 0.0
     stale: bool = False
     lacks: str = ""
+    without: tuple[str, ...] = ()

@@ -353,3 +353,20 @@ async def test_what_an_answer_lacks_by_its_own_word_is_known(
     for found in (first, second, third):
         assert said in found.lacks
         assert bool(found.lacks) is bool(said)
+
+
+async def test_relations_that_a_node_could_not_get_are_known_from_what_is_kept_too() -> None:
+    """Fault G01: empty relations prove nothing there; only words of the model are passed on."""
+    told = "FNS=documents, LRL=samples, LRL=documents, X=<b>, =, odd"
+
+    async def answer(request: web.Request) -> web.Response:
+        return web.json_response([{"pid": "1"}], headers={"X-Facilities-Without": told})
+
+    async with server(answer) as url, asking(facility_cache_s=60.0) as world:
+        first = await world.ask(live(url))
+        world.clock.move(1)
+        second = await world.ask(live(url))
+    assert second.age_s > 0
+    for found in (first, second):
+        assert found.without == ("documents", "odd", "samples")
+        assert found.lacks == ""

@@ -102,6 +102,26 @@ async def test_what_a_node_lacks_the_node_that_asks_it_lacks_too(tmp_path: Path)
             assert "GONE" in line["why"]
 
 
+async def test_relations_that_a_node_cannot_get_are_named_by_the_node_that_asks_it(
+    tmp_path: Path,
+) -> None:
+    """Fault G01: the facility behind it does not tell of which Documents its Datasets are."""
+    async with two_facilities() as (first, _):
+        inner_places = [Place("F0", first.api_url)]
+        inner = configure(tmp_path / "inner", inner_places)
+        assert await check_all(inner, inner_places) == {}
+        with serving(inner) as node:
+            places = [Place("NODE", node.url + "/api")]
+            outer = configure(tmp_path / "outer", places)
+            assert await check_all(outer, places) == {}
+            with serving(outer) as asking:
+                _, alone = await get(f"{node.url}/api/search", type="datasets")
+                _, answer = await get(f"{asking.url}/api/search", type="datasets")
+        for found in (alone, answer):
+            assert "documents" in found["facilities"][0]["missing"]
+            assert found["hits"]
+
+
 async def test_two_nodes_that_ask_each_other_come_to_an_end(tmp_path: Path) -> None:
     """A cycle: each has harvested one facility and asks the other; a question goes round once."""
     async with two_facilities() as (first, second):
