@@ -37,8 +37,8 @@ $(VENV)/dev.stamp: requirements/dev.txt $(VENV)/run.stamp
 demo: $(VENV)/run.stamp ## demo facilities, harvest, server on http://127.0.0.1:8080
 	@$(BIN)/pan-commons demo --data $(DEMO_DATA) --host $(HOST) --port $(PORT)
 
-test: $(VENV)/dev.stamp ## every test (Elasticsearch too where java and mvn are)
-	@$(BIN)/python -m pytest
+test: $(VENV)/dev.stamp ## every test, on all cores (Elasticsearch too where java and mvn are)
+	@$(BIN)/python -m pytest -n logical --maxprocesses 8 --dist worksteal
 
 check: $(VENV)/dev.stamp ## format, lint and types
 	@$(BIN)/ruff format --check .

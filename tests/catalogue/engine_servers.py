@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import atexit
 import fcntl
-import json
 import os
 import secrets
-import shutil
-import signal
-import tempfile
 from functools import lru_cache
 from pathlib import Path
 from typing import NoReturn
@@ -62,37 +57,20 @@ def _cannot(error: Exception) -> NoReturn:
 
 @lru_cache(maxsize=1)
 def _started() -> str:
-    """The one server of a test run, whose processes share it: who needs it first starts it, who
-    ends last stops it. Each holds a share of the lock on the file that tells of the server."""
-    run = os.environ.get("PYTEST_XDIST_TESTRUNUID") or secrets.token_hex(8)
-    told = Path(tempfile.gettempdir(), f"pan-commons-elasticsearch-{run}.json")
-    users = told.open("a+")
-    ours = None
-    with told.with_suffix(".starting").open("w") as starting:
+    """The one server of a test run: whichever of its processes needs it first starts it, and the
+    run's end ends it (``conftest.py``)."""
+    run = Path(os.environ["PAN_COMMONS_TEST_RUN"])
+    told = run / "elasticsearch.url"
+    with (run / "elasticsearch.lock").open("w") as starting:
         fcntl.flock(starting, fcntl.LOCK_EX)
-        users.seek(0)
-        held = users.read()
-        if not held:
-            folder = Path(tempfile.mkdtemp(prefix="pan-commons-elasticsearch-"))
-            ours = elasticsearch_server.start(folder)
-            process = ours.nodes[0].process.pid
-            held = json.dumps({"url": ours.url, "process": process, "folder": str(folder)})
-            users.write(held)
-            users.flush()
-        fcntl.flock(users, fcntl.LOCK_SH)
-    server = json.loads(held)
+        if not told.exists():
+            cluster = elasticsearch_server.start(run / "elasticsearch")
+            (node,) = cluster.nodes
+            (run / "elasticsearch.pid").write_text(str(node.process.pid))
+            told.write_text(node.url)
+            _ours.append(cluster)
+    return told.read_text()
 
-    def leave() -> None:
-        try:
-            fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return
-        os.kill(server["process"], signal.SIGKILL)
-        if ours is not None:
-            ours.stop()
-        shutil.rmtree(server["folder"], ignore_errors=True)
-        told.unlink()
-        told.with_suffix(".starting").unlink()
 
-    atexit.register(leave)
-    return str(server["url"])
+_ours: list[elasticsearch_server.Cluster] = []
+"""Of this process; forgotten, Python would warn of a process that still runs."""
