@@ -118,6 +118,26 @@ async def test_a_long_question_holds_up_others_for_a_moment_only() -> None:
     assert len(set(threads)) == 1
 
 
+async def test_an_answer_that_waits_for_others_does_not_wait_for_a_long_one() -> None:
+    driver = Driver(at_once=1)
+    go, answered = threading.Event(), threading.Event()
+
+    async def short() -> None:
+        await driver.in_one_thread(partial(in_thread, go.wait))
+        answered.set()
+
+    async def others() -> None:
+        await driver.in_one_thread(partial(in_thread, answered.wait))
+
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as group:
+            group.start_soon(short)
+            for _ in range(3):
+                group.start_soon(others)
+            await anyio.lowlevel.checkpoint()
+            go.set()
+
+
 async def test_many_questions_are_answered_by_few_threads() -> None:
     driver = Driver(at_once=2)
 
