@@ -312,8 +312,8 @@ def stems_of(change: Change) -> Stems:
     lines = text_lines(change)
     title = list(map(line_again, lines.title))
     text = [*title, *map(line_again, lines.others)]
-    words = {word for one in text for word in one.words}
-    wholes = {whole for one in text for whole in one.wholes}
+    words = set[str]().union(*[one.words for one in text])
+    wholes = set[str]().union(*[one.wholes for one in text])
     for identifier in lines.identifiers:
         wholes.update(analysis.identifier_wholes(identifier))
     return Stems([one.stems for one in title], [one.stems for one in text], words, wholes)

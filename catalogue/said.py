@@ -278,27 +278,26 @@ def alone(
 def row_of(part: Mapping[str, Any], contained: Sequence[Mapping[str, Any]] | None = None) -> Row:
     """A part as it is kept; counted where ``contained`` (of a Document, its Datasets) is given."""
     kind = part.get("kind")
-    row = Row(
-        part["key"],
-        part["class"],
-        kind if isinstance(kind, str) else None,
-        bool(part.get("derived")),
-        _written(part),
-    )
-    return row if contained is None else _counted(row, part, contained)
-
-
-def _counted(row: Row, part: Mapping[str, Any], contained: Sequence[Mapping[str, Any]]) -> Row:
+    known = kind if isinstance(kind, str) else None
+    key, name, derived = part["key"], part["class"], bool(part.get("derived"))
+    written = _written(part)
+    if contained is None:
+        return Row(key, name, known, derived, written)
     entity = _stored_of(part)
     children = tuple(map(_stored_of, contained))
     found = stems_of(Change(entity, children))
     datasets: Sequence[Mapping[str, Any]] = contained
-    if entity.entity_class == "Dataset":
+    if name == "Dataset":
         datasets = (part,)
     tags = technique_scoring.tags_of(
         technique for dataset in datasets for technique in elements(dataset, "techniques")
     )
-    return row._replace(
+    return Row(
+        key,
+        name,
+        known,
+        derived,
+        written,
         is_counted=True,
         title=_apart(NEXT.join(found.title)),
         text=_apart(NEXT.join(found.text)),

@@ -71,7 +71,9 @@ def base(record: Mapping[str, Any], name: str, reading: Reading, path: str) -> E
     by_doi = name == "Document" and found is not None
     entity: Entity = {
         "class": name,
-        "key": entity_key(name, found if by_doi and found else pid, reading.context.facility),
+        "key": f"document:doi:{found.lower()}"
+        if by_doi and found
+        else entity_key(name, pid, reading.context.facility),
         "pid": identify(pid).display,
         "facility": reading.context.facility,
     }

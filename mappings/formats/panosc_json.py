@@ -285,7 +285,7 @@ def _size(value: Any, entity: Entity, reading: Reading, path: str) -> None:
 def _techniques(value: Any, entity: Entity, reading: Reading, path: str) -> None:
     tags = []
     for item in value if isinstance(value, list) else [value]:
-        if isinstance(item, Mapping):
+        if isinstance(item, (dict, Mapping)):
             tags += _technique(item, reading.context.probes)
         elif isinstance(item, str):
             tags += technique_tags(item, None, reading.context.probes)

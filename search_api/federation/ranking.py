@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import total_ordering
-from typing import Any
+from typing import Any, NamedTuple
 
 from catalogue import analysis, statistics
 from catalogue.answers import Explanation
@@ -26,8 +26,7 @@ from catalogue.statistics import CollectionStatistics
 Order = tuple[Any, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Ranked:
+class Ranked(NamedTuple):
     """A hit in the merged order; ``live`` ones are in the pool, the others in the index."""
 
     order: Order
