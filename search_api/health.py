@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+
 import anyio
 import anyio.to_thread
 from prometheus_client import (
@@ -11,15 +17,19 @@ from prometheus_client import (
     Histogram,
     generate_latest,
 )
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from catalogue.errors import CatalogueError
-from search_api.replies import Call, Reply, json_reply
+from search_api.replies import Call, Reply, Server, json_reply
 
 READY_WITHIN_S = 3.0
+SHOWN_EVERY_S = 1.0
+SHARED = "PROMETHEUS_MULTIPROC_DIR"
+"""Where Prometheus' client, loaded with it set, counts in files that several processes add up."""
 
 
 class Measurements:
-    """Counters of one server process, in a registry of their own."""
+    """Counters of a server, in a registry of their own; with several processes of all of them."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -37,7 +47,10 @@ class Measurements:
             registry=self.registry,
         )
         self.in_flight = Gauge(
-            "pan_commons_requests_in_flight", "Requests under way.", registry=self.registry
+            "pan_commons_requests_in_flight",
+            "Requests under way.",
+            registry=self.registry,
+            multiprocess_mode="livesum",
         )
         self.shed = Counter(
             "pan_commons_requests_shed",
@@ -55,12 +68,14 @@ class Measurements:
             "Live records, by facility.",
             ("facility",),
             registry=self.registry,
+            multiprocess_mode="livemostrecent",
         )
         self.silent = Gauge(
             "pan_commons_facility_silent",
             "1 while a facility could not be reached lately.",
             ("facility",),
             registry=self.registry,
+            multiprocess_mode="livemostrecent",
         )
 
     def note(self, operation: str, status: int, elapsed_s: float) -> None:
@@ -74,6 +89,52 @@ class Measurements:
             self._counted[operation, status] = found
         found[0].inc()
         found[1].observe(elapsed_s)
+
+    def text(self) -> bytes:
+        """All of it in Prometheus' form."""
+        folder = os.environ.get(SHARED)
+        if folder is None:
+            return generate_latest(self.registry)
+        of_all = CollectorRegistry()
+        MultiProcessCollector(of_all, folder)  # type: ignore[no-untyped-call]
+        return generate_latest(of_all)
+
+
+@contextlib.contextmanager
+def shared_measurements() -> Iterator[None]:
+    """Processes started meanwhile count together. Where no folder can be made for it, ``/metrics``
+    tells of the process that answers."""
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="pan-commons-", ignore_cleanup_errors=True)
+    except OSError:
+        yield
+        return
+    with folder as name:
+        os.environ[SHARED] = name
+        try:
+            yield
+        finally:
+            del os.environ[SHARED]
+
+
+def forget_process(number: int | None) -> None:
+    """What a process that ended had under way is under way no more."""
+    if number is not None and SHARED in os.environ:
+        mark_process_dead(number)  # type: ignore[no-untyped-call]
+
+
+async def keep_shown(server: Server) -> None:
+    """Renew what other processes show of the load of this one; until cancelled."""
+    while True:
+        show_load(server, server.in_flight)
+        await asyncio.sleep(SHOWN_EVERY_S)
+
+
+def show_load(server: Server, in_flight: int) -> None:
+    """Set the gauges of what is under way."""
+    server.measurements.in_flight.set(in_flight)
+    if server.live is not None:
+        server.live.asker.show_measurements()
 
 
 async def live(call: Call) -> Reply:
@@ -109,12 +170,8 @@ async def ready(call: Call) -> Reply:
 async def metrics(call: Call) -> Reply:
     """``GET /metrics`` in Prometheus' text form."""
     measured = call.server.measurements
-    measured.in_flight.set(call.server.in_flight - 1)  # this one is under way, too
+    show_load(call.server, call.server.in_flight - 1)  # this one is under way, too
     for state in call.server.states.all:
         measured.records.labels(state.facility.name).set(state.records)
         measured.silent.labels(state.facility.name).set(state.state == "silent")
-    if call.server.live is not None:
-        call.server.live.asker.show_measurements()
-    return Reply(
-        generate_latest(measured.registry), content_type="text/plain; version=0.0.4; charset=utf-8"
-    )
+    return Reply(measured.text(), content_type="text/plain; version=0.0.4; charset=utf-8")

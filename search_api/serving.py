@@ -30,6 +30,7 @@ from search_api.facilities import FacilityStates
 from search_api.federation.contact import configured_contact
 from search_api.federation.service import LiveService
 from search_api.garbage import collect_in_quiet_moments, only_young
+from search_api.health import forget_process, keep_shown, shared_measurements
 from search_api.operator_key import read_operator_key
 from search_api.pages.site import environment
 from search_api.rate import prepare_table, table_bytes
@@ -80,12 +81,17 @@ def run_workers(settings: Settings, host: str, port: int, workers: int, *, index
         asyncio.run(serve_one(settings, options, host, port, index=index))
         return
     asyncio.run(check_folder(settings, options))
+    with shared_measurements():
+        _run_processes(settings, host, free, workers, index=index)
+
+
+def _run_processes(settings: Settings, host: str, port: int, workers: int, *, index: bool) -> None:
     context = multiprocessing.get_context("spawn")
     rates = context.RawArray("B", table_bytes())
     prepare_table(memoryview(rates).cast("B"))
-    start = partial(_start, context, settings, host, free, rates)
+    start = partial(_start, context, settings, host, port, rates)
     processes = [start(index and n == 0) for n in range(workers)]
-    say(f"Serving on {address(host, free)} with {workers} processes.")
+    say(f"Serving on {address(host, port)} with {workers} processes.")
     stopping = False
 
     def stop(*_: object) -> None:
@@ -101,6 +107,7 @@ def run_workers(settings: Settings, host: str, port: int, workers: int, *, index
         for place, process in enumerate(processes):
             if not process.is_alive() and not stopping:
                 say(f"A server process ended with exit code {process.exitcode}; starting another.")
+                forget_process(process.pid)
                 processes[place] = start(index and place == 0)
     for process in processes:
         process.join()
@@ -164,12 +171,16 @@ async def serve_one(
                 bound = runner.addresses[0][1] if runner.addresses else port
                 say(f"Serving {settings.data} on {address(host, bound)} ; Ctrl-C ends.")
             server = app[SERVER]
-            collecting = asyncio.create_task(collect_in_quiet_moments(lambda: server.in_flight > 0))
+            besides = [
+                asyncio.create_task(collect_in_quiet_moments(lambda: server.in_flight > 0)),
+                *([] if shared is None else [asyncio.create_task(keep_shown(server))]),
+            ]
             try:
                 await _until_interrupted(catalogue, index=index)
             finally:
-                collecting.cancel()
-                await asyncio.gather(collecting, return_exceptions=True)
+                for task in besides:
+                    task.cancel()
+                await asyncio.gather(*besides, return_exceptions=True)
         finally:
             await runner.cleanup()
 

@@ -41,18 +41,21 @@ class FederationMeasurements:
             "0 asked as usual, 1 probed after a pause, 2 paused, at least one of its classes.",
             ("source",),
             registry=registry,
+            multiprocess_mode="livemax",
         )
         self.in_flight = Gauge(
             "pan_commons_live_requests_in_flight",
             "Requests to a live source under way.",
             ("source",),
             registry=registry,
+            multiprocess_mode="livesum",
         )
         self.waiting = Gauge(
             "pan_commons_live_requests_waiting",
             "Requests waiting in our own queue to a live source.",
             ("source",),
             registry=registry,
+            multiprocess_mode="livesum",
         )
 
     def show(self, source: str, state: BreakerState, in_flight: int, waiting: int) -> None:

@@ -163,11 +163,26 @@ async def test_a_client_has_one_allowance_however_many_processes_serve(data: Pat
         async with asyncio.timeout(60):
             await ready_processes(port, 2)
             seen = [await status_and_process(port, "/api/facilities") for _ in range(3 * burst)]
+            told = {await measured_by(port) for _ in range(8)}
     finally:
         process.send_signal(signal.SIGTERM)
         await asyncio.wait_for(process.wait(), 30)
     assert len({served_by for _, served_by in seen}) == 2
     assert [status for status, _ in seen] == [200] * burst + [429] * 2 * burst
+    # Whoever is asked tells of all of them.
+    assert len({served_by for served_by, _ in told}) == 2
+    assert {counted for _, counted in told} == {burst}
+
+
+async def measured_by(port: int) -> tuple[str, int]:
+    """Which process answered, and how many facility lists it says were given."""
+    line = 'pan_commons_requests_total{operation="findFacilities",status="200"} '
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"http://127.0.0.1:{port}/metrics") as found,
+    ):
+        (count,) = [one for one in (await found.text()).splitlines() if one.startswith(line)]
+        return found.headers["X-Request-Id"][:12], int(float(count.removeprefix(line)))
 
 
 async def ready_processes(port: int, count: int) -> None:
