@@ -11,13 +11,14 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import math
 import re
 import sqlite3
 import threading
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -35,6 +36,7 @@ MAX_LENGTH = 6_000
 """Characters of a cursor: a point in time names each shard of an index, at some 120 of them."""
 
 _LARGEST = 2**62
+_LAST_MOMENT = int(datetime(9999, 1, 1, tzinfo=UTC).timestamp())
 
 _PATIENCE_S = 5.0
 """With another process that is writing the file, or making it."""
@@ -145,15 +147,15 @@ def read_cursor(text: str, digest: str, sort: SortBy | None) -> Continuation:
                 at=_place(fields["a"]),
                 snapshot=str(fields["s"]),
                 stamp=str(fields["i"]),
-                expires=_whole(fields["e"]),
+                expires=_moment(fields["e"]),
             )
         if kind == "view":
             return Continuation(
                 "view",
                 at=_place(fields["a"]),
-                expires=_whole(fields["e"]),
+                expires=_moment(fields["e"]),
                 view={str(name): str(pit) for name, pit in fields["v"].items()},
-                best=float(fields["b"]),
+                best=_finite(fields["b"]),
             )
     except (ValueError, KeyError, TypeError, AttributeError, binascii.Error) as error:
         raise broken from error
@@ -171,6 +173,20 @@ def _place(value: object) -> int:
     if place < 0:
         raise ValueError("no place in a list")
     return place
+
+
+def _moment(value: object) -> int:
+    moment = _whole(value)
+    if not 0 < moment < _LAST_MOMENT:
+        raise ValueError("no instant of a calendar")
+    return moment
+
+
+def _finite(value: object) -> float:
+    number = float(value) if isinstance(value, (int, float)) else math.nan
+    if not math.isfinite(number):
+        raise ValueError("no number of a cursor")
+    return number
 
 
 def after_plan(continuation: Continuation | None) -> Plan:

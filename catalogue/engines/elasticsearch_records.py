@@ -66,7 +66,9 @@ class ElasticsearchRecords:
         with _available():
             try:
                 found = self._client.get(index=f"{self._prefix}-{index}", id=name)
-            except NotFoundError:
+            except NotFoundError as error:
+                if index == "raw" and error_type(error.body) is not None:
+                    raise  # the index itself is missing; notes are not there before the first fill
                 return None
         value: Mapping[str, Any] = found["_source"]["value"]
         return value
@@ -113,9 +115,14 @@ class ElasticsearchRecords:
         for key in keys:
             wanted.setdefault(_class_of(key), []).append(document_id(key))
         found: dict[str, StoredEntity] = {}
-        for name, ids in wanted.items():
+        steps = [
+            (name, ids[at : at + STEP])
+            for name, ids in wanted.items()
+            for at in range(0, len(ids), STEP)
+        ]
+        for name, ids in steps:
             with _available():
-                answer = self._client.mget(index=f"{self._prefix}-{name.lower()}", ids=ids)
+                answer = self._client.mget(index=self._index(name), ids=ids)
             for one in answer["docs"]:
                 if "error" in one:
                     raise EngineUnavailable(

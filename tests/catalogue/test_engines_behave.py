@@ -317,6 +317,10 @@ def test_no_place_is_too_far_behind_the_end(bench: Bench, sort: tuple[Sort, ...]
         {"k": "view", "a": -1, "v": {}, "b": 1.0, "e": 2**40},
         {"k": "after", "o": None, "v": None},
         {"k": ["skip"], "a": 1},
+        {"k": "ranked", "a": 0, "s": "x", "i": "y", "e": 2**60},
+        {"k": "view", "a": 0, "v": {}, "b": 1.0, "e": 2**60},
+        {"k": "view", "a": 0, "v": {}, "b": 1.0, "e": -(2**60)},
+        {"k": "view", "a": 0, "v": {}, "b": "nan", "e": 2**31},
     ],
 )
 def test_a_place_that_is_none_is_refused(bench: Bench, fields: dict[str, object]) -> None:

@@ -146,6 +146,8 @@ async def test_more_relations_than_one_answer_holds_are_all_read(
         found = node.store.parents([beamline], "instrument")[beamline]
         assert sorted(found) == sorted(world.store.parents([beamline], "instrument")[beamline])
         assert len(found) == 6
+        # Whole records of a large question would not fit into one answer either.
+        assert node.store.entities(found) == world.store.entities(found)
 
 
 async def test_an_index_that_is_missing_is_no_answer_that_there_is_no_such_record(
@@ -157,6 +159,9 @@ async def test_an_index_that_is_missing_is_no_answer_that_there_is_no_such_recor
         await engine._client.indices.delete(index=engine.index("Document"))
         with pytest.raises(EngineUnavailable, match="index_not_found"):
             node.store.entity("document:doi:10.5072/p")
+        await engine._client.indices.delete(index=f"{engine.prefix}-raw")
+        with pytest.raises(EngineUnavailable, match="does not give"):
+            node.store.stored_records("document:doi:10.5072/p")
 
 
 async def test_a_count_of_some_shards_only_is_none(
