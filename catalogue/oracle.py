@@ -257,6 +257,11 @@ class Evaluator:
             held: Sequence[Value] = [int(public_at(thing.record, self.now))]
         else:
             held = values_of(thing.record, field, kind)
+        if op == "between":
+            high = comparable(kind, node.high, field)
+            return any(
+                _compares(one, "gte", wanted) and _compares(one, "lte", high) for one in held
+            )
         return any(_compares(one, op, wanted) for one in held)
 
     def _one_of(self, node: OneOf, thing: Thing) -> bool:

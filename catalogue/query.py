@@ -15,7 +15,7 @@ from catalogue.errors import QueryTooCostly
 from catalogue.records import EntityClass
 
 Scalar: TypeAlias = str | int | float | bool | None
-Comparison = Literal["eq", "neq", "gt", "gte", "lt", "lte"]
+Comparison = Literal["eq", "neq", "gt", "gte", "lt", "lte", "between"]
 
 MAX_DEPTH = 12
 MAX_CLAUSES = 1_024
@@ -56,11 +56,13 @@ class Not:
 class Compare:
     """A field compared with one value. Dates compare as instants, numbers as numbers, text by code
     point, list fields (keywords) by any element. ``neq`` is the exact negation of ``eq``: it holds
-    where the field is absent, too. The other comparisons never hold for an absent field."""
+    where the field is absent, too. The other comparisons never hold for an absent field.
+    ``between`` is for text alone: one element from ``value`` to ``high``."""
 
     field: str
     op: Comparison
     value: Scalar
+    high: Scalar = None
 
 
 @dataclass(frozen=True, slots=True)

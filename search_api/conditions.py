@@ -265,6 +265,9 @@ def plain_node(leaf: Leaf) -> Node:
         node = _equal(leaf.field, leaf.kind, leaf.operands[0])
     elif op == "inq":
         node = _one_of(leaf)
+    elif op == "between" and leaf.kind == "texts":
+        # Of several values one and the same is meant, as by LoopBack.
+        node = Compare(leaf.field, "between", *leaf.operands)
     elif op == "between":
         low, high = leaf.operands
         node = And((Compare(leaf.field, "gte", low), Compare(leaf.field, "lte", high)))

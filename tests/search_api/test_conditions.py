@@ -23,6 +23,7 @@ from catalogue.query import (
 from search_api.conditions import Reading, read_where
 from search_api.errors import BadRequest
 from search_api.model import DATASET, DOCUMENT, INSTRUMENT, MEMBER, PARAMETER
+from search_api.rows import holds
 
 Make = Callable[[], Reading]
 
@@ -87,6 +88,16 @@ def test_long_lists_keep_every_value(count: int, reading: Make) -> None:
     """fault E11"""
     values = [f"10.5072/{number}" for number in range(count)]
     assert read_where(DOCUMENT, {"pid": {"inq": values}}, reading()) == OneOf("pid", tuple(values))
+
+
+@pytest.mark.parametrize(
+    ("keywords", "expected"), [(["b"], True), (["a", "d"], False), (["a", "c", "d"], True)]
+)
+def test_one_and_the_same_of_several_values_is_between_the_ends(
+    keywords: list[str], expected: bool, reading: Make
+) -> None:
+    node = read_where(DOCUMENT, {"keywords": {"between": ["b", "c"]}}, reading())
+    assert holds("Document", node, {"keywords": keywords}) is expected
 
 
 def test_lists_of_the_bracket_form_are_objects_with_numbers(reading: Make) -> None:

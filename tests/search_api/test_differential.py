@@ -155,9 +155,13 @@ def field_holds(thing: Json, field: str, op: str, operand: Any) -> bool:
     if op in NEGATED:
         return not field_holds(thing, field, NEGATED[op], operand)
     if op == "between":
-        # Of a list, one element may be above the one end and another below the other.
+        # Of a list, one and the same element is between the two.
         low, high = operand
-        return field_holds(thing, field, "gte", low) and field_holds(thing, field, "lte", high)
+        return any(
+            field_holds({field: one}, field, "gte", low)
+            and field_holds({field: one}, field, "lte", high)
+            for one in _listed(thing.get(field))
+        )
     if field == "isPublic":
         # What is sent as not public is restricted; what is not sent is not known to be open.
         return compares(thing.get(field) is True, op, operand, field)
