@@ -24,6 +24,7 @@ from pan_commons_terminal import (
 if TYPE_CHECKING:
     from catalogue.catalogue import Catalogue
     from catalogue.errors import IndexBusy
+    from catalogue.verifying import Verification
 
 SHOWN_KEYS = 20
 
@@ -171,23 +172,33 @@ async def _rebuild(catalogue: Catalogue, as_json: bool) -> bool:
     return True
 
 
-async def _verify(catalogue: Catalogue, as_json: bool, repairing: bool) -> bool:
+async def _mend(catalogue: Catalogue, found: Verification) -> bool:
+    """Bring the index in line with the store, in place where that is possible."""
     from catalogue.errors import IndexBusy
     from catalogue.verifying import rebuild as make_anew
     from catalogue.verifying import repair, verify
 
+    store, engine = catalogue.store, catalogue.engine
+    why = "It cannot be mended in place"
+    try:
+        await repair(store, engine, found)
+        if (await verify(store, engine)).sound:
+            return True
+        # An engine keeps what it takes for newer than what the store has (fault F12).
+    except IndexBusy:
+        why = "Another process writes the index"
+    say(f"{why}; making it anew beside it.")
+    await make_anew(store, engine, waiting=waits_for_another)
+    return (await verify(store, engine)).sound
+
+
+async def _verify(catalogue: Catalogue, as_json: bool, repairing: bool) -> bool:
+    from catalogue.verifying import verify
+
     of = catalogue.store.count_changes()
     with Counting("records compared", of, silent=as_json) as counting:
         found = await verify(catalogue.store, catalogue.engine, counting.reached)
-    repaired = False
-    if repairing and not found.sound:
-        try:
-            await repair(catalogue.store, catalogue.engine, found)
-        except IndexBusy:
-            say("Another process writes the index; making it anew beside it.")
-            await make_anew(catalogue.store, catalogue.engine, waiting=waits_for_another)
-        found_after = await verify(catalogue.store, catalogue.engine)
-        repaired = found_after.sound
+    repaired = repairing and not found.sound and await _mend(catalogue, found)
     surplus = [key for _, key, _, _ in found.surplus]
     if as_json:
         emit_json(

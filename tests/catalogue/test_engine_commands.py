@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from click.testing import CliRunner, Result
@@ -11,6 +12,7 @@ from store_world import World, document, record
 
 from catalogue.catalogue import Catalogue
 from catalogue.commands import COMMANDS
+from catalogue.documents import engine_document
 from catalogue.errors import NothingKept
 
 INDEX = next(command for command in COMMANDS if command.name == "index")
@@ -62,10 +64,6 @@ def test_verify_fails_until_repaired(world: World) -> None:
     asyncio.run(index(world))
 
     async def lose_one() -> None:
-        from dataclasses import replace
-
-        from catalogue.documents import engine_document
-
         async with Catalogue.open(world.store.folder) as catalogue:
             position = await catalogue.engine.position()
             key = "document:doi:10.5072/1"
@@ -80,6 +78,27 @@ def test_verify_fails_until_repaired(world: World) -> None:
     assert json.loads(result.stdout)["missing"] == ["document:doi:10.5072/1"]
     result = run(world, "verify", "--repair", "--json")
     assert (result.exit_code, json.loads(result.stdout)["repaired"]) == (0, True)
+    assert run(world, "verify").exit_code == 0
+
+
+def test_what_an_index_takes_for_newer_than_the_store_is_repaired_too(world: World) -> None:
+    """Fault F12: in place it would be kept."""
+    fill(world)
+    asyncio.run(index(world))
+
+    async def run_ahead() -> None:
+        async with Catalogue.open(world.store.folder) as catalogue:
+            position = await catalogue.engine.position()
+            key = "document:doi:10.5072/1"
+            change = world.store.changes_of([key])[key]
+            ahead = replace(change, entity=replace(change.entity, change=position + 1_000))
+            await catalogue.engine.apply([engine_document(ahead)])
+            await catalogue.engine.commit(position)
+
+    asyncio.run(run_ahead())
+    result = run(world, "verify", "--repair", "--json")
+    assert (result.exit_code, json.loads(result.stdout)["repaired"]) == (0, True)
+    assert "cannot be mended in place; making it anew" in result.stderr
     assert run(world, "verify").exit_code == 0
 
 
