@@ -27,13 +27,35 @@ _COLUMNS = (
     "e.ordinal, e.key, e.class, e.change, e.live, e.changed_at, e.body, p.body, s.name, s.facility,"
     " e.part"
 )
-# One text for all rows of a page: SQLite is left and the interpreter waited for once, not for each.
-_PLAIN = (
-    "CAST(group_concat('[' || e.ordinal || ',' || e.class || ',' || e.change || ','"
-    " || json_quote(e.key) || ',' || json_quote(s.facility) || ','"
-    " || coalesce(e.body, p.body, '{}') || ']') AS BLOB)"
-)
 _PARTS = "LEFT JOIN parts p ON p.id = e.part LEFT JOIN sources s ON s.id = p.source"
+
+
+def _packed(*columns: str) -> str:
+    """All rows as one text, for ``_unpacked``: SQLite is left, and the interpreter waited for, once
+    and not for each row. Columns must be JSON."""
+    row = " || ',' || ".join(columns)
+    return f"CAST(group_concat('[' || {row} || ']') AS BLOB)"
+
+
+def _unpacked(
+    connection: sqlite3.Connection, statement: str, values: Sequence[Any]
+) -> list[list[Any]]:
+    """The rows of a SELECT of ``_packed`` columns."""
+    ((found,),) = rows(connection, statement, values)
+    read: list[list[Any]] = orjson.loads(b"[%b]" % found) if found else []
+    return read
+
+
+_PLAIN = _packed(
+    "e.ordinal",
+    "e.class",
+    "e.change",
+    "json_quote(e.key)",
+    "json_quote(s.facility)",
+    "coalesce(e.body, p.body, '{}')",
+)
+_INSIDE = _packed("l.parent", "json_quote(e.key)", "e.ordinal")
+_LINKED = _packed("l.parent", "l.child")
 _PLAIN_AT_ONCE = 64  # So that the text stays far below what SQLite makes of one.
 # A part names what its own record states; who is related indeed is in the links.
 _STATED_RELATIONS = ("datasets", "documents")
@@ -84,14 +106,13 @@ def plain(connection: sqlite3.Connection, ordinals: Sequence[int]) -> dict[int, 
     entities = {}
     for start in range(0, len(ordinals), _PLAIN_AT_ONCE):
         marks, given = in_list(ordinals[start : start + _PLAIN_AT_ONCE])
-        ((found,),) = rows(
+        found = _unpacked(
             connection,
             f"SELECT {_PLAIN} FROM entities e {_PARTS}"  # noqa: S608 (constants and marks)
             f" WHERE e.ordinal IN ({marks}) AND e.live = 1",
             given,
         )
-        read = orjson.loads(b"[%b]" % (found or b""))
-        for ordinal, number, change, key, facility, record in read:
+        for ordinal, number, change, key, facility, record in found:
             if "facilities" not in record:
                 # One source's word; merged forms name them themselves.
                 record["facility"] = facility
@@ -111,9 +132,9 @@ def contained(
     keys: dict[int, dict[str, int]] = {}
     for start in range(0, len(ordinals), MOST_IN_LIST):
         marks, given = in_list(ordinals[start : start + MOST_IN_LIST])
-        for parent, key, child in rows(
+        for parent, key, child in _unpacked(
             connection,
-            "SELECT l.parent, e.key, e.ordinal FROM links l"  # noqa: S608 (marks alone)
+            f"SELECT {_INSIDE} FROM links l"  # noqa: S608 (constants and marks)
             " CROSS JOIN entities e ON e.ordinal = l.child"
             f" WHERE l.parent IN ({marks}) AND l.relation = ? AND e.live = 1",
             [*given, DATASETS],
@@ -142,9 +163,9 @@ def _instruments(
     named: dict[int, int] = {}
     for start in range(0, len(datasets), MOST_IN_LIST):
         marks, given = in_list(datasets[start : start + MOST_IN_LIST])
-        for dataset, instrument in rows(
+        for dataset, instrument in _unpacked(
             connection,
-            "SELECT l.parent, l.child FROM links l"  # noqa: S608 (marks alone)
+            f"SELECT {_LINKED} FROM links l"  # noqa: S608 (constants and marks)
             " CROSS JOIN entities e ON e.ordinal = l.child"
             f" WHERE l.parent IN ({marks}) AND l.relation = ? AND e.live = 1",
             [*given, INSTRUMENTS],
