@@ -274,10 +274,16 @@ class Catalogue:
 
         def load() -> list[Hit]:
             found = self._of_hits(settled.search, hits)
-            newer = [entity.key for hit, entity in found if entity.change != hit.change]
+            known = settled.reader.complete_until
+            newer = [
+                entity.key
+                for hit, entity in found
+                if entity.change != hit.change and (hit.change is not None or entity.change > known)
+            ]
             gone = self._no_longer_matching(settled, newer) if newer else frozenset()
+            marked = settled.text is not None and not settled.search.plain
             shown = [
-                Hit(entity, hit.score, _highlights(settled, entity))
+                Hit(entity, hit.score, _highlights(settled, entity) if marked else {})
                 for hit, entity in found
                 if not entity.deleted and entity.key not in gone
             ]
@@ -420,7 +426,7 @@ def _holds(evaluator: Evaluator, where: Node, entity: Entity) -> bool:
 
 
 def _highlights(settled: Settled, entity: StoredEntity) -> Mapping[str, Sequence[tuple[int, int]]]:
-    if settled.text is None or settled.search.plain:
+    if settled.text is None:
         return {}
     return highlights(entity.record, settled.text.stems)
 

@@ -8,9 +8,9 @@ F14). Read left to right, once.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from catalogue.errors import QueryTooCostly
 
@@ -21,11 +21,12 @@ Sign = Literal["", "+", "-"]
 Shape = Literal["word", "phrase", "prefix"]
 
 _QUOTES = str.maketrans({"“": '"', "”": '"', "„": '"', "«": '"', "»": '"', "\0": " "})
+_BARE_WORDS = re.compile(r"[\w\s.,:;/()]*")
+_CHUNK = re.compile(r"\S+")
 _UNIT = re.compile(r'([+\-]?)"([^"]*)(?:"|$)|(\S+)')
 
 
-@dataclass(frozen=True, slots=True)
-class Unit:
+class Unit(NamedTuple):
     """One thing that is asked for, at offsets ``start`` to ``end`` of the sentence."""
 
     text: str
@@ -47,7 +48,10 @@ def parse_words(sentence: str) -> tuple[Unit, ...]:
             f"The text has {len(sentence):,} characters; at most {MAX_CHARACTERS:,} are read.",
             field="query",
         )
-    units = []
+    units: list[Unit] = []
+    if _BARE_WORDS.fullmatch(sentence):
+        units = [Unit(one.group(), "word", "", *one.span()) for one in _CHUNK.finditer(sentence)]
+        return _not_too_many(units)
     for match in _UNIT.finditer(sentence.translate(_QUOTES)):
         sign, quoted, bare = match.groups()
         if bare is not None:
@@ -56,6 +60,10 @@ def parse_words(sentence: str) -> tuple[Unit, ...]:
             units.append(
                 Unit(quoted, _quoted_shape(quoted), _sign(sign), match.start(), match.end())
             )
+    return _not_too_many(units)
+
+
+def _not_too_many(units: Sequence[Unit]) -> tuple[Unit, ...]:
     if len(units) > MAX_UNITS:
         raise QueryTooCostly(
             f"The text asks for {len(units)} things; at most {MAX_UNITS} are looked for.",

@@ -6,7 +6,7 @@ Boosts, tie breaker and weights were chosen with ``benchmarks/relevance.py`` on 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 K1 = 1.2
 B = 0.75
@@ -107,6 +107,18 @@ def highest_for_levels(levels: Sequence[float]) -> float:
     if len(levels) == 1:
         return 2 * levels[0]
     return max(levels, default=0.0)
+
+
+def all_normalised(raws: Iterable[float], best_possible: float) -> list[float]:
+    """``normalised`` of each; a page's scores are nearly all from a tenth on."""
+    if best_possible <= 0:
+        return [0.0 for _ in raws]
+    return [
+        round(share, 6)
+        if 0.1 <= (share := raw / best_possible) <= _HIGHEST
+        else normalised(raw, best_possible)
+        for raw in raws
+    ]
 
 
 def normalised(raw: float, best_possible: float) -> float:

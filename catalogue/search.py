@@ -43,7 +43,7 @@ from catalogue.query import (
     data_only,
 )
 from catalogue.records import EntityClass
-from catalogue.scoring import normalised
+from catalogue.scoring import all_normalised, normalised
 from catalogue.settling import Hydrate, Settler, Stated
 from catalogue.text_query import TextPlan, plan_text
 from catalogue.threads import in_thread
@@ -124,7 +124,18 @@ async def settle(
         membership = text.all_of if search.text.match == "all" else text.any_of
         # Near techniques are counted among records that this text does not match, too.
         widest = both() if search.related and text.recognised else text.any_of
-    settler = Settler(reader, hydrate, search.now, stated)
+    fixed: list[Condition] = []
+    if listed:
+        fixed = await _fixed(search, listed, widest, Settler(reader, hydrate, search.now, stated))
+    if search.without:
+        fixed.append(Condition(Everything(), NoneOf(Numbers("ordinal", search.without)), None))
+    return Settled(search, reader, tuple(fixed), text, membership)
+
+
+async def _fixed(
+    search: Search, listed: Sequence[Node], widest: Plan, settler: Settler
+) -> list[Condition]:
+    """The conditions of the filter, settled one by one among records that meet ``widest``."""
     # Conditions that some count leaves out must not narrow what the others are looked at among.
     movable = {facet.field for facet in search.facets if facet.exclude_own_filter}
     movable |= {"kind", "access", "technique"}
@@ -137,9 +148,7 @@ async def settle(
         context = both(widest, *(c.plan for c in fixed if c.facet not in movable))
         plan = await settler.filter_plan(node, search.entity_class, context)
         fixed.append(Condition(node, plan, facet))
-    if search.without:
-        fixed.append(Condition(Everything(), NoneOf(Numbers("ordinal", search.without)), None))
-    return Settled(search, reader, tuple(fixed), text, membership)
+    return fixed
 
 
 def relaxed(settled: Settled) -> Settled:
@@ -216,6 +225,7 @@ def _wanted(settled: Settled, continuation: Continuation | None, *, keyed: bool)
         search.count and continuation is None,
         (*requests, *kinds),
         keyed,
+        keyed or not settled.reader.complete_until,
         wanted if scores else None,
     )
     totals = _access_requests(settled)
@@ -261,22 +271,41 @@ async def _ranked(
     """Scores on our scale, equal ones in the order of their ordinals, cut to the page."""
     search = settled.search
     wanted = search.skip + search.limit
-    ranked = on_scale([(hit.ordinal, hit.score) for hit in hits], best, wanted)
-    held = {hit.ordinal: (hit.key, hit.change) for hit in hits}
+    scaled = all_normalised([hit.score for hit in hits], best)
+    if len(hits) < request.limit or scaled[-1] != scaled[wanted - 1]:
+        # Who is equal to the last of the page is among them.
+        ranked = [
+            EngineHit(hit.key, hit.ordinal, hit.change, score)
+            for hit, score in zip(hits, scaled, strict=True)
+        ]
+        ranked.sort(key=_best_first)
+        return ranked[search.skip : wanted]
+    return await _ranked_among_more(settled, replace(request, count=False, facets=()))
+
+
+def _best_first(hit: EngineHit) -> tuple[float, int]:
+    return -hit.score, hit.ordinal
+
+
+async def _ranked_among_more(settled: Settled, request: PageRequest) -> list[EngineHit]:
+    """The same where more scores are equal than were fetched."""
+    search = settled.search
+    wanted = search.skip + search.limit
+    ranked: list[tuple[int, float]] = []
     for most in TIED:
-        if len(ranked) < request.limit or ranked[-1][1] != ranked[wanted - 1][1]:
-            break
         if most > request.limit:
-            request = replace(request, limit=most, count=False, facets=())
+            request = replace(request, limit=most)
             pairs, best = await settled.reader.ranking(request)
             ranked = on_scale(pairs, best, wanted)
-            held = {}
+            if len(ranked) < most or ranked[-1][1] != ranked[wanted - 1][1]:
+                break
     # With more equal scores than that the engine's own order among them has to do.
     page = ranked[search.skip : wanted]
-    if not held and page:
-        plan = Numbers("ordinal", frozenset(ordinal for ordinal, _ in page))
-        versions = await settled.reader.versions(search.entity_class, plan)
-        held = {ordinal: (key, change) for key, (ordinal, change) in versions.items()}
+    if not page:
+        return []
+    plan = Numbers("ordinal", frozenset(ordinal for ordinal, _ in page))
+    versions = await settled.reader.versions(search.entity_class, plan)
+    held = {ordinal: (key, change) for key, (ordinal, change) in versions.items()}
     return [
         EngineHit(held[ordinal][0], ordinal, held[ordinal][1], score)
         for ordinal, score in page

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Any
 
 from catalogue.scoring import MIN_SIMILARITY
 from mappings.techniques import Panet, find_id, load_panet
+
+if TYPE_CHECKING:
+    from mappings.linking import Recognition
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +24,23 @@ class RecognisedTechnique:
     ids: tuple[str, ...]
 
 
-@lru_cache(maxsize=2_048)
 def recognised_techniques(sentence: str) -> tuple[RecognisedTechnique, ...]:
     """Techniques that the linker finds in free text; overlapping finds are the linker's matter."""
+    named = _linker()(sentence)
+    # Most sentences have none, and no two questions have the same one.
+    return _recognised(named) if named else ()
+
+
+@cache
+def _linker() -> Callable[[str], tuple[Recognition, ...]]:
     from mappings.linking import recognise
 
+    return recognise
+
+
+def _recognised(named: Iterable[Recognition]) -> tuple[RecognisedTechnique, ...]:
     found = []
-    for one in recognise(sentence):
+    for one in named:
         ids = tuple(dict.fromkeys(link.id for link in one.links))
         if ids:
             found.append(RecognisedTechnique(one.start, one.end, one.text, ids))

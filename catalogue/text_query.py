@@ -42,13 +42,15 @@ USUAL_LENGTH = 64
 @dataclass(frozen=True, slots=True)
 class Reading:
     """What a unit asks for, wherever it stands: its words, the look-up that meets it, and what it
-    is worth. ``scores`` are by what tells them apart; ``text`` is as it compares."""
+    is worth. ``scores`` are by what tells them apart; ``text`` is as it compares; ``is_small``: one
+    of the words that say little."""
 
     text: str
     words: tuple[str, ...]
     met: Plan
     scores: tuple[tuple[object, Score], ...]
     stems: tuple[str, ...]
+    is_small: bool
 
 
 class Part(NamedTuple):
@@ -87,7 +89,8 @@ class TextPlan:
         required = [plan for plan, is_required in self.groups if is_required]
         if required or not self.groups:
             return both(*required, *self.excluded)
-        return both(either(*(plan for plan, _ in self.groups)), *self.excluded)
+        wanted = either(*[plan for plan, _ in self.groups])
+        return both(wanted, *self.excluded) if self.excluded else wanted
 
     @property
     def without_techniques(self) -> Plan:
@@ -119,9 +122,11 @@ def plan_text(text: Text, filter_techniques: Iterable[str] = ()) -> TextPlan:
         QueryTooCostly: too long, or a prefix of a single letter.
     """
     parts = [part for unit in parse_words(text.words) if (part := _part(unit))]
-    parts = _without_small_words(parts)
-    wanted = [part for part in parts if part.unit.sign != "-"]
-    excluded = [negation(part.reading.met) for part in parts if part.unit.sign == "-"]
+    wanted = parts = _without_small_words(parts)
+    excluded: list[Plan] = []
+    if any(part.unit.sign == "-" for part in parts):
+        wanted = [part for part in parts if part.unit.sign != "-"]
+        excluded = [negation(part.reading.met) for part in parts if part.unit.sign == "-"]
     found = _recognised(text.words, text.literal) if text.recognise else ()
     groups, recognised = _grouped(wanted, found)
     tagged = [one for one in recognised if one.techniques]
@@ -161,7 +166,9 @@ def _read(text: str, shape: Shape) -> Reading | None:
         return None
     met = _met(text, shape, words)
     scores = tuple(_scores_of(text, shape, words, met))
-    return Reading(text, words, met, scores, tuple(analysis.stem(word) for word in words))
+    stems = tuple([analysis.stem(word) for word in words])
+    is_small = shape == "word" and len(words) == 1 and words[0] in analysis.STOP_WORDS
+    return Reading(text, words, met, scores, stems, is_small)
 
 
 def _met(text: str, shape: Shape, words: tuple[str, ...]) -> Plan:
@@ -196,14 +203,9 @@ def _wholes_of(text: str, words: tuple[str, ...]) -> set[str]:
 
 def _without_small_words(parts: Sequence[Part]) -> list[Part]:
     """Small words ask for nothing, unless nothing else is asked, or they are signed or quoted."""
-    kept = [
-        part
-        for part in parts
-        if part.unit.sign
-        or part.unit.shape != "word"
-        or len(part.reading.words) > 1
-        or part.reading.words[0] not in analysis.STOP_WORDS
-    ]
+    kept = [part for part in parts if part.unit.sign or not part.reading.is_small]
+    if len(kept) == len(parts):
+        return kept
     return kept if any(part.unit.sign != "-" for part in kept) else list(parts)
 
 
@@ -221,6 +223,10 @@ class _Find:
 def _recognised(sentence: str, literal: Iterable[str] = ()) -> list[_Find]:
     """Techniques first, then quantities in words that no technique took (semantics 5.3, 7.1);
     nothing whose words or id are named in ``literal``."""
+    techniques = technique_scoring.recognised_techniques(sentence)
+    mentions = recognise_quantities(sentence)
+    if not techniques and not mentions:
+        return []
     declined = frozenset(_folded(one) for one in literal)
     found = [
         _Find(
@@ -230,10 +236,10 @@ def _recognised(sentence: str, literal: Iterable[str] = ()) -> list[_Find]:
             Recognised(one.text, "technique", one.ids[0], technique_scoring.label(one.ids[0])),
             one.ids,
         )
-        for one in technique_scoring.recognised_techniques(sentence)
+        for one in techniques
         if not declined.intersection(map(_folded, (one.text, *one.ids)))
     ]
-    for mention in recognise_quantities(sentence):
+    for mention in mentions:
         if any(mention.start < one.end and one.start < mention.end for one in found):
             continue
         if declined.intersection(map(_folded, (mention.text, mention.condition.dimension))):

@@ -37,6 +37,7 @@ from mappings.technique_phrases import (
 from mappings.technique_words import (
     CATEGORIES,
     CONDITIONS,
+    GENERIC,
     JOIN_THEIR_NEIGHBOURS,
     MODIFIERS,
     PAIRS,
@@ -134,13 +135,14 @@ def _is_of_no_name(chunk: str) -> bool:
     none is read otherwise for what stands beside it. Most sentences are made of such chunks."""
     names = load_names()
     alone = split_words(chunk)
-    words = names.read(chunk)
-    return (
-        JOIN_THEIR_NEIGHBOURS.isdisjoint(one for w in alone for one in (w.text, w.raw.casefold()))
-        and not any(word.text in PREFIXES for word in join_and_split(alone, names.vocabulary))
-        and not any(word.text in names.named for word in words)
-        and correct_spelling(names, words) is None
-    )
+    for word in alone:
+        if word.text in JOIN_THEIR_NEIGHBOURS or word.raw.casefold() in JOIN_THEIR_NEIGHBOURS:
+            return False
+    words = join_and_split(alone, names.vocabulary)
+    for word in words:
+        if word.text in PREFIXES or (word.text in names.named and word.text not in GENERIC):
+            return False
+    return correct_spelling(names, [word for word in words if word.text not in GENERIC]) is None
 
 
 @functools.lru_cache(maxsize=8192)

@@ -35,9 +35,9 @@ class FacetRequest:
 @dataclass(frozen=True, slots=True)
 class PageRequest:
     """A page of the records of ``plan``: by score when ``scores`` are given, else by ``sort`` and
-    ordinal. Without ``keyed`` hits need no key: whoever asks goes by their ordinals. With
-    ``enough``, hits behind so many are only wanted where their score may be as good as the last
-    of these."""
+    ordinal. Without ``keyed`` hits need no key: whoever asks goes by their ordinals; without
+    ``versioned`` no change: whoever asks goes by ``Reader.complete_until``. With ``enough``, hits
+    behind so many are only wanted where their score may be as good as the last of these."""
 
     entity_class: EntityClass
     plan: Plan
@@ -48,16 +48,17 @@ class PageRequest:
     count: bool = True
     facets: tuple[FacetRequest, ...] = ()
     keyed: bool = True
+    versioned: bool = True
     enough: int | None = None
 
 
 class EngineHit(NamedTuple):
-    """A record found: ``change`` is the version that the engine holds. ``key`` may be ``None``
-    where none was asked for."""
+    """A record found: ``change`` is the version that the engine holds. ``key`` and ``change`` may
+    be ``None`` where none was asked for."""
 
     key: str | None
     ordinal: int
-    change: int
+    change: int | None
     score: float = 0.0
 
 
@@ -104,11 +105,15 @@ class Reader(Protocol):
     """One consistent view of the index.
 
     ``stamp`` names the view: two readers with the same one, in whichever process, answer the same.
-    ``None`` when the engine cannot tell.
+    ``None`` when the engine cannot tell. The view has every change up to ``complete_until``, 0 when
+    it cannot tell: what the store has of one up to there is what the view has of it.
     """
 
     @property
     def stamp(self) -> str | None: ...
+
+    @property
+    def complete_until(self) -> int: ...
 
     async def page(self, request: PageRequest) -> EnginePage: ...
 

@@ -76,6 +76,7 @@ class ElasticsearchReader:
         self._view = view
         self._best = best_possible
         self.stamp: str | None = None
+        self.complete_until = 0
 
     def promise(self) -> Mapping[str, str]:
         """The points in time of this view, which a cursor may name for ten minutes: the page of

@@ -470,17 +470,18 @@ class TantivyEngine:
     def _files(self) -> object | None:
         """Names what a view made now would show; ``None`` where files are missing.
 
-        The position is written after what it tells of, so with the pointer it names the last
-        commit. Merges, and damage, show in the indices' own files, which are looked at less often:
-        each look takes 5 to 10 µs.
+        The position is written after what it tells of, so it names the last commit; it goes when
+        another generation has taken the place of this one. Merges, and damage, show in the indices'
+        own files, which are looked at less often: each look takes 5 to 10 µs.
         """
         generation = self._generation
         watched = self._watched
         if watched is None or watched.generation != generation:
             folder = self.root / str(generation)
-            commit = [folder / POSITION, *([self.root / POINTER] if self._named is None else ())]
-            indices = [folder / name.lower() / META for name in ENTITY_CLASSES]
-            watched = self._watched = CommitFiles(generation, commit, indices)
+            others = [folder / name.lower() / META for name in ENTITY_CLASSES]
+            if self._named is None:
+                others.append(self.root / POINTER)
+            watched = self._watched = CommitFiles(generation, folder / POSITION, others)
         try:
             return generation, watched.commit(), watched.merges()
         except OSError:
@@ -498,9 +499,11 @@ class TantivyEngine:
                     f"The search index {self._generation} was made with another mapping or "
                     f"analysis than this version's {fingerprint()}. Run: pan-commons index rebuild"
                 )
+            # Before the views: these have what was committed before it was written, if not more.
+            position = self._position()
             views = {name: index.view() for name, index in self._indices.items()}
             stamps = [index.stamp for index in self._indices.values()]
-            return TantivyReader(views, f"{self._generation}:{stamps}")
+            return TantivyReader(views, f"{self._generation}:{stamps}", position)
 
     async def size_bytes(self) -> int | None:
         if self._generation is None:

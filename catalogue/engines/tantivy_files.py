@@ -121,25 +121,23 @@ class CommitFiles:
     """The files of a generation that tell whether a view of it is still the last one.
 
     Args:
-        commit: files that every commit, and whatever takes the place of the generation, writes
-            anew when all else is written.
-        indices: files that merges write, too.
+        commit: the file that every commit writes anew when all else is written, and that whatever
+            takes the place of the generation removes.
+        others: files that merges write, too.
     """
 
-    def __init__(
-        self, generation: str | None, commit: Iterable[Path], indices: Iterable[Path]
-    ) -> None:
+    def __init__(self, generation: str | None, commit: Path, others: Iterable[Path]) -> None:
         self.generation = generation
-        self._commit = [str(path) for path in commit]
-        self._indices = [str(path) for path in indices]
+        self._commit = str(commit)
+        self._others = [str(path) for path in others]
         self._seen: tuple[float, list[Stamp]] | None = None
 
-    def commit(self) -> list[Stamp]:
-        return [stamp_of(path) for path in self._commit]
+    def commit(self) -> Stamp:
+        return stamp_of(self._commit)
 
     def merges(self) -> list[Stamp]:
-        """The state of the indices as of a moment ago."""
+        """The state of the other files as of a moment ago."""
         now = time.monotonic()
         if self._seen is None or now - self._seen[0] > LOOK_FOR_MERGES_S:
-            self._seen = (now, [stamp_of(path) for path in self._indices])
+            self._seen = (now, [stamp_of(path) for path in self._others])
         return self._seen[1]

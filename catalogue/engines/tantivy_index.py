@@ -7,10 +7,10 @@ library cannot do may panic, and ``PanicException`` is no ``Exception``; ``guard
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import tantivy
@@ -61,29 +61,38 @@ _ONE_BY_ONE = 8
 """Terms of a look-up that become clauses of their own."""
 
 
-@contextmanager
-def guarded(doing: str) -> Iterator[None]:
-    """Translate whatever Tantivy raises, panics included.
+class guarded:  # noqa: N801 (read as a word behind "with")
+    """Translate whatever Tantivy raises, panics included: ``with guarded("searching"):``.
 
     Raises:
         EngineDamaged: files are missing, cut short or not what they should be.
         EngineError: anything else that the library could not do.
     """
-    try:
-        yield
-    except (EngineError, KeyboardInterrupt, SystemExit, GeneratorExit):
-        raise
-    except BaseException as error:
-        if isinstance(error, Exception) and not isinstance(error, ValueError | OSError):
-            raise
+
+    __slots__ = ("doing",)
+
+    def __init__(self, doing: str) -> None:
+        self.doing = doing
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         # PanicException derives from BaseException and belongs to no importable module.
-        panicked = type(error).__name__ == "PanicException"
-        if not panicked and not isinstance(error, ValueError | OSError):
-            raise
+        panicked = kind is not None and kind.__name__ == "PanicException"
+        if error is None or not (panicked or isinstance(error, ValueError | OSError)):
+            return
         text = str(error)
         if not _has_no_room(text) and (panicked or _looks_damaged(text)):
-            raise EngineDamaged(f"The search index cannot be read while {doing}: {text}") from error
-        raise EngineError(f"The search index failed while {doing}: {text}") from error
+            raise EngineDamaged(
+                f"The search index cannot be read while {self.doing}: {text}"
+            ) from error
+        raise EngineError(f"The search index failed while {self.doing}: {text}") from error
 
 
 def _has_no_room(text: str) -> bool:
@@ -252,14 +261,20 @@ class ClassView:
         Where one of any words is asked for, what scores is what is met: the postings are gone
         through once, which takes two thirds of the time. (For all of several words it gains none.)
         """
-        found = [(Occur.Should, query) for score in scores if (query := self._score(score))]
-        scoring = self.words.scoring(scores)
+        asked = self.words.asked(scores)
+        if asked.terms is None:
+            found = [(Occur.Should, query) for score in scores if (query := self._score(score))]
+        else:
+            found = [(Occur.Should, word.query) for word in asked.words if word.query is not None]
         rest: Sequence[Plan] = plan.parts if isinstance(plan, AllOf) else (plan,)
         required = found
-        if scoring:
+        if asked.terms:
             known = self.words.frequency
-            rest = [part for part in rest if not asks_for_words(part, scoring, known)]
-            if len(rest) < (len(plan.parts) if isinstance(plan, AllOf) else 1):
+            parts = len(rest)
+            rest = [part for part in rest if not asks_for_words(part, asked.terms, known)]
+            if not rest:
+                return found[0][1] if len(found) == 1 else Query.boolean_query(found)
+            if len(rest) < parts:
                 required = [(Occur.Must, Query.boolean_query(found))]
                 plan = both(*rest)
         if rest:

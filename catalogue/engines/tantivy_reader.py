@@ -25,9 +25,10 @@ SHALLOW = 10_000
 class TantivyReader:
     """One consistent view; see ``engines.base.Reader``."""
 
-    def __init__(self, views: Mapping[str, ClassView], stamp: str) -> None:
+    def __init__(self, views: Mapping[str, ClassView], stamp: str, complete_until: int) -> None:
         self._views = views
         self.stamp: str | None = stamp
+        self.complete_until = complete_until
 
     async def page(self, request: PageRequest) -> EnginePage:
         return await self._run(partial(self._page, request))
@@ -53,7 +54,7 @@ class TantivyReader:
         hits = view.searcher.search(query, limit=request.limit, count=False).hits
         ordinals = view.searcher.fast_field_values(ORDINAL, [address for _, address in hits])
         pairs = [(int(o), float(score)) for o, (score, _) in zip(ordinals, hits, strict=True)]
-        return pairs, view.words.best_possible(request.scores)
+        return pairs, view.words.asked(request.scores).highest
 
     async def count(self, entity_class: EntityClass, plan: Plan) -> int:
         return await self._run(partial(self._views[entity_class].count, plan))
@@ -107,7 +108,7 @@ class TantivyReader:
                 view.scored(request.plan, request.scores),
                 limit=request.limit, offset=request.skip, count=request.count,
             )  # fmt: skip
-            found = list(answer.hits)
+            found = answer.hits
             total = answer.count if request.count else None
         elif request.sort:
             found = _sorted(view, request)
@@ -120,11 +121,13 @@ class TantivyReader:
             )  # fmt: skip
             found = [(0.0, address) for _, address in answer.hits]
             total = answer.count if request.count else None
-        facets = view.facets(request.facets, {} if total is None else {request.plan: total})
-        best = view.words.best_possible(request.scores)
+        facets: Sequence[Sequence[tuple[str, int]]] = ()
+        if request.facets:
+            facets = view.facets(request.facets, {} if total is None else {request.plan: total})
+        best = view.words.asked(request.scores).highest
         if request.enough is not None:
             found = _as_good(found, request.enough, best)
-        return EnginePage(_hits(view, found, keyed=request.keyed), total, facets, best)
+        return EnginePage(_hits(view, found, request), total, facets, best)
 
 
 def _as_good(
@@ -144,19 +147,25 @@ def _order(*, descending: bool) -> Any:
     return tantivy.Order.Desc if descending else tantivy.Order.Asc
 
 
-def _hits(view: ClassView, found: Sequence[tuple[float, Any]], *, keyed: bool) -> list[EngineHit]:
+def _hits(
+    view: ClassView, found: Sequence[tuple[float, Any]], request: PageRequest
+) -> list[EngineHit]:
     addresses = [address for _, address in found]
     if not addresses:
         return []
     ordinals = view.searcher.fast_field_values(ORDINAL, addresses)
-    changes = view.searcher.fast_field_values(CHANGE, addresses)
+    # Each column is opened anew for a page, which takes as long as reading it for ten hits.
+    changes: Sequence[int | None] = [None] * len(addresses)
+    if request.versioned:
+        changes = view.searcher.fast_field_values(CHANGE, addresses)
+    numbered = zip(found, ordinals, changes, strict=True)
+    if not request.keyed:
+        return [EngineHit(None, ordinal, change, hit[0]) for hit, ordinal, change in numbered]
     # Keys are stored, in blocks that have to be decompressed; numbers lie in columns.
     document = view.searcher.doc
     return [
-        EngineHit(
-            document(address).get_first("key") if keyed else None, ordinal, change, float(score)
-        )
-        for (score, address), ordinal, change in zip(found, ordinals, changes, strict=True)
+        EngineHit(document(address).get_first("key"), ordinal, change, score)
+        for (score, address), ordinal, change in numbered
     ]
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from tantivy import Query
 
@@ -32,6 +32,16 @@ class Word:
     highest: float
 
 
+class Asked(NamedTuple):
+    """All that a question scores. ``words``: its words; ``terms``: those of which a record that
+    scores has one, ``None`` where more than words score; ``highest``: more than any record can get
+    (semantics 8.3)."""
+
+    words: tuple[Word, ...]
+    terms: frozenset[FieldTerm] | None
+    highest: float
+
+
 class Words:
     """The words of one class in one view."""
 
@@ -41,6 +51,7 @@ class Words:
         self._documents = int(searcher.num_docs)
         self._frequencies: dict[FieldTerm, int] = {}
         self._words: dict[str, Word] = {}
+        self._last: tuple[Sequence[Score], Asked] = ((), Asked((), frozenset(), 0.0))
 
     def frequency(self, field: str, term: str) -> int:
         """How many records have the term in the field."""
@@ -62,24 +73,26 @@ class Words:
             self._words[score.word] = found
         return found
 
-    def scoring(self, scores: Sequence[Score]) -> frozenset[FieldTerm] | None:
-        """The terms of which a record that scores has one; ``None`` where more than words score."""
-        found: frozenset[FieldTerm] = frozenset()
-        for score in scores:
-            if not isinstance(score, WordScore):
-                return None
-            found |= self.word(score).terms
-        return found
-
-    def best_possible(self, scores: Sequence[Score]) -> float:
-        """More than any record can get (semantics 8.3)."""
-        total = 0.0
+    def asked(self, scores: Sequence[Score]) -> Asked:
+        """What is known of everything that scores; a question asks twice."""
+        last, known = self._last
+        if last is scores:
+            return known
+        words: list[Word] = []
+        terms: set[FieldTerm] = set()
+        highest = 0.0
         for score in scores:
             if isinstance(score, LevelScore):
-                total += highest_for_levels([worth for worth, _ in score.levels])
+                highest += highest_for_levels([worth for worth, _ in score.levels])
             else:
-                total += self.word(score).highest
-        return total
+                word = self.word(score)
+                words.append(word)
+                terms.update(word.terms)
+                highest += word.highest
+        only_words = len(words) == len(scores)
+        known = Asked(tuple(words), frozenset(terms) if only_words else None, highest)
+        self._last = (scores, known)
+        return known
 
     def _highest(self, score: WordScore) -> float:
         frequencies = [(c.boost, self.frequency(c.field, c.term)) for c in score.clauses]

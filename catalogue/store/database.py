@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import orjson
@@ -88,20 +89,31 @@ def translate(error: sqlite3.Error, path: Path) -> Exception:
     return StoreError(f"{path}: {error}")
 
 
-@contextmanager
-def translated(path: Path) -> Iterator[None]:
+class translated:  # noqa: N801 (read as a word behind "with")
     """Turn SQLite's (and the file system's) exceptions into ours, with the cause kept."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        ours = translate(error, path)
-        if ours is error:
-            raise
-        raise ours from error
-    except OSError as error:
-        if error.errno in _FULL:
-            raise StoreFull(f"{path} has no space left to grow ({error})") from error
-        raise StoreReadOnly(f"{path} cannot be used: {error}") from error
+
+    __slots__ = ("path",)
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if isinstance(error, sqlite3.Error):
+            ours = translate(error, self.path)
+            if ours is not error:
+                raise ours from error
+        elif isinstance(error, OSError):
+            if error.errno in _FULL:
+                raise StoreFull(f"{self.path} has no space left to grow ({error})") from error
+            raise StoreReadOnly(f"{self.path} cannot be used: {error}") from error
 
 
 _FULL = (28, 122)  # ENOSPC, EDQUOT
