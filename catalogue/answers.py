@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from catalogue.records import StoredEntity
 
@@ -36,15 +36,14 @@ class Explanation:
     parts: Sequence[Mapping[str, Any]] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
+class Hit(NamedTuple):
     """One entity found. ``score`` is 0 without a text, else strictly between 0 and 1.
     ``contained``: how many Datasets a Document has, and the first of them, where that was asked
     for and is told here."""
 
     entity: StoredEntity
     score: float
-    highlights: Mapping[str, Sequence[tuple[int, int]]] = field(default_factory=dict)
+    highlights: Mapping[str, Sequence[tuple[int, int]]] = {}
     explanation: Explanation | None = None
     contained: tuple[int, Sequence[StoredEntity]] | None = None
 

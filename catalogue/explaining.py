@@ -7,7 +7,6 @@ adds up to the score that was given.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from catalogue.answers import Explanation, Hit
@@ -43,8 +42,7 @@ async def explain_hits(settled: Settled, hits: Sequence[Hit]) -> list[Hit]:
                 {"what": _what(score), "part": side, "points": round(given, 6), "fields": fields}
             )
     return [
-        replace(
-            hit,
+        hit._replace(
             explanation=Explanation(
                 text=round(sums[hit.entity.ordinal]["text"], 6),
                 technique=round(sums[hit.entity.ordinal]["technique"], 6),

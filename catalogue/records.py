@@ -189,8 +189,7 @@ class StoredRecord:
     versions: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class StoredEntity:
+class StoredEntity(NamedTuple):
     """A merged entity (semantics 1.2): what engines index and people find.
 
     ``record`` is the merged JSON form with ``class``, ``key``, ``facility`` (first by trust),
