@@ -250,9 +250,9 @@ class Catalogue:
                 await searching.find_page(settled, self._hydrate, continuation, keyed=by_key),
                 settled,
             )
-        again = searching.relaxed(settled)
-        loose = None
+        again = loose = None
         if reader.foresees_nothing(search.entity_class, settled.membership):
+            again = searching.relaxed(settled)
             found, loose = await searching.find_either(settled, again, self._hydrate, keyed=by_key)
         else:
             found = await searching.find_page(settled, self._hydrate, keyed=by_key)
@@ -261,7 +261,8 @@ class Catalogue:
             met = bool(await reader.count(search.entity_class, settled.plan()))
         if met:
             return Page(found, settled)
-        if loose is None:
+        if again is None or loose is None:
+            again = searching.relaxed(settled)
             loose = await searching.find_page(again, self._hydrate, keyed=by_key)
         if not loose.total.value:
             return Page(found, settled)
