@@ -68,7 +68,7 @@ def test_verify_fails_until_repaired(world: World) -> None:
             position = await catalogue.engine.position()
             key = "document:doi:10.5072/1"
             change = world.store.changes_of([key])[key]
-            gone = replace(change, entity=replace(change.entity, deleted=True, change=position + 1))
+            gone = replace(change, entity=change.entity._replace(deleted=True, change=position + 1))
             await catalogue.engine.apply([engine_document(gone)])
             await catalogue.engine.commit(position)
 

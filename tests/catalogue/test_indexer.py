@@ -224,8 +224,8 @@ async def test_verify_names_every_difference_and_repairs_it(
 
     from catalogue.documents import engine_document
 
-    gone = replace(lost, entity=replace(lost.entity, deleted=True, change=position + 1))
-    strange = replace(foreign.changes()[0].entity, ordinal=10_000, change=1)
+    gone = replace(lost, entity=lost.entity._replace(deleted=True, change=position + 1))
+    strange = foreign.changes()[0].entity._replace(ordinal=10_000, change=1)
     surplus = replace(foreign.changes()[0], entity=strange)
     await catalogue.engine.apply([engine_document(gone), engine_document(surplus)])
     await catalogue.engine.commit(position)
