@@ -114,6 +114,23 @@ async def test_a_hit_is_never_shown_with_a_record_that_does_not_match(
     assert await titles(catalogue, "glass") == ["glass spheres, polished"]
 
 
+async def test_a_view_tells_up_to_which_change_it_has_everything(
+    world: World, catalogue: Catalogue
+) -> None:
+    """Semantics 10.3: what the store has of a change up to there need not be looked up in the
+    index; of a later one it must be asked whether it still matches."""
+    put_document(world, "a", "glass")
+    await catalogue.indexer.index_once()
+    first = (await catalogue.engine.reader()).complete_until
+    assert first == world.store.last_change() > 0
+    put_document(world, "a", "steel")
+    assert (await catalogue.engine.reader()).complete_until == first
+    async with Catalogue.open(world.store.folder) as other:
+        await catalogue.engine.release()
+        await other.indexer.index_once()
+    assert (await catalogue.engine.reader()).complete_until == world.store.last_change() > first
+
+
 async def test_another_process_s_commits_are_seen(world: World, catalogue: Catalogue) -> None:
     put_document(world, "a", "glass")
     async with Catalogue.open(world.store.folder) as other:
