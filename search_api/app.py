@@ -191,6 +191,9 @@ def _responder(server: Server, route: Route, deadlines: Deadlines) -> Responder:
         deadline = deadlines.begin()
         try:
             return await _answer(server, route, request)
+        except Overloaded:
+            measured.shed.inc()
+            raise
         except asyncio.CancelledError:
             if deadlines.end(deadline):
                 raise DeadlinePassed(server.settings.deadline_s) from None

@@ -78,7 +78,10 @@ class ServerSettings:
         30.0, "Days after which what a check found a live facility to be able to do is called aged."
     )
     live_deadline_s: float = _setting(4.0, "Seconds for an answer that facilities are asked for.")
-    live_reserve_s: float = _setting(0.5, "Of these, for putting it together; at most a quarter.")
+    live_reserve_s: float = _setting(
+        0.5,
+        "Of these, for putting it together: at most a quarter, but more when busy.",
+    )
     live_depth: int = _setting(1_000, "Records looked at for one question at each live facility.")
     live_whole: int = _setting(500, "A live facility with at most so many records is read whole.")
     live_readers: int = _setting(

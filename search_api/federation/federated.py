@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
+from math import inf
 from typing import Protocol
 
 from catalogue.catalogue import Catalogue
@@ -43,6 +44,8 @@ from search_api.settings import ServerSettings
 LATE = 0.66
 """A page whose last hit of a facility stood so far down its list may lack others behind it."""
 LARGEST_FACTOR = 16.0
+LARGEST_RESERVE = 0.6
+"""Of an answer's time, for putting it together: what would take longer is shed instead."""
 
 
 class Asks(Protocol):
@@ -95,8 +98,8 @@ class Federation:
     has_contact: bool = True
     readings: ReadingCache = field(default_factory=ReadingCache)
     pools: PoolCache = field(default_factory=PoolCache)
-    workshop: Workshop = field(default_factory=Workshop)
     processes: ReadingProcesses | None = None
+    workshop: Workshop = field(init=False)
     statistics: IndexStatistics = field(init=False)
     readers: Readers = field(init=False)
     _profiles: dict[str, tuple[Mapping[str, object], dict[str, ClassProfile]]] = field(
@@ -106,6 +109,7 @@ class Federation:
 
     def __post_init__(self) -> None:
         self.statistics = IndexStatistics(self.catalogue)
+        self.workshop = Workshop(monotonic=self.monotonic)
         self.readers = Readers(self.workshop, self.processes)
 
     def participants(self, search: Search, asked: Asked) -> Participants:
@@ -142,28 +146,37 @@ class Federation:
         if search.cursor is not None:
             return await self._continued(session)
         self._check_depth(search, session.participants)
+        # So long the request may have waited before it was seen.
+        began = self.monotonic() - self.workshop.lag_s
         if not session.participants.live:
-            return await self._answered(session, arrived)
+            return await self._answered(session, arrived, began)
+        whole_s = self._whole_s(asked)
         # A fifth of the reserve is for what this server does besides.
-        spare_s = 0.8 * self._reserve_s(self._whole_s(asked))
-        with self.workshop.question(spare_s, self.settings.retry_after_s):
-            return await self._answered(session, arrived)
+        spare_s = 0.8 * self._least_reserve_s(whole_s)
+        most_s = LARGEST_RESERVE * whole_s
+        with self.workshop.question(spare_s, self.settings.retry_after_s, most_s):
+            return await self._answered(session, arrived, began)
 
     async def _answered(
         self,
         session: Session,
         arrived: Callable[[FederatedAnswer, Sequence[str]], Awaitable[None]] | None,
+        began: float,
     ) -> FederatedAnswer:
         """The first page: everybody asked, what came put together."""
         search, asked = session.search, session.asked
-        deadline = self._deadline(asked)
+        deadline = self._deadline(asked, began)
         need = self._need(search, asked)
         session.ask_one = partial(self._ask_one, search=search, asked=asked, deadline=deadline)
         if arrived is None:
             last = await session.ask(need)
+            ends_at = began + self._whole_s(asked)
         else:
             last = await ask_telling(session, need, arrived)
-        answer = await session.assemble(last)
+            ends_at = inf  # It has been answered already, as far as it could be.
+        retry_after_s, is_firm = self.settings.retry_after_s, asked.deadline_s is not None
+        with self.workshop.finishing(ends_at, retry_after_s, is_firm=is_firm):
+            answer = await session.assemble(last)
         answer = await self._deepened(session, need, last, answer, deadline, arrived)
         return await self._with_cursor(session, answer)
 
@@ -190,7 +203,7 @@ class Federation:
         """
         search = Search(entity_class, self.now(), Everything(), limit=0)
         session = self._session(search, asked)
-        deadline = self._deadline(asked)
+        deadline = self._deadline(asked, self.monotonic())
         need = self._need(search, asked)
 
         async def one(live: LiveSource, need: Need) -> Outcome:
@@ -307,17 +320,19 @@ class Federation:
             return CollectionStatistics()
         return self.profile(live, entity_class).statistics
 
-    def _deadline(self, asked: Asked) -> float:
+    def _deadline(self, asked: Asked, began: float) -> float:
         """Until when facilities are waited for: the whole answer's time less what it takes to put
-        it together."""
+        it together, as long as that takes at present."""
         whole_s = self._whole_s(asked)
-        return self.monotonic() + whole_s - self._reserve_s(whole_s)
+        learnt_s = self.workshop.finishing_s + 2 * self.workshop.lag_s
+        reserve_s = max(self._least_reserve_s(whole_s), min(learnt_s, LARGEST_RESERVE * whole_s))
+        return began + whole_s - reserve_s
 
     def _whole_s(self, asked: Asked) -> float:
         wanted = self.settings.live_deadline_s if asked.deadline_s is None else asked.deadline_s
         return min(wanted, self.settings.deadline_s)
 
-    def _reserve_s(self, whole_s: float) -> float:
+    def _least_reserve_s(self, whole_s: float) -> float:
         return min(self.settings.live_reserve_s, whole_s / 4)
 
     def _need(self, search: Search, asked: Asked) -> Need:

@@ -3,11 +3,14 @@
 Waiting for facilities costs nothing, so many questions may wait at once; working out their answers
 takes the processor, one after another. When more is asked than can be worked out in the time that
 an answer keeps for it, new questions are shed at once, with 503 and ``Retry-After``, instead of
-all being late.
+all being late. How much time that has to be is learnt from the answers made lately; a question that
+has too little of it left when its facilities have spoken is shed then, so that others are in time.
 """
 
 from __future__ import annotations
 
+import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -27,13 +30,17 @@ AT_ONCE = 2
 """Python works on one at a time whatever the number; the second keeps it busy meanwhile."""
 _FIRST_GUESS_S = 0.00005
 _SHARE_OF_NEWS = 0.1
+_BEAT_S = 0.05
+_SHARE_OF_FINISHED = 0.25
+_DEVIATIONS = 4.0
+_FORGOTTEN_BY_HALF_S = 1.0
 
 
 class Workshop:
     """Works for one server process.
 
     Args:
-        monotonic: seconds, to measure how long work takes.
+        monotonic: seconds, to measure how long work takes; the clock of deadlines.
     """
 
     def __init__(
@@ -47,6 +54,12 @@ class Workshop:
         self._questions = 0
         self._per_question_s = 0.0
         self._worked_s = self._worked_before_s = 0.0
+        self._finishing = 0
+        self._usual_s = self._deviation_s = self._apiece_s = 0.0
+        self._finished_at = 0.0
+        self._held_s = 0.0
+        self._beats_at: float | None = None
+        self._beat: asyncio.TimerHandle | None = None
 
     async def run(self, size: int, work: Callable[..., Result], *arguments: Any) -> Result:
         """Do the work here when it is about few records, else where it does not hold the loop."""
@@ -82,24 +95,104 @@ class Workshop:
         self._learn(kind, took_s / size)
         return result
 
+    @property
+    def lag_s(self) -> float:
+        """How late the event loop comes to what is due, while there are questions: a request has
+        waited about so long before anybody sees it."""
+        if self._beats_at is None:
+            return 0.0
+        return max(self._held_s, asyncio.get_running_loop().time() - self._beats_at)
+
+    @property
+    def finishing_s(self) -> float:
+        """Within how many seconds answers are made once the facilities have spoken, nearly all of
+        them; as answers made lately show, and less the longer ago that was."""
+        return (self._usual_s + _DEVIATIONS * self._deviation_s) * self._still_true()
+
     @contextmanager
-    def question(self, spare_s: float, retry_after_s: int) -> Iterator[None]:
+    def question(
+        self, spare_s: float, retry_after_s: int, most_s: float = math.inf
+    ) -> Iterator[None]:
         """Let a question in, if all that is in already can be worked out in the time that an answer
         keeps for it: questions that wait for one silent facility come due together.
+
+        Args:
+            most_s: what an answer may keep at most, for everything that is done besides, too.
 
         Raises:
             Overloaded: it would be late.
         """
         if self.backlog_s + self._questions * self._per_question_s > spare_s:
             raise Overloaded(retry_after_s)
+        if self._questions and self.finishing_s + 2 * self.lag_s > most_s:
+            raise Overloaded(retry_after_s)
         self._questions += 1
+        if self._beat is None:
+            self._listen()
         try:
             yield
         finally:
             self._questions -= 1
+            if not self._questions:
+                self._stop_listening()
             done_s = self._worked_s - self._worked_before_s
             self._worked_before_s = self._worked_s
             self._per_question_s += _SHARE_OF_NEWS * (done_s - self._per_question_s)
+
+    @contextmanager
+    def finishing(
+        self, ends_at: float, retry_after_s: int, *, is_firm: bool = False
+    ) -> Iterator[None]:
+        """The facilities have spoken, and the answer is made. Whoever is alone is answered late
+        rather than not at all: nobody else would be served by it.
+
+        Args:
+            ends_at: on ``monotonic``, when the answer has to be there.
+            is_firm: nobody waits for it any longer, since whoever asked has said so.
+
+        Raises:
+            Overloaded: it would be late, or is, and others wait.
+        """
+        began, before = self._monotonic(), self._finishing
+        ready_at = began + (before + 1) * self._apiece_s * self._still_true() + self.lag_s
+        if self._questions > 1 and ready_at > ends_at:
+            raise Overloaded(retry_after_s)
+        self._finishing += 1
+        try:
+            yield
+        finally:
+            self._finishing -= 1
+        self._finished_at = self._monotonic()
+        took_s = self._finished_at - began
+        # Python works on one at a time, and all who are at it take turns.
+        self._apiece_s += _SHARE_OF_FINISHED * (took_s / (before + 1) - self._apiece_s)
+        off_s = took_s - self._usual_s
+        self._usual_s += _SHARE_OF_FINISHED * off_s
+        self._deviation_s += _SHARE_OF_FINISHED * (abs(off_s) - self._deviation_s)
+        if is_firm and self._questions > 1 and self._finished_at > ends_at:
+            raise Overloaded(retry_after_s)
+
+    def _still_true(self) -> float:
+        """What is left of what was learnt, from 1 to 0: less the longer nothing was made."""
+        old_s = max(0.0, self._monotonic() - self._finished_at)
+        return float(0.5 ** (old_s / _FORGOTTEN_BY_HALF_S))
+
+    def _listen(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._beats_at = loop.time() + _BEAT_S
+        self._beat = loop.call_at(self._beats_at, self._heard)
+
+    def _heard(self) -> None:
+        late_s = asyncio.get_running_loop().time() - (self._beats_at or 0.0)
+        # What has just been held up a moment is likely to be again.
+        self._held_s = max(late_s, self._held_s / 2)
+        self._listen()
+
+    def _stop_listening(self) -> None:
+        if self._beat is not None:
+            self._beat.cancel()
+        self._beat = self._beats_at = None
+        self._held_s = 0.0
 
     def _timed(
         self, work: Callable[..., Result], arguments: tuple[Any, ...]

@@ -20,6 +20,7 @@ from catalogue.errors import EngineUnavailable
 from catalogue.facilities import Facility, Source
 from search_api.app import SERVER, of_ours
 from search_api.compression import choose_encoding
+from search_api.errors import Overloaded
 from search_api.responses import allowed_origin
 from search_api.routes import ROUTES
 
@@ -368,6 +369,19 @@ async def test_overload_sheds_and_health_keeps_answering(catalogue: Catalogue, s
     assert int(headers["Retry-After"]) > 0
     assert (await server.get("/health/live")).status == 200
     assert (await server.get("/metrics")).status == 200
+
+
+async def test_a_question_that_is_shed_while_it_is_worked_on_is_counted_too(
+    catalogue: Catalogue, serve: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def shed(*_: Any) -> Any:
+        raise Overloaded(2)
+
+    monkeypatch.setattr(catalogue, "search", shed)
+    server = await serve(catalogue)
+    status, _, headers = await error_of(server, "/api/Documents")
+    assert (status, headers["Retry-After"]) == (503, "2")
+    assert "pan_commons_requests_shed_total 1.0" in await (await server.get("/metrics")).text()
 
 
 async def test_an_answer_has_a_deadline(

@@ -187,7 +187,7 @@ async def test_what_goes_wrong_later_is_the_last_message(
         async with there.gate("Now"):
             # A facility's deadline would come first; the server's own is to be seen.
             federation = there.live.federation
-            monkeypatch.setattr(type(federation), "_deadline", lambda self, asked: float("inf"))
+            monkeypatch.setattr(type(federation), "_deadline", lambda *_: float("inf"))
             first, last = await there.messages("/api/search?q=lysozyme")
             assert first["event"] == "update"
             assert last["event"] == "error"

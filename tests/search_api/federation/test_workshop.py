@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import ExitStack
+from math import inf
 
 import pytest
 
@@ -82,6 +84,94 @@ async def test_questions_that_will_come_due_together_count_before_they_do() -> N
             pass
     with shop.question(2.5, 2):
         pass
+
+
+class Busy:
+    """A shop whose clock goes on only by what is done in it."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+        self.shop = Workshop(monotonic=lambda: self.now_s)
+
+    def finish(self, took_s: float, ends_at: float = inf, *, is_firm: bool = False) -> None:
+        with self.shop.finishing(ends_at, 2, is_firm=is_firm):
+            self.now_s += took_s
+
+
+async def test_what_is_kept_for_finishing_is_what_it_has_taken_lately() -> None:
+    busy = Busy()
+    assert busy.shop.finishing_s == 0
+    for took_s in (0.4, 0.6) * 20:
+        busy.finish(took_s)
+    assert 0.6 < busy.shop.finishing_s < 1.2
+    for _ in range(40):
+        busy.finish(0.01)
+    assert busy.shop.finishing_s < 0.05
+
+
+async def test_what_was_learnt_of_a_busy_minute_is_forgotten_in_a_quiet_one() -> None:
+    """Or a server that sheds everything would never learn that it need not."""
+    busy = Busy()
+    for _ in range(20):
+        busy.finish(3.0)
+    with ExitStack() as inside:
+        inside.enter_context(busy.shop.question(inf, 2, 1.2))
+        with pytest.raises(Overloaded), busy.shop.question(inf, 2, 1.2):
+            pass
+        busy.now_s += 10.0
+        with busy.shop.question(inf, 2, 1.2):
+            pass
+
+
+async def test_a_question_is_let_in_however_long_answers_took_when_nobody_else_is_there() -> None:
+    busy = Busy()
+    busy.finish(30.0)
+    with busy.shop.question(inf, 2, 1.2):
+        pass
+
+
+async def test_who_cannot_be_answered_in_time_gives_way_once_the_facilities_have_spoken() -> None:
+    """Faults G02, I08: what would be late is not worked on while others are waiting."""
+    busy = Busy()
+    for _ in range(20):
+        busy.finish(0.1)
+    with ExitStack() as inside:
+        for _ in range(3):
+            inside.enter_context(busy.shop.question(inf, 2))
+        inside.enter_context(busy.shop.finishing(busy.now_s + 0.25, 2))
+        inside.enter_context(busy.shop.finishing(busy.now_s + 0.25, 2))
+        before = busy.now_s
+        with pytest.raises(Overloaded):  # the third in a row takes 0.3 s
+            busy.finish(0.1, before + 0.25)
+        assert busy.now_s == before
+        busy.finish(0.1, before + 0.35)
+
+
+async def test_an_answer_that_nobody_waits_for_any_more_is_none_unless_nobody_else_waits() -> None:
+    busy = Busy()
+    with busy.shop.question(inf, 2):
+        busy.finish(5.0, busy.now_s + 1.0, is_firm=True)
+        busy.now_s += 60.0
+        with busy.shop.question(inf, 2), pytest.raises(Overloaded):
+            busy.finish(5.0, busy.now_s + 1.0, is_firm=True)
+        busy.now_s += 60.0
+        with busy.shop.question(inf, 2):
+            busy.finish(5.0, busy.now_s + 1.0)
+
+
+async def test_how_late_the_event_loop_is_counts_while_there_are_questions(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loop, shop = asyncio.get_running_loop(), Workshop()
+    assert shop.lag_s == 0
+    with shop.question(inf, 2):
+        time = loop.time
+        monkeypatch.setattr(loop, "time", lambda: time() + 3.0)  # as if it had been held so long
+        assert 2.9 < shop.lag_s < 4.0
+        with pytest.raises(Overloaded), shop.question(inf, 2, 1.2):
+            pass
+        monkeypatch.undo()
+    assert shop.lag_s == 0
 
 
 async def test_work_that_fails_leaves_nothing_behind() -> None:
