@@ -112,7 +112,9 @@ def _report(settings: Settings, results: Results, indexing: Indexing | None) -> 
     if rows:
         emit_table("Problems", ("Source", "Count", "What", "Where, for example"), rows)
     if indexing is not None and indexing.problem is not None:
-        say(f"The index is {indexing.lag} changes behind: {indexing.problem}")
+        # Of an index that could not even be opened nobody knows how far it is.
+        behind = f"{indexing.lag} changes behind" if indexing.lag else "not up to date"
+        say(f"The index is {behind}: {indexing.problem}")
     return code
 
 

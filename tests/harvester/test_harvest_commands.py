@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,20 @@ async def test_harvest_brings_all_sources_in_and_indexes_them(
             "ONE-oai": "ok",
             "TWO-oai": "ok",
         }
+
+
+async def test_an_index_that_cannot_be_opened_is_not_said_to_be_no_changes_behind(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with two_facilities(tmp_path) as (settings, _, _):
+        away = replace(
+            settings,
+            engine="elasticsearch",
+            elasticsearch_url="http://127.0.0.1:9",
+            as_json=False,
+        )
+        assert await carry_out(away, Wanted(("ONE",), Order())) == 3
+        assert "The index is not up to date: " in capsys.readouterr().err
 
 
 async def test_one_facility_that_fails_does_not_stop_the_other(
