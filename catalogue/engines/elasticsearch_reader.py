@@ -39,6 +39,13 @@ WALK = 10_000
 """Hits in one step of a walk through all matches."""
 
 
+NOTHING_OF_IT: Mapping[str, Any] = {
+    "query": {"match_none": {}},
+    "size": 0,
+    "track_total_hits": False,
+}
+"""A search that only has its view kept."""
+
 LONGEST_PREFIX = 400
 """Characters that are looked for: the server takes prefixes and patterns of 1,000, in which each
 may be escaped. Terms are hardly longer."""
@@ -75,6 +82,7 @@ class ElasticsearchReader:
         self._frequencies = frequencies
         self._view = view
         self._best = best_possible
+        self._used: set[EntityClass] = set()
         self.stamp: str | None = None
         self.complete_until = 0
 
@@ -101,6 +109,10 @@ class ElasticsearchReader:
             asked.append(Asked(request.entity_class, body, kept))
             asked += [Asked(request.entity_class, other) for other in others]
             parts.append((request, groups, len(asked)))
+        if any(one.kept == KEPT_FOR_A_CURSOR for one in asked):
+            # A cursor asks its conditions again, on the views of related classes, too.
+            related = sorted(self._used - {one.entity_class for one in asked})
+            asked += [Asked(name, NOTHING_OF_IT, KEPT_FOR_A_CURSOR) for name in related]
         answers, counts = await self._search_and_weigh(asked, requests)
         found = []
         begin = 0
@@ -311,6 +323,7 @@ class ElasticsearchReader:
             }
             for one in asked
         ]
+        self._used.update(one.entity_class for one in asked)
         try:
             async with translated("searching"):
                 answers = await self._answers(bodies)

@@ -7,10 +7,11 @@ import json
 import re
 import secrets
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -20,12 +21,12 @@ from generated_world import generated
 from search_world import NOW, Entities
 
 from catalogue.catalogue import Catalogue
-from catalogue.cursors import SnapshotFile
+from catalogue.cursors import SnapshotFile, question_digest, read_cursor
 from catalogue.engines.elasticsearch import ElasticsearchEngine
 from catalogue.errors import CursorExpired, EngineError, ForeignStore
 from catalogue.indexer import Indexer
 from catalogue.plan import All
-from catalogue.query import Search, Text
+from catalogue.query import Compare, Join, Search, Text
 from catalogue.verifying import rebuild, verify
 
 pytestmark = pytest.mark.elasticsearch
@@ -106,6 +107,31 @@ async def test_a_cursor_whose_view_is_gone_has_expired(
         await engine._client.close_point_in_time(id=pit)
     with pytest.raises(CursorExpired, match="Ask again without it"):
         await catalogue.search(replace(search, cursor=cursor))
+
+
+async def test_the_views_of_related_classes_are_kept_for_a_cursor_too(
+    engine: ElasticsearchEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Semantics 9.3: ten minutes, also where conditions are asked of Datasets."""
+    catalogue = catalogue_of(generated(5, documents=40), engine, tmp_path)
+    await catalogue.indexer.index_once()
+    kept: set[str] = set()
+    answers = engine._searches.answers
+
+    async def noted(bodies: Sequence[Mapping[str, Any]]) -> Any:
+        kept.update(one["pit"]["id"] for one in bodies if one["pit"]["keep_alive"] == "11m")
+        return await answers(bodies)
+
+    monkeypatch.setattr(engine._searches, "answers", noted)
+    where = Join("datasets", Compare("size", "gte", 0))
+    text = Text("lysozyme scattering", match="any")
+    search = Search("Document", NOW, where, text, limit=1)
+    answer = await catalogue.search(search)
+    assert answer.cursor is not None
+    named = read_cursor(answer.cursor, question_digest(search), None).view
+    assert set(named) == {"Document", "Dataset"}
+    assert set(named.values()) <= kept
+    assert (await catalogue.search(replace(search, cursor=answer.cursor))).hits
 
 
 async def test_a_reader_shows_one_view_to_its_end(engine: ElasticsearchEngine) -> None:
