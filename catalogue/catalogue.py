@@ -27,7 +27,7 @@ from catalogue.cursors import (
     write_cursor,
 )
 from catalogue.engines.base import Engine, EngineHit, Reader
-from catalogue.errors import EngineDamaged, QueryError, ViewLost
+from catalogue.errors import EngineDamaged, IndexEmpty, QueryError, ViewLost
 from catalogue.explaining import explain_hits
 from catalogue.highlighting import highlights
 from catalogue.indexer import Indexer
@@ -61,6 +61,7 @@ class Catalogue:
         self.read_only = read_only
         self._cursors = Cursors(snapshots)
         self._driver = Driver()
+        self._filled: object = None
 
     @classmethod
     def open(
@@ -222,8 +223,21 @@ class Catalogue:
 
     async def _reader(self) -> Reader:
         reader = await self.engine.reader()
+        # Elsewhere each question has a reader of its own, and a look at the position is a request.
+        seen = reader if self.engine.in_process else self.engine
+        if seen is not self._filled:
+            await self.require_filled()
+            self._filled = seen
         self._cursors.reads(reader)
         return reader
+
+    async def require_filled(self) -> None:
+        """Raise ``IndexEmpty`` where there are records, and none of them is in the index."""
+        if await self.engine.position():
+            return
+        newest = await in_thread(self.store.last_change)
+        if newest:
+            raise IndexEmpty(newest)
 
     async def _settled(self, search: Search, reader: Reader) -> Settled:
         # A store in memory, or one in Elasticsearch, has its records whole.

@@ -12,6 +12,7 @@ CatalogueError                 status 500, exit code 1 unless said otherwise
 │   └── LeaseLost              409  our fencing number is no longer the newest: stop writing
 ├── EngineError
 │   ├── EngineUnavailable      503
+│   │   ├── IndexEmpty         503  nothing of what the store has was brought in yet
 │   │   └── ViewLost           503  the view that was being read is gone: ask again
 │   ├── EngineDamaged          503  can be rebuilt from the store
 │   ├── IndexBusy              409  another process is writing the embedded index
@@ -100,6 +101,16 @@ class EngineUnavailable(EngineError):
     """The search engine does not answer."""
 
     status = 503
+
+
+class IndexEmpty(EngineUnavailable):
+    """There are records, and none of them is in the index: that is not "nothing found"."""
+
+    def __init__(self, newest: int) -> None:
+        super().__init__(
+            f"The search index is missing or empty, and the record store at change {newest:,}. A "
+            "harvest or daemon that is at work brings it in; else run: pan-commons index rebuild"
+        )
 
 
 class ViewLost(EngineUnavailable):

@@ -90,6 +90,12 @@ def say_more(answer: Json) -> None:
     silent = [line["name"] for line in answer["facilities"] if line["state"] == "stale"]
     if silent:
         say(f"Not reached lately, answered from what they told us before: {', '.join(silent)}.")
+    if answer.get("index_behind"):
+        say(
+            f"The search index is {answer['index_behind']:,} changes behind: what they brought is "
+            "missing. A harvest or daemon that is at work brings it in; else run: "
+            "pan-commons index rebuild"
+        )
     if answer.get("suggestion"):
         say(f"Did you mean {answer['suggestion']!r}?")
 

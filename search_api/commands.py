@@ -76,7 +76,8 @@ def search(
     """Search the catalogue: words, techniques, "phrases", -without.
 
     Facilities of mode live or both are asked now. When one of them is missing from the answer it is
-    named, and the exit code is 3. With --live and --json each message is one line of JSON.
+    named, and when the index is behind the records that is said; then the exit code is 3. With
+    --live and --json each message is one line of JSON.
 
     \b
     Example:
@@ -107,7 +108,7 @@ def search(
             emit_json(answer)
     elif not live:
         print_answer(query, answer)
-    if missing_of(answer):
+    if missing_of(answer) or answer.get("index_behind"):
         click.get_current_context().exit(EXIT_PARTLY)
 
 
@@ -134,29 +135,31 @@ async def _watch(
             emit_json_line(message)
             sys.stdout.flush()
 
-        await _messages(settings, url, pairs, write)
-        return last
+        behind = await _messages(settings, url, pairs, write)
+        return {**last, "index_behind": behind}
     with LiveView(query) as view:
-        await _messages(settings, url, pairs, view.show)
+        behind = await _messages(settings, url, pairs, view.show)
     assert view.last is not None
-    say_more(view.last)
-    return view.last
+    answer = {**view.last, "index_behind": behind}
+    say_more(answer)
+    return answer
 
 
 async def _messages(
     settings: Settings, url: str | None, pairs: Sequence[tuple[str, str]], emit: Emit
-) -> None:
-    """The messages of the server, or of the data folder."""
+) -> int:
+    """The messages of the server, or of the data folder, whose index may be so many changes
+    behind."""
     if url is None:
         from search_api.serving import tell_from_folder
 
-        await tell_from_folder(settings, pairs, emit)
-        return
+        return await tell_from_folder(settings, pairs, emit)
     from search_api.client import Client
 
     async with Client(url) as client, aclosing(client.messages(**_parameters(pairs))) as messages:
         async for message in messages:
             await emit(message)
+    return 0
 
 
 def _parameters(pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:

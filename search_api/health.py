@@ -156,6 +156,7 @@ async def ready(call: Call) -> Reply:
             await catalogue.engine.position()
             # An index that was made by another version cannot be read (semantics 6.3).
             await catalogue.engine.reader()
+            await catalogue.require_filled()
             checks["engine"] = "ok"
         except CatalogueError as error:
             checks["engine"] = str(error)

@@ -19,7 +19,8 @@ import anyio.to_thread
 from aiohttp import web
 
 from catalogue.catalogue import Catalogue
-from catalogue.errors import CatalogueError, StoreReadOnly
+from catalogue.errors import CatalogueError, EngineDamaged, StoreDamaged, StoreReadOnly
+from catalogue.store.database import FILE_NAME
 from mappings.linking import recognise
 from mappings.quantities import interval_for_query
 from pan_commons_terminal import Settings, log_to_stderr, say
@@ -240,23 +241,40 @@ def address(host: str, port: int) -> str:
 
 
 async def ask_folder(settings: Settings, pairs: Sequence[tuple[str, str]]) -> Any:
-    """The answer of ``/api/search`` from the data folder, without a server.
+    """The answer of ``/api/search`` from the data folder, without a server. ``index_behind`` is
+    there where changes are not in the index yet.
 
     Raises:
-        NothingToServe: there is no data folder.
+        NothingToServe: nothing was ever stored there.
         BadRequest: see ``read_search``.
     """
     async with _folder(settings, pairs) as (catalogue, states, live, request):
         whole = await ask(catalogue, states, live.federation, request.search, asked_of(pairs))
-        return await show(whole, states, {}, request)
+        answer = await show(whole, states, {}, request)
+        behind = await catalogue.indexer.lag()
+        return {**answer, "index_behind": behind} if behind else answer
 
 
-async def tell_from_folder(
-    settings: Settings, pairs: Sequence[tuple[str, str]], emit: Emit
-) -> None:
-    """The same as messages, while the answer grows."""
+async def tell_from_folder(settings: Settings, pairs: Sequence[tuple[str, str]], emit: Emit) -> int:
+    """The same as messages, while the answer grows; gives how many changes the index is behind."""
     async with _folder(settings, pairs) as (catalogue, states, live, request):
         await tell_answer(catalogue, states, live.federation, request, asked_of(pairs), emit)
+        return await catalogue.indexer.lag()
+
+
+@contextlib.asynccontextmanager
+async def _as_it_is(settings: Settings) -> AsyncIterator[Catalogue]:
+    """The catalogue for one question. Nothing is written, unless an older version wrote the store
+    or the index is damaged."""
+    named = (settings.data, settings.engine, settings.elasticsearch_url)
+    try:
+        catalogue = await Catalogue.open(*named, read_only=True)
+    except (StoreDamaged, EngineDamaged):
+        async with open_catalogue(settings, index=False) as mended:
+            yield mended
+        return
+    async with catalogue:
+        yield catalogue
 
 
 @contextlib.asynccontextmanager
@@ -268,8 +286,13 @@ async def _folder(
         raise NothingToServe(
             f"There is no data folder {settings.data}; harvest first, or name one with --data."
         )
+    if settings.engine == "tantivy" and not (settings.data / FILE_NAME).exists():
+        raise NothingToServe(
+            f"Nothing was harvested into {settings.data} yet; harvest first, or name another "
+            "folder with --data."
+        )
     options = settings_from()
-    async with open_catalogue(settings, index=False) as catalogue:
+    async with _as_it_is(settings) as catalogue:
         states = FacilityStates(catalogue.store, options.status_max_age_s)
         now = utc_now()
         await states.refresh(now)

@@ -493,7 +493,10 @@ class TantivyEngine:
             if not self._indices:
                 self._open()
             if not self._indices:
-                raise EngineDamaged("There is no search index yet.")
+                raise EngineDamaged(
+                    "There is no search index yet. A harvest or daemon makes it, or run: "
+                    "pan-commons index rebuild"
+                )
             if self._generation and not self._generation.startswith(fingerprint()):
                 raise ForeignIndex(
                     f"The search index {self._generation} was made with another mapping or "

@@ -28,6 +28,7 @@ from catalogue.engines.tantivy_documents import (
 )
 from catalogue.engines.tantivy_facets import MOST_BUCKETS, FacetCounter
 from catalogue.engines.tantivy_files import Stamp, stamp_of
+from catalogue.engines.tantivy_links import LinkedFolder, linked_where_needed
 from catalogue.engines.tantivy_words import Words
 from catalogue.errors import EngineDamaged, EngineError
 from catalogue.plan import (
@@ -117,12 +118,15 @@ class ClassIndex:
     def __init__(self, class_name: str, folder: Path, *, create: bool) -> None:
         self.class_name = class_name
         self.folder = folder
+        self._links: LinkedFolder | None = None
         with guarded(f"opening {folder.name}"):
             if create:
                 folder.mkdir(parents=True, exist_ok=True)
                 self.index = tantivy.Index(build_schema(class_name), str(folder), reuse=True)
             else:
-                self.index = tantivy.Index.open(str(folder))
+                self._links = linked_where_needed(folder)
+                readable = folder if self._links is None else self._links.path
+                self.index = tantivy.Index.open(str(readable))
             analyzer = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.whitespace()).build()
             self.index.register_tokenizer("whitespace", analyzer)
             self.index.config_reader("manual", 0)
@@ -148,6 +152,8 @@ class ClassIndex:
         stamp = self._stamp()
         if stamp != self._seen:
             with guarded("reloading"):
+                if self._links is not None:
+                    self._links.follow()
                 self.index.reload()
             self._seen = stamp
             self._view = None
