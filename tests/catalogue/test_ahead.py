@@ -328,6 +328,7 @@ async def test_what_lies_ahead_is_applied_at_once_and_committed_later(
             elif incident == "rebuilt":
                 await operator.engine.replace_with(rebuilt)
             elif incident == "emptied":
+                await rebuilt.discard()
                 await engine.restart_empty()
         ahead.put(page_of(world, 4))
         await indexer.index_once()
