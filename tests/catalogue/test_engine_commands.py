@@ -91,7 +91,7 @@ def test_what_an_index_takes_for_newer_than_the_store_is_repaired_too(world: Wor
             position = await catalogue.engine.position()
             key = "document:doi:10.5072/1"
             change = world.store.changes_of([key])[key]
-            ahead = replace(change, entity=replace(change.entity, change=position + 1_000))
+            ahead = replace(change, entity=change.entity._replace(change=position + 1_000))
             await catalogue.engine.apply([engine_document(ahead)])
             await catalogue.engine.commit(position)
 
