@@ -235,7 +235,7 @@ async def test_tombstones_go_after_a_week_and_only_those(engine: ElasticsearchEn
     for n, key in enumerate(gone):
         world.delete(key)
         age = timedelta(days=(8, 6, 9)[n])
-        world.held[key] = replace(world.held[key], changed_at=NOW - age)
+        world.held[key] = world.held[key]._replace(changed_at=NOW - age)
     await indexer.index_once()
     engine._now = lambda: NOW
     assert await engine.purge() == 2
