@@ -247,7 +247,8 @@ def _tags(listed: str) -> frozenset[str]:
 @lru_cache(maxsize=4_096)
 def _facets(written: bytes, facilities: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
     """Most records of a facility are counted under the same values as another one."""
-    return {**orjson.loads(written), "facility": facilities}
+    found = {name: tuple(values) for name, values in orjson.loads(written).items()}
+    return {**found, "facility": facilities}
 
 
 def _apart(terms: str) -> str:
