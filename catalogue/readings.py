@@ -8,9 +8,10 @@ evaluator then filters and scores the pool's entities.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from operator import attrgetter
 from typing import Any, NamedTuple, cast
 
@@ -36,12 +37,15 @@ Links = Mapping[str, tuple[str, ...]]
 
 
 class Rows(NamedTuple):
-    """A reading in a form that one process can send to another: see ``Reading``."""
+    """A reading in a form that one process can send to another: see ``Reading``.
+
+    ``rows`` may have become plain tuples on the way, which are written and read in half the time.
+    """
 
     source: str
     facility: str
     listed: tuple[str, ...]
-    rows: list[Row]
+    rows: Sequence[tuple[Any, ...]]
     links: Links
     own_scores: dict[str, Any]
     dropped: int
@@ -128,8 +132,13 @@ def read_rows(
 def as_reading(rows: Rows) -> Reading:
     """What was sent, as it is worked with."""
     voice = Voice(rows.source, rows.facility)
-    said = _said({row.key: row for row in rows.rows}, rows.links, voice)
+    known: list[Row] = list(map(_as_row, rows.rows))
+    said = _said({row.key: row for row in known}, rows.links, voice)
     return Reading(voice, rows.listed, said, rows.links, rows.own_scores, rows.dropped)
+
+
+_as_row = cast(Callable[[tuple[Any, ...]], Row], partial(tuple.__new__, Row))
+"""A row of the tuple that it was sent as, without the call of a function in Python."""
 
 
 def _links(records: Iterable[Mapping[str, Any]]) -> Links:
@@ -165,10 +174,12 @@ def _said(rows: Mapping[str, Row], links: Links, voice: Voice) -> dict[str, Said
     """The entities that one voice's rows make."""
     found: dict[str, Said] = {}
     for key, row in rows.items():
-        relatives = tuple(one for one in links.get(key, ()) if one in rows)
+        relatives = links.get(key, ())
+        if relatives and not rows.keys() >= set(relatives):
+            relatives = tuple([one for one in relatives if one in rows])
         found[key] = Said(row, voice, relatives)
     for one in found.values():
-        if one.row.entity_class == "Document":
+        if one.relatives and one.row.entity_class == "Document":
             there = [found[key] for key in one.relatives]
             one.contained = tuple([child for child in there if not child.row.derived] or there)
     return found

@@ -42,7 +42,8 @@ def work(body: bytes) -> bytes:
         rows = read_rows(entity_class, orjson.loads(items), context, counted=counted)
     except Exception as error:  # whatever it is, the server reads the same itself and sees
         return pickle.dumps((0.0, f"{type(error).__name__}: {error}"), protocol=5)
-    return pickle.dumps((time.process_time() - began, rows), protocol=5)
+    plain = rows._replace(rows=list(map(tuple, rows.rows)))
+    return pickle.dumps((time.process_time() - began, plain), protocol=5)
 
 
 def frame(body: bytes) -> bytes:
