@@ -20,6 +20,7 @@ from catalogue.ahead import Ahead
 from catalogue.engines.base import Applied, Engine, Rendered
 from catalogue.errors import EngineDamaged, EngineError, IndexBusy, IndexReplaced, first_of_group
 from catalogue.preparing import LONG_WAY, Batch, Outbox, Preparers, complete, prepare
+from catalogue.turns import turn_to_make
 
 log = logging.getLogger(__name__)
 
@@ -99,6 +100,7 @@ class Indexer:
         self.recovers = recovers
         self.ahead: Ahead | None = None
         self._begun: Indexed | None = None
+        self._folder = folder
         self._preparers = Preparers(folder, engine.render) if folder is not None else None
         self.last_error: EngineError | None = None
         self._published_at = float("-inf")
@@ -205,16 +207,17 @@ class Indexer:
 
     async def _make_anew(self) -> None:
         """Fill an index beside the damaged one, and change over to it (fault F15)."""
-        other = await self.engine.beside()
-        filler = Indexer(self.store, other, batch=self.batch, recovers=False)
-        try:
-            if not await filler.index_once():
-                await other.commit(0)
-        except BaseException:
-            with anyio.CancelScope(shield=True):
-                await other.discard()
-            raise
-        await self.engine.replace_with(other)
+        async with turn_to_make(self._folder, waits=False):
+            other = await self.engine.beside()
+            filler = Indexer(self.store, other, batch=self.batch, recovers=False)
+            try:
+                if not await filler.index_once():
+                    await other.commit(0)
+            except BaseException:
+                with anyio.CancelScope(shield=True):
+                    await other.discard()
+                raise
+            await self.engine.replace_with(other)
 
     async def _apply(self, batch: Batch, report: Indexed) -> None:
         if self._publishes:

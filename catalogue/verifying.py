@@ -16,7 +16,6 @@ import anyio.to_thread
 
 from catalogue.documents import EngineDocument, engine_document
 from catalogue.engines.base import Engine
-from catalogue.engines.tantivy_files import WriterLock
 from catalogue.errors import IndexBusy
 from catalogue.fields import ENTITY_CLASSES
 from catalogue.indexer import Indexer
@@ -24,11 +23,9 @@ from catalogue.plan import All
 from catalogue.preparing import Outbox
 from catalogue.records import Change, EntityClass
 from catalogue.store import Store
+from catalogue.turns import turn_to_make
 
 PAGE = 5_000
-MAKING_LOCK = "making-index.lock"
-"""In the data folder: an index elsewhere cannot tell which process makes one beside it."""
-LOOK_FOR_TURN_S = 0.2
 
 Progress: TypeAlias = Callable[[int], None]
 
@@ -132,32 +129,9 @@ async def rebuild(
     and ``waiting`` is told so.
     """
     folder = store.folder if isinstance(store, Store) else None
-    making = None
-    if folder is not None and not engine.in_process:
-        making = WriterLock(folder / MAKING_LOCK, "made anew")
-    try:
-        other = await _begin(engine, making, waiting)
+    async with turn_to_make(folder, waits=True, told=waiting):
+        other = await engine.beside()
         return await _fill_and_swap(store, engine, other, folder, progress)
-    finally:
-        if making is not None:
-            making.free()
-
-
-async def _begin(
-    engine: Engine, making: WriterLock | None, waiting: Callable[[IndexBusy], None] | None
-) -> Engine:
-    """An index beside the one in use, when nobody else makes one."""
-    while True:
-        try:
-            if making is not None:
-                await anyio.to_thread.run_sync(making.take)
-            other: Engine = await engine.beside()
-            return other
-        except IndexBusy as busy:
-            if waiting is not None:
-                waiting(busy)
-                waiting = None
-        await anyio.sleep(LOOK_FOR_TURN_S)
 
 
 async def _fill_and_swap(

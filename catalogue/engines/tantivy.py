@@ -2,9 +2,9 @@
 
 Layout: ``index/current.json`` names the generation in use, ``index/<fingerprint>-<n>/`` holds one
 index for each class and ``position.json``, the change number up to which it is complete. A rebuild
-fills a new generation beside the one in use and swaps the pointer (fault F13), one at a time:
-whoever holds ``index/making.lock``. Whoever holds ``index/indexer.lock`` may write; readers need no
-lock and reload when files change.
+fills a new generation beside the one in use and swaps the pointer (fault F13), one process at a
+time (``turns``). Whoever holds ``index/indexer.lock`` may write; readers need no lock and reload
+when files change.
 """
 
 from __future__ import annotations
@@ -39,7 +39,6 @@ from catalogue.threads import in_thread
 
 POINTER = "current.json"
 LOCK = "indexer.lock"
-MAKING_LOCK = "making.lock"
 POSITION = "position.json"
 META = "meta.json"
 
@@ -83,7 +82,6 @@ class TantivyEngine:
         self._pending: dict[str, int] = {}
         self._lost = False
         self._lock = WriterLock(self.root / LOCK)
-        self._making = WriterLock(self.root / MAKING_LOCK, "made anew")
         self._read: tuple[object, TantivyReader] | None = None
         self._watched: CommitFiles | None = None
         self._pointer_file = JsonFile()
@@ -387,31 +385,21 @@ class TantivyEngine:
     # --- rebuilding ---------------------------------------------------------------------------
 
     async def beside(self) -> TantivyEngine:
-        """An empty generation beside the one in use, to be filled and then swapped in.
-
-        Raises:
-            IndexBusy: another process is making one, and will remove all others.
-        """
+        """An empty generation beside the one in use, to be filled and then swapped in."""
         return await self._run(self._beside)
 
     def _beside(self) -> TantivyEngine:
         with self._guard:
             if self.read_only:
                 raise EngineError("The search index was opened for reading only.")
-            self._making.take()
-            try:
-                numbers = [
-                    int(path.name.rsplit("-", 1)[1])
-                    for path in self.root.iterdir()
-                    if path.is_dir() and path.name.rpartition("-")[2].isdigit()
-                ]
-                generation = f"{fingerprint()}-{max(numbers, default=0) + 1}"
-                other = TantivyEngine(self.root.parent, generation=generation, store=self._store)
-                other._open()
-            except BaseException:
-                self._making.free()
-                raise
-            other._making = self._making
+            numbers = [
+                int(path.name.rsplit("-", 1)[1])
+                for path in self.root.iterdir()
+                if path.is_dir() and path.name.rpartition("-")[2].isdigit()
+            ]
+            generation = f"{fingerprint()}-{max(numbers, default=0) + 1}"
+            other = TantivyEngine(self.root.parent, generation=generation, store=self._store)
+            other._open()
             return other
 
     async def discard(self) -> None:
@@ -425,7 +413,6 @@ class TantivyEngine:
             self._read = None
             if self._named is not None:
                 shutil.rmtree(self.root / self._named, ignore_errors=True)
-                self._making.free()
 
     async def replace_with(self, other: TantivyEngine) -> None:
         """Swap to the other generation and remove the old ones. Readers, and a daemon that writes,
@@ -434,23 +421,17 @@ class TantivyEngine:
 
     def _replace_with(self, other: TantivyEngine) -> None:
         with self._guard:
+            other._close_writers()
             try:
-                self._change_over_to(other)
-            finally:
-                self._making.free()
-
-    def _change_over_to(self, other: TantivyEngine) -> None:
-        other._close_writers()
-        try:
-            self._close_writers()
-        except EngineError:
-            self._abandon_writers()  # those of a damaged index, which goes
-        assert other._generation is not None
-        self._write_pointer(other._generation)
-        self._open_generation(other._generation, create=False)
-        for path in self.root.iterdir():
-            if path.is_dir() and path.name != other._generation:
-                shutil.rmtree(path, ignore_errors=True)
+                self._close_writers()
+            except EngineError:
+                self._abandon_writers()  # those of a damaged index, which goes
+            assert other._generation is not None
+            self._write_pointer(other._generation)
+            self._open_generation(other._generation, create=False)
+            for path in self.root.iterdir():
+                if path.is_dir() and path.name != other._generation:
+                    shutil.rmtree(path, ignore_errors=True)
 
     # --- reading ------------------------------------------------------------------------------
 
@@ -522,7 +503,6 @@ class TantivyEngine:
             self._close_writers()
             self._indices = {}
             self._read = None
-            self._making.free()
             self.unlock()
 
     def _close_writers(self) -> None:

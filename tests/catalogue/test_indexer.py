@@ -176,7 +176,7 @@ async def test_rebuilds_at_the_same_time_take_turns(
     """Fault F13: each removes what the others fill, and all counted on from the same number."""
     for name in "abcdef":
         put_document(world, name, "glass")
-    monkeypatch.setattr("catalogue.verifying.LOOK_FOR_TURN_S", 0.01)
+    monkeypatch.setattr("catalogue.turns.LOOK_FOR_TURN_S", 0.01)
     waited: list[str] = []
     applied: list[int] = []
 
