@@ -51,6 +51,8 @@ _IGSN_PREFIXES = (
     "https://hdl.handle.net/10273/", "http://hdl.handle.net/10273/", "hdl:10273/", "10273/",
 )  # fmt: skip
 _IGSN = re.compile(r"[A-Za-z0-9][A-Za-z0-9.\-/]{2,60}")
+PREFIXES = (*_DOI_PREFIXES, *_HANDLE_PREFIXES, *_IGSN_PREFIXES)
+"""What an identifier that is the same for everybody may be written behind."""
 _ORCID = re.compile(r"(\d{4})-?(\d{4})-?(\d{4})-?(\d{3}[\dXx])", re.ASCII)
 _ROR = re.compile(r"(?:https?://)?(?:www\.)?(?:ror\.org/)?(0[0-9a-hj-km-np-tv-z]{6}[0-9]{2})/?")
 _CROCKFORD = {letter: number for number, letter in enumerate("0123456789abcdefghjkmnpqrstvwxyz")}
@@ -198,8 +200,13 @@ def entity_key(entity_class: str, identifier: str, facility: str) -> str:
     """
     found = identify(identifier)
     if found.scheme in GLOBAL_SCHEMES:
-        return f"{entity_class.lower()}:{found.scheme}:{found.canonical}"
+        return global_key(entity_class, found.scheme, found.canonical)
     return f"{entity_class.lower()}:local:{facility}:{_local(identifier.strip())}"
+
+
+def global_key(entity_class: str, scheme: Scheme, canonical: str) -> str:
+    """The key of what an identifier that is the same for everybody names."""
+    return f"{entity_class.lower()}:{scheme}:{canonical}"
 
 
 def _local(text: str) -> str:

@@ -25,17 +25,11 @@ from catalogue.facilities import Facility, Source
 from catalogue.fields import ENTITY_CLASSES, canonical_identifier, strings
 from catalogue.record_terms import equality_term, names_of
 from catalogue.records import Change, EntityClass, SourceStatus, StoredEntity, StoredRecord
-from mappings.identifiers import GLOBAL_SCHEMES, entity_key, identify
+from mappings.identifiers import GLOBAL_SCHEMES, PREFIXES, entity_key, identify
 
 STATE_KEPT_S = 2.0
 STEP = 1_000
 """Records in one answer."""
-
-WRITTEN_BEFORE = (
-    "", "doi:", "https://doi.org/", "http://doi.org/", "https://dx.doi.org/", "http://dx.doi.org/",
-    "hdl:", "https://hdl.handle.net/", "http://hdl.handle.net/", "igsn:", "https://igsn.org/",
-)  # fmt: skip
-"""What an alternate identifier may begin with."""
 
 
 class ElasticsearchRecords:
@@ -238,7 +232,7 @@ def _naming(pid: str) -> list[Mapping[str, Any]]:
     if identifier.scheme in GLOBAL_SCHEMES:
         # Without case: as alternate identifiers come in any.
         folded = analysis.fold(identifier.canonical)
-        wholes = [analysis.cut(before + folded) for before in WRITTEN_BEFORE]
+        wholes = [analysis.cut(before + folded) for before in ("", *PREFIXES)]
     return [{"terms": {"terms": sorted(terms)}}, {"terms": {"wholes": wholes}}]
 
 

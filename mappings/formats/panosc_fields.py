@@ -11,7 +11,7 @@ from mappings.drafts import Notes
 from mappings.errors import MappingError
 from mappings.formats.json import keep_unused, moment_in, objects_in, text_in, truth
 from mappings.formats.rules import Rules
-from mappings.identifiers import doi, entity_key, identify
+from mappings.identifiers import doi, entity_key, global_key, identify
 from mappings.rights import evidence, licence
 from mappings.text import clip, known, split_keywords
 from mappings.values import RawParameter, measured, scalar
@@ -71,7 +71,7 @@ def base(record: Mapping[str, Any], name: str, reading: Reading, path: str) -> E
     by_doi = name == "Document" and found is not None
     entity: Entity = {
         "class": name,
-        "key": f"document:doi:{found.lower()}"
+        "key": global_key(name, "doi", found.lower())
         if by_doi and found
         else entity_key(name, pid, reading.context.facility),
         "pid": identify(pid).display,

@@ -15,6 +15,7 @@ from mappings.dates import Moment
 from mappings.drafts import Notes, interval_fields, policies
 from mappings.errors import MappingError
 from mappings.formats.json import (
+    OBJECTS,
     mapping_of,
     objects_in,
     text_in,
@@ -285,7 +286,7 @@ def _size(value: Any, entity: Entity, reading: Reading, path: str) -> None:
 def _techniques(value: Any, entity: Entity, reading: Reading, path: str) -> None:
     tags = []
     for item in value if isinstance(value, list) else [value]:
-        if isinstance(item, (dict, Mapping)):
+        if isinstance(item, OBJECTS):
             tags += _technique(item, reading.context.probes)
         elif isinstance(item, str):
             tags += technique_tags(item, None, reading.context.probes)
