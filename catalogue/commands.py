@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from catalogue.engine_commands import ENGINE_COMMANDS, waits_for_another
+from catalogue.engine_commands import ENGINE_COMMANDS, expect_store, rebuild_counting
 from pan_commons_terminal import (
     EXIT_FAILED,
     EXIT_PARTLY,
@@ -33,15 +33,11 @@ if TYPE_CHECKING:
 def _open(settings: Settings, *, make: bool = False, looking: bool = False) -> Store:
     """The store of the data folder; only ``import`` may make one. ``looking`` makes do with a
     folder that cannot be written: what is on a failing disk has to be saved from there."""
-    from catalogue.errors import NothingKept, StoreReadOnly
+    from catalogue.errors import StoreReadOnly
     from catalogue.store import Store
-    from catalogue.store.database import FILE_NAME
 
-    if not make and not (settings.data / FILE_NAME).exists():
-        raise NothingKept(
-            f"there is no store in {settings.data} yet: harvest first, or name another folder"
-            f" with --data"
-        )
+    if not make:
+        expect_store(settings)
     try:
         return Store.open(settings.data)
     except StoreReadOnly:
@@ -63,17 +59,12 @@ def _index(settings: Settings, *, anew: bool = False) -> str:
 
     from catalogue.catalogue import Catalogue
     from catalogue.errors import EngineError, IndexBusy
-    from catalogue.verifying import rebuild as make_anew
 
     async def work() -> None:
         opening = Catalogue.open(settings.data, settings.engine, settings.elasticsearch_url)
         async with opening as catalogue:
             if anew:
-                of = catalogue.store.count_changes()
-                with Counting("records indexed", of, silent=settings.as_json) as counting:
-                    await make_anew(
-                        catalogue.store, catalogue.engine, counting.reached, waits_for_another
-                    )
+                await rebuild_counting(catalogue, silent=settings.as_json)
             else:
                 await catalogue.indexer.index_once()
 

@@ -88,14 +88,9 @@ def _run(
     import asyncio
 
     from catalogue.catalogue import Catalogue
-    from catalogue.errors import NothingKept
-    from catalogue.store.database import FILE_NAME
 
-    if settings.engine == "tantivy" and not (settings.data / FILE_NAME).exists():
-        raise NothingKept(
-            f"there is no store in {settings.data} yet: harvest first, or name another folder "
-            "with --data"
-        )
+    if settings.engine == "tantivy":
+        expect_store(settings)
 
     async def work() -> bool:
         opening = Catalogue.open(
@@ -112,9 +107,30 @@ def _run(
         raise SystemExit(EXIT_FAILED)
 
 
+def expect_store(settings: Settings) -> None:
+    """Raise ``NothingKept`` where nothing was ever stored in the data folder."""
+    from catalogue.errors import NothingKept
+    from catalogue.store.database import FILE_NAME
+
+    if not (settings.data / FILE_NAME).exists():
+        raise NothingKept(
+            f"there is no store in {settings.data} yet: harvest first, or name another folder "
+            "with --data"
+        )
+
+
 def waits_for_another(busy: IndexBusy) -> None:
     """Say whose turn it is."""
     say(f"{busy} Waiting for it.")
+
+
+async def rebuild_counting(catalogue: Catalogue, *, silent: bool) -> int:
+    """Make the index anew and say how far that is; gives the changes applied."""
+    from catalogue.verifying import rebuild as make_anew
+
+    store, engine = catalogue.store, catalogue.engine
+    with Counting("records indexed", store.count_changes(), silent=silent) as counting:
+        return await make_anew(store, engine, counting.reached, waits_for_another)
 
 
 async def _status(catalogue: Catalogue, as_json: bool) -> bool:
@@ -157,13 +173,9 @@ async def _status(catalogue: Catalogue, as_json: bool) -> bool:
 
 async def _rebuild(catalogue: Catalogue, as_json: bool) -> bool:
     from catalogue.processes import collect_rarely
-    from catalogue.verifying import rebuild as make_anew
 
     collect_rarely()
-    with Counting("records indexed", catalogue.store.count_changes(), silent=as_json) as counting:
-        changes = await make_anew(
-            catalogue.store, catalogue.engine, counting.reached, waits_for_another
-        )
+    changes = await rebuild_counting(catalogue, silent=as_json)
     position = await catalogue.engine.position()
     if as_json:
         emit_json({"changes": changes, "position": position})

@@ -258,18 +258,18 @@ class Session:
         where a facility has a full match."""
         matcher = made.matcher(self.search)
         size = len(made.pool.entities)
-        matching = await self.workshop.run(size, matcher.crowd)
+        crowd = await self.workshop.run(size, matcher.crowd)
         can_relax = matcher.match == "all" and matcher.text is not None and matcher.text.can_relax
         if not can_relax:
-            return _Found(side, matcher, matching, first)
-        if matching.entities and first.relaxed:
-            return _Found(replace(side, facilities=()), matcher, matching, EMPTY)
-        if matching.entities or (first.total.value and not first.relaxed):
-            return _Found(side, matcher, matching, first)
+            return _Found(side, matcher, crowd, first)
+        if crowd.entities and first.relaxed:
+            return _Found(replace(side, facilities=()), matcher, crowd, EMPTY)
+        if crowd.entities or (first.total.value and not first.relaxed):
+            return _Found(side, matcher, crowd, first)
         loose = made.matcher(self.search, "any")
         some = await self.workshop.run(size, loose.crowd)
         if not some.entities and not first.relaxed:
-            return _Found(side, matcher, matching, first)
+            return _Found(side, matcher, crowd, first)
         return _Found(replace(side, match="any"), loose, some, first, relaxed=True)
 
     async def _scorer(self, found: _Found) -> Scorer | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from catalogue.catalogue import Catalogue
 from catalogue.commands import COMMANDS
 from catalogue.documents import engine_document
 from catalogue.errors import NothingKept
+from catalogue.records import StoredEntity
 
 INDEX = next(command for command in COMMANDS if command.name == "index")
 
@@ -59,20 +61,26 @@ def test_verify_finds_an_index_of_nothing_outstanding(world: World) -> None:
     assert json.loads(result.stdout)["outstanding"] == 3
 
 
-def test_verify_fails_until_repaired(world: World) -> None:
-    fill(world)
-    asyncio.run(index(world))
+def hand_over(world: World, altered: Callable[[StoredEntity, int], StoredEntity]) -> None:
+    """Give the engine a version of a Document that the store does not have."""
 
-    async def lose_one() -> None:
+    async def work() -> None:
         async with Catalogue.open(world.store.folder) as catalogue:
             position = await catalogue.engine.position()
             key = "document:doi:10.5072/1"
             change = world.store.changes_of([key])[key]
-            gone = replace(change, entity=change.entity._replace(deleted=True, change=position + 1))
-            await catalogue.engine.apply([engine_document(gone)])
+            other = replace(change, entity=altered(change.entity, position))
+            await catalogue.engine.apply([engine_document(other)])
             await catalogue.engine.commit(position)
 
-    asyncio.run(lose_one())
+    asyncio.run(work())
+
+
+def test_verify_fails_until_repaired(world: World) -> None:
+    fill(world)
+    asyncio.run(index(world))
+
+    hand_over(world, lambda one, position: one._replace(deleted=True, change=position + 1))
     result = run(world, "verify", "--json")
     assert result.exit_code == 1
     assert json.loads(result.stdout)["missing"] == ["document:doi:10.5072/1"]
@@ -86,16 +94,7 @@ def test_what_an_index_takes_for_newer_than_the_store_is_repaired_too(world: Wor
     fill(world)
     asyncio.run(index(world))
 
-    async def run_ahead() -> None:
-        async with Catalogue.open(world.store.folder) as catalogue:
-            position = await catalogue.engine.position()
-            key = "document:doi:10.5072/1"
-            change = world.store.changes_of([key])[key]
-            ahead = replace(change, entity=change.entity._replace(change=position + 1_000))
-            await catalogue.engine.apply([engine_document(ahead)])
-            await catalogue.engine.commit(position)
-
-    asyncio.run(run_ahead())
+    hand_over(world, lambda one, position: one._replace(change=position + 1_000))
     result = run(world, "verify", "--repair", "--json")
     assert (result.exit_code, json.loads(result.stdout)["repaired"]) == (0, True)
     assert "cannot be mended in place; making it anew" in result.stderr
