@@ -63,10 +63,12 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9_\-]{1,64}")
 
 @dataclass(slots=True)
 class Trace:
-    """What is noted while one request is worked on: which operation, milliseconds by step, the
-    stream that it is answered by, and the status of an error that came too late for the headers."""
+    """What is noted while one request is worked on: when it was seen first, which operation,
+    milliseconds by step, the stream that it is answered by, and the status of an error that came
+    too late for the headers."""
 
     request_id: str
+    arrived_at: float
     operation: str = "none"
     timings: dict[str, float] = field(default_factory=dict)
     sending: Sending | None = None
@@ -117,10 +119,11 @@ def create_app(
         ),
         read_operator_key(chosen),
         now(),
+        monotonic=monotonic,
     )
     app = web.Application(middlewares=[_outermost], client_max_size=chosen.max_body_bytes)
     app[SERVER] = server
-    app.cleanup_ctx.append(partial(_live_service, monotonic, contact))
+    app.cleanup_ctx.append(partial(_live_service, contact))
     deadlines = Deadlines(chosen.deadline_s)
     for route in ROUTES:
         responder = _responder(server, route, deadlines)
@@ -142,9 +145,7 @@ def _spellings(route: Route) -> list[str]:
     return list(dict.fromkeys([*paths, *slashed]))
 
 
-async def _live_service(
-    monotonic: Callable[[], float], contact: str | None, app: web.Application
-) -> AsyncIterator[None]:
+async def _live_service(contact: str | None, app: web.Application) -> AsyncIterator[None]:
     """What asks facilities lives as long as the application."""
     server = app[SERVER]
     async with LiveService(
@@ -152,7 +153,7 @@ async def _live_service(
         server.states,
         server.settings,
         now=server.clock,
-        monotonic=monotonic,
+        monotonic=server.monotonic,
         measurements=FederationMeasurements(server.measurements.registry),
         contact=contact,
         reading_processes=server.settings.live_readers,
@@ -219,16 +220,17 @@ def _admit(server: Server, request: web.Request) -> None:
 
 async def _answer(server: Server, route: Route, request: web.Request) -> web.StreamResponse:
     started = time.perf_counter()
+    trace = TRACE.get()
     call = Call(
         server,
         request,
         {name: value.removesuffix("/") for name, value in request.match_info.items()},
         read_pairs(request.rel_url.raw_query_string),
         server.clock(),
+        trace.arrived_at,
     )
     await server.states.refresh(call.now)
     finished = await _kept_or_made(server, route, call)
-    trace = TRACE.get()
     if isinstance(finished, Stream):
         trace.operation = f"{route.operation}Stream"
         trace.sending = Sending(request, finished, server.settings, trace.request_id)
@@ -269,7 +271,7 @@ async def _outermost(
     started = time.perf_counter()
     given_id = request.headers.get("X-Request-Id", "")
     request_id = given_id if _REQUEST_ID.fullmatch(given_id) else new_request_id()
-    trace = Trace(request_id)
+    trace = Trace(request_id, server.monotonic())
     TRACE.set(trace)
     response: web.StreamResponse
     try:

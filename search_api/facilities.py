@@ -6,6 +6,7 @@ could not be reached lately and since when. What they told us before stays finda
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -74,6 +75,7 @@ class FacilityStates:
         self._sources = sources
         self._max_age_s = max_age_s
         self._read_at: datetime | None = None
+        self._first = asyncio.Lock()
         self.version = 0
         self.all: tuple[FacilityState, ...] = ()
         self.facilities: tuple[Facility, ...] = ()
@@ -82,12 +84,20 @@ class FacilityStates:
         self._remembered: dict[object, Any] = {}
 
     async def refresh(self, now: datetime) -> None:
-        """Read the states again if they are old."""
-        if self._read_at is not None and 0 <= (now - self._read_at).total_seconds() < (
-            self._max_age_s
-        ):
+        """Read the states again if they are old. Whoever comes meanwhile has the old ones; before
+        there are any, all wait for the first."""
+        if self._read_at is None:
+            async with self._first:
+                if self._read_at is None:
+                    await self._read_again()
+                    self._read_at = now
+            return
+        if 0 <= (now - self._read_at).total_seconds() < self._max_age_s:
             return
         self._read_at = now
+        await self._read_again()
+
+    async def _read_again(self) -> None:
         self.read_now(await anyio.to_thread.run_sync(self._read, abandon_on_cancel=True))
 
     def _read(self) -> tuple[FacilityState, ...]:

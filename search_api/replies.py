@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -80,17 +81,20 @@ class Server:
     started_at: datetime = datetime(1970, 1, 1, tzinfo=UTC)
     in_flight: int = 0
     live: LiveService | None = None
+    monotonic: Callable[[], float] = time.monotonic
 
 
 @dataclass(slots=True)
 class Call:
-    """One request: the parsed address and what it needs of the server."""
+    """One request: the parsed address and what it needs of the server. ``arrived_at``: when it was
+    seen first, on the server's ``monotonic``."""
 
     server: Server
     request: web.Request
     arguments: Mapping[str, str]
     pairs: Sequence[tuple[str, str]]
     now: datetime
+    arrived_at: float
     timings: dict[str, float] = field(default_factory=dict)
     good_until: datetime = datetime(9999, 1, 1, tzinfo=UTC)
 

@@ -66,7 +66,8 @@ def read_asked(
     Raises:
         BadRequest: names the parameter and what is allowed.
     """
-    asked = asked_of(call.pairs if pairs is None else pairs, files=files)
+    given = asked_of(call.pairs if pairs is None else pairs, files=files)
+    asked = replace(given, arrived_at=call.arrived_at)
     via = read_via(call.request.headers.get(HEADER))
     if not via:
         return asked

@@ -146,8 +146,7 @@ class Federation:
         if search.cursor is not None:
             return await self._continued(session)
         self._check_depth(search, session.participants)
-        # So long the request may have waited before it was seen.
-        began = self.monotonic() - self.workshop.lag_s
+        began = self._began(asked)
         if not session.participants.live:
             return await self._answered(session, arrived, began)
         whole_s = self._whole_s(asked)
@@ -203,7 +202,7 @@ class Federation:
         """
         search = Search(entity_class, self.now(), Everything(), limit=0)
         session = self._session(search, asked)
-        deadline = self._deadline(asked, self.monotonic())
+        deadline = self._deadline(asked, self._began(asked))
         need = self._need(search, asked)
 
         async def one(live: LiveSource, need: Need) -> Outcome:
@@ -319,6 +318,11 @@ class Federation:
         if live.facility.name in with_copies(self.states):
             return CollectionStatistics()
         return self.profile(live, entity_class).statistics
+
+    def _began(self, asked: Asked) -> float:
+        """When the question came; so long as the event loop is late it was not seen."""
+        seen_at = self.monotonic() if asked.arrived_at is None else asked.arrived_at
+        return seen_at - self.workshop.lag_s
 
     def _deadline(self, asked: Asked, began: float) -> float:
         """Until when facilities are waited for: the whole answer's time less what it takes to put

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
@@ -23,7 +23,8 @@ class Asked:
     nobody, ``live`` leaves the index out, ``both`` (the default) is as configured. ``deadline_s``:
     seconds that facilities are waited for; ``None`` for the server's own. ``via``: nodes the
     request has passed. ``files``: whether files of Datasets are wanted. ``index_only``: why nobody
-    is asked live although somebody could be.
+    is asked live although somebody could be. ``arrived_at``: when the question came, on the
+    federation's ``monotonic``; ``None`` when it comes to it.
     """
 
     facilities: tuple[str, ...] = ()
@@ -32,6 +33,7 @@ class Asked:
     via: tuple[str, ...] = ()
     files: bool = False
     index_only: str | None = None
+    arrived_at: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

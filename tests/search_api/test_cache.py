@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,12 +18,56 @@ from catalogue.query import (
     Not,
     OpenAt,
 )
-from search_api.cache import FOREVER, AnswerCache, depends_on_clock, next_opening
+from search_api.cache import FOREVER, AnswerCache, Position, depends_on_clock, next_opening
 from search_api.replies import Reply
 from search_api.responses import Finished, finish
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 LATER = NOW + timedelta(days=1)
+
+
+class LookedAt:
+    """A catalogue whose engine tells where it is when the test says so."""
+
+    def __init__(self) -> None:
+        self.engine = self
+        self.looks = 0
+        self.open = asyncio.Event()
+
+    async def position(self) -> int:
+        self.looks += 1
+        await self.open.wait()
+        return 7
+
+
+async def a_few_turns() -> None:
+    for _ in range(4):
+        await asyncio.sleep(0)
+
+
+async def test_all_who_wait_for_one_look_go_on_at_once() -> None:
+    """One by one, each would wait for another turn of a busy event loop."""
+    there: Any = LookedAt()
+    position = Position(there, look_again_s=60.0)
+    async with asyncio.TaskGroup() as group:
+        asked = [group.create_task(position.now()) for _ in range(100)]
+        await a_few_turns()
+        there.open.set()
+        await a_few_turns()
+        assert [one.done() for one in asked] == [True] * 100
+    assert {one.result() for one in asked} == {7}
+    assert there.looks == 1
+
+
+async def test_when_whoever_looks_leaves_another_looks() -> None:
+    there: Any = LookedAt()
+    position = Position(there, look_again_s=60.0)
+    first, second = (asyncio.ensure_future(position.now()) for _ in range(2))
+    await a_few_turns()
+    first.cancel()
+    there.open.set()
+    assert await second == 7
+    assert there.looks == 2
 
 
 def reply(size: int = 10) -> Finished:

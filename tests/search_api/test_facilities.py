@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
 from catalogue.facilities import Facility, Source
 from catalogue.records import SourceStatus
 from search_api.facilities import MOST_REMEMBERED, FacilityState, FacilityStates
@@ -18,6 +24,68 @@ class NoSources:
 
     def source_status(self, source: str) -> SourceStatus:
         raise LookupError(source)
+
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+class SlowSources(NoSources):
+    """A store that answers when the test says so; the first time, perhaps, not at all."""
+
+    def __init__(self) -> None:
+        self.open = threading.Event()
+        self.name = "ess"
+        self.fails = False
+
+    def facilities(self) -> tuple[Facility, ...]:
+        assert self.open.wait(30)
+        if self.fails:
+            raise OSError("the disk is away")
+        return (Facility(self.name, self.name, "https://f.example"),)
+
+
+def names(states: FacilityStates) -> list[str]:
+    return [state.facility.name for state in states.all]
+
+
+async def test_the_first_requests_all_wait_until_something_is_known() -> None:
+    """Nobody is told that there are no facilities while they are read for the first time."""
+    store = SlowSources()
+    states = FacilityStates(store, 2)
+    asked = [asyncio.ensure_future(states.refresh(NOW)) for _ in range(3)]
+    await asyncio.sleep(0)
+    assert not any(one.done() for one in asked)
+    store.open.set()
+    await asyncio.gather(*asked)
+    assert names(states) == ["ess"]
+
+
+async def test_later_ones_have_what_was_known_while_it_is_read_again() -> None:
+    store = SlowSources()
+    store.open.set()
+    states = FacilityStates(store, 2)
+    await states.refresh(NOW)
+    store.open.clear()
+    store.name = "ill"
+    again = asyncio.ensure_future(states.refresh(NOW + timedelta(seconds=3)))
+    await asyncio.sleep(0)
+    await states.refresh(NOW + timedelta(seconds=3))
+    assert names(states) == ["ess"]
+    store.open.set()
+    await again
+    assert names(states) == ["ill"]
+
+
+async def test_what_could_not_be_read_at_first_is_read_by_the_next() -> None:
+    store = SlowSources()
+    store.open.set()
+    store.fails = True
+    states = FacilityStates(store, 2)
+    with pytest.raises(OSError, match="disk"):
+        await states.refresh(NOW)
+    store.fails = False
+    await states.refresh(NOW)
+    assert names(states) == ["ess"]
 
 
 def states_of(*names: str) -> tuple[FacilityState, ...]:
