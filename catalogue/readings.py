@@ -190,17 +190,18 @@ def joined(readings: Sequence[Reading]) -> Reading:
     if len(readings) == 1:
         return readings[0]
     rows: dict[str, Row] = {}
+    first: dict[str, Said] = {}
     again: set[str] = set()
     listed: dict[str, None] = {}
     scores: dict[str, Any] = {}
     links = _all_links(reading.links for reading in readings)
     for reading in readings:
         for key, said in reading.said.items():
-            if key in rows:
+            if key not in rows:
+                rows[key], first[key] = said.row, said
+            elif not _is_repeated(said, first[key]):
                 again.add(key)
                 rows[key] = row_of({**said.part(), **rows[key].part()})
-            else:
-                rows[key] = said.row
         listed.update(dict.fromkeys(reading.listed))
         scores = {**reading.own_scores, **scores}
     before = {key: said for reading in readings for key, said in reading.said.items()}
@@ -214,6 +215,13 @@ def joined(readings: Sequence[Reading]) -> Reading:
     return Reading(
         voice, tuple(listed), made, links, scores, sum(reading.dropped for reading in readings)
     )
+
+
+def _is_repeated(said: Said, before: Said) -> bool:
+    """Whether the same is said again, of the thing and of what it contains."""
+    if said.row.written != before.row.written:
+        return False
+    return [one.key for one in said.contained] == [one.key for one in before.contained]
 
 
 @dataclass(frozen=True, slots=True)

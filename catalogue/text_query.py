@@ -28,7 +28,7 @@ from catalogue.plan import (
     either,
     negation,
 )
-from catalogue.query import ParameterRange, Text
+from catalogue.query import ParameterRange, TechniqueIn, Text
 from catalogue.query_language import Shape, Unit, parse_words
 from catalogue.scoring import BOOSTS, PREFIX_SCORE, TECHNIQUE_WEIGHT
 from mappings.quantities import recognise_quantities
@@ -69,7 +69,8 @@ class TextPlan:
     ``without_techniques`` is ``all_of`` but for the recognised techniques, to count near ones.
     They are worked out when they are asked for: a question needs one or two of them. ``groups``
     are (plan, required?) of each thing asked, those of recognised techniques (so many as
-    ``tagged``) first.
+    ``tagged``) first. ``meant`` are the conditions that meet what was recognised whatever the
+    words; ``beside``, as typed, are words that belong to nothing recognised.
     """
 
     groups: tuple[tuple[Plan, bool], ...]
@@ -79,6 +80,8 @@ class TextPlan:
     wanted: tuple[Part, ...]
     techniques: tuple[str, ...]
     tagged: int
+    meant: tuple[TechniqueIn | ParameterRange, ...]
+    beside: tuple[str, ...]
 
     @cached_property
     def all_of(self) -> Plan:
@@ -128,7 +131,7 @@ def plan_text(text: Text, filter_techniques: Iterable[str] = ()) -> TextPlan:
         wanted = [part for part in parts if part.unit.sign != "-"]
         excluded = [negation(part.reading.met) for part in parts if part.unit.sign == "-"]
     found = _recognised(text.words, text.literal) if text.recognise else ()
-    groups, recognised = _grouped(wanted, found)
+    groups, recognised, beside = _grouped(wanted, found)
     tagged = [one for one in recognised if one.techniques]
     asked = [one.techniques for one in tagged]
     named = (*text.techniques, *filter_techniques)
@@ -141,6 +144,8 @@ def plan_text(text: Text, filter_techniques: Iterable[str] = ()) -> TextPlan:
         wanted=tuple(wanted),
         techniques=tuple(dict.fromkeys([one for ids in asked for one in ids])),
         tagged=len(tagged),
+        meant=tuple([one.meant for one in recognised]),
+        beside=tuple([part.unit.text for part in beside]),
     )
 
 
@@ -216,6 +221,7 @@ class _Find:
     start: int
     end: int
     met: Plan
+    meant: TechniqueIn | ParameterRange
     shown: Recognised
     techniques: tuple[str, ...] = ()
 
@@ -233,6 +239,7 @@ def _recognised(sentence: str, literal: Iterable[str] = ()) -> list[_Find]:
             one.start,
             one.end,
             Terms("panet", frozenset(one.ids)),
+            TechniqueIn(one.ids),
             Recognised(one.text, "technique", one.ids[0], technique_scoring.label(one.ids[0])),
             one.ids,
         )
@@ -258,7 +265,7 @@ def _recognised(sentence: str, literal: Iterable[str] = ()) -> list[_Find]:
         shown = Recognised(
             mention.text, "quantity", condition.dimension, ", ".join(condition.names)
         )
-        found.append(_Find(mention.start, mention.end, met, shown))
+        found.append(_Find(mention.start, mention.end, met, wanted, shown))
     return found
 
 
@@ -268,11 +275,12 @@ def _folded(text: str) -> str:
 
 def _grouped(
     wanted: Sequence[Part], found: Sequence[_Find]
-) -> tuple[list[tuple[Plan, bool]], list[_Find]]:
+) -> tuple[list[tuple[Plan, bool]], list[_Find], list[Part]]:
     """(plan, required?) for each thing asked; the words of something recognised are one thing, met
-    by the words, or by a tag at or below the technique, or by a parameter in the range."""
+    by the words, or by a tag at or below the technique, or by a parameter in the range. With what
+    was recognised and the words beside it."""
     if not found:
-        return [(part.reading.met, part.unit.sign == "+") for part in wanted], []
+        return [(part.reading.met, part.unit.sign == "+") for part in wanted], [], list(wanted)
     groups: list[tuple[Plan, bool]] = []
     used: list[_Find] = []
     taken: set[int] = set()
@@ -291,10 +299,9 @@ def _grouped(
         used.append(one)
         words = both(*(wanted[place].reading.met for place in inside))
         groups.append((either(words, one.met), any(wanted[p].unit.sign == "+" for p in inside)))
-    for place, part in enumerate(wanted):
-        if place not in taken:
-            groups.append((part.reading.met, part.unit.sign == "+"))
-    return groups, used
+    beside = [part for place, part in enumerate(wanted) if place not in taken]
+    groups += [(part.reading.met, part.unit.sign == "+") for part in beside]
+    return groups, used, beside
 
 
 def _scores(wanted: Sequence[Part], asked: Sequence[tuple[str, ...]]) -> list[Score]:

@@ -108,8 +108,7 @@ async def probe_service(api: SearchApi, options: RestOptions | None = None) -> d
         anything), ``bare_includes``, ``joins`` (a condition inside an include drops
         parents), ``parameter_ranges`` (one on a parameter's name and numeric value does),
         ``scores`` (``none``, ``zero``, ``scored``), ``by_path``. ``check_service`` adds
-        ``statistics`` of a sample, for scoring, and ``always``: relations that each of its objects
-        has something in.
+        what ``sampling.sample_service`` found in a sample.
 
     Raises:
         FacilityHttpError: the service does not answer at all.

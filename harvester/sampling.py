@@ -19,7 +19,8 @@ import anyio.to_thread
 import orjson
 
 from catalogue.facilities import Source
-from catalogue.readings import FORMATS, make_pool, read_objects
+from catalogue.fields import elements
+from catalogue.readings import FORMATS, Reading, make_pool, read_objects
 from catalogue.record_store import RecordStore
 from catalogue.statistics import statistics_of, to_json
 from facility_http.errors import FacilityHttpError
@@ -56,8 +57,9 @@ async def sample_service(
     """Class → ``statistics`` of a sample in the form of ``catalogue.statistics.to_json``;
     ``sampled``, how many records it has; ``share`` of them that are counted, since what others hold
     may be counted there; ``counted``: marks of these; ``always``: relations that every object of it
-    has something in; and ``parameters``: by name, in which ``units`` they came and whether all
-    values were ``numbers``.
+    has something in; ``parameters``: by name, in which ``units`` they came and whether all
+    values were ``numbers``; and ``techniques``: by PaNET id, which ``pids`` and ``names`` were
+    linked to it.
 
     A class that cannot be read is left out.
 
@@ -70,13 +72,13 @@ async def sample_service(
             items[name] = await _read(http, api, name)
 
     def count() -> dict[str, Any]:
-        readings = [
-            read_objects(name, items[name], context, counted=True)
+        readings = {
+            name: read_objects(name, items[name], context, counted=True)
             for name in FORMATS
             if items.get(name)
-        ]
-        pool = make_pool(readings, now=_EPOCH)
-        listed = {key for reading in readings for key in reading.listed}
+        }
+        pool = make_pool(list(readings.values()), now=_EPOCH)
+        listed = {key for reading in readings.values() for key in reading.listed}
         found: dict[str, Any] = {}
         for name in FORMATS:
             held = [one for one in pool.of_class(name) if one.key in listed]
@@ -90,6 +92,7 @@ async def sample_service(
                     "counted": marks_of(one.key for one in own),
                     "always": _always(items[name]),
                     "parameters": _parameters(items[name]),
+                    "techniques": _techniques(readings[name]),
                 }
         return found
 
@@ -152,7 +155,7 @@ def summarised(memory: Mapping[str, Any]) -> dict[str, Any]:
         name: {
             key: {"records": value.get("records")} if key == "statistics" else value
             for key, value in found.items()
-            if key not in ("counted", "parameters")
+            if key not in ("counted", "parameters", "techniques")
         }
         for name, found in profile.get("classes", {}).items()
     }
@@ -185,6 +188,25 @@ def _parameters(items: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             one["units"].append(unit)
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         one["numbers"] = one["numbers"] and is_number
+    return found
+
+
+def _techniques(reading: Reading) -> dict[str, Any]:
+    """How a sample spells techniques, by what they were linked to; the ``MOST_NAMES`` most frequent
+    spellings."""
+    spelled = Counter(
+        (str(one["panet"]), str(one.get("pid") or ""), str(one.get("name") or ""))
+        for said in reading.said.values()
+        if said.entity_class == "Dataset"
+        for one in elements(said.part(), "techniques")
+        if one.get("panet")
+    )
+    found: dict[str, Any] = {}
+    for (panet, *spellings), _ in spelled.most_common(MOST_NAMES):
+        one = found.setdefault(panet, {"pids": [], "names": []})
+        for spelling, known in zip(spellings, one.values(), strict=True):
+            if spelling and spelling not in known:
+                known.append(spelling)
     return found
 
 

@@ -6,7 +6,7 @@ that is missing makes every total a lower bound, and is named (faults G01, G05).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -173,17 +173,21 @@ def _age_s(state: FacilityState, now: datetime) -> float | None:
 
 
 def lateness(dealt: Sequence[Ranked], takes: Sequence[Outcome]) -> dict[str, float]:
-    """For each source that could give more: how far down its own list the page's last hit of it
+    """For each source that could give more: how far down its own lists the page's last hit of it
     stood, from 0 (the top) to 1 (the end)."""
     shown = {one.key for one in dealt if one.live}
     late = {}
     for outcome in takes:
         take = outcome.take
-        if take is None or not take.more or not take.reading.listed:
-            continue
-        places = [place for place, key in enumerate(take.reading.listed, 1) if key in shown]
-        late[outcome.live.source.name] = max(places, default=0) / len(take.reading.listed)
+        lists = [listed for listed in take.going_on if listed] if take is not None else []
+        if lists:
+            late[outcome.live.source.name] = max(_depth(listed, shown) for listed in lists)
     return late
+
+
+def _depth(listed: Sequence[str], shown: Set[str]) -> float:
+    places = [place for place, key in enumerate(listed, 1) if key in shown]
+    return max(places, default=0) / len(listed)
 
 
 def partly_scored(matching: Sequence[Entity], outcomes: Sequence[Outcome]) -> frozenset[str]:

@@ -1,21 +1,22 @@
 """What one facility gives for one question: pages of a superset, read into entities.
 
 The facility answers the part of the question that it can (``splitting``), page by page until
-enough has come or its list ends. Everything it says is then looked at by the oracle. The take says
-whether every record that could match was seen, and what could not be had.
+enough has come or its list ends. What words mean has lists of its own beside that of the words.
+Everything it says is then looked at by the oracle. The take says whether every record that could
+match was seen, and what could not be had.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from hashlib import blake2b
 
 from catalogue.facilities import mapping_context
-from catalogue.query import Everything, Search
+from catalogue.query import Everything, Node, Search
 from catalogue.readings import Reading, joined
 from facility_http.rest_json import identifier_of
-from search_api.federation.details import Asks, Details
+from search_api.federation.details import Asks, Details, digest_of
 from search_api.federation.errors import FacilitySilent, QuestionRefused
 from search_api.federation.paging import BY_PID, Learn, Pager
 from search_api.federation.profiles import ClassProfile
@@ -29,11 +30,13 @@ from search_api.federation.relations import (
     wanted_relations,
 )
 from search_api.federation.splitting import (
+    Piece,
     Split,
     conjunction_of,
     is_doi,
     likely_words,
     split_filter,
+    split_meant,
 )
 from search_api.federation.takes import Need, Take
 
@@ -99,13 +102,52 @@ class Collector:
             FacilitySilent: nothing came; what came before a failure counts as a take.
         """
         split, list_filter = self._first_filter(search, need)
+        first = self._pager(search, need, split, list_filter)
+        if not need.meant or self._sees_all(split, list_filter, need):
+            return await first.run()
+        others = [
+            asyncio.create_task(self._if_any(self._pager(search, need, *asked, is_extra=True)))
+            for meant in need.meant
+            if (asked := self._meant_filter(search, need, meant)) is not None
+        ]
+        try:
+            take = await first.run()
+            found = [more for other in others if (more := await other) is not None]
+            return self._together([take, *found]) if found else take
+        finally:
+            for other in others:
+                other.cancel()
+            await asyncio.gather(*others, return_exceptions=True)
+
+    def _pager(
+        self, search: Search, need: Need, split: Split, asked: Item, *, is_extra: bool = False
+    ) -> Pager:
         plain = wanted_relations(self.profile, self.datasets, files=need.files)
-        wanted = plain
-        if split.joins:
-            # They cut what is included: whole records are asked for by name afterwards.
-            wanted = wanted_by(split.joins, self.profile)
-        pager = Pager(self, search, need, split, list_filter, wanted, plain)
-        return await pager.run()
+        # Conditions inside includes cut what is included: whole records are asked for by name
+        # afterwards.
+        wanted = wanted_by(split.joins, self.profile) if split.joins else plain
+        return Pager(self, search, need, split, asked, wanted, plain, is_extra)
+
+    async def _if_any(self, pager: Pager) -> Take | None:
+        """What a list gives that is only looked into for more; nothing where it fails."""
+        try:
+            return await pager.run()
+        except FacilitySilent:
+            return None
+
+    def _together(self, takes: Sequence[Take]) -> Take:
+        """Several lists of one facility as one take. Only the first can have been all."""
+        first = takes[0]
+        return replace(
+            first,
+            reading=self.whole([one.reading for one in takes], [one.digest for one in takes]),
+            unseen=tuple(sorted({name for one in takes for name in one.unseen})),
+            going_on=tuple(listed for one in takes for listed in one.going_on),
+            age_s=max(one.age_s for one in takes),
+            stale=any(one.stale for one in takes),
+            lacks=next((one.lacks for one in takes if one.lacks), ""),
+            without=tuple(sorted({name for one in takes for name in one.without})),
+        )
 
     async def one(self, pid: str, need: Need) -> Take:
         """The thing of a pid, with its relations; a take without anything listed if there is none.
@@ -169,6 +211,31 @@ class Collector:
         total = self.profile.total
         return total is not None and total <= need.few
 
+    def _sees_all(self, split: Split, asked: Item, need: Need) -> bool:
+        """Whether the list with the words brings every record in any case."""
+        total = self.profile.total
+        if self.is_small(need):
+            return True
+        return split.sure and "query" not in asked and total is not None and total <= need.most
+
+    def _meant_filter(self, search: Search, need: Need, meant: Node) -> tuple[Split, Item] | None:
+        """What a list is asked for of what words mean, since a service looks for the words alone;
+        nothing where it cannot choose by that. What has to stand beside them narrows it."""
+        split = split_meant(meant, search.where, self.profile, self.datasets)
+        if split is None:
+            return None
+        asked: Item = {}
+        if need.beside and self.profile.scored:
+            asked["query"] = " ".join(need.beside)
+        elif need.beside:
+            split = conjunction_of(split, self._likely_words(need.beside), self.profile)
+        if self.profile.order and "query" not in asked:
+            asked["order"] = _order(search)
+        return split, asked
+
+    def _likely_words(self, words: Sequence[str]) -> Piece | None:
+        return likely_words(words, self.profile, _WORD_FIELDS[self.profile.entity_class])
+
     def _first_filter(self, search: Search, need: Need) -> tuple[Split, Item]:
         small = self.is_small(need)
         # Of few records all are asked for, whatever is asked: the same list serves every question.
@@ -184,9 +251,7 @@ class Collector:
                 asked["query"] = " ".join(need.words) or search.text.words
                 sure = False
             else:
-                fields = _WORD_FIELDS[self.profile.entity_class]
-                words = likely_words(need.words, self.profile, fields)
-                split = conjunction_of(split, words, self.profile)
+                split = conjunction_of(split, self._likely_words(need.words), self.profile)
                 sure = split.sure
         if (sure, whole) != (split.sure, split.whole):
             split = replace(split, sure=sure, whole=whole)
@@ -198,7 +263,7 @@ class Collector:
         """The pages as one reading, the same one as long as the pages are the same."""
         if len(readings) == 1 or not all(digests):
             return joined(readings)
-        key = self._key(blake2b(b"".join(digests), digest_size=16).digest())
+        key = self._key(digest_of(digests))
         found = self.readings.get(key)
         if found is None:
             found = joined(readings)

@@ -77,7 +77,7 @@ class Details:
             if not _with_members(items) <= named or (named and not _name_anybody(found)):
                 self.unseen.add(what)
             items = with_members(items, found)
-        return items, _digest_of(digests)
+        return items, digest_of(digests)
 
     async def again(
         self, items: list[Item], digest: bytes, include: Sequence[Mapping[str, Any]]
@@ -90,7 +90,7 @@ class Details:
         whole = {identifier_of(one): one for one in found}
         if not all(identifier_of(item) in whole for item in items):
             self.unseen.add(ALL)
-        return [whole.get(identifier_of(item), item) for item in items], _digest_of(digests)
+        return [whole.get(identifier_of(item), item) for item in items], digest_of(digests)
 
     async def _named(
         self,
@@ -148,6 +148,6 @@ def _name_anybody(items: Sequence[Item]) -> bool:
     return any(isinstance(one, dict) and one.get("person") for one in members)
 
 
-def _digest_of(digests: Sequence[bytes]) -> bytes:
+def digest_of(digests: Sequence[bytes]) -> bytes:
     """Of all that was read; empty where something of it has none."""
     return blake2b(b"".join(digests), digest_size=16).digest() if all(digests) else b""

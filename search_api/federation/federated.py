@@ -25,7 +25,7 @@ from search_api.federation.collecting import Collector, ReadingCache
 from search_api.federation.continuing import Pages
 from search_api.federation.errors import FacilitySilent, TooDeep
 from search_api.federation.index_side import IndexStatistics
-from search_api.federation.matching import wanted_words
+from search_api.federation.matching import wanted_meanings, wanted_words
 from search_api.federation.overlay import Overlay
 from search_api.federation.participants import Asked, Participants, choose, with_copies
 from search_api.federation.pools import PoolCache
@@ -341,11 +341,14 @@ class Federation:
 
     def _need(self, search: Search, asked: Asked) -> Need:
         depth = search.skip + search.limit
+        meant, beside = wanted_meanings(search)
         return Need(
             candidates=max(self.settings.live_candidates, 3 * depth),
             most=self.settings.live_depth,
             few=self.settings.live_whole,
             words=wanted_words(search),
+            meant=meant,
+            beside=beside,
             files=asked.files,
         )
 

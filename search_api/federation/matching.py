@@ -184,6 +184,23 @@ def wanted_words(search: Search) -> tuple[str, ...]:
     return tuple(dict.fromkeys(word for unit in units for word in unit.text.split()))
 
 
+MOST_MEANT = 3
+"""Lists that a facility is asked for at most of what words mean."""
+
+
+def wanted_meanings(search: Search) -> tuple[tuple[Node, ...], tuple[str, ...]]:
+    """Conditions of which each lets through records that have what some of the words mean, and the
+    words that all of these must have in any case (semantics 7.1, 7.2)."""
+    plan = text_plan(search)
+    if plan is None or search.text is None or not plan.meant:
+        return (), ()
+    ids = [one for node in plan.meant if isinstance(node, TechniqueIn) for one in node.ids]
+    tagged = (TechniqueIn(tuple(dict.fromkeys(ids))),) if ids else ()
+    others = [node for node in plan.meant if not isinstance(node, TechniqueIn)]
+    meant = (*tagged, *dict.fromkeys(others))[:MOST_MEANT]
+    return meant, plan.beside if search.text.match == "all" else ()
+
+
 def techniques_named(search: Search) -> list[str]:
     """Techniques that the filter names at its top level."""
     found = [node for node in conditions(search.where) if isinstance(node, TechniqueIn)]
@@ -210,4 +227,13 @@ def added(parts: Iterable[Sequence[FacetCount]], most: int) -> list[FacetCount]:
     return [FacetCount(value, labels[value], count) for value, count in ordered[:most]]
 
 
-__all__ = ["Counts", "Matcher", "added", "near", "techniques_named", "text_plan"]
+__all__ = [
+    "Counts",
+    "Matcher",
+    "added",
+    "near",
+    "techniques_named",
+    "text_plan",
+    "wanted_meanings",
+    "wanted_words",
+]

@@ -17,7 +17,7 @@ from catalogue.query import Search
 from catalogue.readings import Reading
 from catalogue.records import EntityClass
 from facility_http.rest_json import Objects
-from search_api.federation.details import Asks, Details
+from search_api.federation.details import Asks, Details, digest_of
 from search_api.federation.errors import FacilitySilent, QuestionRefused
 from search_api.federation.profiles import ClassProfile
 from search_api.federation.questions import FacilityAnswer, LiveSource, Question
@@ -104,7 +104,8 @@ class _Seen:
 @dataclass(slots=True)
 class Pager:
     """One list being read. ``asked``: what the filter has besides conditions, includes and page.
-    ``wanted``: what it includes; ``plain``: what is wanted of each object in the end."""
+    ``wanted``: what it includes; ``plain``: what is wanted of each object in the end.
+    ``is_extra``: it is of no use without its conditions."""
 
     collector: Reads
     search: Search
@@ -113,6 +114,7 @@ class Pager:
     asked: Item
     wanted: Wanted
     plain: Wanted
+    is_extra: bool = False
     refused: bool = False
 
     async def run(self) -> Take:
@@ -153,9 +155,9 @@ class Pager:
         self, seen: _Seen, counting: asyncio.Task[int | None] | None, details: Details
     ) -> Take:
         pages = seen.pages
-        reading = self.collector.whole(
-            [page.reading for page in pages], [page.digest for page in pages]
-        )
+        digests = [page.digest for page in pages]
+        reading = self.collector.whole([page.reading for page in pages], digests)
+        goes_on = not seen.ended and not seen.broken and self._can_go_on(seen)
         stale = any(page.answer.stale for page in pages)
         odd = any(page.objects.odd.total() for page in pages)
         unseen = tuple(sorted({*self.plain.unseen, *details.unseen}))
@@ -178,11 +180,12 @@ class Pager:
             await self._number(complete, seen.skip),
             self.plain.missing,
             unseen,
-            more=not seen.ended and not seen.broken and self._can_go_on(seen),
+            going_on=(reading.listed,) if goes_on else (),
             age_s=max(page.answer.age_s for page in pages),
             stale=stale,
             lacks=lacks,
             without=tuple(sorted({one for page in pages for one in page.answer.without})),
+            digest=digests[0] if len(digests) == 1 else digest_of(digests),
         )
 
     def _can_go_on(self, seen: _Seen) -> bool:
@@ -328,7 +331,7 @@ class Pager:
         try:
             return await collector.ask(Question(entity_class, self._filter(skip, limit)))
         except QuestionRefused as refusal:
-            if self.refused or skip:
+            if self.refused or skip or self.is_extra:
                 raise self.collector.unsupported(refusal) from refusal
             await self._simplify(refusal)
             try:

@@ -24,7 +24,8 @@ class ClassProfile:
     ``operators``: those that work. ``ignored``: fields whose conditions are silently dropped.
     ``relations``: our name → the service's, of those that can be included. ``nested``: those that
     may have includes of their own, since no parents are lost by it; ``keeps_parents``: surely, not
-    only because each had children at the check. ``joins``: a condition inside
+    only because each had children at the check; ``deep``: those that may have some, whoever is
+    lost. ``joins``: a condition inside
     an include drops parents. ``counts``: ``/count`` gives a number, and honours conditions;
     ``tells_total``: it gives one.
     ``remembered``: what was worked out of it once, by whoever did.
@@ -32,7 +33,7 @@ class ClassProfile:
     were at the check. ``sample``: statistics of a sample of them, less the records that others
     count; ``share``: of all ``sampled``, those that it counts. ``parameters``: names in the sample
     with their units, and whether their values are numbers; ``parameter_ranges``: ranges of values
-    work inside the include.
+    work inside the include. ``techniques``: PaNET id → how the sample spells ids and names of it.
     """
 
     entity_class: EntityClass
@@ -47,6 +48,7 @@ class ClassProfile:
     largest_limit: int | None = None
     relations: Mapping[str, str] = field(default_factory=dict)
     nested: frozenset[str] = frozenset()
+    deep: frozenset[str] = frozenset()
     always: frozenset[str] = frozenset()
     keeps_parents: bool = False
     joins: bool = False
@@ -58,6 +60,7 @@ class ClassProfile:
     sampled: int = 0
     parameters: Mapping[str, Any] = field(default_factory=dict, repr=False)
     parameter_ranges: bool = False
+    techniques: Mapping[str, Any] = field(default_factory=dict, repr=False)
     remembered: dict[object, Any] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -104,6 +107,7 @@ def read_profile(capabilities: Mapping[str, Any], entity_class: EntityClass) -> 
         largest_limit=_whole(found.get("largest_limit")),
         relations=dict(found.get("relations") or {}),
         nested=_nested(found),
+        deep=_deep(found),
         always=frozenset(found.get("always") or ()),
         keeps_parents=found.get("nested_drops") is False,
         joins=found.get("joins") is True,
@@ -114,22 +118,26 @@ def read_profile(capabilities: Mapping[str, Any], entity_class: EntityClass) -> 
         share=_share(found.get("share")),
         parameters=dict(found.get("parameters") or {}),
         parameter_ranges=found.get("parameter_ranges") is True,
+        techniques=dict(found.get("techniques") or {}),
         sampled=int(found.get("sampled") or (found.get("statistics") or {}).get("records") or 0),
     )
+
+
+def _deep(found: Mapping[str, Any]) -> frozenset[str]:
+    """Relations under which includes are taken."""
+    if int(found.get("include_depth") or 0) < 2:
+        return frozenset()
+    relations = frozenset(found.get("relations") or {})
+    # Some services take them and drop them silently.
+    return relations & frozenset(found["nested_seen"]) if "nested_seen" in found else relations
 
 
 def _nested(found: Mapping[str, Any]) -> frozenset[str]:
     """Relations under which includes are taken and lose no parents: those of a service that keeps
     parents without children, or of which each sampled object has some."""
-    if int(found.get("include_depth") or 0) < 2:
-        return frozenset()
-    relations = frozenset(found.get("relations") or {})
-    if "nested_seen" in found:
-        # Some services take them and drop them silently.
-        relations &= frozenset(found["nested_seen"])
     if found.get("nested_drops") is False:
-        return relations
-    return relations & frozenset(found.get("always") or ())
+        return _deep(found)
+    return _deep(found) & frozenset(found.get("always") or ())
 
 
 def _whole(value: object) -> int | None:

@@ -218,7 +218,7 @@ class Session:
         return 0, search.skip + search.limit + CHUNK
 
     def _check_depth(self, depth: int, takes: Sequence[Outcome]) -> None:
-        if depth > self.most_live and any(one.take and one.take.more for one in takes):
+        if depth > self.most_live and any(one.take and one.take.going_on for one in takes):
             raise TooDeep(self.most_live)
 
     def _speaking(self, silent: Sequence[Outcome], waiting: Sequence[str]) -> tuple[str, ...]:

@@ -19,7 +19,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from catalogue import technique_scoring
 from catalogue.fields import microseconds
 from catalogue.query import (
     And,
@@ -35,9 +34,9 @@ from catalogue.query import (
     Pattern,
     TechniqueIn,
 )
-from mappings.techniques import load_panet
 from search_api.federation.parameter_conditions import ranges_of, rows_where
 from search_api.federation.profiles import ClassProfile
+from search_api.federation.technique_conditions import tagged_where
 
 Where = Mapping[str, Any]
 
@@ -106,6 +105,20 @@ def split_filter(
         operators.add("and")
     sure = all(piece.sure for piece in kept) and not joins
     return Split(where, joins, sure, whole and len(kept) == len(pieces), frozenset(operators))
+
+
+def split_meant(
+    meant: Node, node: Node, profile: ClassProfile, datasets: ClassProfile
+) -> Split | None:
+    """What to send to have what some words mean, whatever the words, of what satisfies a filter;
+    ``None`` where the service cannot choose by that. It goes before likely conditions of the filter
+    on the same relation: of these the oracle sees to."""
+    joins: dict[str, Any] = {}
+    _add_join(meant, profile, datasets, joins)
+    if not joins:
+        return None
+    split = split_filter(node, profile, likely=True, datasets=datasets)
+    return replace(split, joins={**split.joins, **joins}, sure=False, whole=False)
 
 
 def likely_words(
@@ -322,7 +335,7 @@ def _rows(
 def _add_join(
     node: Node, profile: ClassProfile, datasets: ClassProfile | None, joins: dict[str, Any]
 ) -> None:
-    """A likely condition inside an include: techniques by PaNET id, what a join names by name,
+    """A likely condition inside an include: techniques by id and name, what a join names by name,
     ranges of parameters."""
     if not profile.joins:
         return
@@ -331,12 +344,8 @@ def _add_join(
     if rows is not None:
         condition, needed, path = rows
     elif isinstance(node, TechniqueIn):
-        condition = {"pid": {"inq": _spellings(node.ids)}}
-        needed = {"inq"}
-        if profile.can("or"):
-            # Some facilities name techniques and give no PaNET id.
-            condition = {"or": [condition, {"name": {"inq": _names(node.ids)}}]}
-            needed = {"inq", "or"}
+        others = () if datasets is None or datasets is profile else (datasets,)
+        condition, needed = tagged_where(node.ids, profile, *others)
         path = ("datasets", "techniques") if profile.entity_class == "Document" else ("techniques",)
     elif isinstance(node, Join) and isinstance(node.where, Compare) and node.where.op == "eq":
         condition, needed, path = {node.where.field: node.where.value}, {"eq"}, (node.relation,)
@@ -344,7 +353,7 @@ def _add_join(
         return
     if path[0] in joins or path[0] not in profile.relations or not needed <= profile.operators:
         return
-    if len(path) > 1 and path[0] not in profile.nested:
+    if len(path) > 1 and path[0] not in profile.deep:
         return
     scope: Where = {"where": condition}
     for name in reversed(path[1:]):
@@ -352,25 +361,12 @@ def _add_join(
     joins[path[0]] = scope
 
 
-def _names(ids: Sequence[str]) -> list[str]:
-    """The asked techniques and all below by label and synonym."""
-    panet = load_panet()
-    wanted = sorted({below for one in ids for below in panet.descendants(one)})
-    found = dict.fromkeys(name for one in wanted for name in technique_scoring.names(one))
-    return list(found)[:MAX_VALUES]
-
-
-def _spellings(ids: Sequence[str]) -> list[str]:
-    """The asked techniques and all below, in the spellings that facilities tag with."""
-    panet = load_panet()
-    wanted = sorted({below for one in ids for below in panet.descendants(one)})
-    return [
-        f"{before}{term}"
-        for term in wanted[:MAX_VALUES]
-        for before in (
-            "http://purl.org/pan-science/PaNET/", "https://purl.org/pan-science/PaNET/", ""
-        )
-    ]  # fmt: skip
-
-
-__all__ = ["Piece", "Split", "conjunction_of", "is_doi", "likely_words", "split_filter"]
+__all__ = [
+    "Piece",
+    "Split",
+    "conjunction_of",
+    "is_doi",
+    "likely_words",
+    "split_filter",
+    "split_meant",
+]

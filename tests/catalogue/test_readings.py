@@ -111,6 +111,23 @@ def test_pages_of_one_list_are_one_reading_and_repeats_count_once() -> None:
     assert whole.said["document:doi:10.5072/b"].part()["summary"] == "More"
 
 
+def test_what_is_said_twice_alike_is_not_read_anew() -> None:
+    """Lists of one facility overlap; what was worked out of a record holds as long as nothing is
+    added to it."""
+    same = document("10.5072/a", "Lysozyme", datasets=[RUN])
+    more = document("10.5072/a", "Lysozyme", datasets=[RUN, {**RUN, "pid": "10.5072/r2"}])
+    context = Context("ESS", "ess-rest")
+    readings = [
+        read_objects("Document", [one], context, counted=True) for one in (same, same, more)
+    ]
+    key = "document:doi:10.5072/a"
+    twice = joined(readings[:2]).said[key]
+    assert twice.row is readings[0].said[key].row
+    whole = joined(readings).said[key]
+    assert len(whole.contained) == 2
+    assert not whole.row.is_counted
+
+
 def test_what_only_one_facility_says_is_made_once_and_never_mixed_up() -> None:
     """The entities of a reading are kept for the next question; a facility that joins changes them
     for that question alone."""

@@ -205,6 +205,12 @@ async def test_where_every_object_has_children_nothing_can_be_told_and_nothing_i
     assert "datasets" in (await checked())["Document"]["always"]
 
 
+async def test_a_sample_tells_how_techniques_are_spelled() -> None:
+    """By what they were linked to: a facility's own numbers and names are what it is asked for."""
+    spelled = {"PaNET01188": {"pids": ["PaNET01188"], "names": ["SAXS"]}}
+    assert (await checked())["Dataset"]["techniques"] == spelled
+
+
 async def test_the_check_reports_findings_and_problems() -> None:
     async with running(
         FacilitySpec("Test", rest=Endpoint(dialect=DIALECTS["xfel"]), faults="ignores-skip")

@@ -44,7 +44,7 @@ from search_api.federation.ranking import Scorer, score_order
 from search_api.federation.serving_store import ServingStore
 from search_api.federation.session import FederatedAnswer
 from search_api.settings import ServerSettings
-from simulator import DIALECTS, FacilitySpec, RestOptions, running
+from simulator import DIALECTS, TEXT_KINDS, FacilitySpec, RestOptions, running
 from simulator import Facility as Simulated
 from tests.search_api.conftest import keep_payloads
 
@@ -165,7 +165,7 @@ async def world(
     async with AsyncExitStack() as stack:
         facilities: dict[str, Simulated] = {}
         for part in parts:
-            endpoint = RestOptions(dialect=DIALECTS[part.dialect])
+            endpoint = RestOptions(dialect={**DIALECTS, **TEXT_KINDS}[part.dialect])
             spec = FacilitySpec(part.name, rest=endpoint, faults=part.faults)
             facilities[part.name] = await stack.enter_async_context(running(spec))
             for document in part.documents:

@@ -36,6 +36,7 @@ ABLE = ClassProfile(
     operators=ALL,
     relations={"datasets": "datasets", "members": "members"},
     nested=frozenset({"datasets"}),
+    deep=frozenset({"datasets"}),
     joins=True,
 )
 LIKE_XFEL = replace(ABLE, operators=frozenset(XFEL.operators) & ALL)
