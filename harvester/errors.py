@@ -13,6 +13,7 @@ FacilityHttpError                    facility_http.errors: transport, bodies, an
     │   ├── NoSetHierarchy           noSetHierarchy
     │   └── UnknownProtocolError     any other code
     ├── ConfigurationError           harvester.keys: a mistake in what the operator wrote
+    ├── WindowsIgnored               from and until are not heard, and a list fails in its middle
     ├── LedgerFault                  harvester.ledger: the harvest's own notes cannot be kept
     └── OrderError                   harvester.place: what is asked for cannot be done here
 
@@ -29,6 +30,11 @@ from facility_http.errors import FacilityHttpError
 
 class HarvestError(FacilityHttpError):
     """Base of what ``harvester`` adds to the errors of asking a facility."""
+
+
+class WindowsIgnored(HarvestError):
+    """The endpoint gives the whole list whatever ``from`` and ``until`` say, so that a list which
+    fails in its middle cannot be cut (fault B18)."""
 
 
 class ProtocolError(HarvestError):

@@ -8,6 +8,7 @@ ListIdentifiers (4.3), always of the source's own prefix and set.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 
 import anyio.to_thread
@@ -109,6 +110,28 @@ class OaiLookups:
             from_=window.start,
             until=window.end,
         )
+
+    async def are_told_apart(self, one: Window, other: Window) -> bool:
+        """Whether two windows without anything in common give different lists, as far as can be
+        seen: a server that does not hear ``from`` and ``until`` gives the same twice (fault B18).
+
+        Raises:
+            FacilityHttpError: the endpoint as a whole does not answer.
+        """
+        try:
+            first = await self._first_identifiers(one)
+            return not first or first != await self._first_identifiers(other)
+        except HOPELESS:
+            raise
+        except FacilityHttpError:
+            return True
+
+    async def _first_identifiers(self, window: Window) -> frozenset[str]:
+        """Those on the first page of the window's list."""
+        async with aclosing(self.identifiers(window)) as pages:
+            async for page in pages:
+                return frozenset(record.header.identifier for record in page.records)
+        return frozenset()
 
     async def list_all(self, ledger: Ledger) -> bool:
         """Bring the complete list into the ledger; whether it reached its end.

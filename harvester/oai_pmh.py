@@ -270,8 +270,11 @@ class OaiClient:
                 stop = walk.ended_by_error(getattr(error, "code", ""))
                 if stop is None:
                     raise
+                self.granularity = window.granularity
                 yield self._ended(walk, stop)
                 return
+            # What was taken is used from now on (fault B13).
+            self.granularity = window.granularity
             if last is None or last.stop is not None:
                 return
             fallback = False

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, NoReturn
 
 from catalogue.facilities import Source
 from facility_http.errors import (
@@ -24,11 +24,13 @@ from harvester.errors import (
     CannotDisseminateFormat,
     IdDoesNotExist,
     NoSetHierarchy,
+    WindowsIgnored,
 )
 from harvester.keys import ConfigurationError, suggest
 from harvester.ledger import Ledger
 from harvester.oai_lookups import HOPELESS, RESTARTS, OaiLookups
 from harvester.oai_plan import (
+    A_DAY,
     Repository,
     decide,
     forget_stale_token,
@@ -42,12 +44,23 @@ from harvester.oai_walk import COMPLETE_STOPS
 from harvester.oai_xml import OaiRecord
 from harvester.pages import Found, Journal, RawPage, RawRecord
 from harvester.place import Place, order_key
+from harvester.seen import Seen
 from harvester.sweeps import Situation
-from harvester.windows import Window, bisect, write_instant
+from harvester.windows import (
+    Window,
+    bisect,
+    envelope,
+    is_wide,
+    read_granularity,
+    write_instant,
+)
 from mappings import FORMATS
 
 FRUITLESS = 40
-"""Failures in a row without a page between them. Cutting 60 years down to a second takes 31."""
+"""Windows in a row that fail while nothing comes of it. Cutting 60 years down to a second takes 31:
+then either records come one by one, or the window is left out."""
+MOST_CUTS = 2_000
+"""Of one run; the next goes on with the windows that are left."""
 DEAF_AFTER = 3
 """Failures in a row after which the endpoint is given up, if not even its lists can be read."""
 PART_RECORDS = 1_000
@@ -55,6 +68,8 @@ PART_RECORDS = 1_000
 without paging send all that they have at once (fault H11)."""
 SINGLY = 200
 """A broken window of at most so many records is fetched record by record."""
+MOST_SINGLY = 2_000
+"""So is one whose halves are the same to the server, since there is no other way."""
 
 
 async def open_oai_sweep(http: Fetcher, situation: Situation, journal: Journal) -> OaiSweep:
@@ -108,11 +123,12 @@ class OaiSweep:
         self._set = situation.order.set or situation.source.set
         self.lookups = OaiLookups(client, situation.source, self._set, journal)
         self._fruitless = 0
+        self._cuts = 0
+        self._fetched = Seen()
         self._restarts = 0
         self._furthest = 0
         self._pages_of_window = 0
         self._seen_any = False
-        self._granularity = repository.granularity
         self.place: Place
 
     # --- planning ---------------------------------------------------------------------------------
@@ -160,7 +176,8 @@ class OaiSweep:
                 async for page in self._read_window(window):
                     yield page
             except BadResumptionToken as problem:
-                self._restart_window(problem)
+                async for page in self._restart_window(problem):
+                    yield page
             except (*HOPELESS, BadArgument, CannotDisseminateFormat, NoSetHierarchy):
                 raise
             except FacilityHttpError as problem:
@@ -189,6 +206,7 @@ class OaiSweep:
                     self._progress(page, window)
                     place.client = page.checkpoint
                     if page.stop is not None:
+                        self._fruitless = 0
                         self._finish_window()
                     yield RawPage(self.lookups.raw(page.records), place.as_json())
         except BadResumptionToken:
@@ -204,15 +222,16 @@ class OaiSweep:
     def _progress(self, page: OaiPage, window: Window) -> None:
         if not page.part:
             self._pages_of_window += 1
-            self._fruitless = 0
         self._seen_any = self._seen_any or bool(page.records)
         for name, count in page.notes.items():
             self.journal.note(name, self.journal.notes.get(name, 0) + count)
-        if page.stop is None:
-            return
-        if page.stop in COMPLETE_STOPS:
-            if self.stop in COMPLETE_STOPS:
-                self.stop = page.stop
+        if page.stop in COMPLETE_STOPS and self.stop in COMPLETE_STOPS:
+            self.stop = page.stop
+        self._note_end(page, window)
+
+    def _note_end(self, page: OaiPage, window: Window) -> None:
+        """Say where a list ended before its end; it is asked again."""
+        if page.stop is None or page.stop in COMPLETE_STOPS:
             return
         size = page.complete_list_size
         of = "" if size is None else f" of {size} announced"
@@ -232,63 +251,107 @@ class OaiSweep:
         self.place.client = None
         self._restarts = self._furthest = 0
 
-    def _restart_window(self, problem: FacilityHttpError) -> None:
+    async def _restart_window(self, problem: FacilityHttpError) -> AsyncGenerator[RawPage, None]:
         """Begin the window again; what was seen is only unchanged the second time (fault B01)."""
-        place = self.place
-        place.client = None
-        self.journal.problem("bad resumption token", self._name(place.todo[0]), incomplete=False)
+        window = self.place.todo[0]
+        self.place.client = None
+        self.journal.problem("bad resumption token", self._name(window), incomplete=False)
         if self._pages_of_window > self._furthest:
             self._furthest, self._restarts = self._pages_of_window, 0
         self._restarts += 1
         if self._restarts <= RESTARTS:
             return
-        # Shorter lists need fewer tokens.
-        halves = self._halves(place.todo[0])
-        if halves is None:
-            raise problem
         self._restarts = self._furthest = 0
-        self._fruitless += 1
-        if self._fruitless > FRUITLESS:
-            raise problem
-        place.todo[0:1] = halves
+        # Shorter lists need fewer tokens.
+        async for page in self._go_round(window, problem):
+            yield page
 
     # --- round a broken window (fault A08) --------------------------------------------------------
 
     async def _go_round(
         self, window: Window, problem: FacilityHttpError
     ) -> AsyncGenerator[RawPage, None]:
+        """Fetch a few records one by one, or cut the window, or say that it is left out.
+
+        Raises:
+            WindowsIgnored: there are no parts to be had, and too many records for one by one.
+            FacilityHttpError: ``problem``, when all this leads nowhere.
+        """
         self._fruitless += 1
         self.place.client = None
-        if self._fruitless > FRUITLESS or self._order.record is not None:
-            raise problem
+        if self._fruitless > FRUITLESS:
+            self._give_up(window, problem)
         self.journal.problem(
             f"a window failed: {type(problem).__name__}", self._name(window), incomplete=False
         )
-        headers = await self._few_headers(window, problem)
-        if headers is not None:
+        halves = self._halves(window)
+        headers = await self._headers(window, problem, None if halves is None else SINGLY)
+        if headers is None and halves is not None:
+            if await self.lookups.are_told_apart(*halves):
+                self._cuts += 1
+                if self._cuts > MOST_CUTS:
+                    self._give_up(window, problem)
+                self.place.todo[0:1] = halves
+                return
+            ignored = await self._are_windows_ignored(window, halves[0])
+            window = self.place.todo[0]
+            headers = await self._headers(window, problem, MOST_SINGLY, one_page=False)
+            if headers is None and ignored:
+                raise WindowsIgnored(
+                    f"{self._source.url} ignores from and until, so what fails cannot be left "
+                    f"out: {problem}"
+                ) from problem
+        if headers is None:
+            self.journal.problem("window not harvested", self._name(window))
+            self.place.gaps.append(window)
+        else:
             async for page in self._fetch_singly(headers):
                 yield page
-            self._finish_window()
-            return
-        halves = self._halves(window)
-        if halves is not None:
-            self.place.todo[0:1] = halves
-            return
-        self.journal.problem("window not harvested", self._name(window))
-        self.place.gaps.append(window)
         self._finish_window()
 
-    async def _few_headers(
-        self, window: Window, problem: FacilityHttpError
+    def _give_up(self, window: Window, problem: FacilityHttpError) -> NoReturn:
+        reason = "cut again and again, to no use"
+        self.journal.problem(reason, self._name(window), incomplete=False)
+        raise problem
+
+    async def _are_windows_ignored(self, window: Window, part: Window) -> bool:
+        """Whether every window is the whole list here (fault B18), once it is known that both
+        parts of ``window`` are the same. Then all that are left to do become one.
+
+        Those of one day are the same also to a server that forgets the time of day.
+        """
+        if not is_wide(window, server_now=self.repository.response_date):
+            assert window.start is not None
+            elsewhere = Window(None, window.start - 2 * A_DAY)
+            if await self.lookups.are_told_apart(part, elsewhere):
+                return False
+        self.journal.note("windows_ignored", True)
+        self.place.todo[:] = [envelope(self.place.todo)]
+        return True
+
+    async def _headers(
+        self,
+        window: Window,
+        problem: FacilityHttpError,
+        most: int | None,
+        *,
+        one_page: bool = True,
     ) -> list[OaiRecord] | None:
-        """The window's identifiers, if they are few or the window cannot be cut; else ``None``."""
-        divisible = self._halves(window) is not None
+        """The window's identifiers; ``None`` when they cannot be had, or are too many.
+
+        Args:
+            most: more are too many; ``None``: there are never too many.
+            one_page: so are those of a second page, if there is a ``most``.
+        """
         headers: list[OaiRecord] = []
         try:
-            async for page in self.lookups.identifiers(window):
-                headers += page.records
-                if divisible and (len(headers) > SINGLY or page.token is not None):
-                    return None
+            async with aclosing(self.lookups.identifiers(window)) as pages:
+                async for page in pages:
+                    headers += page.records
+                    further = one_page and page.token is not None
+                    if most is not None and (len(headers) > most or further):
+                        return None
+                    self._note_end(page, window)
         except HOPELESS:
             raise
         except FacilityHttpError:
@@ -305,7 +368,7 @@ class OaiSweep:
                 continue
             if header.deleted:
                 records.append(self.lookups.raw_record(header))
-            else:
+            elif self._fetched.add(header.header.identifier):
                 records.append(await self._fetch_one(header))
             if len(records) >= 50:
                 yield RawPage(tuple(records), self.place.as_json())
@@ -371,13 +434,17 @@ class OaiSweep:
     def _halves(self, window: Window) -> tuple[Window, Window] | None:
         return bisect(
             window,
-            granularity=self._granularity,
+            granularity=read_granularity(self.client.granularity),
             earliest=self.repository.earliest,
             server_now=self.repository.response_date,
         )
 
     def _text(self, instant: datetime | None) -> str | None:
-        return None if instant is None else write_instant(instant, self._granularity)
+        return (
+            None
+            if instant is None
+            else write_instant(instant, read_granularity(self.client.granularity))
+        )
 
     def _name(self, window: Window) -> str:
         return f"{self._text(window.start) or ''}..{self._text(window.end) or ''}"

@@ -2,13 +2,14 @@
 
 OAI-PMH 2.0, section 2.7.1: ``from`` and ``until`` are both inclusive and written in one
 granularity, a day or a second. A window here has the same meaning, so two neighbours never share
-a granule and never leave one out.
+a granule and never leave one out. It ends with the last second of its last granule: written as a
+day or as a second, nothing falls out between two (fault B13).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
@@ -19,6 +20,7 @@ GRANULE: Mapping[Granularity, timedelta] = {
     "day": timedelta(days=1),
     "second": timedelta(seconds=1),
 }
+A_SECOND = timedelta(seconds=1)
 DAY_FORM = "YYYY-MM-DD"
 SECOND_FORM = "YYYY-MM-DDThh:mm:ssZ"
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
@@ -156,7 +158,7 @@ def split(
     start: datetime | None = window.start
     edge = low + step
     while edge <= high:
-        windows.append(Window(start, edge - granule))
+        windows.append(Window(start, edge - A_SECOND))
         start = edge
         edge += step
     windows.append(Window(start, window.end))
@@ -185,5 +187,21 @@ def bisect(
     granules = (high - low) // granule
     if granules < 1:
         return None
-    middle = low + granule * (granules // 2)
-    return Window(window.start, middle), Window(middle + granule, window.end)
+    middle = low + granule * (granules // 2 + 1)
+    return Window(window.start, middle - A_SECOND), Window(middle, window.end)
+
+
+def envelope(windows: Sequence[Window]) -> Window:
+    """The one window that all of them lie in."""
+    starts = [window.start for window in windows if window.start is not None]
+    ends = [window.end for window in windows if window.end is not None]
+    return Window(
+        min(starts) if len(starts) == len(windows) else None,
+        max(ends) if len(ends) == len(windows) else None,
+    )
+
+
+def is_wide(window: Window, *, server_now: datetime) -> bool:
+    """Whether more than two days lie between its ends, so that halves which are the same cannot be
+    the same day to a server that forgets the time of day."""
+    return (window.end or server_now) - (window.start or LONG_AGO) > 2 * GRANULE["day"]

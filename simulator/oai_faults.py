@@ -202,6 +202,21 @@ def no_days(exchange: Exchange, argument: str | None) -> None:
         raise OaiError("badArgument", "Give seconds: YYYY-MM-DDThh:mm:ssZ.")
 
 
+@kind("whole-days", "request", "B13")
+def whole_days(exchange: Exchange, argument: str | None) -> None:
+    """whole-days takes from and until with seconds, and hears no more than their days."""
+    for name in ("from", "until"):
+        if name in exchange.params:
+            exchange.params[name] = exchange.params[name][:10]
+
+
+@kind("granularity", "answer", "B13")
+def granularity(exchange: Exchange, argument: str | None, answer: Answer) -> None:
+    """granularity[:TEXT] says this in Identify; without TEXT nothing of it."""
+    text = f"<granularity>{argument}</granularity>" if argument else ""
+    answer.body = re.sub(rb"<granularity>[^<]*</granularity>", text.encode(), answer.body, count=1)
+
+
 @kind("earliest", "answer", "B14")
 def earliest(exchange: Exchange, argument: str | None, answer: Answer) -> None:
     """earliest[:TEXT] says this in Identify (2017-01-00T03.24.00Z); ``none`` leaves it out."""

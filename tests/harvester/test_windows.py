@@ -10,12 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harvester.windows import (
+    A_SECOND,
     GRANULE,
     LONG_AGO,
     MOST_WINDOWS,
     Granularity,
     Window,
     bisect,
+    floor,
     next_window,
     plausible_start,
     read_granularity,
@@ -140,7 +142,7 @@ def test_split_windows_cover_everything_once_and_keep_open_ends(
     assert parts[-1].end == end
     for before, after in pairwise(parts):
         assert before.end is not None
-        assert after.start == before.end + GRANULE[granularity]
+        assert after.start == before.end + A_SECOND
 
 
 @settings(max_examples=60, deadline=None)
@@ -160,7 +162,8 @@ def test_bisecting_ends_at_one_granule_and_never_loses_one(
             break
         left, right = halves
         assert left.end is not None
-        assert right.start == left.end + GRANULE[granularity]
+        assert right.start == left.end + A_SECOND
+        assert floor(right.start, granularity) == right.start
         assert (left.start, right.end) == (window.start, window.end)
         window = data.draw(st.sampled_from(halves))
     else:

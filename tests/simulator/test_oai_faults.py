@@ -289,6 +289,28 @@ async def test_fault_b13_granularity_is_refused(
             assert (b'code="badArgument"' in body) == expected
 
 
+async def test_fault_b13_only_days_are_heard(
+    session: aiohttp.ClientSession, facility: Facility
+) -> None:
+    facility.faults.set("whole-days")
+    stamps = {"from_": "2024-01-01T23:59:59Z", "until": "2024-01-01T23:59:59Z"}
+    pages = await walk(session, facility, verb="ListRecords", metadataPrefix="oai_dc", **stamps)
+    assert pages
+    assert pages[0][0] == FIRST[0]
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [("granularity:YYYY-MM-DD", b">YYYY-MM-DD</granularity>"), ("granularity", None)],
+)
+async def test_fault_b13_identify_says_another_granularity_or_none(
+    session: aiohttp.ClientSession, facility: Facility, fault: str, said: bytes | None
+) -> None:
+    facility.faults.set(fault)
+    body = (await ask(session, facility, verb="Identify"))[2]
+    assert (said in body) if said else (b"granularity" not in body)
+
+
 async def test_fault_b14_the_earliest_datestamp_is_impossible(
     session: aiohttp.ClientSession, facility: Facility
 ) -> None:
