@@ -11,7 +11,7 @@ import logging
 import signal
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import anyio
@@ -20,7 +20,7 @@ import anyio.to_thread
 import click
 
 from catalogue.errors import LeaseHeld, NotFound, StoreError, StoreFull
-from catalogue.facilities import Facility, Source
+from catalogue.facilities import Facility, Source, mapping_context
 from catalogue.records import RunRecord
 from catalogue.store.runs import INTERRUPTED
 from facility_http.errors import FacilityHttpError
@@ -29,7 +29,13 @@ from harvester.holders import is_abandoned
 from harvester.indexing import EngineSettings, IndexFollower
 from harvester.keys import ConfigurationError
 from harvester.listings import read_configuration
-from harvester.outcomes import CANCELLED, SHUTDOWN
+from harvester.outcomes import (
+    CANCELLED,
+    SHUTDOWN,
+    SOURCE_CHANGED,
+    SOURCE_DISABLED,
+    SOURCE_REMOVED,
+)
 from harvester.reports import due_at
 from harvester.run import Harvesting, harvest_source
 from harvester.sd_notify import Notifier
@@ -61,7 +67,7 @@ class Daemon:
     at_once: int = 16
     stamp: Callable[[], object] = lambda: None
     reload_asked: anyio.Event = field(default_factory=anyio.Event)
-    _running: set[str] = field(default_factory=set)
+    _running: dict[str, tuple[Facility, Source]] = field(default_factory=dict)
     _held_until: dict[str, datetime] = field(default_factory=dict)
     _read_at: object = None
 
@@ -76,7 +82,7 @@ class Daemon:
                     self.reload_asked, self._read_at = anyio.Event(), stamp
                     await self._reload()
                 for facility, source in await self._due():
-                    self._running.add(source.name)
+                    self._running[source.name] = facility, source
                     tasks.start_soon(self._harvest, facility, source, slots)
                 with anyio.move_on_after(tick_s):
                     await self.shared.stopping.wait()
@@ -119,7 +125,7 @@ class Daemon:
         """One run; whatever happens to it happens to it alone (fault H03)."""
         try:
             async with slots:
-                if self.shared.stopping.is_set():
+                if self.shared.stopping.is_set() or source.name in self.shared.withdrawn:
                     return
                 record = await harvest_source(self.shared, facility, source)
             self.say("run_ended", _line(record))
@@ -143,7 +149,8 @@ class Daemon:
             self._wait(source)
             self.say("run_failed", {"source": source.name, "error": repr(problem)})
         finally:
-            self._running.discard(source.name)
+            self._running.pop(source.name, None)
+            self.shared.withdrawn.pop(source.name, None)
 
     def _wait(self, source: Source, seconds: float = 10.0) -> None:
         self._held_until[source.name] = self.shared.now() + timedelta(seconds=seconds)
@@ -164,13 +171,40 @@ class Daemon:
         if self.shared.room is not None:
             self.shared.room.budget = configuration.storage
         self.say("reloaded", {"sources": len(configuration.sources)})
+        for name, (facility, source) in self._running.items():
+            reason = withdrawal(configuration, facility, source)
+            if reason is not None:
+                # After the page in hand; what the source is now is begun when that run is over.
+                self.shared.withdrawn[name] = reason
+                self.say("run_ends", {"source": name, "reason": reason})
 
 
-RESUME_AT_ONCE = frozenset({INTERRUPTED, SHUTDOWN, CANCELLED})
+def withdrawal(configuration: Configuration, facility: Facility, source: Source) -> str | None:
+    """Why a run of ``source``, as it was when it began, is to end under a new configuration."""
+    now = next((one for one in configuration.sources if one.name == source.name), None)
+    if now is None:
+        return SOURCE_REMOVED
+    if not now.enabled or now.mode == "live":
+        return SOURCE_DISABLED
+    home = configuration.facility(now.facility)
+    # When a source is harvested, how far it is believed and who else asks it are no run's business.
+    alike = replace(now, schedule=source.schedule, trust=source.trust, mode=source.mode)
+    same = (
+        alike == source
+        and home.provider == facility.provider
+        and mapping_context(home, now) == mapping_context(facility, source)
+    )
+    return None if same else SOURCE_CHANGED
+
+
+RESUME_AT_ONCE = frozenset(
+    {INTERRUPTED, SHUTDOWN, CANCELLED, SOURCE_CHANGED, SOURCE_DISABLED, SOURCE_REMOVED}
+)
 
 
 def _ended_with_its_process(record: RunRecord, now: datetime, lease_s: float) -> bool:
-    """Whether the run was cut short by the end of its process: then the next goes on at once.
+    """Whether the run was cut short by the end of its process, or by a change of its source: then
+    the next goes on at once.
 
     One that still counts as running, whose process is dead, is gone on with, too (fault H01), and
     one that was not heard of for as long as a lease lasts, by a clock that may have jumped either

@@ -17,6 +17,11 @@ REQUESTED = "requested"
 SHUTDOWN = "shutdown"
 """Stop of a run whose process was asked to end: the next one goes on at once."""
 CANCELLED = "cancelled"
+SOURCE_REMOVED = "source_removed"
+SOURCE_DISABLED = "source_disabled"
+SOURCE_CHANGED = "source_changed"
+"""Stops of runs whose source was taken out of the configuration, or is another one there now."""
+ASKED_TO_STOP = frozenset({REQUESTED, SHUTDOWN, SOURCE_REMOVED, SOURCE_DISABLED, SOURCE_CHANGED})
 
 
 @dataclass(slots=True)
@@ -68,7 +73,7 @@ def judge(run: Account) -> Outcome:
     """The state that the counts give."""
     if run.failure is not None:
         return _failed(run, run.failure)
-    if run.stop in (REQUESTED, SHUTDOWN):
+    if run.stop in ASKED_TO_STOP:
         return Outcome("stopped", run.stop)
     details: dict[str, Any] = {}
     if run.deviations:

@@ -61,8 +61,9 @@ class Harvesting:
     """What all runs of one process share.
 
     ``now`` is UTC wall-clock time; durations never come from it (fault H10). ``stopping`` is set
-    when the process was asked to end: runs finish the page in hand. ``room`` says whether the data
-    folder may grow (fault H09). ``ahead`` takes engine documents that are made along the way.
+    when the process was asked to end: runs finish the page in hand. So does the run of a source in
+    ``withdrawn``, which holds why. ``room`` says whether the data folder may grow (fault H09).
+    ``ahead`` takes engine documents that are made along the way.
     """
 
     store: Store
@@ -70,6 +71,7 @@ class Harvesting:
     now: Clock
     watcher: Watcher = field(default_factory=Silent)
     stopping: anyio.Event = field(default_factory=anyio.Event)
+    withdrawn: dict[str, str] = field(default_factory=dict)
     prepare_page: PreparePage = prepare_in_threads
     room: Room | None = None
     lease_s: float = LEASE_S
@@ -140,6 +142,7 @@ class SourceRun:
         )
         self.tally = Tally()
         self.stop_requested = False
+        self._ends_as: str | None = None
         self.lease_lost = False
         self.failure: Exception | None = None
         self.stop = "end_of_list"
@@ -189,10 +192,15 @@ class SourceRun:
                 log.warning("%s: heartbeat failed: %s", self.source.name, problem)
 
     def _should_stop(self) -> bool:
-        return self.stop_requested or self.shared.stopping.is_set()
-
-    def _stop_reason(self) -> str:
-        return REQUESTED if self.stop_requested else SHUTDOWN
+        """Whether somebody wants the run to end. Once so, it stays so: a page was left out."""
+        if self._ends_as is None:
+            if self.stop_requested:
+                self._ends_as = REQUESTED
+            elif self.source.name in self.shared.withdrawn:
+                self._ends_as = self.shared.withdrawn[self.source.name]
+            elif self.shared.stopping.is_set():
+                self._ends_as = SHUTDOWN
+        return self._ends_as is not None
 
     async def _harvest(self) -> None:
         store, name = self.shared.store, self.source.name
@@ -221,7 +229,7 @@ class SourceRun:
                 await anyio.to_thread.run_sync(ledger.rename, sweep.place.harvest)
             await self._carry(sweep, ledger, before=status.records)
             if self._should_stop() and not sweep.complete:
-                self.stop = self._stop_reason()
+                self.stop = self._ends_as or SHUTDOWN
             elif self.failure is None and not self.lease_lost:
                 await self._conclude(sweep, ledger, status.records)
         finally:
@@ -354,7 +362,7 @@ class SourceRun:
         )
         self.reconciliation = await reconcile(sweep, ledger, ground)
         if self._should_stop():
-            self.stop = self._stop_reason()
+            self.stop = self._ends_as or SHUTDOWN
             return
         if self.reconciliation.held is None:
             self.memory.update(sweep.memory())

@@ -160,6 +160,72 @@ async def test_stopping_finishes_the_page_in_hand(tmp_path: Path) -> None:
         assert len(world.held()) < 200
 
 
+@pytest.mark.parametrize(
+    ("change", "stop"),
+    [
+        (None, "source_removed"),
+        ({"enabled": False}, "source_disabled"),
+        ({"mode": "live"}, "source_disabled"),
+        ({"format": "oai_dc"}, "source_changed"),
+        ({"options": {"page_size": 7}}, "source_changed"),
+    ],
+    ids=["removed", "disabled", "only asked live", "another format", "another option"],
+)
+async def test_a_run_ends_when_its_source_is_another_in_the_configuration(
+    tmp_path: Path, change: dict[str, Any] | None, stop: str
+) -> None:
+    """Fault H06: what is taken out is not harvested to its end, and what is mended is begun at
+    once; the run says why it ended."""
+    async with a_world(tmp_path, oai_spec(200), schedule="6h") as world:
+        heard = Heard()
+        sources = () if change is None else (replace(world.source, **change),)
+        then = Configuration(None, (world.facility,), sources)
+        daemon = daemon_of(world, heard, reload=lambda: then)
+
+        async def nap(seconds: float) -> None:
+            await asyncio.sleep(min(seconds, 0.02))
+
+        world.endpoint.sleep = nap
+        world.endpoint.faults.set("slow:20ms")
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(daemon.run, 0.01)
+            await until(lambda: len(world.held()) >= 30)
+            daemon.reload_asked.set()
+            await until(lambda: "run_ended" in heard.names())
+            held = len(world.held())
+            assert held % 10 == 0
+            assert held < 200
+            if stop == "source_changed":
+                world.endpoint.faults.clear()
+                await until(lambda: heard.names().count("run_ended") == 2)
+            world.stopping.set()
+        *later, first = world.store.runs("test")
+        assert (first.state, first.stop) == ("stopped", stop)
+        assert ("run_ends", {"source": "test", "reason": stop}) in heard.events
+        if stop == "source_changed":
+            assert [run.state for run in later] == ["ok"]
+            assert world.held() == world.offered()
+        else:
+            assert later == []
+
+
+async def test_a_run_goes_on_when_only_its_schedule_is_another(tmp_path: Path) -> None:
+    async with a_world(tmp_path, oai_spec(100), schedule="6h") as world:
+        heard = Heard()
+        later = replace(world.source, schedule="1h", trust=7, mode="both")
+        then = Configuration(None, (world.facility,), (later,))
+        daemon = daemon_of(world, heard, reload=lambda: then)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(daemon.run, 0.01)
+            await until(world.held)
+            daemon.reload_asked.set()
+            await until(lambda: {"run_ended", "reloaded"} <= set(heard.names()))
+            world.stopping.set()
+        assert [(run.state, run.stop) for run in world.store.runs("test")] == [
+            ("ok", "empty_token")
+        ]
+
+
 async def test_a_durable_record_is_searchable_within_two_seconds(tmp_path: Path) -> None:
     """A daemon in its own process; SIGTERM ends it well; a person's harvest beside it works."""
     async with (
