@@ -75,6 +75,11 @@ class Source:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
+def read_as(source: Source) -> str:
+    """The name of the crosswalk for a source's metadata."""
+    return str(source.options.get("crosswalk", source.format))
+
+
 def mapping_context(facility: Facility, source: Source) -> Context:
     """What the crosswalks are told about records of ``source``."""
     return Context(

@@ -7,7 +7,7 @@ from typing import Any
 import anyio
 import anyio.to_thread
 
-from catalogue.facilities import Source
+from catalogue.facilities import Source, read_as
 from facility_http.errors import FacilityHttpError
 from facility_http.http import Fetcher, access_for
 from harvester.errors import NoSetHierarchy
@@ -85,7 +85,7 @@ async def _check_oai(http: Fetcher, source: Source, report: dict[str, Any]) -> N
     findings["formats"] = ", ".join(formats)
     if formats and source.format not in formats:
         problems.append(f"it does not offer {source.format!r}{suggest(source.format, formats)}")
-    crosswalk = str(source.options.get("crosswalk", source.format))
+    crosswalk = read_as(source)
     if crosswalk not in FORMATS:
         problems.append(f"there is no crosswalk {crosswalk!r}{suggest(crosswalk, FORMATS)}")
     sets = await _sets(client)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import anyio.to_thread
 
-from catalogue.facilities import Source
+from catalogue.facilities import Source, read_as
 from facility_http.errors import (
     AccessRefused,
     BadRedirect,
@@ -69,7 +69,7 @@ class OaiLookups:
     @property
     def crosswalk(self) -> str:
         """The name of the crosswalk for this source's metadata."""
-        return str(self.source.options.get("crosswalk", self.source.format))
+        return read_as(self.source)
 
     async def get(self, identifier: str) -> RawRecord:
         """The record of that identifier.

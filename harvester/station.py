@@ -115,6 +115,21 @@ def put_configuration(store: Store, configuration: Configuration) -> None:
         store.put_configuration(facilities, sources)
 
 
+def renew_configuration(store: Store, configuration: Configuration) -> None:
+    """Tell the store how its own sources are configured now. None is taken out, and none added:
+    whoever only looks after what is there may have named another file."""
+    named = {source.name: source for source in configuration.sources}
+    sources = [named.get(source.name, source) for source in store.sources()]
+    held = {facility.name: facility for facility in store.facilities()}
+    held |= {
+        facility.name: facility
+        for facility in configuration.facilities
+        if facility.name in held or any(source.facility == facility.name for source in sources)
+    }
+    if tuple(sources) != store.sources() or tuple(held.values()) != store.facilities():
+        store.put_configuration(list(held.values()), sources)
+
+
 @dataclass(frozen=True, slots=True)
 class Station:
     """Everything open, for as long as a command takes."""

@@ -10,7 +10,7 @@ from functools import lru_cache
 import orjson
 
 from catalogue.errors import MixedData, NotFound
-from catalogue.facilities import Facility, Service, Source, mapping_context
+from catalogue.facilities import Facility, Service, Source, mapping_context, read_as
 from catalogue.store.database import dump, rows
 from mappings.context import Context
 
@@ -170,6 +170,12 @@ def context_of(connection: sqlite3.Connection, source: str) -> Context:
     if body is None:
         raise NotFound(f"facility {found[1]} of source {source} is not in the store")
     return mapping_context(_facility(body[0]), Source(**orjson.loads(found[0])))
+
+
+def format_of(connection: sqlite3.Connection, source: str) -> str:
+    """The format that a source's metadata is read as, by its stored configuration."""
+    (body,) = connection.execute("SELECT body FROM sources WHERE name = ?", (source,)).fetchone()
+    return read_as(Source(**orjson.loads(body)))
 
 
 def providers(connection: sqlite3.Connection) -> dict[str, str]:

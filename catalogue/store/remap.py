@@ -8,14 +8,20 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, TypeAlias
 
 import orjson
 
 from catalogue.records import ReadyRecord, SourceRecord
 from catalogue.store import outbox, parts
-from catalogue.store.configuration import SourceRow, context_of, source_row, source_rows
+from catalogue.store.configuration import (
+    SourceRow,
+    context_of,
+    format_of,
+    source_row,
+    source_rows,
+)
 from catalogue.store.database import Database, as_list, rows
 from catalogue.store.forgotten import Forgotten
 from catalogue.store.pages import without_forgotten
@@ -25,7 +31,7 @@ from catalogue.store.raw import DELETED, QUARANTINED_NOW, Stamp
 from catalogue.store.ready import ready_record
 from catalogue.store.versions import find_versions, put_versions
 from mappings.context import Context, Header, Mapped
-from mappings.errors import MappingError
+from mappings.errors import MappingError, UnknownFormat
 
 Mapper: TypeAlias = Callable[[str, bytes, Context, Header], Mapped]
 
@@ -88,6 +94,7 @@ class Remapper:
         self._now = now
         self._progress = progress
         self.report = RemapReport()
+        self._tries_again = False
 
     def outdated(self, source: str | None, *, dry_run: bool) -> RemapReport:
         """All records that other versions made; with ``dry_run`` nothing is written."""
@@ -100,7 +107,12 @@ class Remapper:
     def quarantined(
         self, source: str | None, identifiers: Sequence[str] | None, *, dry_run: bool
     ) -> RemapReport:
-        """Quarantined records, whichever versions they were refused by."""
+        """Quarantined records, whichever versions they were refused by.
+
+        Where the format that they were read as does not do, the one that their source's metadata
+        is read as by now is tried.
+        """
+        self._tries_again = True
         wanted = None if identifiers is None else as_list(list(identifiers))
         for row in self._sources(source):
             self._all(row, _QUARANTINED, wanted, dry_run=dry_run)
@@ -122,10 +134,13 @@ class Remapper:
             return list(source_rows(connection).values())
 
     def _all(self, source: SourceRow, select: str, value: object, *, dry_run: bool) -> None:
+        with self._database.read() as connection:
+            read_as = format_of(connection, source.name)
         for pairs, context in self._batches(source, select, value):
             batch = [raw for raw, _ in pairs]
             made = [
-                ready_record(self._mapped(record, context), source.facility) for _, record in pairs
+                ready_record(self._made(record, context, read_as), source.facility)
+                for _, record in pairs
             ]
             self.report.examined += len(made)
             if dry_run:
@@ -159,6 +174,19 @@ class Remapper:
         payload = self._payloads.unpack(connection, raw.dictionary, raw.body)
         return SourceRecord(header, raw.format, payload, None)
 
+    def _made(self, record: SourceRecord, context: Context, read_as: str) -> SourceRecord:
+        try:
+            made = self._mapped(record, context)
+        except UnknownFormat:
+            if not self._tries_again or read_as == record.format:
+                raise
+            return self._mapped(replace(record, format=read_as), context)
+        if self._tries_again and isinstance(made.mapped, MappingError) and read_as != record.format:
+            other = self._mapped(replace(record, format=read_as), context)
+            if not isinstance(other.mapped, MappingError):
+                return other
+        return made
+
     def _mapped(self, record: SourceRecord, context: Context) -> SourceRecord:
         assert record.payload is not None
         mapped: Mapped | MappingError
@@ -185,19 +213,21 @@ class Remapper:
                 )
             }
             news: list[tuple[int, Sequence[Part]]] = []
-            stamps: list[tuple[int, int]] = []
+            stamps: list[tuple[int, str, int]] = []
             for raw, ready in zip(batch, made, strict=True):
                 if (raw.id, raw.payload_hash) not in still:
                     self.report.skipped += 1
                     continue
                 record = without_forgotten(ready, source.facility, forgotten)
-                stamps.append((versions, raw.id))
+                stamps.append((versions, record.format, raw.id))
                 if record.rejection is None:
                     news.append((raw.id, record.parts))
                     self._release(connection, source, raw)
                 else:
                     self._refuse(connection, source, raw, record.rejection)
-            connection.executemany("UPDATE records SET versions = ? WHERE id = ?", stamps)
+            connection.executemany(
+                "UPDATE records SET versions = ?, format = ? WHERE id = ?", stamps
+            )
             touched = parts.replace(connection, source, news, {n for n, _ in news}, self._now)
             self.report.changed += len(touched.records)
             self.report.entities += outbox.settle(connection, touched, self._now).entities

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from catalogue.store import Store
 from harvester import listings
 from harvester.harvest_command import Wanted, approve, carry_out
 from harvester.keys import ConfigurationError
@@ -324,6 +326,47 @@ async def test_quarantine_is_listed_shown_and_replayed(
         capsys.readouterr()
         listings.list_quarantine(settings, None, 100)
         assert answer(capsys) == {"quarantine": []}
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+async def test_quarantine_is_replayed_as_the_configuration_reads_it_now(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], dry_run: bool
+) -> None:
+    """Fault B22: a format was named wrongly. What waits is read again as the mended file says,
+    before any other command has told the store of it."""
+    async with running(oai_spec(25)) as endpoint:
+        right = FACILITY.format(name="ONE") + SOURCE.format(name="ONE", url=endpoint.oai_url)
+        wrong = right.replace("{ retries", '{ crosswalk = "oai_dc", retries')
+        settings = settings_for(tmp_path, wrong)
+        assert await carry_out(settings, Wanted(("ONE-oai",), Order())) == 1
+        capsys.readouterr()
+        code = listings.replay_quarantine(settings, None, dry_run=dry_run)
+        assert (code, answer(capsys)["mapped"]) == (1, 0)
+        assert settings.config is not None
+        settings.config.write_text(right, encoding="utf-8")
+        code = listings.replay_quarantine(settings, "ONE-oai", dry_run=dry_run)
+        assert (code, answer(capsys)["mapped"]) == (0, 25)
+        listings.list_quarantine(settings, None, 100)
+        assert len(answer(capsys)["quarantine"]) == (25 if dry_run else 0)
+        if not dry_run:
+            with Store.open(settings.data) as store:
+                assert store.count("Document") == 25
+            with sqlite3.connect(settings.data / "store.sqlite") as database:
+                formats = database.execute("SELECT DISTINCT format FROM records").fetchall()
+            assert formats == [("oai_datacite",)], "so the next remap reads them"
+
+
+async def test_replaying_quarantine_takes_no_source_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file of other sources, such as the shipped one, says nothing of those in this folder."""
+    async with two_facilities(tmp_path) as (settings, one, _):
+        one.faults.set("missing-metadata:5@ListRecords")
+        await carry_out(settings, Wanted((), Order()))
+        capsys.readouterr()
+        listings.replay_quarantine(replace(settings, config=None), None, dry_run=False)
+        with Store.open(settings.data, read_only=True) as store:
+            assert [source.name for source in store.sources()] == ["ONE-oai", "TWO-oai"]
 
 
 async def test_a_repository_of_thousands_of_sets_is_shown_by_the_first_of_them(
