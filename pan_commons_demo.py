@@ -30,6 +30,7 @@ from pan_commons_terminal import (
 READY_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 10.0
 RETRY_S = 0.1
+PORT = click.IntRange(1, 65535)
 
 
 class DemoError(Exception):
@@ -161,18 +162,20 @@ async def run_demo(settings: Settings, host: str, port: int, facility_port: int)
 
 
 async def run_until_interrupted(settings: Settings, host: str, port: int, first: int) -> None:
-    """``run_demo``, ended in order by SIGINT or SIGTERM."""
-    async with anyio.create_task_group() as tasks:
+    """``run_demo``, ended in order by SIGINT, SIGTERM or the end of its terminal."""
+    # Heeded until the last process has ended: a second Ctrl-C, or the copy that make passes on,
+    # would end this one and leave the others on their ports.
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
+        async with anyio.create_task_group() as tasks:
 
-        async def watch_signals() -> None:
-            with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            async def watch_signals() -> None:
                 async for _ in signals:
                     say("\nStopping ...")
                     tasks.cancel_scope.cancel()
                     return
 
-        tasks.start_soon(watch_signals)
-        await run_demo(settings, host, port, first)
+            tasks.start_soon(watch_signals)
+            await run_demo(settings, host, port, first)
 
 
 def demo_folder(settings: Settings, named: bool) -> Path:
@@ -183,9 +186,13 @@ def demo_folder(settings: Settings, named: bool) -> Path:
 @click.command("demo")
 @common_options
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where the server listens.")
-@click.option("--port", default=8080, show_default=True, help="The server's port.")
+@click.option("--port", default=8080, show_default=True, type=PORT, help="The server's port.")
 @click.option(
-    "--facility-port", default=8091, show_default=True, help="First port of the demo facilities."
+    "--facility-port",
+    default=8091,
+    show_default=True,
+    type=PORT,
+    help="First port of the demo facilities.",
 )
 def demo(settings: Settings, host: str, port: int, facility_port: int) -> None:
     """Start demo facilities, harvest them, and serve a search page.
