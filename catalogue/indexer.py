@@ -37,6 +37,10 @@ may use is full, and small segments have to be merged."""
 
 POLL_S = 0.25
 
+LOOK_AGAIN_S = 0.05
+UNMOVED_S = 1.0
+"""How long an index stays where it is before nobody is thought to bring it further."""
+
 
 @dataclass(frozen=True, slots=True)
 class Pace:
@@ -115,6 +119,30 @@ class Indexer:
         position = await self.engine.position()
         newest = await anyio.to_thread.run_sync(self.store.last_change)
         return newest - position if position <= newest else newest
+
+    async def wait_for(self, change: int, longest_s: float) -> int:
+        """Wait until the engine has what the store had at ``change``, as long as somebody seems to
+        bring it in; returns how many change numbers it is behind that in the end.
+
+        Raises:
+            EngineError: the engine cannot say how far it is.
+        """
+        began = moved_at = anyio.current_time()
+        before = await self.engine.position()
+        if before > change:
+            # Perhaps of another store; nobody knows better than ``lag``.
+            return await self.lag()
+        position = before
+        while position < change:
+            now = anyio.current_time()
+            if position != before:
+                before, moved_at = position, now
+            given_up = now - moved_at >= UNMOVED_S and not self.engine.has_writer()
+            if given_up or now - began >= longest_s:
+                break
+            await anyio.sleep(LOOK_AGAIN_S)
+            position = await self.engine.position()
+        return max(0, change - position)
 
     async def index_once(self) -> int:
         """Apply what is outstanding; returns how many changes were read.

@@ -18,6 +18,8 @@ from pan_commons_terminal import (
 )
 
 MODES = ("indexed", "live", "both")
+CATCH_UP_MS = 5_000
+"""A daemon brings in what is kept within two seconds, on a busy machine not always."""
 Emit = Callable[[Mapping[str, Any]], Awaitable[None]]
 
 
@@ -60,6 +62,11 @@ def serve(settings: Settings, host: str, port: int, workers: int, index: bool) -
     "--mode", type=click.Choice(MODES), help="Ask the index, facilities live, or both [both]."
 )
 @click.option("--deadline-ms", type=click.IntRange(1), help="How long facilities are waited for.")
+@click.option(
+    "--wait-ms",
+    type=click.IntRange(0),
+    help=f"How long a data folder's index is waited for [{CATCH_UP_MS}].",
+)
 @click.option("--live", is_flag=True, help="Show how the answer grows as facilities answer.")
 @click.option("--explain", is_flag=True, help="Say how each score came about.")
 def search(
@@ -67,6 +74,7 @@ def search(
     query: str,
     url: str | None,
     limit: int,
+    wait_ms: int | None,
     only_open: bool,
     match_any: bool,
     live: bool,
@@ -76,8 +84,9 @@ def search(
     """Search the catalogue: words, techniques, "phrases", -without.
 
     Facilities of mode live or both are asked now. When one of them is missing from the answer it is
-    named, and when the index is behind the records that is said; then the exit code is 3. With
-    --live and --json each message is one line of JSON.
+    named; then the exit code is 3. What is kept in the data folder by now is waited for while a
+    daemon or harvest is bringing it into the index; where it does not get there in time that is
+    said, and the exit code is 3, too. With --live and --json each message is one line of JSON.
 
     \b
     Example:
@@ -95,14 +104,17 @@ def search(
     pairs += [("open", "true")] if only_open else []
     pairs += [("match", "any")] if match_any else []
     pairs += [("explain", "true")] if explain else []
+    if url is not None and wait_ms is not None:
+        raise click.UsageError("--wait-ms is for a data folder; with --url its server answers.")
+    wait_s = (CATCH_UP_MS if wait_ms is None else wait_ms) / 1000
     if live:
-        answer = anyio.run(_watch, settings, url, query, pairs)
+        answer = anyio.run(_watch, settings, url, query, pairs, wait_s)
     elif url is not None:
         answer = anyio.run(_ask_server, url, pairs)
     else:
         from search_api.serving import ask_folder
 
-        answer = anyio.run(ask_folder, settings, pairs)
+        answer = anyio.run(ask_folder, settings, pairs, wait_s)
     if settings.as_json:
         if not live:
             emit_json(answer)
@@ -121,7 +133,11 @@ async def _ask_server(url: str, pairs: Sequence[tuple[str, str]]) -> Any:
 
 
 async def _watch(
-    settings: Settings, url: str | None, query: str, pairs: Sequence[tuple[str, str]]
+    settings: Settings,
+    url: str | None,
+    query: str,
+    pairs: Sequence[tuple[str, str]],
+    wait_s: float,
 ) -> Mapping[str, Any]:
     """Show an answer as it grows; gives the last message."""
     from search_api.answer_view import LiveView, say_more
@@ -135,31 +151,33 @@ async def _watch(
             emit_json_line(message)
             sys.stdout.flush()
 
-        behind = await _messages(settings, url, pairs, write)
-        return {**last, "index_behind": behind}
+        await _messages(settings, url, pairs, write, wait_s)
+        return last
     with LiveView(query) as view:
-        behind = await _messages(settings, url, pairs, view.show)
+        await _messages(settings, url, pairs, view.show, wait_s)
     assert view.last is not None
-    answer = {**view.last, "index_behind": behind}
-    say_more(answer)
-    return answer
+    say_more(view.last)
+    return view.last
 
 
 async def _messages(
-    settings: Settings, url: str | None, pairs: Sequence[tuple[str, str]], emit: Emit
-) -> int:
-    """The messages of the server, or of the data folder, whose index may be so many changes
-    behind."""
+    settings: Settings,
+    url: str | None,
+    pairs: Sequence[tuple[str, str]],
+    emit: Emit,
+    wait_s: float,
+) -> None:
+    """The messages of the server, or of the data folder."""
     if url is None:
         from search_api.serving import tell_from_folder
 
-        return await tell_from_folder(settings, pairs, emit)
+        await tell_from_folder(settings, pairs, emit, wait_s)
+        return
     from search_api.client import Client
 
     async with Client(url) as client, aclosing(client.messages(**_parameters(pairs))) as messages:
         async for message in messages:
             await emit(message)
-    return 0
 
 
 def _parameters(pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -29,6 +29,7 @@ from search_api.conditions import Reading
 from search_api.errors import NothingToServe, PortInUse, SearchApiError
 from search_api.facilities import FacilityStates
 from search_api.federation.contact import configured_contact
+from search_api.federation.participants import Asked
 from search_api.federation.service import LiveService
 from search_api.garbage import collect_in_quiet_moments, only_young
 from search_api.health import forget_process, keep_shown, shared_measurements
@@ -240,26 +241,46 @@ def address(host: str, port: int) -> str:
     return f"http://[{name}]:{port}/" if ":" in name else f"http://{name}:{port}/"
 
 
-async def ask_folder(settings: Settings, pairs: Sequence[tuple[str, str]]) -> Any:
+async def ask_folder(settings: Settings, pairs: Sequence[tuple[str, str]], wait_s: float) -> Any:
     """The answer of ``/api/search`` from the data folder, without a server. ``index_behind`` is
-    there where changes are not in the index yet.
+    there where the index had not got after ``wait_s`` as far as the store was when we began.
 
     Raises:
         NothingToServe: nothing was ever stored there.
         BadRequest: see ``read_search``.
     """
     async with _folder(settings, pairs) as (catalogue, states, live, request):
-        whole = await ask(catalogue, states, live.federation, request.search, asked_of(pairs))
+        asked = asked_of(pairs)
+        behind = await _wait_for_index(catalogue, asked, wait_s)
+        whole = await ask(catalogue, states, live.federation, request.search, asked)
         answer = await show(whole, states, {}, request)
-        behind = await catalogue.indexer.lag()
         return {**answer, "index_behind": behind} if behind else answer
 
 
-async def tell_from_folder(settings: Settings, pairs: Sequence[tuple[str, str]], emit: Emit) -> int:
-    """The same as messages, while the answer grows; gives how many changes the index is behind."""
+async def tell_from_folder(
+    settings: Settings,
+    pairs: Sequence[tuple[str, str]],
+    emit: Emit,
+    wait_s: float,
+) -> None:
+    """The same as messages, while the answer grows; ``index_behind`` is in the last."""
     async with _folder(settings, pairs) as (catalogue, states, live, request):
-        await tell_answer(catalogue, states, live.federation, request, asked_of(pairs), emit)
-        return await catalogue.indexer.lag()
+        asked = asked_of(pairs)
+        behind = await _wait_for_index(catalogue, asked, wait_s)
+
+        async def tell(message: Mapping[str, Any]) -> None:
+            last = behind and message["event"] == "end"
+            await emit({**message, "index_behind": behind} if last else message)
+
+        await tell_answer(catalogue, states, live.federation, request, asked, tell)
+
+
+async def _wait_for_index(catalogue: Catalogue, asked: Asked, longest_s: float) -> int:
+    """Let the index get as far as the store is now; gives how many changes it is behind."""
+    if asked.mode == "live":
+        return 0  # The index is not asked.
+    newest = await anyio.to_thread.run_sync(catalogue.store.last_change)
+    return await catalogue.indexer.wait_for(newest, longest_s)
 
 
 @contextlib.asynccontextmanager

@@ -202,6 +202,9 @@ class TantivyEngine:
             return False
         return True
 
+    def has_writer(self) -> bool:
+        return self._lock.is_taken()
+
     # --- writing ------------------------------------------------------------------------------
 
     render = staticmethod(rendered)

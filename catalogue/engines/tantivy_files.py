@@ -81,6 +81,21 @@ class WriterLock:
                 raise
         self._file = file
 
+    def is_taken(self) -> bool:
+        """Whether some process has it, this one included. Needs no right to write the folder."""
+        if self._file is not None:
+            return True
+        try:
+            with self._path.open("rb") as file:
+                # Had for an instant, and shared by all who look: a writer that comes just then
+                # finds it taken, and tries again.
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
+
     def free(self) -> None:
         if self._file is not None:
             self._file.close()

@@ -76,6 +76,43 @@ async def test_what_is_committed_is_found_after_the_next_pass(
     assert await catalogue.indexer.lag() == 0
 
 
+async def test_who_asks_beside_a_writer_can_wait_for_what_is_committed(
+    world: World, catalogue: Catalogue
+) -> None:
+    put_document(world, "a", "glass")
+    await catalogue.indexer.index_once()
+    async with Catalogue.open(world.store.folder, read_only=True) as asking:
+        assert asking.engine.has_writer()
+        put_document(world, "b", "glass beads")
+        newest = world.store.last_change()
+        assert await asking.indexer.wait_for(newest, 0.0) == 1
+        waited: list[int] = []
+
+        async def wait() -> None:
+            waited.append(await asking.indexer.wait_for(newest, 60.0))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(wait)
+            await anyio.wait_all_tasks_blocked()
+            await catalogue.indexer.index_once()
+        assert waited == [0]
+        assert sorted(await titles(asking, "glass")) == ["glass", "glass beads"]
+
+
+async def test_what_nobody_brings_in_is_not_waited_for(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("catalogue.indexer.UNMOVED_S", 0.0)
+    put_document(world, "a", "glass")
+    async with Catalogue.open(world.store.folder) as writing:
+        await writing.indexer.index_once()
+    put_document(world, "a", "glass beads")
+    async with Catalogue.open(world.store.folder, read_only=True) as asking:
+        assert not asking.engine.has_writer()
+        with anyio.fail_after(30.0):
+            assert await asking.indexer.wait_for(world.store.last_change(), 3600.0) == 1
+
+
 async def test_a_changed_record_is_one_record(world: World, catalogue: Catalogue) -> None:
     """Fault F15 (d): updates must not turn into duplicates."""
     for title in ("glass", "glass beads", "glass spheres"):

@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 from catalogue.catalogue import Catalogue
@@ -15,6 +16,8 @@ from catalogue.facilities import Facility, Source
 from catalogue.records import PageCommit
 from catalogue.store import Store
 from pan_commons import run
+from pan_commons_terminal import Settings
+from search_api.serving import ask_folder
 from tests.search_api.conftest import NOW
 
 
@@ -101,9 +104,37 @@ def test_an_index_that_is_behind_is_said_so(data: Path, capsys: pytest.CaptureFi
     code, answer, _ = told_by(capsys, "lysozyme", *where)
     assert code == 3
     assert answer["index_behind"] > 0
+    at_once = (*where, "--wait-ms", "0")
     for more in ((), ("--live",)):
-        assert run(["search", "lysozyme", *where, *more]) == 3
+        assert run(["search", "lysozyme", *at_once, *more]) == 3
         assert "changes behind" in capsys.readouterr().err
+    assert run(["search", "lysozyme", *at_once, "--live", "--json"]) == 3
+    last = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (last["event"], last["index_behind"]) == ("end", answer["index_behind"])
+    assert run(["search", "lysozyme", *at_once, "--url", "http://127.0.0.1:9"]) == 2
+    assert "--wait-ms is for a data folder" in " ".join(capsys.readouterr().err.split())
+
+
+async def test_a_search_beside_whoever_indexes_waits_for_what_was_kept_before_it(
+    data: Path,
+) -> None:
+    """Semantics 10.3: else nearly every search beside a busy daemon would be done in part."""
+    settings = Settings(data, None, "tantivy", None, as_json=True)
+    async with Catalogue.open(data) as daemon:
+        assert daemon.engine.try_lock()
+        delete_records(data)
+        found: list[Any] = []
+
+        async def ask() -> None:
+            found.append(await ask_folder(settings, [("q", "lysozyme")], 60.0))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(ask)
+            await anyio.wait_all_tasks_blocked()
+            await daemon.indexer.index_once()
+    (answer,) = found
+    assert answer["total"]["value"] == 0
+    assert "index_behind" not in answer
 
 
 def test_a_folder_that_cannot_be_written_is_searched_all_the_same(
