@@ -289,6 +289,8 @@ def _state(one: dict[str, Any]) -> str:
     state = "asked live" if one["mode"] == "live" else str(one["state"])
     if (one["last_run"] or {}).get("abandoned"):
         state = "abandoned"
+    elif one["waiting"] and one["state"] == "ok":
+        state = "held"
     return state if one["enabled"] else f"{state} (disabled)"
 
 
@@ -313,8 +315,8 @@ def _live_note(live: Mapping[str, Any], when: Any) -> str:
 
 def _harvest_note(one: dict[str, Any], when: Any) -> str:
     last = one["last_run"] or {}
-    if one["state"] == "held":
-        return f"{last['details'].get('held', '')}: pan-commons runs approve {last['run']}"
+    if one["waiting"]:
+        return f"{one['waiting']['reason']}: pan-commons runs approve {one['waiting']['run']}"
     if one["paused_until"]:
         return f"the server asked for a pause until {one['paused_until']}"
     if one["silent_since"]:

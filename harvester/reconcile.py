@@ -60,6 +60,15 @@ class Reconciliation:
         """What later runs have to know of it."""
         return {"reason": self.held, "old": self.old} if self.doubted else None
 
+    def waiting(self, run: int, before: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+        """What waits for the operator after this ``run``, if it waited ``before``: a run that
+        compares no lists knows nothing of records that were missing in one."""
+        if self.held is not None:
+            return {"run": run, "reason": self.held, "of_list": self.missing > 0}
+        if before is not None and before.get("of_list") and self.listed is None:
+            return before
+        return None
+
 
 @dataclass(frozen=True, slots=True)
 class Ground:

@@ -368,6 +368,9 @@ class SourceRun:
             self.memory.update(sweep.memory())
             self._listen_for_silence()
         self.memory["doubted"] = self.reconciliation.doubt
+        approved = self.order.approved is not None and self.reconciliation.held is None
+        before = None if approved else self.remembered.get("waiting")
+        self.memory["waiting"] = self.reconciliation.waiting(self.run.number, before)
         await anyio.to_thread.run_sync(ledger.discard)
 
     def _listen_for_silence(self) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import anyio
 import anyio.to_thread
@@ -20,6 +20,7 @@ from prometheus_client import (
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from catalogue.errors import CatalogueError
+from search_api.facilities import FacilityState, held_run
 from search_api.replies import Call, Reply, Server, json_reply
 
 READY_WITHIN_S = 3.0
@@ -77,6 +78,44 @@ class Measurements:
             registry=self.registry,
             multiprocess_mode="livemostrecent",
         )
+        self.last_success = Gauge(
+            "pan_commons_source_last_success_timestamp_seconds",
+            "When a harvest of a source last came to its end without an error; 0 for never.",
+            ("source",),
+            registry=self.registry,
+            multiprocess_mode="livemostrecent",
+        )
+        self.held = Gauge(
+            "pan_commons_source_held",
+            "1 while deletions of a source wait for the operator's approval.",
+            ("source",),
+            registry=self.registry,
+            multiprocess_mode="livemostrecent",
+        )
+        self.quarantined = Gauge(
+            "pan_commons_source_quarantined",
+            "Records of a source that could not be mapped.",
+            ("source",),
+            registry=self.registry,
+            multiprocess_mode="livemostrecent",
+        )
+        self.behind = Gauge(
+            "pan_commons_index_behind",
+            "Changes that are kept and not yet searchable.",
+            registry=self.registry,
+            multiprocess_mode="livemostrecent",
+        )
+
+    def show_facilities(self, states: Iterable[FacilityState]) -> None:
+        """Set the gauges of what was harvested, and how that went."""
+        for state in states:
+            self.records.labels(state.facility.name).set(state.records)
+            self.silent.labels(state.facility.name).set(state.state == "silent")
+            for source, status in state.sources:
+                success = status.last_success_at
+                self.last_success.labels(source.name).set(success.timestamp() if success else 0)
+                self.held.labels(source.name).set(held_run(status) is not None)
+                self.quarantined.labels(source.name).set(status.quarantined)
 
     def note(self, operation: str, status: int, elapsed_s: float) -> None:
         """Count one answer."""
@@ -172,7 +211,7 @@ async def metrics(call: Call) -> Reply:
     """``GET /metrics`` in Prometheus' text form."""
     measured = call.server.measurements
     show_load(call.server, call.server.in_flight - 1)  # this one is under way, too
-    for state in call.server.states.all:
-        measured.records.labels(state.facility.name).set(state.records)
-        measured.silent.labels(state.facility.name).set(state.state == "silent")
+    measured.show_facilities(call.server.states.all)
+    with anyio.move_on_after(READY_WITHIN_S), contextlib.suppress(CatalogueError):
+        measured.behind.set(await call.server.catalogue.indexer.lag())
     return Reply(measured.text(), content_type="text/plain; version=0.0.4; charset=utf-8")

@@ -296,7 +296,20 @@ SCHEMAS: Mapping[str, Json] = {
                 "silent_since": _TEXT_OR_NULL,
                 "records": _COUNT,
                 "live": {"anyOf": [LIVE, {"type": "null"}]},
-                "sources": _list(_object({"name": _STRING, "protocol": _STRING, "url": _STRING})),
+                "sources": _list(
+                    _object(
+                        {
+                            "name": _STRING,
+                            "protocol": _STRING,
+                            "url": _STRING,
+                            "last_success_at": _TEXT_OR_NULL,
+                            "held": {
+                                "anyOf": [_COUNT, {"type": "null"}],
+                                "description": "The run whose deletions wait for the operator.",
+                            },
+                        }
+                    )
+                ),
             }
         )
     ),

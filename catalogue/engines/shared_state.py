@@ -83,6 +83,7 @@ def status_from(state: Mapping[str, Any], source: str) -> SourceStatus:
         None if run is None else _run_from(run),
         _moment(held["last_success_at"]),
         _moment(held["silent_since"]),
+        {"waiting": held.get("waiting")},
     )
 
 
@@ -137,6 +138,8 @@ def _status_json(status: SourceStatus) -> Json:
         "last_run": None if run is None else _run_json(run),
         "last_success_at": _text(status.last_success_at),
         "silent_since": _text(status.silent_since),
+        # Of the harvester's memory what people are shown, and no more.
+        "waiting": status.memory.get("waiting"),
     }
 
 

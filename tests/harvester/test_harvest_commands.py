@@ -170,9 +170,15 @@ async def test_held_deletions_wait_for_approval_and_approval_is_idempotent(
         assert held["state"] == "held"
         assert "20 of 25" in held["details"]["held"]
         assert held["counts"]["deleted"] == 0
+        await listings.show_status(settings)
+        shown = {one["source"]: one["waiting"] for one in answer(capsys)["sources"]}
+        reason = held["details"]["held"]
+        assert shown == {"ONE-oai": {"run": held["run"], "reason": reason}, "TWO-oai": None}
         assert await approve(settings, held["run"]) == 0
         (run,) = answer(capsys)["runs"]
         assert (run["state"], run["counts"]["deleted"]) == ("ok", 20)
+        await listings.show_status(settings)
+        assert not any(one["waiting"] for one in answer(capsys)["sources"])
         assert await approve(settings, held["run"]) == 0
         assert answer(capsys)["run"] == run["run"]
         with pytest.raises(ConfigurationError, match="not held"):

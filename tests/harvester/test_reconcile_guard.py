@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from harvester import reports
 from harvester.guard import Guard
 from harvester.ledger import Ledger, LedgerFault, ledger_path
+from harvester.place import Order
 from tests.harvester.harvest_world import a_world, oai_spec
 
 
@@ -115,6 +118,33 @@ async def test_a_deletion_that_is_told_and_not_listed_any_more_counts_once(tmp_p
         record = await world.harvest()
         assert (record.state, record.counts["deleted"]) == ("ok", 16)
         assert world.held() == world.offered()
+
+
+async def test_what_is_held_waits_until_the_lists_are_compared_again(tmp_path: Path) -> None:
+    """Fault H05: the daemon's next run sees only what is new, finds nothing odd and is ok."""
+    async with a_world(tmp_path, oai_spec(50, deleted_record="persistent")) as world:
+        await world.harvest()
+        records = list(world.endpoint.records)
+
+        def waiting() -> Any:
+            return reports.waiting(world.store.source_status(world.source.name))
+
+        assert waiting() is None
+        world.endpoint.records.clear()
+        for record in records[:20]:
+            world.endpoint.records.put(record)
+        world.clock.advance(days=1)
+        held = await world.harvest(Order(full=True))
+        assert held.state == "held"
+        expected = {"run": held.number, "reason": held.details["held"]}
+        assert waiting() == expected
+        world.clock.advance(days=1)
+        assert (await world.harvest()).state == "ok"
+        assert waiting() == expected
+        for record in records[20:]:
+            world.endpoint.records.put(record)
+        assert (await world.harvest(Order(full=True))).state == "ok"
+        assert waiting() is None
 
 
 async def test_what_is_shown_of_a_held_run_is_never_more_than_there_is(tmp_path: Path) -> None:

@@ -495,6 +495,18 @@ async def test_metrics_count_requests_by_operation(server: TestClient[Any, Any])
     assert 'pan_commons_records{facility="A"} 132.0' in text
 
 
+async def test_metrics_tell_what_an_operator_is_to_be_called_for(
+    server: TestClient[Any, Any],
+) -> None:
+    text = await (await server.get("/metrics")).text()
+    sources = (await (await server.get("/api/facilities")).json())[0]["sources"]
+    name = sources[0]["name"]
+    assert f'pan_commons_source_held{{source="{name}"}} 0.0' in text
+    assert f'pan_commons_source_quarantined{{source="{name}"}} 0.0' in text
+    assert f'pan_commons_source_last_success_timestamp_seconds{{source="{name}"}} ' in text
+    assert "pan_commons_index_behind 0.0" in text
+
+
 async def test_metrics_tell_how_many_requests_are_under_way(server: TestClient[Any, Any]) -> None:
     """Without the one that asks; it had been 0 whatever went on."""
     assert server.app is not None

@@ -5,12 +5,37 @@ from __future__ import annotations
 import asyncio
 import threading
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from catalogue.facilities import Facility, Source
-from catalogue.records import SourceStatus
-from search_api.facilities import MOST_REMEMBERED, FacilityState, FacilityStates
+from catalogue.records import RunRecord, RunState, SourceStatus
+from search_api.facilities import MOST_REMEMBERED, FacilityState, FacilityStates, held_run
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+def run_of(state: RunState, number: int = 7) -> RunRecord:
+    return RunRecord(number, "a", "harvest", state, NOW, NOW, NOW, "end_of_list")
+
+
+@pytest.mark.parametrize(
+    ("last", "memory", "held"),
+    [
+        (None, {}, None),
+        ("ok", {}, None),
+        ("held", {}, 7),
+        ("ok", {"waiting": {"run": 5, "reason": "would take away all 50 records"}}, 5),
+        ("ok", {"waiting": None}, None),
+    ],
+)
+def test_a_held_run_is_told_until_it_is_settled(
+    last: RunState | None, memory: dict[str, Any], held: int | None
+) -> None:
+    """Fault H05: also when later runs, which saw only what was new, went well."""
+    status = SourceStatus("a", 50, 0, run_of(last) if last else None, NOW, None, memory)
+    assert held_run(status) == held
 
 
 class NoSources:
@@ -24,9 +49,6 @@ class NoSources:
 
     def source_status(self, source: str) -> SourceStatus:
         raise LookupError(source)
-
-
-NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 class SlowSources(NoSources):
