@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from harvester import listings, source_commands
-from pan_commons_terminal import Settings, common_options
+from pan_commons_terminal import EXIT_DONE, EXIT_FAILED, Settings, common_options
 
 
 class Instant(click.ParamType[datetime]):
@@ -257,17 +257,23 @@ def daemon(ctx: click.Context, settings: Settings, at_once: int) -> None:
 
 
 @click.command("status")
+@click.option(
+    "--expect-daemon", is_flag=True, help="Exit code 1 where no daemon is at work, for monitors."
+)
 @common_options
-def status(settings: Settings) -> None:
+@click.pass_context
+def status(ctx: click.Context, settings: Settings, expect_daemon: bool) -> None:
     """Everything an operator wants to know, on one screen.
 
     \b
     Example:
       pan-commons status
+      pan-commons status --json --expect-daemon
     """
     # How facilities asked live stand is the servers' knowledge, which the front door brings.
-    known = click.get_current_context().find_object(dict) or {}
-    _run(listings.show_status, settings, known.get("live_standings"))
+    known = ctx.find_object(dict) or {}
+    working = _run(listings.show_status, settings, known.get("live_standings"))
+    ctx.exit(EXIT_DONE if working or not expect_daemon else EXIT_FAILED)
 
 
 COMMANDS: tuple[click.Command, ...] = (

@@ -7,6 +7,7 @@ source: each run holds the source's lease (fault H02).
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import signal
 import sys
@@ -36,6 +37,7 @@ from harvester.outcomes import (
     SOURCE_DISABLED,
     SOURCE_REMOVED,
 )
+from harvester.presence import RENEWED_EVERY_S, Note, present
 from harvester.reports import due_at
 from harvester.run import Harvesting, harvest_source
 from harvester.sd_notify import Notifier
@@ -249,16 +251,19 @@ async def serve(settings: Settings, at_once: int = 16) -> int:
             EngineSettings(settings.data, settings.engine, settings.elasticsearch_url),
             ahead=station.shared.ahead,
         )
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(follower.follow)
-            tasks.start_soon(_heed_signals, daemon, tasks.cancel_scope, notifier)
-            tasks.start_soon(_feed_watchdog, notifier, daemon)
-            notifier.send("READY=1", f"STATUS={len(configuration.sources)} sources")
-            say("ready", {"sources": len(configuration.sources), "data": str(settings.data)})
-            await daemon.run()
-            state = await follower.finish()
-            say("stopped", {"index_lag": state.lag})
-            tasks.cancel_scope.cancel()
+        now = station.shared.now
+        with present(settings.data, now()) as note:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(follower.follow)
+                tasks.start_soon(_heed_signals, daemon, tasks.cancel_scope, notifier)
+                tasks.start_soon(_feed_watchdog, notifier, daemon)
+                tasks.start_soon(_renew, note, daemon)
+                notifier.send("READY=1", f"STATUS={len(configuration.sources)} sources")
+                say("ready", {"sources": len(configuration.sources), "data": str(settings.data)})
+                await daemon.run()
+                state = await follower.finish()
+                say("stopped", {"index_lag": state.lag})
+                tasks.cancel_scope.cancel()
     return EXIT_DONE
 
 
@@ -269,11 +274,23 @@ def _speaker(settings: Settings) -> Callable[[str, Mapping[str, object]], None]:
         if settings.as_json:
             emit_json_line({"event": event, **details})
         else:
-            words = " ".join(f"{name}={value}" for name, value in details.items())
-            click.echo(f"{event} {words}".rstrip())
+            click.echo(in_words(event, details))
         sys.stdout.flush()
 
     return say
+
+
+def in_words(event: str, details: Mapping[str, object]) -> str:
+    """One line for people: what is not there, and counts of nothing, are left out."""
+    words = [event]
+    for name, value in details.items():
+        if isinstance(value, Mapping):
+            words += [f"{inner}={count}" for inner, count in value.items() if count]
+        elif isinstance(value, list):
+            words += [f"{name}={','.join(map(str, value))}"] if value else []
+        elif value is not None:
+            words.append(f"{name}={value}")
+    return " ".join(words)
 
 
 async def _heed_signals(daemon: Daemon, scope: anyio.CancelScope, notifier: Notifier) -> None:
@@ -288,6 +305,15 @@ async def _heed_signals(daemon: Daemon, scope: anyio.CancelScope, notifier: Noti
             else:
                 notifier.send("STOPPING=1")
                 daemon.shared.stopping.set()
+
+
+async def _renew(note: Note, daemon: Daemon) -> None:
+    """Show that the loop is alive and the store answers; the watchdog tells if not."""
+    while True:
+        await anyio.sleep(RENEWED_EVERY_S)
+        with contextlib.suppress(StoreError):
+            await anyio.to_thread.run_sync(daemon.shared.store.last_change)
+            await anyio.to_thread.run_sync(note.renew, daemon.shared.now())
 
 
 async def _feed_watchdog(notifier: Notifier, daemon: Daemon) -> None:

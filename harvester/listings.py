@@ -212,9 +212,10 @@ Standings = Callable[[Path, datetime], Mapping[str, Mapping[str, Any]]]
 """How sources asked live stand: of a data folder, at an instant."""
 
 
-async def show_status(settings: Settings, live_standings: Standings | None = None) -> None:
-    """``status``"""
-    from harvester.reports import ago
+async def show_status(settings: Settings, live_standings: Standings | None = None) -> bool:
+    """``status``; whether a daemon is at work."""
+    from harvester.presence import presence
+    from harvester.reports import ago, presence_as_json, presence_in_words
     from harvester.space import Room
     from harvester.station import utc_now
 
@@ -230,10 +231,13 @@ async def show_status(settings: Settings, live_standings: Standings | None = Non
         "budget_bytes": room.budget.bytes,
         "free_bytes": room.free_bytes() if settings.data.exists() else None,
     }
-    if settings.as_json:
-        emit_json({"data": str(settings.data), **engine, "space": space, "sources": sources})
-        return
     now = utc_now()
+    daemon = presence(settings.data, now)
+    working = daemon.state == "working"
+    if settings.as_json:
+        about = {"data": str(settings.data), "daemon": presence_as_json(daemon)}
+        emit_json({**about, **engine, "space": space, "sources": sources})
+        return working
 
     def when(text: str | None) -> str:
         return ago(datetime.fromisoformat(text), now) if text else "—"
@@ -262,11 +266,13 @@ async def show_status(settings: Settings, live_standings: Standings | None = Non
         f"{engine['records']:,} records; change {engine['last_change']}, "
         + ("everything indexed." if not engine["lag"] else f"index {engine['lag']} behind.")
     )
+    say(presence_in_words(daemon, now))
     _say_room(settings, room)
     if configuration.contact is None and any(not source.demo for source in configuration.sources):
         from harvester.station import HOW_TO_SAY_WHO
 
         say("No contact: " + HOW_TO_SAY_WHO)
+    return working
 
 
 def _say_room(settings: Settings, room: Room) -> None:
@@ -276,9 +282,8 @@ def _say_room(settings: Settings, room: Room) -> None:
 
     if settings.data.exists():
         of = "" if room.budget.bytes is None else f" of {room.budget.bytes // MIB:,}"
-        say(
-            f"{room.used_bytes() // MIB:,}{of} MiB used, {room.free_bytes() // MIB:,} free on disk."
-        )
+        used, free = room.used_bytes() // MIB, room.free_bytes() // MIB
+        say(f"{used:,}{of} MiB used, {free:,} MiB free on disk.")
         try:
             room.require()
         except NoRoom as problem:
@@ -321,7 +326,8 @@ def _harvest_note(one: dict[str, Any], when: Any) -> str:
         return f"the server asked for a pause until {one['paused_until']}"
     if one["silent_since"]:
         error = str(last.get("details", {}).get("error", ""))
-        return f"silent since {when(one['silent_since'])} {error}".rstrip()
+        since = when(one["silent_since"]).removesuffix(" ago")
+        return f"silent for {since}: {error}".removesuffix(": ")
     quiet = last.get("details", {}).get("quiet_days")
     if quiet:
         return f"nothing new for {quiet} d, much longer than ever before"

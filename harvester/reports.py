@@ -11,6 +11,7 @@ from catalogue.records import Quarantined, RunRecord, SourceStatus
 from catalogue.store.store import REMOVAL
 from harvester.holders import is_abandoned
 from harvester.place import remembered_instant
+from harvester.presence import Presence
 from harvester.schedule import DEFAULT_SCHEDULE, next_start, parse_schedule
 
 RUN_COLUMNS = (
@@ -192,6 +193,26 @@ def ago(instant: datetime | None, now: datetime) -> str:
             text = f"{size / length:.0f} {unit}"
             break
     return f"{text} ago" if seconds >= 0 else f"in {text}"
+
+
+def presence_as_json(found: Presence) -> dict[str, Any]:
+    """The daemon of a data folder."""
+    return {
+        "state": found.state,
+        "holder": found.holder,
+        "started_at": stamp(found.started_at),
+        "seen_at": stamp(found.seen_at),
+    }
+
+
+def presence_in_words(found: Presence, now: datetime) -> str:
+    """The same for people."""
+    if found.state == "none":
+        return "No daemon is at work: nothing is harvested on schedule (`pan-commons daemon`)."
+    who = str(found.holder).partition(" [")[0]
+    if found.state == "silent":
+        return f"The daemon gives no sign any more: {who}, last seen {ago(found.seen_at, now)}."
+    return f"A daemon is at work: {who}, started {ago(found.started_at, now)}."
 
 
 def checked_in_words(one: Mapping[str, Any], now: datetime) -> str:

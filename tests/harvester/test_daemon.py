@@ -23,9 +23,10 @@ from catalogue.errors import IndexEmpty, StoreError
 from catalogue.query import Search
 from catalogue.store import Store
 from harvester.added import add_source
-from harvester.daemon import Daemon
+from harvester.daemon import Daemon, in_words
 from harvester.keys import ConfigurationError
 from harvester.place import Order
+from harvester.presence import presence
 from harvester.removal import remove
 from harvester.reports import due_at
 from harvester.run import Harvesting
@@ -436,6 +437,7 @@ async def test_a_daemon_is_a_good_service(tmp_path: Path) -> None:
             service = {"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "200000"}
             pid = await zygote.start(daemon=True, environment=service)
             await until(lambda: heard(b"READY=1") and heard(b"WATCHDOG=1"))
+            assert presence(tmp_path / "data", datetime.now(UTC)).state == "working"
             good = await config.read_text(encoding="utf-8")
             for text, answer in (("[sources", "reload_refused"), (good, "reloaded")):
                 await config.write_text(text, encoding="utf-8")
@@ -446,12 +448,22 @@ async def test_a_daemon_is_a_good_service(tmp_path: Path) -> None:
             await until(lambda: heard(b"STOPPING=1"))
             assert await zygote.wait() == 0, zygote.output()
         assert "Traceback" not in zygote.output()
+    assert presence(tmp_path / "data", datetime.now(UTC)).state == "none"
     with Store.open(tmp_path / "data", read_only=True) as store:
         (run,) = store.runs("test")
         held = len(store.live_identifiers("test", None, 1000))
     assert (run.state, run.stop) == ("stopped", "shutdown")
     assert 0 < held < 400
     assert held % 10 == 0
+
+
+def test_what_a_daemon_says_is_a_line_that_can_be_read() -> None:
+    counts = {"received": 40, "new": 2, "changed": 0}
+    told = in_words("run_ended", {"source": "a", "state": "ok", "counts": counts, "stop": None})
+    assert told == "run_ended source=a state=ok received=40 new=2"
+    assert in_words("stopping", {"running": []}) == "stopping"
+    assert in_words("stopping", {"running": ["a", "b"]}) == "stopping running=a,b"
+    assert in_words("stopped", {"index_lag": 0}) == "stopped index_lag=0"
 
 
 def test_the_service_manager_is_told(tmp_path: Path) -> None:

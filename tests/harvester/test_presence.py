@@ -1,0 +1,74 @@
+"""Whether a daemon is at work: what ``status`` says of it."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from harvester.holders import this_process
+from harvester.presence import NOTE, SILENT_AFTER_S, Note, presence, present
+from harvester.reports import presence_in_words
+from pan_commons import run
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def test_a_daemon_is_seen_from_its_start_to_its_end(tmp_path: Path) -> None:
+    assert presence(tmp_path, NOW).state == "none"
+    with present(tmp_path, NOW) as note:
+        later = NOW + timedelta(minutes=5)
+        note.renew(later)
+        found = presence(tmp_path, later)
+        assert (found.state, found.started_at, found.seen_at) == ("working", NOW, later)
+        told = presence_in_words(found, later)
+        assert told.startswith("A daemon is at work: ")
+        assert told.endswith(", started 5 min ago.")
+    assert presence(tmp_path, NOW).state == "none"
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("way", [-1, 1])
+def test_one_that_is_not_heard_of_for_long_is_silent(tmp_path: Path, way: int) -> None:
+    """Fault H10: whichever way the clock went."""
+    with present(tmp_path, NOW):
+        found = presence(tmp_path, NOW + way * timedelta(seconds=SILENT_AFTER_S + 1))
+        assert found.state == "silent"
+        assert "no sign any more" in presence_in_words(found, NOW)
+
+
+def test_one_that_was_killed_is_none(tmp_path: Path) -> None:
+    """Fault H01."""
+    Note(tmp_path, NOW).renew(NOW)
+    note = json.loads((tmp_path / NOTE).read_text())
+    parts = this_process().rpartition(" ")
+    note["holder"] = f"{parts[0]} {int(parts[2].rstrip(']')) + 1}]"
+    (tmp_path / NOTE).write_text(json.dumps(note))
+    assert presence(tmp_path, NOW).state == "none"
+    assert "No daemon is at work" in presence_in_words(presence(tmp_path, NOW), NOW)
+
+
+def test_a_daemon_that_ends_leaves_the_note_of_another_one(tmp_path: Path) -> None:
+    with present(tmp_path, NOW):
+        told = json.loads((tmp_path / NOTE).read_text())
+        (tmp_path / NOTE).write_text(json.dumps({**told, "holder": "elsewhere process 1 [m 1]"}))
+    assert presence(tmp_path, NOW).holder == "elsewhere process 1 [m 1]"
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"holder": 1, "started_at": 2, "seen_at": 3}'])
+def test_a_note_that_cannot_be_read_is_none(tmp_path: Path, text: str) -> None:
+    (tmp_path / NOTE).write_text(text)
+    assert presence(tmp_path, NOW).state == "none"
+
+
+def test_a_monitor_can_ask_for_a_daemon_by_exit_code(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = ("--json", "--data", str(tmp_path))
+    assert run(["status", *where]) == 0
+    assert json.loads(capsys.readouterr().out)["daemon"]["state"] == "none"
+    assert run(["status", "--expect-daemon", *where]) == 1
+    with present(tmp_path, datetime.now(UTC)):
+        assert run(["status", "--expect-daemon", *where]) == 0
