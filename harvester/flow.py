@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeVar
 
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
@@ -17,6 +19,38 @@ from harvester.pages import RawPage, RawRecord, Sweep
 from harvester.workers import MAPPING_AT_ONCE
 
 QUEUE_PAGES = 2
+STOP_POLL_S = 0.2
+
+T = TypeVar("T")
+
+
+async def cut_off(
+    work: Callable[[], Awaitable[T]], should_stop: Callable[[], bool], grace_s: float
+) -> T | None:
+    """What ``work`` gives, or ``None`` where it was cut off: once ``should_stop``, it has
+    ``grace_s`` left. A facility may keep us waiting for an hour (fault A03)."""
+    result: T | None = None
+    failure: Exception | None = None
+
+    async def watch(scope: anyio.CancelScope) -> None:
+        while True:
+            await anyio.sleep(STOP_POLL_S)
+            if should_stop():
+                break
+        await anyio.sleep(grace_s)
+        scope.cancel()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(watch, tasks.cancel_scope)
+        try:
+            result = await work()
+        except Exception as problem:
+            # Raised outside, where it is no group of one.
+            failure = problem
+        tasks.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+    return result
 
 
 @dataclass(slots=True, eq=False)
@@ -34,7 +68,7 @@ class Flow:
 
     ``prepare`` maps the records of a page, ``commit`` makes it durable. ``fail`` is told what ends
     the flow early; what was fetched before a failure of the endpoint is still committed.
-    ``should_stop``: after the page in hand no other is asked for.
+    ``should_stop``: after the page in hand no other is asked for; it has ``grace_s`` to come.
     """
 
     sweep: Sweep
@@ -42,6 +76,7 @@ class Flow:
     commit: Callable[[RawPage, list[ReadyRecord]], Awaitable[None]]
     fail: Callable[[Exception], None]
     should_stop: Callable[[], bool]
+    grace_s: float
 
     async def run(self) -> None:
         """Until the sweep ends, something fails, or a stop is asked for."""
@@ -60,17 +95,21 @@ class Flow:
                     tasks.cancel_scope.cancel()
 
     async def _fetch(self, out: MemoryObjectSendStream[RawPage]) -> None:
-        async with out, aclosing(self.sweep.pages()) as pages:
+        async with out:
             try:
-                async for page in pages:
-                    await out.send(page)
-                    if self.should_stop():
-                        return
+                await cut_off(partial(self._send_pages, out), self.should_stop, self.grace_s)
             except FacilityHttpError as problem:
                 # What was fetched before is still mapped and committed.
                 self.fail(problem)
             except anyio.BrokenResourceError:
                 return  # Nobody takes pages any more: whoever committed them has failed.
+
+    async def _send_pages(self, out: MemoryObjectSendStream[RawPage]) -> None:
+        async with aclosing(self.sweep.pages()) as pages:
+            async for page in pages:
+                await out.send(page)
+                if self.should_stop():
+                    return
 
     async def _map(
         self,

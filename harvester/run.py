@@ -8,11 +8,11 @@ at any instant, the next run of the source goes on from the last committed page.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import anyio
@@ -27,7 +27,7 @@ from catalogue.store.payloads import Dictionary
 from facility_http.errors import FacilityHttpError
 from facility_http.http import Fetcher
 from harvester.deviations import known_deviations
-from harvester.flow import Flow
+from harvester.flow import Flow, cut_off
 from harvester.guard import Guard
 from harvester.holders import is_dead, this_process
 from harvester.ledger import Ledger, ledger_path
@@ -44,6 +44,8 @@ from harvester.workers import PreparePage, prepare_in_threads
 log = logging.getLogger(__name__)
 
 LEASE_S = 60.0
+GRACE_S = 30.0
+"""How long an answer is waited for once a run is to end. Service managers wait 60 to 90 s."""
 DICTIONARY_EVERY = 10
 STOP_POLL_S = 0.5
 """How soon a run hears that somebody asked it to stop."""
@@ -54,6 +56,7 @@ CERTIFICATE_WARNING = timedelta(days=21)
 INTERNAL_ERROR = "internal_error"
 
 Clock = Callable[[], datetime]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +65,9 @@ class Harvesting:
 
     ``now`` is UTC wall-clock time; durations never come from it (fault H10). ``stopping`` is set
     when the process was asked to end: runs finish the page in hand. So does the run of a source in
-    ``withdrawn``, which holds why. ``room`` says whether the data folder may grow (fault H09).
-    ``ahead`` takes engine documents that are made along the way.
+    ``withdrawn``, which holds why. What a facility is asked then may take ``grace_s``. ``room``
+    says whether the data folder may grow (fault H09). ``ahead`` takes engine documents that are
+    made along the way.
     """
 
     store: Store
@@ -75,6 +79,7 @@ class Harvesting:
     prepare_page: PreparePage = prepare_in_threads
     room: Room | None = None
     lease_s: float = LEASE_S
+    grace_s: float = GRACE_S
     holder: str = field(default_factory=this_process)
     ahead: Ahead = field(default_factory=Ahead)
 
@@ -202,6 +207,9 @@ class SourceRun:
                 self._ends_as = SHUTDOWN
         return self._ends_as is not None
 
+    async def _cut_off(self, work: Callable[[], Awaitable[T]]) -> T | None:
+        return await cut_off(work, self._should_stop, self.shared.grace_s)
+
     async def _harvest(self) -> None:
         store, name = self.shared.store, self.source.name
         status = await anyio.to_thread.run_sync(store.source_status, name)
@@ -216,7 +224,10 @@ class SourceRun:
             records=status.records,
             now=self.shared.now,
         )
-        sweep = await open_sweep(self.shared.http, situation, self.journal)
+        sweep = await self._cut_off(partial(open_sweep, self.shared.http, situation, self.journal))
+        if sweep is None:
+            self.stop = self._ends_as or SHUTDOWN
+            return
         self.sweep = sweep
         self.details["harvest"] = sweep.place.kind
         ledger = await anyio.to_thread.run_sync(
@@ -254,7 +265,8 @@ class SourceRun:
         async def commit(page: RawPage, records: list[ReadyRecord]) -> None:
             await self._commit(page, records, ledger, before=before)
 
-        flow = Flow(sweep, self._prepare, commit, self._fail, self._should_stop)
+        shared = self.shared
+        flow = Flow(sweep, self._prepare, commit, self._fail, self._should_stop, shared.grace_s)
         await flow.run()
 
     async def _prepare(self, records: Sequence[RawRecord]) -> list[ReadyRecord]:
@@ -360,8 +372,8 @@ class SourceRun:
             prepare=self._prepare,
             checkpoint=sweep.place.as_json,
         )
-        self.reconciliation = await reconcile(sweep, ledger, ground)
-        if self._should_stop():
+        self.reconciliation = await self._cut_off(partial(reconcile, sweep, ledger, ground))
+        if self.reconciliation is None or self._should_stop():
             self.stop = self._ends_as or SHUTDOWN
             return
         if self.reconciliation.held is None:
