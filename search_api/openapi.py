@@ -162,6 +162,9 @@ def _responses(route: Route) -> Json:
     usual = {400, 409, 414, 503} | (set() if route.always else {429})
     for status in sorted({*route.statuses, *usual}):
         responses[str(status)] = _error(status)
+    if 404 in route.statuses and route.media_types == ("text/html",):
+        # People are told on a page.
+        responses["404"]["content"]["text/html"] = {}
     if route.answer == "Health":
         responses["503"] = {
             "description": "A part of the service does not answer.",

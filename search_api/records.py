@@ -35,7 +35,8 @@ _MAIL = re.compile(r"[A-Za-z0-9._%+\-]{1,64}@[A-Za-z0-9\-]{1,63}(?:\.[A-Za-z0-9\
 
 async def record_by_key(call: Call) -> Reply:
     """``GET /api/records/{key}``."""
-    return await _of_key(call, call.arguments["key"])
+    shown, headers = await record_shown(call, call.arguments["key"])
+    return json_reply(shown, headers=headers)
 
 
 async def record_named(call: Call) -> Reply:
@@ -48,7 +49,8 @@ async def record_named(call: Call) -> Reply:
     if (key is None) == (pid is None):
         raise BadRequest("Name the record by either key or pid.", field="key")
     if pid is None:
-        return await _of_key(call, str(key))
+        shown, told = await record_shown(call, str(key))
+        return json_reply(shown, headers=told)
     wanted = call.one("type")
     if wanted is not None and wanted not in NAMED:
         raise BadRequest(
@@ -58,7 +60,7 @@ async def record_named(call: Call) -> Reply:
     for name in NAMED if wanted is None else (wanted,):
         try:
             entity, records, headers = await find_one(call, NAMED[name], pid, files=True)
-            return await _shown(call, entity, records, headers)
+            return json_reply(await _shown(call, entity, records), headers=headers)
         except UnknownThing as unknown:
             facilities = unknown.headers()
     raise UnknownThing(
@@ -67,11 +69,16 @@ async def record_named(call: Call) -> Reply:
     )
 
 
-async def _of_key(call: Call, key: str) -> Reply:
+async def record_shown(call: Call, key: str) -> tuple[Json, Mapping[str, str]]:
+    """What is shown of a record, and headers about the facilities that were asked for it.
+
+    Raises:
+        UnknownThing: there is none.
+    """
     headers: Mapping[str, str] = {}
     entity = await call.server.catalogue.get(key)
     if entity is not None and not entity.deleted:
-        return await _shown(call, entity, call.server.catalogue.store, headers)
+        return await _shown(call, entity, call.server.catalogue.store), headers
     class_name, pid = _named_by(key)
     if class_name is not None:
         # A facility that is asked live may have what no index knows.
@@ -79,7 +86,7 @@ async def _of_key(call: Call, key: str) -> Reply:
         found, records, headers = await find_whole(call, class_name, pid, asked)
         for one in found:
             if one.key == key:
-                return await _shown(call, one, records, headers)
+                return await _shown(call, one, records), headers
     raise UnknownThing(
         f"There is no record {key[:300]!r}.{missing_in_words(headers)}", facilities=headers
     )
@@ -91,9 +98,7 @@ def _named_by(key: str) -> tuple[EntityClass | None, str]:
     return NAMED.get(name), rest.partition(":")[2]
 
 
-async def _shown(
-    call: Call, entity: StoredEntity, records: Kept, headers: Mapping[str, str]
-) -> Reply:
+async def _shown(call: Call, entity: StoredEntity, records: Kept) -> Json:
     store = call.server.catalogue.store
     children = await load_children(records, [entity])
     stored = await anyio.to_thread.run_sync(store.stored_records, entity.key)
@@ -107,7 +112,7 @@ async def _shown(
         _stored_json(record, sources.get(record.source)) for record in stored[:MAX_RECORDS]
     ]
     shown["change"] = entity.change
-    return json_reply(shown, headers=headers)
+    return shown
 
 
 def _provenance(by_field: Json, stored: tuple[StoredRecord, ...]) -> Json:

@@ -15,6 +15,7 @@ from search_api.facility_list import facilities_list
 from search_api.history import history_by_key, history_of_source
 from search_api.openapi_page import documentation, openapi_json
 from search_api.pages import site
+from search_api.pages.record import record_page
 from search_api.records import record_by_key, record_named
 from search_api.replies import Handler
 from search_api.search_handler import search_page
@@ -220,7 +221,7 @@ def _technique_routes() -> list[Route]:
     ]
 
 
-def _own_routes() -> list[Route]:
+def _search_routes() -> list[Route]:
     return [
         Route(
             "/api/search",
@@ -264,6 +265,22 @@ def _own_routes() -> list[Route]:
             "FacilityList",
             operation="findFacilities",
         ),
+    ]
+
+
+def _record_routes() -> list[Route]:
+    return [
+        Route(
+            "/records/{key}",
+            record_page,
+            "The page of one record: what is known of it, and who said so",
+            "Search",
+            "Page",
+            queries=ASKED,
+            statuses=(400, 404),
+            media_types=("text/html",),
+            operation="getRecordPage",
+        ),
         Route(
             "/api/records/{key}",
             record_by_key,
@@ -290,6 +307,11 @@ def _own_routes() -> list[Route]:
             statuses=(400, 404, 409),
             operation="findRecord",
         ),
+    ]
+
+
+def _operator_routes() -> list[Route]:
+    return [
         Route(
             "/api/history/{key}",
             history_by_key,
@@ -404,7 +426,9 @@ def _health_routes() -> list[Route]:
 ROUTES: tuple[Route, ...] = (
     *_class_routes(),
     *_technique_routes(),
-    *_own_routes(),
+    *_search_routes(),
+    *_record_routes(),
+    *_operator_routes(),
     *_service_routes(),
     *_health_routes(),
 )

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import jinja2
 
@@ -92,6 +92,7 @@ def environment() -> jinja2.Environment:
     )
     made.filters["day"] = day
     made.filters["marked"] = marked
+    made.filters["page_of"] = page_of
     made.filters["number"] = lambda value: f"{value:,}".replace(",", "\u202f")
     made.tests["safe_link"] = lambda value: isinstance(value, str) and is_safe_link(value)
     return made
@@ -199,6 +200,11 @@ async def search_site(call: Call) -> Reply:
         ],
     }
     return render("search.html", **names)
+
+
+def page_of(key: str) -> str:
+    """The address of a record's page; proxies may refuse an encoded slash (fault E13)."""
+    return f"/records/{quote(key, safe=':/')}"
 
 
 def link(pairs: Pairs) -> str:

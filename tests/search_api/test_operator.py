@@ -37,6 +37,7 @@ OPEN = {
     "/api/facilities",
     "/api/openapi.json",
     "/api/records",
+    "/records/{key}",
     "/api/records/{key}",
     "/api/search",
     "/api/suggest",

@@ -117,13 +117,39 @@ async def test_paging_and_facets_keep_the_question(server: TestClient[Any, Any])
     assert "/?q=neutron" in hrefs, "choosing again takes the filter away"
 
 
+async def test_a_record_has_a_page_that_says_what_is_known_and_by_whom(
+    server: TestClient[Any, Any],
+) -> None:
+    key = "document:doi:10.5072/03"
+    results = await page(server, "/?q=%22study+3%22")
+    addresses = {link.get("href") for link in results.all("a")}
+    assert f"/records/{key}" in addresses
+    shown = await page(server, f"/records/{key}")
+    text = re.sub(r"\s+", " ", shown.text)
+    assert "study 3" in text
+    assert "embargoed until 2 January 2030" in text
+    assert "small angle neutron scattering" in text
+    assert "Who said what" in text
+    assert "panosc-document" in text
+    links = [link.get("href") or "" for link in shown.all("a")]
+    assert f"/api/records/{key}" in links
+    (inside,) = [link for link in links if link.startswith("/records/dataset:")]
+    around = await page(server, inside)
+    assert f"/records/{key}" in {link.get("href") for link in around.all("a")}
+
+
+async def test_a_record_that_is_not_there_is_told_on_a_page(server: TestClient[Any, Any]) -> None:
+    shown = await page(server, "/records/document:doi:10.5072/none", 404)
+    assert "There is no such record" in shown.text
+
+
 async def test_a_mistake_is_told_on_the_page(server: TestClient[Any, Any]) -> None:
     shown = await page(server, "/?q=x&year=soon", 400)
     assert "is not a year" in shown.text
 
 
 async def test_nothing_is_loaded_from_elsewhere(server: TestClient[Any, Any]) -> None:
-    for path in ("/", "/?q=SANS", "/docs"):
+    for path in ("/", "/?q=SANS", "/docs", "/records/document:doi:10.5072/03"):
         shown = await page(server, path)
         loaded = [one.get("src") for tag in ("script", "img") for one in shown.all(tag)]
         loaded += [one.get("href") for one in shown.all("link")]
@@ -138,8 +164,11 @@ async def test_nothing_is_loaded_from_elsewhere(server: TestClient[Any, Any]) ->
 
 
 async def test_pages_are_usable_without_seeing_them(server: TestClient[Any, Any]) -> None:
-    for path in ("/", "/?q=SANS", "/docs"):
-        shown = await page(server, path)
+    record, missing = "/records/document:doi:10.5072/03", "/records/none"
+    wrong = "/?q=x&year=soon"
+    statuses = {missing: 404, wrong: 400}
+    for path in ("/", "/?q=SANS", "/docs", record, missing, wrong):
+        shown = await page(server, path, statuses.get(path, 200))
         labels = {label.get("for") for label in shown.all("label")}
         for field in (*shown.all("input"), *shown.all("textarea")):
             assert field.get("type") == "hidden" or field.get("id") in labels
