@@ -156,7 +156,8 @@ def runs_stop(ctx: click.Context, settings: Settings, run: int) -> None:
 def runs_approve(ctx: click.Context, settings: Settings, run: int) -> None:
     """Let a held RUN's deletions go.
 
-    The facility is asked again, and what is gone by then goes, up to the number that was shown.
+    The facility is asked again, and what is gone by then goes: as many as were shown, and a few
+    more at most. Once a later run found nothing to ask about, it is too late.
 
     \b
     Example:

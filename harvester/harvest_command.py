@@ -32,6 +32,8 @@ from pan_commons_terminal import (
     say,
 )
 
+RUNS_LOOKED_AT = 1_000
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -198,6 +200,19 @@ def deletions_to_approve(held: RunRecord) -> int:
     return max(gone, int(found.get("old", 0))) if found.get("doubted") else gone
 
 
+def settled_by(held: RunRecord, runs: Sequence[RunRecord]) -> RunRecord | None:
+    """The later run of the source that compared as much and was not held, if there is one: what
+    would go by now is not what the operator was shown (fault H05)."""
+    asked = held.details.get("reconciliation", {})
+    for run in runs:
+        found = run.details.get("reconciliation")
+        if run.number <= held.number or run.state not in ("ok", "partial") or not found:
+            continue
+        if found.get("listed") is not None or asked.get("listed") is None:
+            return run
+    return None
+
+
 def deviations_to_acknowledge(record: RunRecord) -> dict[str, int]:
     """What was odd about a run that read everything it could.
 
@@ -234,6 +249,12 @@ async def approve(settings: Settings, number: int) -> int:
             else:
                 say(f"Run {number} was approved already, by run {done}.")
             return EXIT_DONE
+        settled = settled_by(held, store.runs(held.source, RUNS_LOOKED_AT))
+        if settled is not None:
+            raise ConfigurationError(
+                f"Run {number} of {held.source} is of yesterday: run {settled.number} found "
+                "nothing to ask about any more. If a later run is held, approve that one."
+            )
     gone = deletions_to_approve(held)
     full = held.details.get("harvest") == "full"
     order = Order(full=full, approved=gone)

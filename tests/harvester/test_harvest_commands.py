@@ -185,6 +185,32 @@ async def test_held_deletions_wait_for_approval_and_approval_is_idempotent(
             await approve(settings, run["run"])
 
 
+async def test_an_approval_that_comes_too_late_lets_nothing_else_go(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Fault H05: what was shown came back, and by now as many others are gone."""
+    async with two_facilities(tmp_path) as (settings, one, _):
+        wanted = Wanted(("ONE-oai",), Order())
+        await carry_out(settings, wanted)
+        gone = [one.records.get(f"oai:test:{number:04}") for number in range(15)]
+        for record in gone:
+            one.records.delete(record.identifier, one.clock())
+        assert await carry_out(settings, wanted) == 3
+        capsys.readouterr()
+        assert await carry_out(settings, Wanted(("ONE-oai",), Order(record="oai:test:0020"))) == 0
+        for record in gone:
+            one.records.put(record, one.clock())
+        capsys.readouterr()
+        assert await carry_out(settings, wanted) == 0
+        (settled,) = answer(capsys)["runs"]
+        for number in range(10, 25):
+            one.records.delete(f"oai:test:{number:04}", one.clock())
+        with pytest.raises(ConfigurationError, match=f"run {settled['run']} found nothing to"):
+            await approve(settings, settled["run"] - 2)
+        with Store.open(settings.data, read_only=True) as store:
+            assert len(store.live_identifiers("ONE-oai", None, 100)) == 25
+
+
 async def test_removing_a_source_leaves_tombstones_and_is_idempotent(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
