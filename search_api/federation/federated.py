@@ -369,7 +369,8 @@ class Federation:
     ) -> FederatedAnswer:
         """Ask those again, for more, whose hits on the page stood far down their own lists; and
         ask them for more from the start the next time. Others are asked for less again. Where the
-        page is not full although lists go on, they are read as far as they may be."""
+        page is not full although lists go on, they are read as far as they may be; also where it
+        shows what comes last, as what has no date does, wherever a facility puts it."""
         for outcome in outcomes:
             name = outcome.live.source.name
             lateness = answer.late.get(name)
@@ -379,7 +380,7 @@ class Federation:
             grown = factor * 3 if lateness > LATE else max(1.0, factor * 0.9)
             self._factors[name] = min(grown, LARGEST_FACTOR)
         search = session.search
-        short = search.text is None and len(answer.answer.hits) < search.limit
+        short = search.text is None and _is_short(session, answer)
         late = {name for name, lateness in answer.late.items() if lateness > LATE or short}
         left_s = deadline - self.monotonic()
         slowest_s = max((o.elapsed_s for o in outcomes if o.live.source.name in late), default=0.0)
@@ -402,6 +403,14 @@ class Federation:
             if outcome.take is not None:
                 again[outcome.live.source.name] = outcome
         return await session.assemble(list(again.values()))
+
+
+def _is_short(session: Session, answer: FederatedAnswer) -> bool:
+    """Whether a page shows less than what comes first, or what has no value to be sorted by."""
+    hits = answer.answer.hits
+    if len(hits) < session.search.limit:
+        return True
+    return bool(session.search.sort) and any(session.sort_order(one.entity)[0] for one in hits)
 
 
 __all__ = ["Asks", "Federation", "Found", "Lessons"]

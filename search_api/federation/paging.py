@@ -217,8 +217,14 @@ class Pager:
         if self.collector.is_small(self.need):
             return True
         if self.search.text is not None:
-            return "query" not in self.asked
-        return bool(self.search.sort) and self.asked.get("order", BY_PID) == BY_PID
+            return "query" not in self.asked or bool(self.search.sort)
+        return bool(self.search.sort) and not self._is_in_order()
+
+    def _is_in_order(self) -> bool:
+        """Whether the service lists the objects in the order that is asked for."""
+        sort = self.search.sort
+        named = str(self.asked.get("order", "")).partition(" ")[0]
+        return len(sort) == 1 and sort[0].field == named
 
     def _may_be_exact(self) -> bool:
         """Whether what is sent lets through all that matches, and others too: only reading them all

@@ -10,16 +10,31 @@ import orjson
 import pytest
 
 from catalogue.answers import Total
-from catalogue.query import Compare, Facet, Join, ParameterRange, TechniqueIn, all_of
+from catalogue.query import (
+    Compare,
+    Facet,
+    Join,
+    ParameterRange,
+    Search,
+    Sort,
+    TechniqueIn,
+    Text,
+    all_of,
+    data_only,
+)
 from mappings.parameter_names import parameter_names
+from search_api.federation.matching import Matcher
 from search_api.federation.paging import PAGES_AT_ONCE
 from search_api.federation.questions import FacilityAnswer, Question
+from search_api.federation.ranking import sort_order
 from tests.search_api.federation.federation_world import (
+    NOW,
     SETTINGS,
     Part,
     World,
     document,
     documents,
+    union,
     world,
 )
 
@@ -214,6 +229,60 @@ async def test_likely_conditions_are_for_what_cannot_be_read_whole(
         for where in (TechniqueIn(("PaNET01188",)), Compare("type", "eq", "proposal")):
             expected = there.truth(where=where)
             assert (await there.ask(where=where)).answer.total == Total(len(expected), "eq")
+
+
+async def test_an_order_is_read_as_far_as_a_page_goes_in_either_direction(tmp_path: Path) -> None:
+    """Semantics 9.5: also by pid, which lists are in anyway."""
+    some = replace(NOT_SMALL, live_depth=100)
+    async with world(tmp_path, Part("Far", documents(0, 150)), settings=some) as there:
+        totals = [
+            (await there.ask(where=data_only(), sort=(Sort("pid", way),))).answer.total
+            for way in (False, True)
+        ]
+        assert totals == [Total(some.live_candidates, "gte")] * 2
+
+
+@pytest.mark.parametrize("descending", [False, True])
+@pytest.mark.parametrize("dialect", ["reference", "ill", "scicat"])
+async def test_what_has_no_date_comes_last_wherever_a_facility_puts_it(
+    tmp_path: Path, dialect: str, descending: bool
+) -> None:
+    """Semantics 3.1: many services begin with it in one of the directions."""
+    made = documents(0, 150)
+    for n, one in enumerate(made):
+        if n % 2:
+            del one["datasets"][0]["creationDate"]
+    some = replace(NOT_SMALL, live_depth=150)
+    order = (Sort("creationDate", descending),)
+    async with world(tmp_path, Part("Far", made, dialect=dialect), settings=some) as there:
+        search = Search("Dataset", NOW, sort=order)
+        dated = [one for one in Matcher.of(search, union(there.parts)).matching()
+                 if "creationDate" in one.stored.record]  # fmt: skip
+        expected = sorted(sort_order(one.stored.record, "Dataset", order, one.key) for one in dated)
+        found = await there.ask("Dataset", sort=order, limit=20)
+        keys = [hit.entity.key for hit in found.answer.hits]
+        assert keys == [key for *_, key in expected[:20]]
+
+
+@pytest.mark.parametrize("dialect", ["full-text", "substring", "no-text"])
+async def test_words_in_an_order_are_no_matter_of_the_facilitys_ranking(
+    tmp_path: Path, dialect: str
+) -> None:
+    """The newest of all that match, not of those that the facility ranks highest."""
+    made = [document(n, f"{'ice ' * (1 + n % 7)} number {n}", summary="-") for n in range(150)]
+    for n, one in enumerate(made):
+        one["startDate"] = f"{1990 + n % 7 if n % 7 else 2020}-01-{1 + n % 28:02}T00:00:00.000Z"
+    some = replace(NOT_SMALL, live_depth=150)
+    order = (Sort("startDate", True),)
+    async with world(tmp_path, Part("Far", made, dialect=dialect), settings=some) as there:
+        search = Search("Document", NOW, text=Text("ice"), sort=order)
+        expected = sorted(
+            sort_order(one.stored.record, "Document", order, one.key)
+            for one in Matcher.of(search, union(there.parts)).matching()
+        )
+        found = await there.ask(words="ice", sort=order, limit=20)
+        keys = [hit.entity.key for hit in found.answer.hits]
+        assert keys == [key for *_, key in expected[:20]]
 
 
 def heated(kelvin: float, unit: str, name: str = "sample_temperature") -> dict[str, Any]:
