@@ -134,9 +134,7 @@ def _read_document(record: Mapping[str, Any], reading: Reading, path: str = "$")
     included = list(objects_in(record, "datasets"))
     reading.add(entity)
     keys = []
-    embargoes = [
-        piece for piece in entity["access"]["evidence"] if piece["says"] == "embargo_until"
-    ]
+    embargoes = _embargoes(entity)
     for dataset in included:
         if pid_of(dataset) is None:
             reading.notes.dropped(f"{path}.datasets[]", dataset.get("title"), "no pid")
@@ -146,6 +144,11 @@ def _read_document(record: Mapping[str, Any], reading: Reading, path: str = "$")
     if keys:
         _tie(reading.entities[entity["key"]], keys)
     return entity
+
+
+def _embargoes(document: Entity) -> list[dict[str, str]]:
+    """The evidence of a Document that holds for the Datasets in it, too."""
+    return [piece for piece in document["access"]["evidence"] if piece["says"] == "embargo_until"]
 
 
 def _tie(document: Entity, datasets: list[str]) -> None:
@@ -231,9 +234,6 @@ def _read_dataset(
     read_fields(record, DATASET, entity, reading, path)
     entity["kind"] = "data"
     _settle_dates(entity)
-    # An embargo of the Document holds for the Datasets in it.
-    said = [*entity.get("access", ()), *embargoes, *policies(reading.context)]
-    entity["access"] = decide(said)
     settle_parameters(entity, reading)
     formats = [name for file in entity.get("files", ()) for name in format_of_name(file["name"])]
     if formats:
@@ -246,6 +246,9 @@ def _read_dataset(
             keys.append(_document_of(document, entity["key"], reading, path))
     if keys:
         entity["documents"] = list(dict.fromkeys(keys))
+    named = [reading.entities[key] for key in keys if key != parent and key in reading.entities]
+    embargoes = [*embargoes, *(piece for document in named for piece in _embargoes(document))]
+    entity["access"] = decide([*entity.get("access", ()), *embargoes, *policies(reading.context)])
     reading.add(entity)
     return entity
 

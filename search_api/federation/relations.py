@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from catalogue.query import (
+    AccessIs,
     And,
     AtFacility,
     Compare,
@@ -23,6 +24,7 @@ from catalogue.query import (
     Not,
     Nothing,
     OneOf,
+    OpenAt,
     Or,
     Pattern,
     Search,
@@ -173,6 +175,9 @@ def _looked_at(node: Node) -> set[str]:
             return {name}
         case HasWords():
             return {"datasets", "members"}
+        case OpenAt() | AccessIs():
+            # An embargo of a Document holds for the Datasets in it.
+            return {"datasets", "documents"}
         case _:
             return {"datasets"}
 

@@ -113,6 +113,23 @@ def test_a_mere_reference_to_a_document_is_a_relation_and_no_entity() -> None:
     assert dataset["documents"] == ["document:doi:10.5072/d"]
 
 
+@pytest.mark.parametrize("relation", ["documents", "document"])
+def test_an_embargo_of_a_document_that_a_dataset_names_holds_for_it(relation: str) -> None:
+    """However the two are asked for: a Dataset with its Document is as one in its Document."""
+    document = {"pid": "10.5072/d", "title": "Study", "releaseDate": "2030-01-01"}
+    payload = {"pid": "10.5072/r", "title": "Run", "isPublic": True}
+    named: Any = document if relation == "document" else [document]
+    (alone,) = _access_of_datasets(_map("dataset", {**payload, relation: named}))
+    (inside,) = _access_of_datasets(_map("document", {**document, "datasets": [payload]}))
+    assert alone["embargoUntil"] == inside["embargoUntil"] == "2030-01-02T00:00:00Z"
+    assert access_at(alone, NOW) == access_at(inside, NOW)
+    assert access_at(alone, NOW).state == "embargoed"
+
+
+def _access_of_datasets(found: Mapped) -> list[Any]:
+    return [one["access"] for one in found.entities if one["class"] == "Dataset"]
+
+
 def test_a_licence_and_a_public_flag_on_an_embargoed_record_do_not_open_it() -> None:
     """§2.2: the contradiction is answered on the cautious side until the release."""
     record = {"pid": "1", "isPublic": True, "license": "CC-BY-4.0", "releaseDate": "2030-01-01"}

@@ -17,6 +17,7 @@ from catalogue.query import (
     Facet,
     Join,
     Not,
+    OpenAt,
     Search,
     Sort,
     TechniqueIn,
@@ -436,6 +437,23 @@ async def test_what_only_another_class_tells_is_no_exact_nothing(tmp_path: Path)
         where = Join("documents", Compare("type", "eq", "proposal"))
         assert (await there.ask("Dataset", where=where)).answer.total.relation == "gte"
         assert (await there.ask("Dataset")).answer.total == Total(12, "eq")
+
+
+@pytest.mark.parametrize("dialect", ["ill", "reference"])
+async def test_a_dataset_is_not_open_while_its_document_is_embargoed(
+    tmp_path: Path, dialect: str
+) -> None:
+    """Semantics 2.1, 9.5: where Datasets do not name their Documents, nobody can count them."""
+    made = documents(0, 20)
+    for n, one in enumerate(made):
+        one["releaseDate"] = f"20{20 + n}-06-01T00:00:00.000Z"
+    async with world(tmp_path, Part("Now", made, dialect=dialect)) as there:
+        where = OpenAt(NOW)
+        total = await there.total(entity_class="Dataset", where=where)
+        if dialect == "ill":
+            assert total == Total(len(there.truth("Dataset", where=where)), "eq")
+        else:
+            assert total.relation == "gte"
 
 
 @pytest.mark.parametrize("mode", ["indexed", "live"])
