@@ -45,6 +45,9 @@ COMMANDS = {
 """Which room brings which command (promised names), and what it is for: to list them, no room is
 loaded."""
 
+OF_COMMANDS = ("--data", "--config", "--engine", "--elasticsearch-url", "--json")
+"""Options that every command takes, and none of them stands before it."""
+
 ERROR_TREES = (
     ("mappings.errors", "MappingsError"),
     ("catalogue.errors", "CatalogueError"),
@@ -67,6 +70,18 @@ class FrontDoor(click.Group):
         room = importlib.import_module(COMMANDS[cmd_name][0])
         found: dict[str | None, click.Command] = {one.name: one for one in room.COMMANDS}
         return found[cmd_name]
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            if error.option_name not in OF_COMMANDS:
+                raise
+            raise click.UsageError(
+                f"{error.option_name} goes behind the command, as in: "
+                f"pan-commons status {error.option_name} …",
+                ctx,
+            ) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -184,7 +184,6 @@ def demo_folder(settings: Settings, named: bool) -> Path:
 
 
 @click.command("demo")
-@common_options
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where the server listens.")
 @click.option("--port", default=8080, show_default=True, type=PORT, help="The server's port.")
 @click.option(
@@ -194,6 +193,7 @@ def demo_folder(settings: Settings, named: bool) -> Path:
     type=PORT,
     help="First port of the demo facilities.",
 )
+@common_options
 def demo(settings: Settings, host: str, port: int, facility_port: int) -> None:
     """Start demo facilities, harvest them, and serve a search page.
 

@@ -107,7 +107,11 @@ def common_options(function: Command) -> Command:
     @click.option(
         "--config", type=click.Path(path_type=Path), help="TOML of sources [PAN_COMMONS_CONFIG]."
     )
-    @click.option("--engine", type=click.Choice(ENGINES), help="[PAN_COMMONS_ENGINE, tantivy]")
+    @click.option(
+        "--engine",
+        type=click.Choice(ENGINES),
+        help="Search engine [PAN_COMMONS_ENGINE, tantivy].",
+    )
     @click.option("--elasticsearch-url", help="Only with elasticsearch [ELASTICSEARCH_URL].")
     @click.option("--json", "as_json", is_flag=True, help="Answer in JSON, for machines.")
     @functools.wraps(function)
@@ -157,11 +161,49 @@ def emit_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[objec
     few lines."""
     out = console()
     cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    columns, cells = without_empty(columns, cells, out.width)
     widths = column_widths(columns, cells, out.width)
     if widths is None:
         out.print(paragraphs(title, columns, cells))
     else:
         out.print(table_of(title, columns, cells, widths))
+
+
+def emit_facts(title: str, facts: Mapping[str, object]) -> None:
+    """Write what is known of one thing for people: a row for each fact that there is."""
+    rows = [(name.replace("_", " "), spoken(value)) for name, value in facts.items()]
+    emit_table(title, ("What", "Value"), [row for row in rows if row[1]])
+
+
+def spoken(value: object, *, inside: bool = False) -> str:
+    """A value of JSON as people read it; empty for what is not there. What is in an object goes
+    into a line each, and in one line where that is ``inside`` another one."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, Mapping):
+        told = [
+            (str(name).replace("_", " "), spoken(one, inside=True)) for name, one in value.items()
+        ]
+        return (", " if inside else "\n").join(f"{name}: {text}" for name, text in told if text)
+    if isinstance(value, (list, tuple)):
+        return ", ".join(filter(None, (spoken(one, inside=True) for one in value)))
+    return str(value)
+
+
+class Family(click.Group):
+    """A group of commands that says of each what it is for in a whole sentence: click would cut it
+    to one line."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        found = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [(name, one.get_short_help_str(limit=1_000)) for name, one in found if one]
+            )
 
 
 def table_of(
@@ -181,6 +223,17 @@ def table_of(
     for row in rows:
         table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
     return table
+
+
+def without_empty(
+    columns: Sequence[str], rows: Sequence[list[str]], width: int
+) -> tuple[Sequence[str], list[list[str]]]:
+    """Columns and rows; where not all columns have room, those in which there is nothing go."""
+    whole = [max(map(len, cells)) for cells in zip(columns, *rows, strict=True)]
+    if not rows or sum(whole) + 3 * len(columns) + 1 <= width:
+        return columns, list(rows)
+    kept = [at for at in range(len(columns)) if any(row[at] for row in rows)]
+    return [columns[at] for at in kept], [[row[at] for at in kept] for row in rows]
 
 
 def column_widths(

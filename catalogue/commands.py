@@ -18,6 +18,7 @@ from pan_commons_terminal import (
     EXIT_FAILED,
     EXIT_PARTLY,
     Counting,
+    Family,
     Settings,
     common_options,
     emit_json,
@@ -77,7 +78,7 @@ def _index(settings: Settings, *, anew: bool = False) -> str:
     return "made anew" if anew else "up to date"
 
 
-@click.group()
+@click.group(cls=Family)
 def index() -> None:
     """Look after the record store and the search index."""
 

@@ -160,13 +160,13 @@ async def _status(catalogue: Catalogue, as_json: bool) -> bool:
         emit_json(found)
         return True
     rows: list[tuple[object, ...]] = [
-        (name, counts["store"], counts["engine"]) for name, counts in records.items()
+        (name, f"{counts['store']:,}", f"{counts['engine']:,}") for name, counts in records.items()
     ]
     emit_table(f"Search index ({engine.name})", ("class", "in the store", "in the index"), rows)
     size = found["size_bytes"]
     say(
-        f"Indexed to change {found['position']} of {found['last_change']}, "
-        f"{found['lag']} behind; {'size unknown' if size is None else f'{size:,} bytes'}."
+        f"Indexed to change {found['position']:,} of {found['last_change']:,}, "
+        f"{found['lag']:,} behind; {'size unknown' if size is None else f'{size:,} bytes'}."
     )
     return True
 
@@ -234,7 +234,10 @@ async def _verify(catalogue: Catalogue, as_json: bool, repairing: bool) -> bool:
                 ("not in the store", surplus),
             )
         ]
-        emit_table("Store and search index", ("difference", "records", "which"), rows)
+        if found.sound:
+            say("Store and search index agree.")
+        else:
+            emit_table("Store and search index", ("difference", "records", "which"), rows)
         say(f"Compared {found.compared:,} records; {found.outstanding:,} wait to be indexed.")
         if repaired:
             say("Repaired.")

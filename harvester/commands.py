@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from harvester import listings, source_commands
-from pan_commons_terminal import EXIT_DONE, EXIT_FAILED, Settings, common_options
+from pan_commons_terminal import EXIT_DONE, EXIT_FAILED, Family, Settings, common_options
 
 
 class Instant(click.ParamType[datetime]):
@@ -103,14 +103,16 @@ def harvest(
     ctx.exit(_run(carry_out, settings, wanted))
 
 
-@click.group("runs")
+@click.group("runs", cls=Family)
 def runs() -> None:
     """Harvest runs: what they did, how they ended; stopping, approving, acknowledging them."""
 
 
 @runs.command("list")
 @click.argument("source", required=False)
-@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 10_000))
+@click.option(
+    "--limit", default=20, show_default=True, type=click.IntRange(1, 10_000), help="So many."
+)
 @common_options
 def runs_list(settings: Settings, source: str | None, limit: int) -> None:
     """The newest runs, of SOURCE or of all.
@@ -188,14 +190,16 @@ def runs_acknowledge(ctx: click.Context, settings: Settings, run: int, undo: boo
     ctx.exit(acknowledge(settings, run, undo=undo))
 
 
-@click.group("quarantine")
+@click.group("quarantine", cls=Family)
 def quarantine() -> None:
     """Records that could not be mapped: which, why, and trying again."""
 
 
 @quarantine.command("list")
 @click.argument("source", required=False)
-@click.option("--limit", default=100, show_default=True, type=click.IntRange(1, 100_000))
+@click.option(
+    "--limit", default=100, show_default=True, type=click.IntRange(1, 100_000), help="So many."
+)
 @common_options
 def quarantine_list(settings: Settings, source: str | None, limit: int) -> None:
     """Quarantined records of SOURCE or of all, with their reasons.
@@ -239,7 +243,13 @@ def quarantine_replay(
 
 
 @click.command("daemon")
-@click.option("--at-once", default=16, show_default=True, type=click.IntRange(1, 1000))
+@click.option(
+    "--at-once",
+    default=16,
+    show_default=True,
+    type=click.IntRange(1, 1000),
+    help="Sources harvested at the same time.",
+)
 @common_options
 @click.pass_context
 def daemon(ctx: click.Context, settings: Settings, at_once: int) -> None:

@@ -13,6 +13,7 @@ from pan_commons_terminal import (
     EXIT_FAILED,
     EXIT_PARTLY,
     Settings,
+    emit_facts,
     emit_json,
     emit_table,
     say,
@@ -86,7 +87,7 @@ def list_runs(settings: Settings, source: str | None, limit: int) -> None:
 
 def show_run(settings: Settings, number: int) -> None:
     """``runs show``"""
-    from harvester.reports import RUN_COLUMNS, problem_rows, run_as_json, run_row
+    from harvester.reports import RUN_COLUMNS, problem_rows, run_as_json, run_facts, run_row
 
     with existing_store(settings) as store:
         record = required(store, settings).run(number)
@@ -97,7 +98,7 @@ def show_run(settings: Settings, number: int) -> None:
     rows = problem_rows([record])
     if rows:
         emit_table("Problems", ("Source", "Count", "What", "Where, for example"), rows)
-    emit_table("Details", ("Name", "Value"), sorted(record.details.items()))
+    emit_facts("Details", run_facts(record))
 
 
 def stop_run(settings: Settings, number: int) -> int:
@@ -257,7 +258,7 @@ async def show_status(settings: Settings, live_standings: Standings | None = Non
                 ),
                 _state(one),
                 _note(one, when),
-                when(one["next_run_at"]),
+                _next(one["next_run_at"], now),
             )
             for one in sources
         ),
@@ -288,6 +289,16 @@ def _say_room(settings: Settings, room: Room) -> None:
             room.require()
         except NoRoom as problem:
             say(f"No harvest begins: {problem}")
+
+
+def _next(due: str | None, now: datetime) -> str:
+    """When the next run is; what is late waits for a daemon."""
+    from harvester.reports import ago
+
+    if due is None:
+        return "—"
+    instant = datetime.fromisoformat(due)
+    return "due" if instant <= now else ago(instant, now)
 
 
 def _state(one: dict[str, Any]) -> str:

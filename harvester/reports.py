@@ -15,8 +15,8 @@ from harvester.presence import Presence
 from harvester.schedule import DEFAULT_SCHEDULE, next_start, parse_schedule
 
 RUN_COLUMNS = (
-    "Run", "Source", "Kind", "State", "Why it ended", "Records", "New", "Changed", "Gone",
-    "Quarantined", "Seconds",
+    "Run", "Source", "Started", "Kind", "State", "Why it ended", "Records", "New", "Changed",
+    "Gone", "Quarantined", "Seconds",
 )  # fmt: skip
 
 
@@ -50,13 +50,32 @@ def run_row(record: RunRecord) -> Sequence[object]:
     return (
         record.number,
         record.source,
-        record.kind,
+        f"{record.started_at.astimezone(UTC):%m-%d %H:%M}",
+        "" if record.kind == "harvest" else record.kind,
         "abandoned" if is_abandoned(record) else record.state,
-        record.stop,
-        *(counts.get(name, 0) for name in ("received", "new", "changed", "deleted")),
-        counts.get("quarantined", 0),
+        (record.stop or "").replace("_", " "),
+        f"{counts.get('received', 0):,}",
+        # What there is none of is not in the way of what there is.
+        *(f"{counts[name]:,}" if counts.get(name) else "" for name in _TOLD),
         f"{seconds:.1f}",
     )
+
+
+_TOLD = ("new", "changed", "deleted", "quarantined")
+
+
+def run_facts(record: RunRecord) -> dict[str, Any]:
+    """What else a run concluded, for people: what was not, and what is said elsewhere, left out."""
+    facts: dict[str, Any] = {
+        "started": stamp(record.started_at),
+        "ended": stamp(record.ended_at),
+        "by": record.holder.partition(" [")[0],
+        **{name: value for name, value in sorted(record.details.items()) if name != "error"},
+    }
+    compared = facts.get("reconciliation")
+    if isinstance(compared, Mapping):
+        facts["reconciliation"] = {name: value for name, value in compared.items() if value}
+    return facts
 
 
 def problem_rows(records: Iterable[RunRecord]) -> list[Sequence[object]]:

@@ -9,15 +9,17 @@ import click
 from pan_commons_terminal import (
     EXIT_DONE,
     EXIT_FAILED,
+    Family,
     Settings,
     common_options,
+    emit_facts,
     emit_json,
     emit_table,
     say,
 )
 
 
-@click.group("sources")
+@click.group("sources", cls=Family)
 def sources() -> None:
     """Facilities' endpoints: which there are, what they can do, adding and removing."""
 
@@ -119,7 +121,17 @@ def show_source(settings: Settings, name: str, unmapped: bool) -> None:
     if settings.as_json:
         emit_json(found)
         return
-    emit_table(name, ("Name", "Value"), ((key, value) for key, value in found.items()))
+    hidden = ("source", "memory", "facility")
+    facts = {key: value for key, value in found.items() if key not in hidden}
+    last = found["last_run"]
+    if last is not None:
+        told = (last["state"], (last["stop"] or "").replace("_", " "), last["started_at"])
+        facts["last_run"] = f"{last['run']}: {', '.join(filter(None, told))}"
+    emit_facts(name, facts)
+    emit_facts(f"Facility {facility.name}", found["facility"])
+    if memory.get("check"):
+        emit_facts("What its check found", memory["check"])
+    say("What it can do in detail, and what else is remembered of it: --json.")
 
 
 def show_unmapped(settings: Settings, name: str) -> None:
@@ -134,6 +146,9 @@ def show_unmapped(settings: Settings, name: str) -> None:
         unused = () if store is None else count_unused(store, name)
     if settings.as_json:
         emit_json({"source": name, "unused": [asdict(one) for one in unused]})
+        return
+    if not unused:
+        say(f"Of what is stored of {name} everything is used.")
         return
     emit_table(
         f"{name}: sent, and not used",
@@ -171,10 +186,16 @@ def check_source(ctx: click.Context, settings: Settings, name: str) -> None:
 @click.argument("name")
 @click.option("--url", help="Base URL; without it a listed source of that name is enabled.")
 @click.option("--facility", help="Short name of its facility.")
-@click.option("--protocol", type=click.Choice(("oai-pmh", "panosc", "scicat")))
+@click.option(
+    "--protocol", type=click.Choice(("oai-pmh", "panosc", "scicat")), help="What it speaks."
+)
 @click.option("--format", "format_", metavar="PREFIX", help="OAI-PMH metadataPrefix.")
 @click.option("--set", "set_", metavar="SET", help="OAI-PMH set.")
-@click.option("--mode", type=click.Choice(("indexed", "live", "both")))
+@click.option(
+    "--mode",
+    type=click.Choice(("indexed", "live", "both")),
+    help="Harvested, asked when somebody searches, or both [indexed].",
+)
 @click.option("--schedule", help="An interval (6h) or five cron fields in UTC.")
 @click.option("--internal", is_flag=True, help="A private address is meant.")
 @click.option("--title", help="Full name of the facility, when it is new.")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pan_commons_terminal import (
+    Family,
     Settings,
     common_options,
     emit_json,
@@ -35,7 +36,6 @@ def _print_schema(context: click.Context, _parameter: click.Parameter, wanted: b
 
 
 @click.command("map")
-@common_options
 @click.option(
     "--schema",
     is_flag=True,
@@ -48,8 +48,15 @@ def _print_schema(context: click.Context, _parameter: click.Parameter, wanted: b
 @click.option("--format", "form", required=True, help="e.g. panosc, oai_dc, oai_datacite.")
 @click.option("--facility", default="EXAMPLE", show_default=True, help="Short name to map for.")
 @click.option("--time-zone", default="UTC", show_default=True, help="Of dates without one.")
-@click.option("--probe", "probes", multiple=True, type=click.Choice(PROBE_CHOICES))
+@click.option(
+    "--probe",
+    "probes",
+    multiple=True,
+    type=click.Choice(PROBE_CHOICES),
+    help="What the facility probes with.",
+)
 @click.option("--identifier", help="OAI identifier [that of the record's header, example]")
+@common_options
 def map_(
     settings: Settings,
     file: Path,
@@ -102,7 +109,7 @@ def map_(
     )
 
 
-@click.group("technique")
+@click.group("technique", cls=Family)
 def technique() -> None:
     """Look at PaNET, the ontology of techniques, and link names to it."""
 
@@ -141,8 +148,8 @@ def _resolve(panet: Panet, name: str) -> str:
 
 
 @technique.command("show")
-@common_options
 @click.argument("name")
+@common_options
 def show(settings: Settings, name: str) -> None:
     """Show a term by id, label, synonym or acronym, with its place in the graph.
 
@@ -171,9 +178,11 @@ def show(settings: Settings, name: str) -> None:
 
 
 @technique.command("tree")
-@common_options
 @click.argument("name", default="PaNET00001")
-@click.option("--depth", default=3, show_default=True, type=click.IntRange(1, 30))
+@click.option(
+    "--depth", default=3, show_default=True, type=click.IntRange(1, 30), help="Levels to show."
+)
+@common_options
 def tree(settings: Settings, name: str, depth: int) -> None:
     """Show what lies below a term; a term with several parents appears below each.
 
@@ -223,9 +232,15 @@ def _as_json(text: str, links: tuple[Link, ...]) -> dict[str, Any]:
 
 
 @technique.command("link")
-@common_options
 @click.argument("texts", nargs=-1)
-@click.option("--probe", "probes", multiple=True, type=click.Choice(PROBE_CHOICES))
+@click.option(
+    "--probe",
+    "probes",
+    multiple=True,
+    type=click.Choice(PROBE_CHOICES),
+    help="What the facility probes with.",
+)
+@common_options
 def link_(settings: Settings, texts: tuple[str, ...], probes: tuple[str, ...]) -> None:
     """Link technique names, as facilities write them, to PaNET terms.
 
@@ -252,9 +267,9 @@ def link_(settings: Settings, texts: tuple[str, ...], probes: tuple[str, ...]) -
 
 
 @technique.command("import")
-@common_options
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--output", type=click.Path(path_type=Path), help="[panet.tsv in the data folder]")
+@common_options
 def import_(settings: Settings, file: Path, output: Path | None) -> None:
     """Read an official PaNET FILE (OWL) into a table of terms that we can use.
 

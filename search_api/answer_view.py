@@ -20,6 +20,7 @@ from search_api.standings import MISSING, standing
 Json = Mapping[str, Any]
 
 COLUMNS = ("score", "title", "facility", "techniques", "access", "identifier")
+NARROW = ("score", "title", "facility", "identifier")
 LINE_COLUMNS = ("facility", "state", "hits", "found")
 
 
@@ -49,7 +50,11 @@ def line_rows(lines: Sequence[Json]) -> list[tuple[str, ...]]:
 
 def print_answer(query: str, answer: Json) -> None:
     """A table of hits, and under it what else there is to know."""
-    emit_table(title_of(query, answer["total"]), COLUMNS, hit_rows(answer["hits"]))
+    title = title_of(query, answer["total"])
+    if answer["hits"]:
+        emit_table(title, COLUMNS, hit_rows(answer["hits"]))
+    else:
+        console().print(title, markup=False, highlight=False)
     for hit in answer["hits"]:
         for line in explanation_lines(hit):
             say(line)
@@ -72,7 +77,7 @@ def explanation_lines(hit: Json) -> list[str]:
 
 def title_of(query: str, total: Json) -> str:
     about = "at least " if total["relation"] == "gte" else ""
-    return f"{about}{total['value']} found" + (f" for {query}" if query else "")
+    return f"{about}{total['value']:,} found" + (f" for {query}" if query else "")
 
 
 def say_more(answer: Json) -> None:
@@ -146,16 +151,16 @@ class LiveView:
         title = title_of(self._query, message["total"])
         if self._live is None:
             return Group(facilities, table_of(title, COLUMNS, hit_rows(self._page)))
-        narrow = (COLUMNS[0], COLUMNS[1], COLUMNS[2], COLUMNS[-1])
         rows = [(row[0], row[1], row[2], row[-1]) for row in hit_rows(self._page)]
-        return Group(facilities, table_of(title, narrow, fitting(rows, self._console.width)))
+        return Group(facilities, table_of(title, NARROW, fitting(rows, self._console.width)))
 
 
 def fitting(
     rows: Sequence[tuple[str, str, str, str]], width: int
 ) -> list[tuple[str, str, str, str]]:
     """The rows with titles cut to one line each: what changes in its place must fit."""
-    others = sum(max((len(row[place]) for row in rows), default=0) for place in (0, 2, 3))
+    columns = (*zip(*rows, strict=True),) if rows else ((),) * len(NARROW)
+    others = sum(max(map(len, (NARROW[at], *columns[at]))) for at in (0, 2, 3))
     borders = 3 * 4 + 1
     room = max(12, width - others - borders)
     return [

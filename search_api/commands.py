@@ -24,13 +24,15 @@ Emit = Callable[[Mapping[str, Any]], Awaitable[None]]
 
 
 @click.command("serve")
-@common_options
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535))
+@click.option(
+    "--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="0: a free one."
+)
 @click.option(
     "--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Processes."
 )
 @click.option("--index", is_flag=True, help="Also index new records here (without a daemon).")
+@common_options
 def serve(settings: Settings, host: str, port: int, workers: int, index: bool) -> None:
     """Serve the search page, the PaNOSC Search API and our own API.
 
@@ -44,11 +46,16 @@ def serve(settings: Settings, host: str, port: int, workers: int, index: bool) -
 
 
 @click.command("search")
-@common_options
 @click.argument("query", required=False, default="")
 @click.option("--url", help="Ask this server instead of the data folder.")
-@click.option("--limit", default=10, show_default=True, type=click.IntRange(0, 1000))
-@click.option("--type", type=click.Choice(["documents", "datasets"]))
+@click.option(
+    "--limit", default=10, show_default=True, type=click.IntRange(0, 1000), help="Hits to show."
+)
+@click.option(
+    "--type",
+    type=click.Choice(["documents", "datasets"]),
+    help="Proposals and the like, or single runs [documents].",
+)
 @click.option("--technique", multiple=True, help="PaNET id, label or synonym.")
 @click.option("--facility", multiple=True, help="Short name of a facility.")
 @click.option("--instrument", multiple=True, help="Name of an instrument.")
@@ -69,6 +76,7 @@ def serve(settings: Settings, host: str, port: int, workers: int, index: bool) -
 )
 @click.option("--live", is_flag=True, help="Show how the answer grows as facilities answer.")
 @click.option("--explain", is_flag=True, help="Say how each score came about.")
+@common_options
 def search(
     settings: Settings,
     query: str,

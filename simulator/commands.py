@@ -108,7 +108,6 @@ async def serve_until_interrupted(
 
 
 @click.command("simulate")
-@common_options
 @click.option(
     "--facility", "name", default="all", show_default=True, help="A demo facility's short name."
 )
@@ -126,6 +125,7 @@ async def serve_until_interrupted(
     "--fault", "faults", multiple=True, help="e.g. slow:2s,error:503@page3x2 (see --list-faults)."
 )
 @click.option("--list-faults", is_flag=True, help="Show all faults and exit.")
+@common_options
 def simulate(
     settings: Settings,
     name: str,

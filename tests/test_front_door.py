@@ -15,7 +15,7 @@ import click
 import pytest
 
 import pan_commons
-from pan_commons import COMMANDS, front_door, run
+from pan_commons import COMMANDS, OF_COMMANDS, front_door, run
 from pan_commons_terminal import configuration_of
 from simulator.demo import configuration
 
@@ -47,6 +47,25 @@ def test_every_command_takes_json_and_teaches_in_its_help() -> None:
         options = {option for one in command.params for option in one.opts}
         assert "--json" in options, name
         assert command.help, name
+        for one in command.params:
+            assert not isinstance(one, click.Option) or one.help, (name, one.name)
+
+
+@pytest.mark.parametrize("family", ["sources", "runs", "quarantine", "index", "technique"])
+def test_a_family_of_commands_says_in_whole_sentences_what_they_are_for(
+    family: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([family, "--help"]) == 0
+    told = capsys.readouterr().out
+    assert "..." not in told.partition("Commands:")[2]
+    context = click.Context(front_door)
+    group = front_door.get_command(context, family)
+    assert isinstance(group, click.Group)
+    said = " ".join(told.split())
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        assert " ".join(command.get_short_help_str(1_000).split()) in said
 
 
 def test_the_examples_of_every_command_are_read_by_it(
@@ -81,6 +100,16 @@ def test_a_mistyped_command_is_answered_with_the_nearest(
 ) -> None:
     assert run(["serach"]) == 2
     assert "Did you mean search?" in capsys.readouterr().err
+
+
+def test_an_option_before_the_command_is_told_where_it_belongs(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for option in OF_COMMANDS:
+        assert run([option, "x", "status"]) == 2
+        assert f"pan-commons status {option} " in " ".join(capsys.readouterr().err.split())
+    assert run(["--colour", "status"]) == 2
+    assert "No such option" in capsys.readouterr().err
 
 
 def test_in_the_demos_folder_its_own_facilities_are_meant(

@@ -7,7 +7,14 @@ from random import Random
 import pytest
 from rich.console import Console, RenderableType
 
-from pan_commons_terminal import LONGEST_WORD, column_widths, paragraphs, table_of
+from pan_commons_terminal import (
+    LONGEST_WORD,
+    column_widths,
+    paragraphs,
+    spoken,
+    table_of,
+    without_empty,
+)
 
 COLUMNS = ("Run", "Source", "State", "Why it ended", "Quarantined")
 ROWS = [["12", "xfel-oai", "partial", "no_records_after_token", "17"], ["11", "b", "ok", "", "0"]]
@@ -57,3 +64,19 @@ def test_columns_fill_no_more_than_the_width_and_hold_each_word(seed: int) -> No
     if widths is not None:
         assert sum(widths) <= room
         assert all(size >= held for size, held in zip(widths, least, strict=True))
+
+
+def test_where_room_is_short_columns_with_nothing_in_them_go() -> None:
+    columns = ("Run", "Kind", "Why it ended")
+    rows = [["12", "", "end of list"], ["11", "", ""]]
+    assert without_empty(columns, rows, 80) == (columns, rows)
+    narrow = without_empty(columns, rows, 20)
+    assert narrow == (["Run", "Why it ended"], [["12", "end of list"], ["11", ""]])
+    assert without_empty(columns, [], 10) == (columns, [])
+
+
+def test_facts_are_spoken_as_people_read_them() -> None:
+    facts = {"seen": 1842, "asked_live": True, "left": None, "names": ["a", "b"], "none": []}
+    assert spoken(facts) == "seen: 1,842\nasked live: yes\nnames: a, b"
+    assert spoken({"Document": {"stop": "end", "count": 2}}) == "Document: stop: end, count: 2"
+    assert [spoken(one) for one in (None, False, 0.5, "text", ())] == ["", "no", "0.5", "text", ""]
