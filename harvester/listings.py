@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -216,7 +216,7 @@ Standings = Callable[[Path, datetime], Mapping[str, Mapping[str, Any]]]
 async def show_status(settings: Settings, live_standings: Standings | None = None) -> bool:
     """``status``; whether a daemon is at work."""
     from harvester.presence import presence
-    from harvester.reports import ago, presence_as_json, presence_in_words
+    from harvester.reports import presence_as_json, presence_in_words
     from harvester.space import Room
     from harvester.station import utc_now
 
@@ -239,6 +239,25 @@ async def show_status(settings: Settings, live_standings: Standings | None = Non
         about = {"data": str(settings.data), "daemon": presence_as_json(daemon)}
         emit_json({**about, **engine, "space": space, "sources": sources})
         return working
+
+    _show_sources(settings, sources, now)
+    say(
+        f"{engine['records']:,} records; change {engine['last_change']:,}, "
+        + ("everything indexed." if not engine["lag"] else f"index {engine['lag']:,} behind.")
+    )
+    if engine["index_problem"]:
+        say(f"The index cannot be read: {engine['index_problem']}")
+    say(presence_in_words(daemon, now))
+    _say_room(settings, room)
+    if configuration.contact is None and any(not source.demo for source in configuration.sources):
+        from harvester.station import HOW_TO_SAY_WHO
+
+        say("No contact: " + HOW_TO_SAY_WHO)
+    return working
+
+
+def _show_sources(settings: Settings, sources: Sequence[dict[str, Any]], now: datetime) -> None:
+    from harvester.reports import ago
 
     def when(text: str | None) -> str:
         return ago(datetime.fromisoformat(text), now) if text else "—"
@@ -263,17 +282,6 @@ async def show_status(settings: Settings, live_standings: Standings | None = Non
             for one in sources
         ),
     )
-    say(
-        f"{engine['records']:,} records; change {engine['last_change']}, "
-        + ("everything indexed." if not engine["lag"] else f"index {engine['lag']} behind.")
-    )
-    say(presence_in_words(daemon, now))
-    _say_room(settings, room)
-    if configuration.contact is None and any(not source.demo for source in configuration.sources):
-        from harvester.station import HOW_TO_SAY_WHO
-
-        say("No contact: " + HOW_TO_SAY_WHO)
-    return working
 
 
 def _say_room(settings: Settings, room: Room) -> None:

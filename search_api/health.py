@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import anyio
 import anyio.to_thread
@@ -64,50 +64,46 @@ class Measurements:
             registry=self.registry,
         )
         self._counted: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
-        self.records = Gauge(
+        self.records = self._latest(
             "pan_commons_records",
             "Live records, by facility.",
             ("facility",),
-            registry=self.registry,
-            multiprocess_mode="livemostrecent",
         )
-        self.silent = Gauge(
+        self.silent = self._latest(
             "pan_commons_facility_silent",
             "1 while a facility could not be reached lately.",
             ("facility",),
-            registry=self.registry,
-            multiprocess_mode="livemostrecent",
         )
-        self.last_success = Gauge(
+        self.last_success = self._latest(
             "pan_commons_source_last_success_timestamp_seconds",
             "When a harvest of a source last came to its end without an error; 0 for never.",
             ("source",),
-            registry=self.registry,
-            multiprocess_mode="livemostrecent",
         )
-        self.held = Gauge(
+        self.held = self._latest(
             "pan_commons_source_held",
             "1 while deletions of a source wait for the operator's approval.",
             ("source",),
-            registry=self.registry,
-            multiprocess_mode="livemostrecent",
         )
-        self.quarantined = Gauge(
+        self.quarantined = self._latest(
             "pan_commons_source_quarantined",
             "Records of a source that could not be mapped.",
             ("source",),
-            registry=self.registry,
-            multiprocess_mode="livemostrecent",
         )
-        self.behind = Gauge(
+        self.behind = self._latest(
             "pan_commons_index_behind",
             "Changes that are kept and not yet searchable.",
-            registry=self.registry,
-            multiprocess_mode="livemostrecent",
+        )
+
+    def _latest(self, name: str, documentation: str, labels: Sequence[str] = ()) -> Gauge:
+        """A gauge of what is the same for all processes: whichever looked last knows best."""
+        return Gauge(
+            name, documentation, labels, registry=self.registry, multiprocess_mode="livemostrecent"
         )
 
     def show_facilities(self, states: Iterable[FacilityState]) -> None:
-        """Set the gauges of what was harvested, and how that went."""
+        """Set the gauges of what was harvested, and how that went; what was taken out goes."""
+        for gauge in (self.records, self.silent, self.last_success, self.held, self.quarantined):
+            gauge.clear()
         for state in states:
             self.records.labels(state.facility.name).set(state.records)
             self.silent.labels(state.facility.name).set(state.state == "silent")

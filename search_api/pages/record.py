@@ -14,7 +14,7 @@ from search_api.replies import Call, Reply
 Json = dict[str, Any]
 
 MOST_LINKED = 50
-UNTOLD = frozenset({"class", "facility", "facilities", "key", "demo"})
+UNTOLD = frozenset({"class", "facility", "facilities", "key", "startSeconds", "endSeconds"})
 """Fields of ours: nobody outside said them."""
 
 

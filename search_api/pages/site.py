@@ -157,11 +157,10 @@ async def search_site(call: Call) -> Reply:
             if (found := live_state_of(call.server, state)) is not None
         },
         "access_words": ACCESS_WORDS,
-        "answer": None,
         "error": None,
     }
     if not asked:
-        return render("search.html", **names)
+        return render("search.html", **names, answer=None)
     try:
         wanted = [pair for pair in pairs if pair[0] not in ("format", "facets", "limit", "cursor")]
         wanted += [("facets", ",".join(FACETS)), ("limit", str(PAGE_SIZE))]
@@ -169,9 +168,15 @@ async def search_site(call: Call) -> Reply:
         whole = await ask_whole(call, request.search, read_asked(call))
         answer = await show(whole, states, call.timings, request)
     except (SearchApiError, CatalogueError) as error:
-        return render("search.html", status=error.status, **{**names, "error": str(error)})
-    skip = request.search.skip
-    names |= {
+        names |= {"answer": None, "error": str(error)}
+        return render("search.html", status=error.status, **names)
+    reach = _reach(call, answer)
+    return render("search.html", **names, **_answered(pairs, request.search.skip, answer, reach))
+
+
+def _answered(pairs: Pairs, skip: int, answer: Json, reach: int) -> Json:
+    """What the page shows of an answer."""
+    return {
         "answer": answer,
         "chips": _chips(pairs, answer),
         "facets": _facets(pairs, answer),
@@ -179,7 +184,7 @@ async def search_site(call: Call) -> Reply:
             (one, link(changed(pairs, [("technique", one["id"])], drop=("q", "skip"))))
             for one in answer["related"][:6]
         ],
-        "pages": _pages(pairs, skip, answer, _reach(call, answer)),
+        "pages": _pages(pairs, skip, answer, reach),
         "first": skip + 1,
         "last": skip + len(answer["hits"]),
         "downloads": [
@@ -199,7 +204,6 @@ async def search_site(call: Call) -> Reply:
             if line["live"] and line["state"] not in MISSING
         ],
     }
-    return render("search.html", **names)
 
 
 def page_of(key: str) -> str:

@@ -30,9 +30,17 @@ def facility(name: str, first_port: int = FIRST_PORT) -> FacilitySpec:
 def configuration(first_port: int = FIRST_PORT, host: str = "127.0.0.1") -> str:
     """TOML for ``--config`` that names the demo facilities as they listen."""
     xfel, neutrons, light = (f"http://{host}:{first_port + place}" for place in range(3))
-    return f'''# Written by the demo: facilities on this machine, nothing real.
+    return INTRODUCTION + _european_xfel(xfel) + _neutron_source(neutrons) + _synchrotron(light)
 
-[facilities.EuXFEL]
+
+INTRODUCTION = """# Written by the demo: facilities on this machine, nothing real.
+
+"""
+
+
+def _european_xfel(xfel: str) -> str:
+    """The copy of a real one, harvested over OAI-PMH."""
+    return f'''[facilities.EuXFEL]
 title = "European XFEL (demo copy)"
 provider = "{xfel}{european_xfel.API_PATH}"
 country = "DE"
@@ -57,7 +65,12 @@ internal = true
 demo = true
 schedule = "every 1m"
 
-[facilities.FNS]
+'''
+
+
+def _neutron_source(neutrons: str) -> str:
+    """An invented one, harvested over its Search API."""
+    return f'''[facilities.FNS]
 title = "{sites.NEUTRONS.title}"
 provider = "{neutrons}{sites.API_PATH}"
 country = "SE"
@@ -79,7 +92,12 @@ demo = true
 trust = 50
 schedule = "every 1m"
 
-[facilities.LRL]
+'''
+
+
+def _synchrotron(light: str) -> str:
+    """An invented one, harvested over both."""
+    return f'''[facilities.LRL]
 title = "{sites.SYNCHROTRON.title}"
 provider = "{light}{sites.API_PATH}"
 country = "DE"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from catalogue.store import Store
 from harvester.holders import this_process
 from harvester.presence import NOTE, SILENT_AFTER_S, Note, presence, present
 from harvester.reports import presence_in_words
@@ -72,3 +73,13 @@ def test_a_monitor_can_ask_for_a_daemon_by_exit_code(
     assert run(["status", "--expect-daemon", *where]) == 1
     with present(tmp_path, datetime.now(UTC)):
         assert run(["status", "--expect-daemon", *where]) == 0
+
+
+def test_status_says_why_the_index_cannot_be_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It had been called behind, and nothing else."""
+    Store.open(tmp_path).close()
+    engine = ("--engine", "elasticsearch", "--elasticsearch-url", "http://127.0.0.1:9")
+    assert run(["status", "--data", str(tmp_path), *engine]) == 0
+    assert "The index cannot be read: " in capsys.readouterr().err
