@@ -142,7 +142,8 @@ def runs_show(settings: Settings, run: int) -> None:
 @common_options
 @click.pass_context
 def runs_stop(ctx: click.Context, settings: Settings, run: int) -> None:
-    """Ask RUN to end after the page in hand. The next run goes on from there.
+    """Ask RUN to end after the page in hand, which has half a minute to come. The next run goes on
+    from there.
 
     \b
     Example:

@@ -51,6 +51,9 @@ log = logging.getLogger(__name__)
 TICK_S = 0.5
 """How often due sources are looked for; a schedule is kept to about a second."""
 RECENT_RUNS = 20
+FINISH_S = 20.0
+"""How long a daemon that is to end still indexes: with what runs may take (``run.GRACE_S``) less
+than service managers wait. A million changes take minutes."""
 
 
 @dataclass(slots=True)
@@ -261,10 +264,19 @@ async def serve(settings: Settings, at_once: int = 16) -> int:
                 notifier.send("READY=1", f"STATUS={len(configuration.sources)} sources")
                 say("ready", {"sources": len(configuration.sources), "data": str(settings.data)})
                 await daemon.run()
-                state = await follower.finish()
-                say("stopped", {"index_lag": state.lag})
+                say("stopped", await _finish_indexing(follower))
                 tasks.cancel_scope.cancel()
     return EXIT_DONE
+
+
+async def _finish_indexing(
+    follower: IndexFollower, within_s: float = FINISH_S
+) -> Mapping[str, object]:
+    """Index what is outstanding, as far as that goes; the next start does the rest."""
+    with anyio.move_on_after(within_s):
+        state = await follower.finish()
+        return {"index_lag": state.lag}
+    return {"index": "behind; the next start goes on"}
 
 
 def _speaker(settings: Settings) -> Callable[[str, Mapping[str, object]], None]:

@@ -116,7 +116,7 @@ def stop_run(settings: Settings, number: int) -> int:
     elif abandoned:
         say(f"Run {number} of {record.source} is over: its process is gone. The next goes on.")
     elif record.state == "running":
-        say(f"Run {number} of {record.source} ends after the page in hand.")
+        say(f"Run {number} of {record.source} ends after the page in hand, within half a minute.")
     else:
         say(f"Run {number} of {record.source} had ended already: {record.state}.")
     return EXIT_DONE

@@ -23,7 +23,8 @@ from catalogue.errors import IndexEmpty, StoreError
 from catalogue.query import Search
 from catalogue.store import Store
 from harvester.added import add_source
-from harvester.daemon import Daemon, in_words
+from harvester.daemon import Daemon, _finish_indexing, in_words
+from harvester.indexing import EngineSettings, IndexFollower, Indexing
 from harvester.keys import ConfigurationError
 from harvester.place import Order
 from harvester.presence import presence
@@ -464,6 +465,23 @@ def test_what_a_daemon_says_is_a_line_that_can_be_read() -> None:
     assert in_words("stopping", {"running": []}) == "stopping"
     assert in_words("stopping", {"running": ["a", "b"]}) == "stopping running=a,b"
     assert in_words("stopped", {"index_lag": 0}) == "stopped index_lag=0"
+
+
+async def test_a_daemon_that_is_to_end_leaves_a_long_way_of_indexing_to_the_next(
+    tmp_path: Path,
+) -> None:
+    class Far(IndexFollower):
+        async def finish(self) -> Indexing:
+            await anyio.sleep_forever()
+            raise AssertionError
+
+    class Near(IndexFollower):
+        async def finish(self) -> Indexing:
+            return Indexing(lag=3)
+
+    settings = EngineSettings(tmp_path, "tantivy", None)
+    assert await _finish_indexing(Near(settings), 5.0) == {"index_lag": 3}
+    assert "behind" in str(await _finish_indexing(Far(settings), 0.01))
 
 
 def test_the_service_manager_is_told(tmp_path: Path) -> None:
