@@ -176,16 +176,18 @@ class OaiLookups:
 
     def raw(self, records: Sequence[OaiRecord]) -> tuple[RawRecord, ...]:
         """Records of a page that can be kept, and a word on those that cannot."""
-        kept = []
-        for record in records:
-            if not record.header.identifier:
-                self.journal.problem("a record without identifier")
-            elif not in_set(record.header.sets, self.set_):
-                # Page two of a set may be that of the whole repository (fault B09).
-                self.journal.problem("outside the set asked for", record.header.identifier)
-            else:
-                kept.append(self.raw_record(record))
-        return tuple(kept)
+        return tuple(self.raw_record(record) for record in records if self.is_own(record))
+
+    def is_own(self, record: OaiRecord) -> bool:
+        """Whether a record of a list can be kept; else a word on it."""
+        if not record.header.identifier:
+            self.journal.problem("a record without identifier")
+            return False
+        if not in_set(record.header.sets, self.set_):
+            # Page two of a set may be that of the whole repository (fault B09).
+            self.journal.problem("outside the set asked for", record.header.identifier)
+            return False
+        return True
 
     def raw_record(self, record: OaiRecord) -> RawRecord:
         """A record as received, and a word on what was mended in it."""

@@ -364,7 +364,7 @@ class OaiSweep:
         """GetRecord for each; one that fails goes to quarantine while the others come in."""
         records: list[RawRecord] = []
         for header in headers:
-            if not header.header.identifier:
+            if not self.lookups.is_own(header):
                 continue
             if header.deleted:
                 records.append(self.lookups.raw_record(header))

@@ -26,6 +26,16 @@ async def test_where_windows_are_ignored_a_broken_list_is_fetched_record_by_reco
         assert len(world.endpoint.requests) < 25 + 20
 
 
+async def test_records_fetched_one_by_one_are_those_of_the_set(tmp_path: Path) -> None:
+    """Faults A08, B09: the list of identifiers forgets the set on its second page."""
+    async with a_world(tmp_path, oai_spec(50), set="odd", options={"retries": 0}) as world:
+        world.endpoint.faults.set("ignores-from", PAGE_TWO_FAILS, "lost-set@ListIdentifiers")
+        run = await world.harvest()
+        assert run.state == "partial", run
+        assert run.problems["outside the set asked for"][0] > 0
+        assert world.held() == {f"oai:test:{number:04}" for number in range(1, 50, 2)}
+
+
 async def test_where_windows_are_ignored_cut_histories_are_fetched_once(tmp_path: Path) -> None:
     """Faults A08, B18: all windows of such a server are one list."""
     options = {"retries": 0, "window_days": 0.05}
