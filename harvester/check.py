@@ -10,12 +10,13 @@ import anyio.to_thread
 from catalogue.facilities import Source, read_as
 from facility_http.errors import FacilityHttpError
 from facility_http.http import Fetcher, access_for
+from harvester.clock import utc_now
 from harvester.errors import NoSetHierarchy
 from harvester.keys import some_of, suggest
 from harvester.listings import read_configuration
 from harvester.live_outlook import mode_in_words
 from harvester.oai_pmh import OaiClient, read_options
-from harvester.station import open_store, require_contact, utc_now
+from harvester.station import open_store, require_contact
 from harvester.windows import read_instant
 from mappings import FORMATS
 from pan_commons_terminal import Settings

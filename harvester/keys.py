@@ -22,6 +22,10 @@ PROBES = ("photon", "neutron", "muon", "electron", "ion", "positron")
 PROTOCOLS: tuple[str, ...] = get_args(Protocol)
 MODES: tuple[str, ...] = get_args(Mode)
 MOST_SHOWN = 40
+HOW_TO_SAY_WHO = (
+    'real facilities are asked only with an address they can write to: put [contact] email = "…" '
+    "into the configuration, or set PAN_COMMONS_CONTACT."
+)
 CLASSES = ("Documents", "Datasets", "Instruments", "Techniques")
 
 _ROR = re.compile(r"(?:https://ror\.org/)?(0[a-z0-9]{8})", re.ASCII)

@@ -190,8 +190,8 @@ def replay_quarantine(settings: Settings, source: str | None, *, dry_run: bool) 
 def collect_status(settings: Settings, configuration: Configuration) -> list[dict[str, Any]]:
     """Every configured source with what the store knows of it."""
     from catalogue.errors import NotFound
+    from harvester.clock import utc_now
     from harvester.reports import due_at, status_as_json
-    from harvester.station import utc_now
 
     found = []
     with existing_store(settings) as store:
@@ -215,14 +215,15 @@ Standings = Callable[[Path, datetime], Mapping[str, Mapping[str, Any]]]
 
 async def show_status(settings: Settings, live_standings: Standings | None = None) -> bool:
     """``status``; whether a daemon is at work."""
+    from harvester.clock import utc_now
     from harvester.presence import presence
     from harvester.reports import presence_as_json, presence_in_words
     from harvester.space import Room
-    from harvester.station import utc_now
 
     configuration = read_configuration(settings)
     sources = collect_status(settings, configuration)
-    standings = live_standings(settings.data, utc_now()) if live_standings else {}
+    asked_live = any(one["mode"] != "indexed" for one in sources)
+    standings = live_standings(settings.data, utc_now()) if live_standings and asked_live else {}
     for one in sources:
         one["live"] = standings.get(one["source"]) if one["mode"] != "indexed" else None
     engine = await _engine_status(settings)
@@ -250,7 +251,7 @@ async def show_status(settings: Settings, live_standings: Standings | None = Non
     say(presence_in_words(daemon, now))
     _say_room(settings, room)
     if configuration.contact is None and any(not source.demo for source in configuration.sources):
-        from harvester.station import HOW_TO_SAY_WHO
+        from harvester.keys import HOW_TO_SAY_WHO
 
         say("No contact: " + HOW_TO_SAY_WHO)
     return working

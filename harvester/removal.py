@@ -14,10 +14,11 @@ from catalogue.records import PageCommit, RecordState, Run
 from catalogue.store import Store
 from catalogue.store.store import REMOVAL
 from harvester import added
+from harvester.clock import utc_now
 from harvester.holders import is_dead, this_process
 from harvester.ledger import ledger_path, remove_files
 from harvester.listings import existing_store, read_configuration
-from harvester.station import put_configuration, utc_now
+from harvester.station import put_configuration
 from pan_commons_terminal import Settings
 
 BATCH = 500

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from catalogue.store import Store
-from harvester.station import utc_now
+from harvester.clock import utc_now
 from mappings import crosswalk
 
 

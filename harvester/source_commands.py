@@ -33,9 +33,9 @@ def list_sources(settings: Settings) -> None:
     Example:
       pan-commons sources list
     """
+    from harvester.clock import utc_now
     from harvester.listings import collect_status, read_configuration
     from harvester.reports import checked_in_words
-    from harvester.station import utc_now
 
     configuration = read_configuration(settings)
     found = collect_status(settings, configuration)

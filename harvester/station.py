@@ -8,7 +8,6 @@ import signal
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import anyio
@@ -18,7 +17,8 @@ from catalogue.facilities import Facility, Source
 from catalogue.processes import collect_rarely
 from catalogue.store import Store
 from facility_http.http import Fetcher
-from harvester.keys import ConfigurationError
+from harvester.clock import utc_now
+from harvester.keys import HOW_TO_SAY_WHO, ConfigurationError
 from harvester.progress import Silent, Watcher
 from harvester.run import Harvesting
 from harvester.sources import Configuration
@@ -26,16 +26,6 @@ from harvester.space import Room, tidy
 from harvester.workers import MappingProcesses
 
 log = logging.getLogger(__name__)
-
-HOW_TO_SAY_WHO = (
-    'real facilities are asked only with an address they can write to: put [contact] email = "…" '
-    "into the configuration, or set PAN_COMMONS_CONTACT."
-)
-
-
-def utc_now() -> datetime:
-    """The wall clock."""
-    return datetime.now(UTC)
 
 
 def require_contact(configuration: Configuration, sources: Sequence[Source]) -> None:

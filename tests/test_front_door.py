@@ -228,6 +228,19 @@ def test_the_light_path_loads_no_server() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
 
 
+def test_who_only_looks_does_not_wait_for_what_harvests(tmp_path: Path) -> None:
+    """`sources list` had loaded crosswalks and an HTTP client: most of its second and a half."""
+    (tmp_path / "demo.toml").write_text(configuration(first_port=8091))
+    code = (
+        "import sys; from pan_commons import run;"
+        "codes = [run([*line.split(), '--json', '--data', sys.argv[1]]) for line in sys.argv[2:]];"
+        "sys.exit(any(codes) or 'aiohttp' in sys.modules or 'harvester.run' in sys.modules)"
+    )
+    commands = ("sources list", "status", "runs list", "quarantine list")
+    done = subprocess.run([sys.executable, "-c", code, tmp_path, *commands], capture_output=True)
+    assert done.returncode == 0
+
+
 def test_the_version_is_the_distributions(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--version"]) == 0
     assert capsys.readouterr().out.startswith("pan-commons ")

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from catalogue.store import Store
-from harvester.reports import run_as_json, run_row
+from harvester.reports import RUN_COLUMNS, run_as_json, run_row
 from harvester.run import LEASE_S
 from simulator import Facility, running
 from tests.harvester.harvest_world import oai_record, oai_spec, until
@@ -133,7 +133,8 @@ async def test_a_daemon_goes_on_at_once_with_what_was_killed_and_others_see_that
             (run,) = store.runs("test")
         assert run.state == "running"
         assert run_as_json(run)["abandoned"] is True
-        assert run_row(run)[3] == "abandoned"
+        shown = dict(zip(RUN_COLUMNS, run_row(run), strict=True))
+        assert shown["State"] == "abandoned"
         endpoint.faults.clear()
         began = endpoint.clock()
         pid = await zygote.start(daemon=True)
