@@ -30,7 +30,6 @@ from harvester.keys import ConfigurationError, suggest
 from harvester.ledger import Ledger
 from harvester.oai_lookups import HOPELESS, RESTARTS, OaiLookups
 from harvester.oai_plan import (
-    A_DAY,
     Repository,
     decide,
     forget_stale_token,
@@ -49,6 +48,7 @@ from harvester.sweeps import Situation
 from harvester.windows import (
     Window,
     bisect,
+    elsewhere,
     envelope,
     is_wide,
     read_granularity,
@@ -320,10 +320,10 @@ class OaiSweep:
 
         Those of one day are the same also to a server that forgets the time of day.
         """
-        if not is_wide(window, server_now=self.repository.response_date):
-            assert window.start is not None
-            elsewhere = Window(None, window.start - 2 * A_DAY)
-            if await self.lookups.are_told_apart(part, elsewhere):
+        now = self.repository.response_date
+        if not is_wide(window, server_now=now):
+            other = elsewhere(window, server_now=now)
+            if await self.lookups.are_told_apart(part, other):
                 return False
         self.journal.note("windows_ignored", True)
         self.place.todo[:] = [envelope(self.place.todo)]

@@ -201,7 +201,17 @@ def envelope(windows: Sequence[Window]) -> Window:
     )
 
 
+TWO_DAYS = timedelta(days=2)
+
+
 def is_wide(window: Window, *, server_now: datetime) -> bool:
     """Whether more than two days lie between its ends, so that halves which are the same cannot be
     the same day to a server that forgets the time of day."""
-    return (window.end or server_now) - (window.start or LONG_AGO) > 2 * GRANULE["day"]
+    return (window.end or server_now) - (window.start or LONG_AGO) > TWO_DAYS
+
+
+def elsewhere(window: Window, *, server_now: datetime) -> Window:
+    """A window that has no day in common with a narrow one: all before it, or all behind it."""
+    if window.start is not None and window.start > LONG_AGO + TWO_DAYS:
+        return Window(None, window.start - TWO_DAYS)
+    return Window((window.end or server_now) + TWO_DAYS, None)

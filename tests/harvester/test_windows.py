@@ -17,7 +17,10 @@ from harvester.windows import (
     Granularity,
     Window,
     bisect,
+    elsewhere,
+    envelope,
     floor,
+    is_wide,
     next_window,
     plausible_start,
     read_granularity,
@@ -168,6 +171,37 @@ def test_bisecting_ends_at_one_granule_and_never_loses_one(
         window = data.draw(st.sampled_from(halves))
     else:
         pytest.fail("bisecting did not end")
+
+
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [
+        (NOW - HOUR, None),
+        (NOW - HOUR, NOW),
+        (None, LONG_AGO + HOUR),
+        (LONG_AGO, LONG_AGO + HOUR),
+    ],
+)
+def test_another_window_has_no_day_of_a_narrow_one(
+    start: datetime | None, end: datetime | None
+) -> None:
+    """Fault B18: also where records are of 1970, as some servers date what they do not know."""
+    window = Window(start, end)
+    assert not is_wide(window, server_now=NOW)
+    other = elsewhere(window, server_now=NOW)
+    if other.end is not None:
+        assert start is not None
+        assert other.end.date() < start.date()
+    else:
+        assert other.start is not None
+        assert other.start.date() > (end or NOW).date()
+    assert is_wide(Window(), server_now=NOW)
+
+
+def test_an_envelope_holds_all_and_is_open_where_one_is() -> None:
+    one, two = Window(NOW - HOUR, NOW), Window(NOW + HOUR, NOW + 2 * HOUR)
+    assert envelope([one, two]) == Window(NOW - HOUR, NOW + 2 * HOUR)
+    assert envelope([Window(None, NOW), two, Window(NOW, None)]) == Window()
 
 
 def test_windows_survive_a_checkpoint() -> None:
