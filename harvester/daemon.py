@@ -28,7 +28,7 @@ from facility_http.errors import FacilityHttpError
 from harvester.added import added_stamp
 from harvester.holders import is_abandoned
 from harvester.indexing import EngineSettings, IndexFollower
-from harvester.keys import ConfigurationError
+from harvester.keys import HOW_TO_SAY_WHO, ConfigurationError
 from harvester.listings import read_configuration
 from harvester.outcomes import (
     CANCELLED,
@@ -240,7 +240,7 @@ async def serve(settings: Settings, at_once: int = 16) -> int:
     say = _speaker(settings)
     real = [s.name for s in configuration.sources if s.enabled and not s.demo]
     if real and configuration.contact is None:
-        say("no_contact", {"not_harvested": real})
+        say("no_contact", {"not_harvested": real, "advice": HOW_TO_SAY_WHO})
     async with open_station(settings.data, configuration) as station:
         daemon = Daemon(
             station.shared,

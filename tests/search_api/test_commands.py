@@ -129,6 +129,21 @@ async def test_serve_answers_and_ends_on_a_signal(workers: str, data: Path) -> N
     assert process.returncode == 0
 
 
+async def test_a_server_over_a_folder_in_which_nothing_is_says_so(tmp_path: Path) -> None:
+    """It may have been mistyped."""
+    port = str(free_port())
+    command = [sys.executable, "-m", "pan_commons", "serve", "--data", str(tmp_path / "new")]
+    process = await asyncio.create_subprocess_exec(
+        *command, "--port", port, stderr=asyncio.subprocess.PIPE
+    )
+    assert process.stderr is not None
+    said = (await asyncio.wait_for(process.stderr.readline(), 30)).decode()
+    process.send_signal(signal.SIGTERM)
+    await asyncio.wait_for(process.communicate(), 30)
+    assert said.startswith(f"Nothing is kept in {tmp_path / 'new'} yet")
+    assert "--data" in said
+
+
 def test_what_no_process_could_serve_is_told_once(
     tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

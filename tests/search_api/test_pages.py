@@ -79,8 +79,13 @@ async def page(client: TestClient[Any, Any], path: str, status: int = 200) -> Pa
 
 async def test_the_first_page_says_what_is_here(server: TestClient[Any, Any]) -> None:
     shown = await page(server, "/")
-    assert "25 records of 1 facilities" in shown.text
+    assert "25 records of 1 facility." in shown.text
     assert any(field.get("name") == "q" for field in shown.all("input"))
+
+
+async def test_where_nothing_is_kept_the_page_says_so(catalogue: Catalogue, serve: Any) -> None:
+    shown = await page(await serve(catalogue), "/")
+    assert "Nothing was harvested here yet." in shown.text
 
 
 async def test_results_show_facility_techniques_access_and_links(
