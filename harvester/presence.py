@@ -44,6 +44,7 @@ class Note:
         """Say that we are there."""
         told = {
             "holder": self._holder,
+            "folder": _identity(self._path.parent),
             "started_at": self._started_at.isoformat(),
             "seen_at": now.isoformat(),
         }
@@ -73,6 +74,8 @@ def present(folder: Path, now: datetime) -> Iterator[Note]:
 def presence(folder: Path, now: datetime) -> Presence:
     """What is known of the data folder's daemon."""
     told = _read(folder / NOTE)
+    if told.get("folder") != _identity(folder):
+        return Presence("none")
     try:
         holder = str(told["holder"])
         started_at, seen_at = (datetime.fromisoformat(told[key]) for key in _INSTANTS)
@@ -83,6 +86,14 @@ def presence(folder: Path, now: datetime) -> Presence:
     if is_dead(holder):
         return Presence("none")
     return Presence("silent" if silent else "working", holder, started_at, seen_at)
+
+
+def _identity(folder: Path) -> int | None:
+    """What a copy of the folder has not, however it is mounted and called."""
+    try:
+        return folder.stat().st_ino
+    except OSError:
+        return None
 
 
 _INSTANTS = ("started_at", "seen_at")

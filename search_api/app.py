@@ -57,6 +57,8 @@ LOG = logging.getLogger("pan_commons.search_api")
 SERVER: web.AppKey[Server] = web.AppKey("server", Server)
 MAX_LINE_BYTES = 1_048_576
 """What the HTTP parser reads of one line; ``max_uri_bytes`` is checked with a better message."""
+RETRY_AFTER_S = "5"
+"""For what is out of order, and does not say itself when it may be in order again."""
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_\-]{1,64}")
 
@@ -362,6 +364,8 @@ def error_response(error: SearchApiError) -> web.Response:
     reply = json_reply({"error": error_body(error)})
     headers = {"Content-Type": reply.content_type, "Cache-Control": "no-store"}
     headers |= {name: header_text(value) for name, value in error.headers().items()}
+    if error.status == 503:
+        headers.setdefault("Retry-After", RETRY_AFTER_S)
     return web.Response(body=reply.body, status=error.status, headers=headers)
 
 

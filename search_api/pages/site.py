@@ -168,7 +168,7 @@ async def search_site(call: Call) -> Reply:
         whole = await ask_whole(call, request.search, read_asked(call))
         answer = await show(whole, states, call.timings, request)
     except (SearchApiError, CatalogueError) as error:
-        names |= {"answer": None, "error": str(error)}
+        names |= {"answer": None, "error": str(error), "later": error.status >= 500}
         return render("search.html", status=error.status, **names)
     reach = _reach(call, answer)
     return render("search.html", **names, **_answered(pairs, request.search.skip, answer, reach))

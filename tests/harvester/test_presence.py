@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -49,6 +50,15 @@ def test_one_that_was_killed_is_none(tmp_path: Path) -> None:
     (tmp_path / NOTE).write_text(json.dumps(note))
     assert presence(tmp_path, NOW).state == "none"
     assert "No daemon is at work" in presence_in_words(presence(tmp_path, NOW), NOW)
+
+
+def test_in_a_copy_of_the_folder_there_is_no_daemon(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    with present(folder, NOW):
+        shutil.copytree(folder, tmp_path / "copy")
+        assert presence(folder, NOW).state == "working"
+        assert presence(tmp_path / "copy", NOW).state == "none"
 
 
 def test_a_daemon_that_ends_leaves_the_note_of_another_one(tmp_path: Path) -> None:

@@ -72,8 +72,12 @@ async def test_a_server_over_an_empty_index_says_that_it_is(
         for path in ("/api/search?q=lysozyme", "/api/Documents", "/api/Documents/count"):
             response = await client.get(path)
             assert response.status == 503
+            assert int(response.headers["Retry-After"]) > 0
             assert "pan-commons index rebuild" in (await response.json())["error"]["message"]
         assert (await client.get("/health/ready")).status == 503
+        page = await client.get("/?q=lysozyme", headers={"Accept": "text/html"})
+        assert page.status == 503
+        assert "This cannot be answered now" in await page.text()
         await catalogue.indexer.index_once()
         found = await (await client.get("/api/search?q=lysozyme")).json()
         assert found["total"] == {"value": 1, "relation": "eq"}
