@@ -11,11 +11,13 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import logging
 import math
 import re
 import sqlite3
 import threading
 from array import array
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -30,6 +32,8 @@ from catalogue.plan import All, AllOf, AnyOf, NoneOf, NumberRange, Numbers, Plan
 from catalogue.query import Search
 from catalogue.store.patience import patiently
 
+log = logging.getLogger(__name__)
+
 KEPT = timedelta(minutes=10)
 FILE_NAME = "serving.sqlite"
 MAX_LENGTH = 6_000
@@ -37,6 +41,9 @@ MAX_LENGTH = 6_000
 
 _LARGEST = 2**62
 _LAST_MOMENT = int(datetime(9999, 1, 1, tzinfo=UTC).timestamp())
+
+MOST_IN_MEMORY = 100
+"""Snapshots of 10,000 ordinals and scores each: 16 MB."""
 
 _PATIENCE_S = 5.0
 """With another process that is writing the file, or making it."""
@@ -211,15 +218,42 @@ def after_plan(continuation: Continuation | None) -> Plan:
 
 
 class SnapshotFile:
-    """Snapshots in ``serving.sqlite``; a damaged or missing file only means expired cursors."""
+    """Snapshots in ``serving.sqlite``; where that cannot be written, in the memory of this process,
+    and a damaged or missing file only means expired cursors (semantics 10.2)."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / FILE_NAME
+        self._in_memory: OrderedDict[str, tuple[datetime, Snapshot]] = OrderedDict()
         self._local = threading.local()
         self._open: list[sqlite3.Connection] = []
         self._guard = threading.Lock()
 
     def put(self, name: str, snapshot: Snapshot, expires: datetime) -> None:
+        """Keep a snapshot until it expires."""
+        try:
+            self._write(name, snapshot, expires)
+        except (sqlite3.Error, OSError) as error:
+            if not self._in_memory:
+                log.warning(
+                    "%s cannot be used (%s): each process keeps its own cursors", self._path, error
+                )
+            with self._guard:
+                self._in_memory[name] = expires, snapshot
+                while len(self._in_memory) > MOST_IN_MEMORY:
+                    self._in_memory.popitem(last=False)
+
+    def get(self, name: str, now: datetime) -> Snapshot | None:
+        """A snapshot that has not expired."""
+        expires, held = self._in_memory.get(name, (now, None))
+        if held is not None:
+            return held if expires >= now else None
+        try:
+            return self._read(name, now)
+        except (sqlite3.Error, OSError) as error:
+            log.debug("%s cannot be read: %s", self._path, error)
+            return None
+
+    def _write(self, name: str, snapshot: Snapshot, expires: datetime) -> None:
         row = (
             name,
             int(expires.timestamp()),
@@ -233,7 +267,7 @@ class SnapshotFile:
             connection.execute("DELETE FROM relevance_cursors WHERE expires_at < ?", (before,))
             connection.execute("INSERT OR REPLACE INTO relevance_cursors VALUES (?,?,?,?,?)", row)
 
-    def get(self, name: str, now: datetime) -> Snapshot | None:
+    def _read(self, name: str, now: datetime) -> Snapshot | None:
         row = (
             self._connection()
             .execute(
