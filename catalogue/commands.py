@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -336,6 +337,9 @@ def forget(settings: Settings, name: str, kind: str | None, yes: bool) -> None:
     with _open(settings) as store:
         report = store.forget(name, now=_now(), kind=kind)
     indexed = _index(settings, anew=True)
+    if settings.engine != "tantivy" and (settings.data / "index").exists():
+        # Left from before another engine came into use, or for when it goes out of use.
+        _index(replace(settings, engine="tantivy"), anew=True)
     if settings.as_json:
         emit_json(
             {

@@ -147,3 +147,14 @@ def test_what_is_on_a_disk_that_cannot_be_written_any_more_is_saved_from_there(
     assert call("index", command, *target, "--data", folder).exit_code == 0
     assert all(path.stat().st_size > 0 for path in target)
     assert isinstance(fails("index", "compact", "--data", folder), StoreReadOnly)
+
+
+def test_forget_reaches_the_index_of_an_engine_that_is_not_in_use(folder: Path) -> None:
+    """Semantics 11.1: moving from one engine to the other leaves one behind."""
+    assert call("index", "rebuild", "--data", folder).exit_code == 0
+    segments = set(folder.rglob("*.term"))
+    assert segments
+    nobody = ("--engine", "elasticsearch", "--elasticsearch-url", "http://127.0.0.1:1")
+    result = call("forget", "10.5072/a", "--yes", "--data", folder, *nobody)
+    assert "search index: not up to date" in result.stderr
+    assert not [path for path in segments if path.exists()]
