@@ -44,7 +44,7 @@ from catalogue.query import (
     data_only,
 )
 from catalogue.records import PageCommit, SourceRecord
-from catalogue.search import settle
+from catalogue.settled import settle
 from catalogue.store import Store
 from mappings.context import Header, Mapped
 

@@ -7,6 +7,7 @@ whoever indexes holds the engine's lease, all others only read and hydrate (sema
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -35,8 +36,9 @@ from catalogue.oracle import Entity, Evaluator, meets
 from catalogue.paging import Cursors, Page, sort_of_cursor
 from catalogue.plan import Numbers, Plan
 from catalogue.query import Node, Search
+from catalogue.ranking import MAX_SCORED
 from catalogue.records import EntityClass, StoredEntity
-from catalogue.search import MAX_SCORED, Settled
+from catalogue.settled import Settled, relaxed, settle
 from catalogue.store import Store
 from catalogue.suggesting import Suggestion, did_you_mean, suggestions
 from catalogue.threads import Driver, in_thread, is_driven
@@ -61,7 +63,6 @@ class Catalogue:
         self.read_only = read_only
         self._cursors = Cursors(snapshots)
         self._driver = Driver()
-        self._filled: object = None
 
     @classmethod
     def open(
@@ -203,13 +204,20 @@ class Catalogue:
 
     async def _ask(self, work: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
         """Answer a question, in one thread where the engine allows it; a damaged index is made
-        anew first."""
+        anew first, unless somebody is at that."""
         try:
             return await self._ask_once(work)
-        except EngineDamaged:
+        except EngineDamaged as damaged:
             if self.read_only:
                 raise
-            await rebuild_damaged(self)
+            if self.indexer.making_anew:
+                raise EngineDamaged(
+                    f"{damaged} It is being made anew; ask again soon."
+                ) from damaged
+        async with self.indexer.alone():
+            with suppress(EngineDamaged):
+                return await self._ask_once(work)  # whoever was at the index has mended it
+            await self.indexer.restart()
             return await self._ask_once(work)
 
     async def _ask_once(self, work: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
@@ -223,11 +231,8 @@ class Catalogue:
 
     async def _reader(self) -> Reader:
         reader = await self.engine.reader()
-        # Elsewhere each question has a reader of its own, and a look at the position is a request.
-        seen = reader if self.engine.in_process else self.engine
-        if seen is not self._filled:
+        if not reader.filled:
             await self.require_filled()
-            self._filled = seen
         self._cursors.reads(reader)
         return reader
 
@@ -242,7 +247,7 @@ class Catalogue:
     async def _settled(self, search: Search, reader: Reader) -> Settled:
         # A store in memory, or one in Elasticsearch, has its records whole.
         stated = self.store.stated if isinstance(self.store, Store) else None
-        return await searching.settle(search, reader, self._hydrate, stated)
+        return await settle(search, reader, self._hydrate, stated)
 
     def _hydrate(self, keys: Sequence[str]) -> Mapping[str, StoredEntity]:
         return self.store.entities(keys)
@@ -266,7 +271,7 @@ class Catalogue:
             )
         again = loose = None
         if reader.foresees_nothing(search.entity_class, settled.membership):
-            again = searching.relaxed(settled)
+            again = relaxed(settled)
             found, loose = await searching.find_either(settled, again, self._hydrate, keyed=by_key)
         else:
             found = await searching.find_page(settled, self._hydrate, keyed=by_key)
@@ -276,7 +281,7 @@ class Catalogue:
         if met:
             return Page(found, settled)
         if again is None or loose is None:
-            again = searching.relaxed(settled)
+            again = relaxed(settled)
             loose = await searching.find_page(again, self._hydrate, keyed=by_key)
         if not loose.total.value:
             return Page(found, settled)
@@ -425,13 +430,6 @@ class Catalogue:
         )
 
 
-async def rebuild_damaged(catalogue: Catalogue) -> None:
-    """Make a damaged index anew from the store (issue: recovery), if nobody else is at it."""
-    engine = catalogue.engine
-    await engine.restart_empty()
-    await catalogue.indexer.index_once()
-
-
 def _holds(evaluator: Evaluator, where: Node, entity: Entity) -> bool:
     try:
         return evaluator.holds(where, entity.thing)
@@ -446,4 +444,4 @@ def _highlights(settled: Settled, entity: StoredEntity) -> Mapping[str, Sequence
     return highlights(entity.record, settled.text.stems)
 
 
-__all__ = ["Catalogue", "rebuild_damaged"]
+__all__ = ["Catalogue"]

@@ -7,6 +7,7 @@ CatalogueError                 status 500, exit code 1 unless said otherwise
 │   ├── StoreReadOnly          503  read-only file system, or permission denied
 │   ├── StoreFull              503  no space left
 │   ├── StoreBusy              503  another process kept the write lock too long
+│   ├── StoreReplaced          503  another file is in its place since it was opened
 │   ├── MixedData              409  demo and real sources in one folder (semantics 10.5)
 │   ├── LeaseHeld              409  somebody else works on this source
 │   └── LeaseLost              409  our fencing number is no longer the newest: stop writing
@@ -66,6 +67,13 @@ class StoreFull(StoreError):
 
 class StoreBusy(StoreError):
     """Another process kept the write lock for longer than the busy timeout."""
+
+    status = 503
+
+
+class StoreReplaced(StoreError):
+    """Another file is in the store's place since this process opened it: a backup was put back.
+    What is written to the former one is gone with it."""
 
     status = 503
 

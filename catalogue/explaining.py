@@ -12,7 +12,7 @@ from typing import Any
 from catalogue.answers import Explanation, Hit
 from catalogue.engines.base import PageRequest
 from catalogue.plan import LevelScore, Numbers, Score, WordScore
-from catalogue.search import Settled
+from catalogue.settled import Settled
 
 FIELD_WORDS = {
     "text": "anywhere in the record",

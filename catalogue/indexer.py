@@ -7,8 +7,8 @@ from there; a change that is applied twice is the same change (fault F12).
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Sequence
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterator, Sequence
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -18,7 +18,15 @@ import anyio.to_thread
 
 from catalogue.ahead import Ahead
 from catalogue.engines.base import Applied, Engine, Rendered
-from catalogue.errors import EngineDamaged, EngineError, IndexBusy, IndexReplaced, first_of_group
+from catalogue.errors import (
+    CatalogueError,
+    EngineDamaged,
+    EngineError,
+    IndexBusy,
+    IndexReplaced,
+    StoreError,
+    first_of_group,
+)
 from catalogue.preparing import LONG_WAY, Batch, Outbox, Preparers, complete, prepare
 from catalogue.turns import turn_to_make
 
@@ -85,6 +93,8 @@ class Indexer:
 
     Attributes:
         ahead: documents that need not be read from the outbox.
+        last_error: why ``follow`` cannot go on at present.
+        making_anew: whether another index is being filled in the place of a damaged one.
     """
 
     def __init__(
@@ -106,7 +116,9 @@ class Indexer:
         self._begun: Indexed | None = None
         self._folder = folder
         self._preparers = Preparers(folder, engine.render) if folder is not None else None
-        self.last_error: EngineError | None = None
+        self.last_error: CatalogueError | None = None
+        self.making_anew = False
+        self._stop: anyio.Event | None = None
         self._published_at = float("-inf")
         self._long_way_at = float("-inf")
         self._lock = anyio.Lock()
@@ -167,8 +179,40 @@ class Indexer:
             except EngineDamaged:
                 if not self.recovers:
                     raise
-                await self._make_anew()
+                with self._anew():
+                    await make_anew(
+                        self.store, self.engine, self._folder, batch=self.batch, stop=self._stop
+                    )
                 return await self._catch_up_again()
+
+    @asynccontextmanager
+    async def alone(self) -> AsyncGenerator[None]:
+        """Nothing of this process is written to the index meanwhile but by ``restart``."""
+        async with self._lock:
+            yield
+
+    async def restart(self) -> None:
+        """Put an empty index in the place of one that cannot be read, and fill it; for whoever is
+        ``alone``. Beside it, as in ``catch_up``, what a question has no time for would come to
+        nothing: here the next pass goes on with it.
+
+        Raises:
+            IndexBusy: another process writes the index, or makes it anew.
+        """
+        with self._anew():
+            async with turn_to_make(self._folder, waits=False):
+                await self.engine.restart_empty()
+            if not self.engine.try_lock():
+                raise IndexBusy("Another process is writing the search index.")
+            await self._catch_up_again()
+
+    @contextmanager
+    def _anew(self) -> Iterator[None]:
+        self.making_anew = True
+        try:
+            yield
+        finally:
+            self.making_anew = False
 
     async def _catch_up_again(self) -> Indexed:
         """Whenever an operator's rebuilt index takes the place of the one that was written, from
@@ -204,6 +248,8 @@ class Indexer:
                     committed = report.position
                 if self.progress:
                     self.progress(report.changes)
+                if self._is_stopped:
+                    break
         if report.position > committed:
             await self.engine.commit(report.position)
         return report
@@ -232,20 +278,6 @@ class Indexer:
                 batch = await anyio.to_thread.run_sync(complete, self.store, self.engine, page)
                 await self._apply(batch, report)
             self._begun = report
-
-    async def _make_anew(self) -> None:
-        """Fill an index beside the damaged one, and change over to it (fault F15)."""
-        async with turn_to_make(self._folder, waits=False):
-            other = await self.engine.beside()
-            filler = Indexer(self.store, other, batch=self.batch, recovers=False)
-            try:
-                if not await filler.index_once():
-                    await other.commit(0)
-            except BaseException:
-                with anyio.CancelScope(shield=True):
-                    await other.discard()
-                raise
-            await self.engine.replace_with(other)
 
     async def _apply(self, batch: Batch, report: Indexed) -> None:
         if self._publishes:
@@ -278,7 +310,10 @@ class Indexer:
         async def prepare_next() -> None:
             async with send, aclosing(self._batches(after, newest)) as batches:
                 async for batch in batches:
-                    await send.send(batch)
+                    try:
+                        await send.send(batch)
+                    except anyio.BrokenResourceError:
+                        return  # no more are wanted
 
         with first_of_group():
             async with anyio.create_task_group() as tasks, receive:
@@ -327,14 +362,26 @@ class Indexer:
             await cast(Any, self.engine).publish(self.store, documents)
             self._published_at = anyio.current_time()
 
+    @property
+    def _is_stopped(self) -> bool:
+        return self._stop is not None and self._stop.is_set()
+
     async def follow(
         self, stop: anyio.Event, *, poll_s: float = POLL_S, pace: Pace = AT_ONCE
     ) -> None:
-        """Index whatever is committed, by whichever process, until ``stop`` is set.
+        """Index whatever is committed, by whichever process, until ``stop`` is set; a long way is
+        left where it is then.
 
-        An engine that cannot be written keeps the changes waiting in the outbox; ``last_error``
-        tells why, and the pause grows to half a minute.
+        An engine that cannot be written keeps the changes waiting in the outbox; the log and
+        ``last_error`` tell why, and the pause grows to half a minute.
         """
+        self._stop = stop
+        try:
+            await self._follow(stop, poll_s, pace)
+        finally:
+            self._stop = None
+
+    async def _follow(self, stop: anyio.Event, poll_s: float, pace: Pace) -> None:
         pause = poll_s
         last_step = anyio.current_time()
         while not stop.is_set():
@@ -351,14 +398,76 @@ class Indexer:
                 rested = anyio.current_time() - self._long_way_at
                 if self._preparers and rested > IDLE_S and not self._lock.locked():
                     await self._preparers.close()
-                self.last_error = None
+                self._now_hindered_by(None)
                 pause = poll_s
             except IndexBusy as error:
                 # Whoever is at it may end at any moment: be there soon after.
-                self.last_error = error
+                self._now_hindered_by(error)
                 pause = 1.0
-            except EngineError as error:
-                self.last_error = error
+            except (EngineError, StoreError) as error:
+                if not stop.is_set():
+                    self._now_hindered_by(error)
                 pause = min(30.0, max(1.0, 2 * pause))
             with anyio.move_on_after(pause):
                 await stop.wait()
+
+    def _now_hindered_by(self, error: CatalogueError | None) -> None:
+        """Say in the log what has become different: for hours nothing new may be found. That
+        another process is at it is no hindrance."""
+        before, self.last_error = self.last_error, error
+        if error is not None and not isinstance(error, IndexBusy) and str(error) != str(before):
+            log.warning("index: %s Changes wait in the store.", error)
+        elif error is None and before is not None and not isinstance(before, IndexBusy):
+            log.warning("index: It can be written again.")
+
+
+async def make_anew(
+    store: Outbox,
+    engine: Engine,
+    folder: Path | None,
+    *,
+    batch: int = BATCH,
+    waits: bool = False,
+    told: Callable[[IndexBusy], None] | None = None,
+    progress: Callable[[int], None] | None = None,
+    stop: anyio.Event | None = None,
+) -> int:
+    """Fill an index beside the one in use, and change over to it; returns changes applied.
+
+    Questions are answered from the former index meanwhile, as far as it can be read. What is
+    committed meanwhile is brought in before the swap and, by whoever follows the outbox, after it
+    (fault F13).
+
+    Args:
+        folder: of the store, whose processes make one index at a time (``turn_to_make``).
+        progress: told how many changes were applied so far.
+        stop: gives it up.
+
+    Raises:
+        IndexBusy: another process makes one, and is not waited for.
+        EngineError: it was given up, or cannot be written; nothing is left of what was begun.
+    """
+    async with turn_to_make(folder, waits=waits, told=told):
+        other = await engine.beside()
+        filler = Indexer(
+            store, other, batch=batch, progress=progress, folder=folder, recovers=False
+        )
+        filler._stop = stop
+        try:
+            total = await filler.index_once()
+            if progress is not None:
+                filler.progress = lambda more: progress(total + more)
+            total += await filler.index_once()
+            if not total:
+                await other.commit(0)
+            if filler._is_stopped:
+                raise EngineError("Making the search index anew was given up before its end.")
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await other.discard()
+            raise
+        finally:
+            with anyio.CancelScope(shield=True):
+                await filler.close()
+        await engine.replace_with(other)
+        return total

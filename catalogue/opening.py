@@ -9,7 +9,7 @@ from typing import Any, cast
 import anyio
 import anyio.to_thread
 
-from catalogue.catalogue import Catalogue, rebuild_damaged
+from catalogue.catalogue import Catalogue
 from catalogue.cursors import SnapshotFile
 from catalogue.engines.base import Engine
 from catalogue.engines.tantivy import TantivyEngine
@@ -87,7 +87,8 @@ class CatalogueOpening:
             except EngineDamaged:
                 if self._read_only:
                     raise
-                await rebuild_damaged(catalogue)
+                async with catalogue.indexer.alone():
+                    await catalogue.indexer.restart()
         except BaseException:
             with anyio.CancelScope(shield=True):
                 if engine is not None:

@@ -16,7 +16,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol, runtime_checkable
 
-from catalogue import search as searching
 from catalogue.cursors import (
     KEPT,
     Continuation,
@@ -32,8 +31,10 @@ from catalogue.fields import kind_of
 from catalogue.plan import Numbers
 from catalogue.planning import number_field
 from catalogue.query import Search
+from catalogue.ranking import MAX_SCORED, ranked_ordinals
 from catalogue.records import EntityClass
-from catalogue.search import MAX_SCORED, Found, Settled
+from catalogue.search import Found
+from catalogue.settled import Settled
 from catalogue.threads import in_thread, is_driven
 
 MAX_PINNED = 256
@@ -192,7 +193,7 @@ class Cursors:
     async def _save(self, page: Page, name: str) -> None:
         """Keep a ranking where every worker finds it."""
         try:
-            ranked = await searching.ranked_ordinals(page.settled)
+            ranked = await ranked_ordinals(page.settled)
             snapshot = Snapshot(
                 [ordinal for ordinal, _ in ranked],
                 [score for _, score in ranked],

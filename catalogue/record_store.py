@@ -170,12 +170,6 @@ class Entities(Protocol):
     def count(self, entity_class: EntityClass, *, derived: bool = True) -> int:
         """How many are live."""
 
-    def engine_position(self, engine: str) -> int:
-        """How far an engine has come."""
-
-    def set_engine_position(self, engine: str, number: int) -> None:
-        """Note it."""
-
 
 class RecordStore(Configuration, Runs, Provenance, Entities, Protocol):
     """All that the other rooms use."""

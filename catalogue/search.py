@@ -1,15 +1,9 @@
-"""One question, answered: membership, order, counts, facets and pages, the same for all engines.
-
-The filter's conditions are settled one by one, so that a facet can leave out its own. Scores and
-membership stay apart (semantics 7.3).
-"""
+"""One settled question, answered: a page with its counts and facets, the same for all engines."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from functools import lru_cache
 from typing import NamedTuple
 
 from catalogue import analysis, technique_scoring
@@ -21,78 +15,29 @@ from catalogue.engines.base import (
     EnginePage,
     FacetRequest,
     PageRequest,
-    Reader,
     SortBy,
 )
 from catalogue.errors import QueryError, QueryTooCostly
-from catalogue.facets import FIELD_OF_FACET, facet_of
+from catalogue.facets import FIELD_OF_FACET
 from catalogue.fields import kind_of, values_of
-from catalogue.plan import NoneOf, Numbers, Plan, Score, both
-from catalogue.planning import access_plan, number_field, plan_filter
+from catalogue.plan import Plan, both
+from catalogue.planning import access_plan, number_field
 from catalogue.query import (
     NOT_DATA,
-    Everything,
     Facet,
-    Node,
     OneOf,
     OpenAt,
     Search,
-    TechniqueIn,
-    check_bounds,
-    conditions,
-    data_only,
 )
-from catalogue.records import EntityClass
-from catalogue.scoring import all_normalised, normalised
-from catalogue.settling import Hydrate, Settler, Stated
-from catalogue.text_query import TextPlan, plan_text
+from catalogue.ranking import MAX_SCORED, TIE_ROOM, rank
+from catalogue.settled import Settled, kind_plan, techniques_named
+from catalogue.settling import Hydrate
 from catalogue.threads import in_thread
-
-MAX_SCORED = 10_000
-"""How deep relevance pages go by ``skip``; deeper the cursor leads (semantics 9.2, fault F09)."""
 
 MAX_TEXT_SORTED = 100_000
 """Matches that can be sorted by a text field: their values are read one by one."""
 
-TIE_ROOM = 32
-"""Hits fetched beyond a page, so that equal rounded scores at its end come in order."""
-
-TIED = (1_000, 2 * MAX_SCORED)
-"""How many of the best are ranked when there are more equal scores than that."""
-
 RELATED = 8
-
-DATA_ONLY = data_only()
-_ANY_TIME = datetime(2000, 1, 1, tzinfo=UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """A top-level condition with its settled plan."""
-
-    node: Node
-    plan: Plan
-    facet: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """A question settled on one view of the index. ``membership`` is of the text alone."""
-
-    search: Search
-    reader: Reader
-    conditions: tuple[Condition, ...]
-    text: TextPlan | None
-    membership: Plan
-
-    def plan(self, *, without: str | None = None) -> Plan:
-        """The plan of the whole question, without the conditions of one facet."""
-        kept = (c.plan for c in self.conditions if without is None or c.facet != without)
-        return both(*kept, self.membership)
-
-    @property
-    def scores(self) -> tuple[Score, ...]:
-        return self.text.scores if self.text and not self.search.sort else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,60 +49,6 @@ class Found:
     facets: Mapping[str, Sequence[FacetCount]]
     best_possible: float
     not_data: Mapping[str, int]
-
-
-async def settle(
-    search: Search, reader: Reader, hydrate: Hydrate, stated: Stated | None = None
-) -> Settled:
-    """Settle filter and text of a question.
-
-    Raises:
-        QueryError, QueryTooCostly: the question cannot be meant, or costs too much.
-    """
-    check_bounds(search.where)
-    listed = conditions(search.where)
-    techniques = [one for node in listed for one in _techniques_named(node)]
-    text = plan_text(search.text, techniques) if search.text and search.text.words.strip() else None
-    membership = both()
-    widest = both()
-    if text is not None and search.text is not None:
-        membership = text.all_of if search.text.match == "all" else text.any_of
-        # Near techniques are counted among records that this text does not match, too.
-        widest = both() if search.related and text.recognised else text.any_of
-    fixed: list[Condition] = []
-    if listed:
-        fixed = await _fixed(search, listed, widest, Settler(reader, hydrate, search.now, stated))
-    if search.without:
-        fixed.append(Condition(Everything(), NoneOf(Numbers("ordinal", search.without)), None))
-    return Settled(search, reader, tuple(fixed), text, membership)
-
-
-async def _fixed(
-    search: Search, listed: Sequence[Node], widest: Plan, settler: Settler
-) -> list[Condition]:
-    """The conditions of the filter, settled one by one among records that meet ``widest``."""
-    # Conditions that some count leaves out must not narrow what the others are looked at among.
-    movable = {facet.field for facet in search.facets if facet.exclude_own_filter}
-    movable |= {"kind", "access", "technique"}
-    fixed: list[Condition] = []
-    for node in sorted(listed, key=lambda node: facet_of(node) in movable):
-        facet = facet_of(node)
-        if node == DATA_ONLY:
-            fixed.append(Condition(node, _kind_plan(DATA_ONLY, search.entity_class), facet))
-            continue
-        context = both(widest, *(c.plan for c in fixed if c.facet not in movable))
-        plan = await settler.filter_plan(node, search.entity_class, context)
-        fixed.append(Condition(node, plan, facet))
-    return fixed
-
-
-def relaxed(settled: Settled) -> Settled:
-    """The same question where any of the words will do (semantics 7.1)."""
-    text, plan = settled.search.text, settled.text
-    if text is None or plan is None:
-        return settled
-    search = replace(settled.search, text=replace(text, match="any"))
-    return replace(settled, search=search, membership=plan.any_of)
 
 
 class Wanted(NamedTuple):
@@ -247,7 +138,7 @@ async def _found(
     if wanted.by_text:
         hits = await _sorted_by_text(settled, hydrate)
     if settled.scores and search.limit:
-        hits = await _ranked(settled, wanted.page, hits, page.best_possible)
+        hits = await rank(settled, wanted.page, hits, page.best_possible)
     listed = wanted.facets
     facets = {
         name: _facet_counts(name, counts)
@@ -263,84 +154,6 @@ async def _found(
     total = totals[0] if totals else page.total
     known = Total(total) if total is not None else Total(seen, "gte")
     return Found(hits, known, facets, page.best_possible, left_out)
-
-
-async def _ranked(
-    settled: Settled, request: PageRequest, hits: Sequence[EngineHit], best: float
-) -> list[EngineHit]:
-    """Scores on our scale, equal ones in the order of their ordinals, cut to the page."""
-    search = settled.search
-    wanted = search.skip + search.limit
-    scaled = all_normalised([hit.score for hit in hits], best)
-    if len(hits) < request.limit or scaled[-1] != scaled[wanted - 1]:
-        # Who is equal to the last of the page is among them.
-        ranked = [
-            EngineHit(hit.key, hit.ordinal, hit.change, score)
-            for hit, score in zip(hits, scaled, strict=True)
-        ]
-        ranked.sort(key=_best_first)
-        return ranked[search.skip : wanted]
-    return await _ranked_among_more(settled, replace(request, count=False, facets=()))
-
-
-def _best_first(hit: EngineHit) -> tuple[float, int]:
-    return -hit.score, hit.ordinal
-
-
-async def _ranked_among_more(settled: Settled, request: PageRequest) -> list[EngineHit]:
-    """The same where more scores are equal than were fetched."""
-    search = settled.search
-    wanted = search.skip + search.limit
-    ranked: list[tuple[int, float]] = []
-    for most in TIED:
-        if most > request.limit:
-            request = replace(request, limit=most)
-            pairs, best = await settled.reader.ranking(request)
-            ranked = on_scale(pairs, best, wanted)
-            if len(ranked) < most or ranked[-1][1] != ranked[wanted - 1][1]:
-                break
-    # With more equal scores than that the engine's own order among them has to do.
-    page = ranked[search.skip : wanted]
-    if not page:
-        return []
-    plan = Numbers("ordinal", frozenset(ordinal for ordinal, _ in page))
-    versions = await settled.reader.versions(search.entity_class, plan)
-    held = {ordinal: (key, change) for key, (ordinal, change) in versions.items()}
-    return [
-        EngineHit(held[ordinal][0], ordinal, held[ordinal][1], score)
-        for ordinal, score in page
-        if ordinal in held
-    ]
-
-
-def on_scale(
-    pairs: Iterable[tuple[int, float]], best: float, wanted: int | None = None
-) -> list[tuple[int, float]]:
-    """(ordinal, score) with scores on our scale, best first, equal ones by ordinal.
-
-    Args:
-        wanted: the best so many will do, with all that are as good as the last of them; then
-            ``pairs`` must come best first.
-    """
-    scaled: list[tuple[int, float]] = []
-    last = -1.0
-    for ordinal, raw in pairs:
-        score = normalised(raw, best)
-        if len(scaled) == wanted:
-            last = scaled[-1][1]
-        if score < last:
-            break
-        scaled.append((ordinal, score))
-    return sorted(scaled, key=lambda pair: (-pair[1], pair[0]))
-
-
-async def ranked_ordinals(settled: Settled, most: int = MAX_SCORED) -> list[tuple[int, float]]:
-    """(ordinal, score) of the best hits: what a relevance cursor keeps."""
-    request = PageRequest(
-        settled.search.entity_class, settled.plan(), settled.scores, limit=most, count=False
-    )
-    pairs, best = await settled.reader.ranking(request)
-    return on_scale(pairs, best)
 
 
 def _sort_by(search: Search, field: str, descending: bool) -> SortBy | None:
@@ -440,23 +253,16 @@ def _kinds_request(settled: Settled) -> tuple[FacetRequest, ...]:
     if not any(condition.facet == "kind" for condition in settled.conditions):
         return ()
     # First, so that an index without any of them is asked nothing more.
-    others = _kind_plan(OneOf("kind", NOT_DATA), settled.search.entity_class)
+    others = kind_plan(OneOf("kind", NOT_DATA), settled.search.entity_class)
     plan = both(others, settled.plan(without="kind"))
     return (FacetRequest(FIELD_OF_FACET["kind"], len(NOT_DATA), plan),)
-
-
-@lru_cache(maxsize=64)
-def _kind_plan(node: Node, entity_class: EntityClass) -> Plan:
-    """The plan of a condition on kinds, which nearly every question has; it is the same at any
-    time."""
-    return plan_filter(node, entity_class, _ANY_TIME)
 
 
 async def related_techniques(settled: Settled) -> list[FacetCount]:
     """Near techniques of the same probe with their own counts, never added to the hits
     (semantics 4.1)."""
     asked = list(settled.text.techniques) if settled.text else []
-    asked += [one for c in settled.conditions for one in _techniques_named(c.node)]
+    asked += [one for c in settled.conditions for one in techniques_named(c.node)]
     near = technique_scoring.near_techniques(tuple(dict.fromkeys(asked)))
     if not near:
         return []
@@ -467,7 +273,3 @@ async def related_techniques(settled: Settled) -> list[FacetCount]:
     counts = dict((await settled.reader.page(request)).facets[0])
     listed = [one for one in near if counts.get(one)]
     return [FacetCount(i, technique_scoring.label(i), counts[i]) for i in listed[:RELATED]]
-
-
-def _techniques_named(node: Node) -> tuple[str, ...]:
-    return node.ids if isinstance(node, TechniqueIn) else ()

@@ -10,7 +10,7 @@ from catalogue.completions import suggested_text
 from catalogue.engines.base import Reader
 from catalogue.plan import Terms
 from catalogue.records import EntityClass
-from catalogue.search import Settled
+from catalogue.settled import Settled
 
 KINDS = ("title", "sample", "instrument", "person")
 MAX_CANDIDATES = 5_000

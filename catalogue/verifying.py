@@ -8,22 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol, TypeAlias
 
-import anyio
 import anyio.to_thread
 
 from catalogue.documents import EngineDocument, engine_document
 from catalogue.engines.base import Engine
 from catalogue.errors import IndexBusy
 from catalogue.fields import ENTITY_CLASSES
-from catalogue.indexer import Indexer
+from catalogue.indexer import make_anew
 from catalogue.plan import All
 from catalogue.preparing import Outbox
 from catalogue.records import Change, EntityClass
 from catalogue.store import Store
-from catalogue.turns import turn_to_make
 
 PAGE = 5_000
 
@@ -121,39 +118,10 @@ async def rebuild(
     progress: Progress | None = None,
     waiting: Callable[[IndexBusy], None] | None = None,
 ) -> int:
-    """Fill an index beside the one in use from the store, then swap; returns changes applied.
-
-    Questions are answered from the former index meanwhile; what is committed meanwhile is brought
-    in before the swap and, by whoever follows the outbox, after it (fault F13). ``progress`` is
-    told how many changes were applied so far. One process at a time: another one is waited for,
-    and ``waiting`` is told so.
-    """
+    """Make the index anew from the store beside the one in use; see ``indexer.make_anew``. Another
+    process that does is waited for, and ``waiting`` is told so."""
     folder = store.folder if isinstance(store, Store) else None
-    async with turn_to_make(folder, waits=True, told=waiting):
-        other = await engine.beside()
-        return await _fill_and_swap(store, engine, other, folder, progress)
-
-
-async def _fill_and_swap(
-    store: Outbox, engine: Engine, other: Engine, folder: Path | None, progress: Progress | None
-) -> int:
-    filler = Indexer(store, other, progress=progress, folder=folder)
-    try:
-        total = await filler.index_once()
-        if progress is not None:
-            filler.progress = lambda more: progress(total + more)
-        total += await filler.index_once()
-        if not total:
-            await other.commit(0)
-    except BaseException:
-        with anyio.CancelScope(shield=True):
-            await other.discard()
-        raise
-    finally:
-        with anyio.CancelScope(shield=True):
-            await filler.close()
-    await engine.replace_with(other)
-    return total
+    return await make_anew(store, engine, folder, waits=True, told=waiting, progress=progress)
 
 
 async def _page(store: VerifiedStore, after: int) -> Sequence[Change]:

@@ -106,7 +106,8 @@ class Reader(Protocol):
 
     ``stamp`` names the view: two readers with the same one, in whichever process, answer the same.
     ``None`` when the engine cannot tell. The view has every change up to ``complete_until``, 0 when
-    it cannot tell: what the store has of one up to there is what the view has of it.
+    it cannot tell: what the store has of one up to there is what the view has of it. It is
+    ``filled`` unless nothing had been brought into the index when it began.
     """
 
     @property
@@ -114,6 +115,9 @@ class Reader(Protocol):
 
     @property
     def complete_until(self) -> int: ...
+
+    @property
+    def filled(self) -> bool: ...
 
     async def page(self, request: PageRequest) -> EnginePage: ...
 

@@ -1,8 +1,7 @@
 """The engine for whoever outgrows one machine: Elasticsearch 8.x (or 9.x) over its own client.
 
-For each class one index ``<prefix>-<class>-<fingerprint>-<n>`` under the alias
-``<prefix>-<class>``; the outbox position is a document of ``<prefix>-meta``. A rebuild fills the
-next generation while writes go on, then the aliases move at once (fault F13).
+For each class one index of a generation; the outbox position is a document of ``<prefix>-meta``. A
+rebuild fills the next generation while writes go on, then the aliases move at once (fault F13).
 """
 
 from __future__ import annotations
@@ -23,7 +22,8 @@ from catalogue.engines.base import Applied, Reader, Rendered, newest_by_key
 from catalogue.engines.elasticsearch_bulk import BulkWriter, Item
 from catalogue.engines.elasticsearch_client import authorization, connect, translated
 from catalogue.engines.elasticsearch_frequencies import Frequencies
-from catalogue.engines.elasticsearch_mapping import document_id, mapping, rendered, settings
+from catalogue.engines.elasticsearch_generations import Generations
+from catalogue.engines.elasticsearch_mapping import document_id, rendered
 from catalogue.engines.elasticsearch_notes import Notes
 from catalogue.engines.elasticsearch_reader import ElasticsearchReader
 from catalogue.engines.elasticsearch_searches import Searches
@@ -33,7 +33,7 @@ from catalogue.engines.elasticsearch_upkeep import (
     purge_tombstones,
     take_over,
 )
-from catalogue.engines.elasticsearch_views import View, Views
+from catalogue.engines.elasticsearch_views import Mark, View, Views
 from catalogue.engines.shared_state import StateStore
 from catalogue.errors import (
     EngineDamaged,
@@ -90,6 +90,7 @@ class ElasticsearchEngine:
         self._client = connect(urls)
         self._searches = Searches(self._client.transport, authorization())
         self._notes = Notes(self._client, prefix, sleep)
+        self._generations = Generations(self._client, prefix, shards, replicas)
         self._meant: str | None = None
         self._sleep = sleep
         self._now = now
@@ -97,7 +98,7 @@ class ElasticsearchEngine:
         self.store = store
         self.taking_over = taking_over
         self._frequencies = Frequencies(time.monotonic)
-        self._views = Views(self._client, self.position, time.monotonic)
+        self._views = Views(self._client, self._mark, time.monotonic, sleep)
 
     # --- opening ------------------------------------------------------------------------------
 
@@ -111,16 +112,16 @@ class ElasticsearchEngine:
         """
         await self._check_settings()
         if not self.read_only:
-            await self._create_shared()
+            await self._generations.create_shared()
         if self._named is not None:
             await self._create(self._named, aliased=False)
             return
         if not self.read_only:
             await self._require_ownership()
-        found = await self._current()
+        found = await self._generations.current()
         if found is None and not self.read_only:
             await self._create(f"{fingerprint()}-1", aliased=True)
-            found = await self._current()
+            found = await self._generations.current()
         self._generation = found
 
     async def _check_settings(self) -> None:
@@ -142,66 +143,16 @@ class ElasticsearchEngine:
                 return
 
     async def _create(self, generation: str, *, aliased: bool) -> None:
-        names = [self.index(name, generation) for name in ENTITY_CLASSES]
-        async with translated("looking for its indices"):
-            there = await self._client.indices.exists(index=",".join(names))
-        if not there:
+        if not await self._generations.exists(generation):
             # An index of that name may have been filled, and removed.
             await self._notes.remove(_position_of(generation))
-        for name in ENTITY_CLASSES:
-            body: dict[str, Any] = {
-                "settings": settings(self.shards, self.replicas),
-                "mappings": mapping(name),
-            }
-            body["aliases"] = {self.written(name, generation): {}}
-            if aliased:
-                body["aliases"][self.alias(name)] = {}
-            await self._create_index(self.index(name, generation), body)
-
-    async def _create_shared(self) -> None:
-        """The small indices that all generations share."""
-        for part in ("meta", "raw"):
-            await self._create_index(
-                f"{self.prefix}-{part}",
-                {
-                    "settings": {"number_of_shards": 1, "number_of_replicas": self.replicas},
-                    "mappings": {
-                        "dynamic": "strict",
-                        "properties": {"value": {"type": "object", "enabled": False}},
-                    },
-                },
-            )
-
-    async def _create_index(self, name: str, body: Mapping[str, Any]) -> None:
-        async with translated(f"making {name}"):
-            try:
-                await self._client.indices.create(index=name, body=dict(body))
-            except elasticsearch.BadRequestError as error:
-                if "resource_already_exists" not in str(error):
-                    raise
-
-    async def _current(self) -> str | None:
-        """The generation that the aliases point to."""
-        async with translated("looking for its indices"):
-            try:
-                # Asked of our own indices only, as a user may have rights on no others.
-                found = await self._client.indices.get_alias(
-                    index=f"{self.prefix}-*", name=self.alias("Document")
-                )
-            except elasticsearch.NotFoundError:
-                return None
-        names = sorted(found.keys())
-        return names[-1].removeprefix(f"{self.alias('Document')}-") if names else None
+        await self._generations.create(generation, aliased=aliased)
 
     def alias(self, class_name: str) -> str:
-        return f"{self.prefix}-{class_name.lower()}"
+        return self._generations.alias(class_name)
 
-    def index(self, class_name: str, generation: str | None = None) -> str:
-        return f"{self.alias(class_name)}-{generation or self._generation}"
-
-    def written(self, class_name: str, generation: str | None = None) -> str:
-        """The alias by which a generation's index is written."""
-        return f"{self.index(class_name, generation)}-written"
+    def index(self, class_name: str) -> str:
+        return self._generations.index(class_name, self._generation)
 
     # --- writing ------------------------------------------------------------------------------
 
@@ -250,7 +201,7 @@ class ElasticsearchEngine:
     def _items(self, documents: Sequence[EngineDocument | Rendered]) -> list[Item]:
         return [
             Item(
-                self.written(document.entity_class),
+                self._generations.written(document.entity_class, self._generation),
                 document_id(document.key),
                 document.key,
                 document.change,
@@ -263,7 +214,7 @@ class ElasticsearchEngine:
     async def _require_ownership(self) -> None:
         """Raises ``ForeignStore`` when another record store has the indices, by now."""
         if self.store is not None and not self.taking_over:
-            await claim(self._client, self.prefix, self.store, self._create_shared)
+            await claim(self._client, self.prefix, self.store, self._generations.create_shared)
 
     @asynccontextmanager
     async def _in_the_index_meant(self) -> AsyncIterator[None]:
@@ -294,16 +245,15 @@ class ElasticsearchEngine:
 
     async def commit(self, position: int) -> None:
         self._check_writable()
+        note = _position_of(self._generation)
         async with self._in_the_index_meant(), translated("committing"):
-            names = ",".join(self.index(name) for name in ENTITY_CLASSES)
+            # So that no view of several classes begins between the refresh of one and another.
+            await self._notes.add(note, {"committing": True})
+            names = self._generations.indices_of(self._generation)
             answer = await self._client.indices.refresh(index=names)
             if answer["_shards"]["failed"]:
                 raise EngineUnavailable("Elasticsearch could not refresh all shards.")
-            await self._client.index(
-                index=f"{self.prefix}-meta",
-                id=_position_of(self._generation),
-                document={"value": {"position": position}},
-            )
+            await self._notes.put(note, {"position": position})
         await self._start_afresh()
         if time.monotonic() - self._purged_at > PURGE_EVERY_S:
             await self.purge()
@@ -316,11 +266,19 @@ class ElasticsearchEngine:
         return sum([await purge_tombstones(self._client, name, now) for name in names])
 
     async def position(self) -> int:
+        return (await self._mark()).position
+
+    async def _mark(self) -> Mark:
         await self._follow()
         if self._generation is None:
-            return 0
-        value = await self._notes.get(_position_of(self._generation))
-        return int(value["position"]) if value else 0
+            return Mark(None, 0, (0, 0), settled=True)
+        note = await self._notes.get(_position_of(self._generation))
+        if note is None:
+            return Mark(self._generation, 0, (0, 0), settled=True)
+        position = int(note.value.get("position", 0))
+        return Mark(
+            self._generation, position, note.version, settled="committing" not in note.value
+        )
 
     async def publish(self, store: StateStore, documents: Sequence[Rendered] = ()) -> None:
         """Put beside the records what API nodes without a store need (semantics 10.4)."""
@@ -340,14 +298,12 @@ class ElasticsearchEngine:
         """An empty generation beside the one in use, to be filled and then swapped in."""
         if self.read_only:
             raise EngineError("The search index was opened for reading only.")
-        found = await self._indices()
-        numbers = [int(tail) for name in found if (tail := name.rpartition("-")[2]).isdigit()]
         other = ElasticsearchEngine(
             self.urls,
             prefix=self.prefix,
             shards=self.shards,
             replicas=self.replicas,
-            generation=f"{fingerprint()}-{max(numbers, default=0) + 1}",
+            generation=await self._generations.next(),
             sleep=self._sleep,
         )
         await other.open()
@@ -356,22 +312,12 @@ class ElasticsearchEngine:
     async def discard(self) -> None:
         """Remove a generation that was begun beside the one in use and will not be swapped in."""
         if self._named is not None:
-            async with translated("removing what was begun"):
-                names = ",".join(self.index(name, self._named) for name in ENTITY_CLASSES)
-                await self._client.indices.delete(index=names, ignore_unavailable=True)
+            await self._generations.remove(self._named)
         await self.close()
 
     async def replace_with(self, other: ElasticsearchEngine) -> None:
         """Move the aliases to the other generation at once; the old indices go."""
-        own = {other.index(name) for name in ENTITY_CLASSES}
-        former = [index for index in await self._indices() if index not in own]
-        actions: list[Mapping[str, Any]] = []
-        for name in ENTITY_CLASSES:
-            held = [index for index in former if index.startswith(f"{self.alias(name)}-")]
-            actions += [{"remove_index": {"index": index}} for index in held]
-            actions.append({"add": {"index": other.index(name), "alias": self.alias(name)}})
-        async with translated("moving to the new indices"):
-            await self._client.indices.update_aliases(actions=actions)
+        await self._generations.use(other._generation)
         self._generation = other._generation
         self._meant = None
         if self.taking_over and self.store is not None:
@@ -380,38 +326,19 @@ class ElasticsearchEngine:
         await self._start_afresh()
         await other.close()
 
-    async def _indices(self) -> list[str]:
-        """The indices of all generations."""
-        async with translated("looking for its indices"):
-            answer = await self._client.indices.get(
-                index=",".join(f"{self.alias(name)}-*" for name in ENTITY_CLASSES),
-                ignore_unavailable=True,
-                allow_no_indices=True,
-            )
-        return list(answer)
-
     async def _follow(self) -> None:
         """Change over to the generation that the aliases name by now."""
         if self._named is None:
-            self._generation = await self._current()
+            self._generation = await self._generations.current()
 
     async def remove_all(self) -> None:
         """Remove every index of ours: the end of this search index, not of the records."""
-        async with translated("removing its indices"):
-            found = await self._client.indices.get(
-                index=f"{self.prefix}-*", ignore_unavailable=True, allow_no_indices=True
-            )
-            if found:
-                await self._client.indices.delete(index=",".join(found.keys()))
+        await self._generations.remove_all()
 
     # --- reading ------------------------------------------------------------------------------
 
     async def reader(self) -> ElasticsearchReader:
-        if self._generation is None:
-            await self._follow()
-        if self._generation is None:
-            raise EngineDamaged("There is no search index in this Elasticsearch yet.")
-        if not self._generation.startswith(fingerprint()):
+        if not (self._generation or "").startswith(fingerprint()):
             await self._follow()
         self._check_readable()
         # Through the aliases, so that a swap by another process is followed at once.
@@ -423,7 +350,9 @@ class ElasticsearchEngine:
         return ElasticsearchReader(self._searches, self._frequencies, view)
 
     def _check_readable(self) -> None:
-        if not (self._generation or "").startswith(fingerprint()):
+        if self._generation is None:
+            raise EngineDamaged("There is no search index in this Elasticsearch yet.")
+        if not self._generation.startswith(fingerprint()):
             raise ForeignIndex(
                 f"The search index {self._generation} was made with another mapping or analysis "
                 f"than this version's {fingerprint()}. Run: pan-commons index rebuild"
@@ -443,7 +372,7 @@ class ElasticsearchEngine:
     async def size_bytes(self) -> int | None:
         if self._generation is None:
             return 0
-        names = ",".join(self.index(name) for name in ENTITY_CLASSES)
+        names = self._generations.indices_of(self._generation)
         try:
             async with translated("measuring"):
                 answer = await self._client.indices.stats(index=names, metric="store")

@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import anyio
 import anyio.to_thread
@@ -24,6 +24,13 @@ from catalogue.engines.shared_state import StateStore
 log = logging.getLogger(__name__)
 
 
+class Note(NamedTuple):
+    """A note, and what tells whether it was written since."""
+
+    value: Mapping[str, Any]
+    version: tuple[int, int]
+
+
 class Notes:
     """The notes of one prefix."""
 
@@ -37,21 +44,31 @@ class Notes:
         self._prefix = prefix
         self._sleep = sleep
 
-    async def get(self, name: str) -> Mapping[str, Any] | None:
+    async def get(self, name: str) -> Note | None:
         """A note, if there is one."""
         async with translated("reading its notes"):
             try:
                 found = await self._client.get(index=f"{self._prefix}-meta", id=name)
             except elasticsearch.NotFoundError:
                 return None
-        value: Mapping[str, Any] = found["_source"]["value"]
-        return value
+        return Note(found["_source"]["value"], (found["_primary_term"], found["_seq_no"]))
 
     async def put(self, name: str, value: Mapping[str, Any]) -> None:
         """Keep a note where every API node sees it."""
         async with translated("writing its notes"):
             await self._client.index(
                 index=f"{self._prefix}-meta", id=name, document={"value": value}
+            )
+
+    async def add(self, name: str, value: Mapping[str, Any]) -> None:
+        """Add to a note what it does not say yet; all else in it stays."""
+        async with translated("writing its notes"):
+            await self._client.update(
+                index=f"{self._prefix}-meta",
+                id=name,
+                doc={"value": value},
+                doc_as_upsert=True,
+                retry_on_conflict=3,
             )
 
     async def remove(self, name: str) -> None:

@@ -85,12 +85,14 @@ class ElasticsearchReader:
         self._used: set[EntityClass] = set()
         self.stamp: str | None = None
         self.complete_until = 0
+        self.filled = view.position != 0
 
     def promise(self) -> Mapping[str, str]:
         """The points in time of this view, which a cursor may name for ten minutes: the page of
         scored hits that it follows has asked the server to keep them so long."""
         self._view.promised = True
-        return self._view.pits
+        pits = self._view.pits
+        return {name: pits[name] for name in sorted(self._used)}
 
     async def page(self, request: PageRequest) -> EnginePage:
         return (await self.pages((request,)))[0]

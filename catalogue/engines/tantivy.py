@@ -9,26 +9,21 @@ when files change.
 
 from __future__ import annotations
 
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import TypeVar
 
 from catalogue.documents import EngineDocument
 from catalogue.engines.base import Applied, Numbering, Rendered, newest_by_key
 from catalogue.engines.tantivy_documents import ORDINAL, numbered, rendered, unnumbered
-from catalogue.engines.tantivy_files import (
-    CommitFiles,
-    JsonFile,
-    WriterLock,
-    translated_os_errors,
-    write_json,
-)
-from catalogue.engines.tantivy_index import ClassIndex, guarded
+from catalogue.engines.tantivy_errors import guarded
+from catalogue.engines.tantivy_files import CommitFiles, WriterLock, translated_os_errors
+from catalogue.engines.tantivy_generations import POINTER, POSITION, Generations
+from catalogue.engines.tantivy_index import ClassIndex
 from catalogue.engines.tantivy_reader import TantivyReader
 from catalogue.engines.tantivy_writer import Writer, heap_bytes
 from catalogue.errors import EngineDamaged, EngineError, ForeignIndex, IndexBusy, IndexReplaced
@@ -37,9 +32,7 @@ from catalogue.fingerprint import fingerprint
 from catalogue.plan import Numbers
 from catalogue.threads import in_thread
 
-POINTER = "current.json"
 LOCK = "indexer.lock"
-POSITION = "position.json"
 META = "meta.json"
 
 FIRST_S = 10.0
@@ -74,6 +67,7 @@ class TantivyEngine:
         self.read_only = read_only
         self._named = generation
         self._store = store
+        self._generations = Generations(self.root, store)
         self._generation: str | None = None
         self._meant: str | None = None
         self._indices: dict[str, ClassIndex] = {}
@@ -84,8 +78,6 @@ class TantivyEngine:
         self._lock = WriterLock(self.root / LOCK)
         self._read: tuple[object, TantivyReader] | None = None
         self._watched: CommitFiles | None = None
-        self._pointer_file = JsonFile()
-        self._position_file = JsonFile()
         self._guard = threading.RLock()
 
     # --- opening ------------------------------------------------------------------------------
@@ -98,12 +90,12 @@ class TantivyEngine:
             if self._named is not None:
                 self._open_generation(self._named, create=True)
                 return
-            pointer = self._pointer()
-            if pointer is None:
+            current = self._generations.current()
+            if current is None:
                 self._create_first()
-                pointer = self._pointer()
-            if pointer is not None:
-                self._open_generation(pointer["generation"], create=False)
+                current = self._generations.current()
+            if current is not None:
+                self._open_generation(current, create=False)
 
     def _create_first(self) -> None:
         if self.read_only:
@@ -114,9 +106,9 @@ class TantivyEngine:
         if not self._lock_to_create():
             return
         try:
-            if self._pointer() is None:
+            if self._generations.current() is None:
                 self._open_generation(generation, create=True)
-                self._write_pointer(generation)
+                self._generations.use(generation)
         finally:
             self.unlock()
 
@@ -128,7 +120,7 @@ class TantivyEngine:
                 self.lock()
             except IndexBusy:
                 # It is at it this very moment.
-                if self._pointer() is not None or time.monotonic() >= until:
+                if self._generations.current() is not None or time.monotonic() >= until:
                     return False
                 time.sleep(LOOK_FOR_FIRST_S)
             except EngineError:
@@ -143,28 +135,14 @@ class TantivyEngine:
         }
         self._generation = generation
 
-    def _pointer(self) -> dict[str, str] | None:
-        path = self.root / POINTER
-        try:
-            return cast(dict[str, str], self._pointer_file.read(path))
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise EngineDamaged(f"{path} cannot be read: {error}") from error
-        except ValueError as error:
-            raise EngineDamaged(f"{path} is no JSON: {error}") from error
-
-    def _write_pointer(self, generation: str) -> None:
-        write_json(self.root / POINTER, {"generation": generation, "fingerprint": fingerprint()})
-
     def _follow_pointer(self) -> None:
         """Change over to the generation that is current by now: an operator may have rebuilt."""
         if self._named is not None:
             return
-        pointer = self._pointer()
-        if pointer and pointer["generation"] != self._generation:
+        current = self._generations.current()
+        if current and current != self._generation:
             self._abandon_writers()
-            self._open_generation(pointer["generation"], create=False)
+            self._open_generation(current, create=False)
 
     def _abandon_writers(self) -> None:
         """Let go of writers of a generation that is no more; what they held is in the outbox."""
@@ -230,7 +208,7 @@ class TantivyEngine:
     def _apply(self, documents: Sequence[EngineDocument | Rendered]) -> Applied:
         with self._writing("writing"):
             self._begin_writing()
-            if self._is_of_another_store(self._position_written()):
+            if self._generations.is_of_another_store(str(self._generation)):
                 raise EngineDamaged(
                     "The search index was made of another record store than the one that is in the "
                     "data folder now."
@@ -322,7 +300,7 @@ class TantivyEngine:
             for writer in self._writers.values():
                 writer.library.commit()
             self._pending.clear()
-            self._write_position(position)
+            self._generations.reached(str(self._generation), position)
 
     async def position(self) -> int:
         return await self._run(self._position)
@@ -330,31 +308,7 @@ class TantivyEngine:
     def _position(self) -> int:
         with self._guard:
             self._follow_pointer()
-            if self._generation is None:
-                return 0
-            written = self._position_written()
-            try:
-                return 0 if self._is_of_another_store(written) else int(written["position"])
-            except (ValueError, KeyError, TypeError):
-                # Written by rename, so this is disk damage: begin again, which is harmless.
-                return 0
-
-    def _position_written(self) -> dict[str, Any]:
-        try:
-            read = self._position_file.read(self._position_path())
-        except (FileNotFoundError, ValueError):
-            return {}
-        return read if isinstance(read, dict) else {}
-
-    def _write_position(self, position: int) -> None:
-        of = {} if self._store is None else {"store": self._store}
-        write_json(self._position_path(), {"position": position, **of})
-
-    def _is_of_another_store(self, written: dict[str, Any]) -> bool:
-        return self._store is not None and written.get("store", self._store) != self._store
-
-    def _position_path(self) -> Path:
-        return self.root / str(self._generation) / POSITION
+            return 0 if self._generation is None else self._generations.position(self._generation)
 
     async def clear(self) -> None:
         await self._run(self._clear)
@@ -367,7 +321,7 @@ class TantivyEngine:
                 writer.library.delete_all_documents()
                 writer.library.commit()
             self._pending.clear()
-            self._write_position(0)
+            self._generations.reached(str(self._generation), 0)
 
     async def restart_empty(self) -> None:
         """Put an empty generation in the place of a damaged one; the indexer fills it.
@@ -395,13 +349,9 @@ class TantivyEngine:
         with self._guard:
             if self.read_only:
                 raise EngineError("The search index was opened for reading only.")
-            numbers = [
-                int(path.name.rsplit("-", 1)[1])
-                for path in self.root.iterdir()
-                if path.is_dir() and path.name.rpartition("-")[2].isdigit()
-            ]
-            generation = f"{fingerprint()}-{max(numbers, default=0) + 1}"
-            other = TantivyEngine(self.root.parent, generation=generation, store=self._store)
+            other = TantivyEngine(
+                self.root.parent, generation=self._generations.next(), store=self._store
+            )
             other._open()
             return other
 
@@ -415,7 +365,7 @@ class TantivyEngine:
             self._indices = {}
             self._read = None
             if self._named is not None:
-                shutil.rmtree(self.root / self._named, ignore_errors=True)
+                self._generations.remove(self._named)
 
     async def replace_with(self, other: TantivyEngine) -> None:
         """Swap to the other generation and remove the old ones. Readers, and a daemon that writes,
@@ -430,11 +380,9 @@ class TantivyEngine:
             except EngineError:
                 self._abandon_writers()  # those of a damaged index, which goes
             assert other._generation is not None
-            self._write_pointer(other._generation)
+            self._generations.use(other._generation)
             self._open_generation(other._generation, create=False)
-            for path in self.root.iterdir():
-                if path.is_dir() and path.name != other._generation:
-                    shutil.rmtree(path, ignore_errors=True)
+            self._generations.remove_others(other._generation)
 
     # --- reading ------------------------------------------------------------------------------
 

@@ -11,7 +11,8 @@ import tantivy
 
 from catalogue.engines.base import EngineHit, EnginePage, PageRequest, SortBy
 from catalogue.engines.tantivy_documents import CHANGE, ORDINAL
-from catalogue.engines.tantivy_index import ClassView, guarded
+from catalogue.engines.tantivy_errors import guarded
+from catalogue.engines.tantivy_index import ClassView
 from catalogue.plan import AllOf, NoneOf, NumberRange, Plan
 from catalogue.records import EntityClass
 from catalogue.scoring import normalised
@@ -29,6 +30,7 @@ class TantivyReader:
         self._views = views
         self.stamp: str | None = stamp
         self.complete_until = complete_until
+        self.filled = complete_until > 0
 
     async def page(self, request: PageRequest) -> EnginePage:
         return await self._run(partial(self._page, request))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import time
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -25,6 +26,7 @@ from catalogue.errors import (
     StoreError,
     StoreFull,
     StoreReadOnly,
+    StoreReplaced,
 )
 from catalogue.store.patience import is_busy, patiently
 
@@ -44,6 +46,9 @@ READ_CACHE_KIB = 4_096
 # not read lately took 112 µs by ``read`` and 54 so. The pages are the system's, and are given up
 # when memory is wanted for something else.
 MAPPED_BYTES = 16 * 2**30
+
+LOOK_AGAIN_S = 1.0
+"""How often whoever only reads looks whether the file is still the one that was opened."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -144,6 +149,8 @@ class Database:
         self._lock = threading.Lock()
         self._turn = (os.getpid(), threading.Lock())
         self._writer: tuple[int, _Connection] | None = None
+        self._file: tuple[int, int] | None = None
+        self._looked_at = float("-inf")
 
     def connection(self) -> sqlite3.Connection:
         """This thread's connection, made when first asked for (and again after a fork); inside
@@ -172,9 +179,37 @@ class Database:
                     self._turn = (os.getpid(), threading.Lock())
         return self._turn[1]
 
+    def look_again(self) -> None:
+        """For whoever reads: ``StoreReplaced`` soon after another file is in the place of this."""
+        if time.monotonic() - self._looked_at > LOOK_AGAIN_S:
+            self._require_same_file()
+
+    def _require_same_file(self) -> None:
+        """Raises ``StoreReplaced`` where a backup was put back under running processes: what they
+        write to the file that they had opened is gone with it, and their new connections would see
+        the other one (fault H08)."""
+        if self._file is None:
+            return
+        try:
+            found = os.stat(self.path)
+        except FileNotFoundError:
+            held = None
+        else:
+            held = found.st_dev, found.st_ino
+        if held != self._file:
+            raise StoreReplaced(
+                f"{self.path} is not the file any more that this process opened; end all processes"
+                " that use the data folder, and start them again"
+            )
+        self._looked_at = time.monotonic()
+
     def _made(self, cache_kib: int) -> _Connection:
         with translated(self.path):
+            self._require_same_file()
             made = self._connect(cache_kib)
+            if self._file is None:
+                opened = os.stat(self.path)
+                self._file = opened.st_dev, opened.st_ino
         with self._lock:
             self._all.add(made)
         return made
@@ -242,6 +277,7 @@ class Database:
             if connection.in_transaction:
                 yield connection
                 return
+            self.look_again()
             connection.execute("BEGIN")
             try:
                 yield connection
@@ -260,6 +296,7 @@ class Database:
             raise StoreBusy(f"{self.path} is being written by ourselves for too long; try again")
         try:
             with translated(self.path):
+                self._require_same_file()
                 connection = self._writing_connection()
                 connection.execute("BEGIN IMMEDIATE")
                 self._local.writing = connection
@@ -282,7 +319,7 @@ class Database:
             for connection in list(self._all):
                 connection.close()
             self._all.clear()
-        self._writer = None
+        self._writer = self._file = None
         self._local = threading.local()
 
 

@@ -10,34 +10,19 @@ from catalogue.errors import NotFound
 from catalogue.store import archive, compaction, inspection, transfer
 from catalogue.store.archive import BackupReport
 from catalogue.store.compaction import CompactionReport
-from catalogue.store.database import Database, micros, translated
+from catalogue.store.database import micros, translated
 from catalogue.store.forget import Eraser, ForgetReport
 from catalogue.store.forgotten import Forgotten, may_be_person, person_form, words_of
-from catalogue.store.hydration import Hydration
 from catalogue.store.inspection import CheckReport
-from catalogue.store.payloads import Payloads, PayloadsByThread
+from catalogue.store.reading import Reading
 from catalogue.store.remap import Mapper, Remapper, RemapReport
 from catalogue.store.transfer import TransferReport
 from mappings.context import Mapped
 from mappings.errors import MappingError
 
 
-class Upkeep:
+class Upkeep(Reading):
     """The upkeep half of ``Store``."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._by_thread = PayloadsByThread()
-        self._hydration = Hydration()
-
-    @property
-    def _payloads(self) -> Payloads:
-        return self._by_thread.payloads
-
-    @property
-    def read_only(self) -> bool:
-        """Whether this process only looks."""
-        return self._database.read_only
 
     def remap(
         self,

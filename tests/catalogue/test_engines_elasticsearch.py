@@ -269,9 +269,9 @@ async def test_a_rebuild_moves_the_alias_while_writes_go_on(engine: Elasticsearc
     world = generated(3, documents=8)
     indexer = Indexer(world, engine)
     await indexer.index_once()
-    former = await engine._current()
+    former = await engine._generations.current()
     await rebuild(world, engine)
-    assert await engine._current() != former
+    assert await engine._generations.current() != former
     world.document("late", title="glass")
     await indexer.index_once()
     assert (await verify(world, engine)).sound

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 import pytest
@@ -22,7 +22,9 @@ from search_world import NOW, Entities
 
 from catalogue.catalogue import Catalogue
 from catalogue.cursors import SnapshotFile, question_digest, read_cursor
+from catalogue.engines.base import Reader
 from catalogue.engines.elasticsearch import ElasticsearchEngine
+from catalogue.engines.elasticsearch_views import AMID_COMMIT_S, TRIES
 from catalogue.errors import CursorExpired, EngineError, ForeignStore
 from catalogue.indexer import Indexer
 from catalogue.plan import All
@@ -103,7 +105,7 @@ async def test_a_cursor_whose_view_is_gone_has_expired(
     late = replace(search, cursor=cursor, now=NOW + timedelta(minutes=11))
     with pytest.raises(CursorExpired, match="Ask again without it"):
         await catalogue.search(late)
-    for pit in (await engine.reader()).promise().values():
+    for pit in (await engine.reader())._view.pits.values():
         await engine._client.close_point_in_time(id=pit)
     with pytest.raises(CursorExpired, match="Ask again without it"):
         await catalogue.search(replace(search, cursor=cursor))
@@ -173,6 +175,79 @@ async def test_another_node_s_commit_is_seen_soon(
     await indexer.index_once()
     moment = 0.6
     assert await (await other.reader()).count("Document", All()) == before + 1
+
+
+async def counts(reader: Reader) -> dict[str, int]:
+    return {name: await reader.count(cast(Any, name), All()) for name in ("Dataset", "Document")}
+
+
+async def test_a_view_shows_one_state_of_all_classes(
+    engine: ElasticsearchEngine, other: ElasticsearchEngine
+) -> None:
+    """Of two, a Document would be found for not having what its new Datasets have."""
+    world = Entities()
+    world.document("a", datasets=[world.dataset("a1")])
+    indexer = Indexer(world, engine)
+    await indexer.index_once()
+    await other.open()
+    reader = await other.reader()
+    assert await reader.count("Dataset", All()) == 1
+    world.document("b", datasets=[world.dataset("b1")])
+    await indexer.index_once()
+    assert await counts(reader) == {"Dataset": 1, "Document": 1}
+
+
+async def test_a_view_that_would_begin_amid_a_commit_is_not_used(
+    engine: ElasticsearchEngine, other: ElasticsearchEngine
+) -> None:
+    """The classes have an index each, which become visible one after the other."""
+    moment = 0.0
+    other._views._clock = lambda: moment
+    world = Entities()
+    world.document("a", datasets=[world.dataset("a1")])
+    indexer = Indexer(world, engine)
+    await indexer.index_once()
+    await other.open()
+    before = await other.reader()
+    world.document("b", datasets=[world.dataset("b1")])
+    indices = engine._client.indices
+    refresh = indices.refresh
+    amid: list[dict[str, int]] = []
+
+    async def one_after_the_other(*, index: str) -> Any:
+        nonlocal moment
+        await refresh(index=engine.index("Document"))
+        moment += 1
+        amid.append(await counts(await other.reader()))
+        return await refresh(index=index)
+
+    indices.refresh = one_after_the_other  # type: ignore[assignment]
+    await indexer.index_once()
+    assert amid == [{"Dataset": 1, "Document": 1}]
+    moment += AMID_COMMIT_S
+    assert await counts(await other.reader()) == {"Dataset": 2, "Document": 2}
+    assert await counts(before) == {"Dataset": 1, "Document": 1}
+
+
+async def test_a_commit_that_was_never_ended_does_not_keep_questions_from_being_answered(
+    engine: ElasticsearchEngine, other: ElasticsearchEngine
+) -> None:
+    """Its process was killed; nobody may come after it for a while."""
+    waited: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waited.append(seconds)
+
+    other._views._sleep = sleep
+    world = Entities()
+    world.document("a", datasets=[world.dataset("a1")])
+    await Indexer(world, engine).index_once()
+    position = await engine.position()
+    await engine._notes.add(f"position-{engine._generation}", {"committing": True})
+    await other.open()
+    assert await other.position() == position
+    assert await counts(await other.reader()) == {"Dataset": 1, "Document": 1}
+    assert 0 < len(waited) <= TRIES
 
 
 # --- whose the indices are ------------------------------------------------------------------------

@@ -25,6 +25,7 @@ from catalogue.errors import (
     StoreError,
     StoreFull,
     StoreReadOnly,
+    StoreReplaced,
     StoreTooNew,
 )
 from catalogue.facilities import Service, mapping_context
@@ -32,6 +33,7 @@ from catalogue.records import PageCommit
 from catalogue.store import Store, schema
 from catalogue.store.database import (
     FILE_NAME,
+    LOOK_AGAIN_S,
     PROGRAMMING_MISTAKES,
     translate,
     translated,
@@ -307,6 +309,21 @@ def test_a_store_on_a_read_only_file_system_can_be_read(
     monkeypatch.setattr(sqlite3, "connect", refuse)
     with Store.open(folder, read_only=True) as reader:
         assert reader.count("Document") == 1
+
+
+@pytest.mark.parametrize("put_back", [True, False], ids=["a backup put back", "removed"])
+def test_a_file_that_was_exchanged_under_a_running_process_is_not_gone_on_with(
+    world: World, tmp_path: Path, put_back: bool
+) -> None:
+    """Fault H08: what it writes would go into a file that nobody finds any more."""
+    world.put(record("oai:1", document("doi:10.5072/a")))
+    world.store.backup(tmp_path / "kept.sqlite", world.now)
+    (tmp_path / "kept.sqlite").replace(world.store.path) if put_back else world.store.path.unlink()
+    with pytest.raises(StoreReplaced, match="start them again"):
+        world.put(record("oai:2", document("doi:10.5072/b")))
+    world.store._database._looked_at -= 2 * LOOK_AGAIN_S
+    with pytest.raises(StoreReplaced, match="start them again"):
+        world.store.last_change()
 
 
 def test_a_missing_store_is_not_made_by_reading(tmp_path: Path) -> None:

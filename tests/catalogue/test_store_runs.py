@@ -185,10 +185,3 @@ def test_a_lease_for_other_work_is_taken_prolonged_and_given_up(world: World) ->
         world.store.renew_lease(lease, NOON)
     world.store.release_lease(lease)
     world.store.renew_lease(taken, NOON)
-
-
-def test_engine_positions_are_kept_by_name(world: World) -> None:
-    assert world.store.engine_position("tantivy") == 0
-    world.store.set_engine_position("tantivy", 7)
-    assert world.store.engine_position("tantivy") == 7
-    assert world.store.engine_position("elasticsearch") == 0
