@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache, lru_cache
 from operator import attrgetter
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from catalogue import analysis, technique_scoring
-from catalogue.access import FOREVER, STATES, access_spans
+from catalogue.access import FOREVER, access_spans
 from catalogue.analysis import Line, line
 from catalogue.completions import suggestions_of
-from catalogue.fields import FIELDS, Kind, elements, stored_value, strings
+from catalogue.engine_fields import CUT_WORDS, SPAN_NUMBERS
+from catalogue.fields import Kind, elements, stored_value, strings
 from catalogue.parameter_terms import parameter_terms
 from catalogue.record_terms import (
     PartsPlan,
@@ -29,7 +30,6 @@ from catalogue.record_terms import (
     class_plan,
     int_or_none,
     merge_pid_and_doi,
-    number_name,
     term,
 )
 from catalogue.records import Change, EntityClass, StoredEntity
@@ -43,8 +43,6 @@ MAX_CHILD_IDENTIFIERS = 500
 CARRIED = ("techniques", "samples", "instrument")
 """Relations of a Dataset whose terms its Documents carry, under ``datasets.``, without limit."""
 
-ACCESS_NAMES = (*STATES, "public")
-FACET_FIELDS = ("facility", "instrument", "instrument_key", "year", "kind", "sample")
 FACET_TERM_BYTES = 2_000
 
 
@@ -274,10 +272,6 @@ def _instant(text: str) -> int | None:
     return _whole("instant", text)
 
 
-SPAN_NUMBERS = {name: (f"{name}_from", f"{name}_until") for name in ACCESS_NAMES}
-"""The number fields of the ends of each state's span."""
-
-
 class Texts(NamedTuple):
     """What of a record is searched as text: stems by line, unstemmed words, wholes."""
 
@@ -460,33 +454,3 @@ def _datasets(entity: StoredEntity, children: Sequence[StoredEntity]) -> list[Ma
 
 def _once(lines: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(lines))
-
-
-def number_fields(class_name: str) -> tuple[str, ...]:
-    """All number fields that engine documents of a class may have, besides ``ordinal``."""
-    own = [
-        number_name(n) for n, kind in FIELDS[class_name].items() if kind in ("instant", "number")
-    ]
-    if class_name == "Instrument":
-        return tuple(own)
-    spans = [name for both in SPAN_NUMBERS.values() for name in both]
-    return (*own, "first_year", "last_year", *spans)
-
-
-RAW_FIELDS = ("terms", "params", "all_params", "tags", "words", "suggestions")
-"""Fields of exact terms that are only looked up."""
-
-CUT_WORDS = "cut:words"
-"""The term of a record with a word so long that it may have been cut (semantics 6.1)."""
-
-COUNTED_FIELDS = ("panet", *(f"f_{name}" for name in FACET_FIELDS))
-"""Fields of exact terms that are also counted for facets."""
-
-TITLE_WORDS = "title_words"
-
-TEXT_FIELDS: Mapping[str, Literal["freq", "position"]] = {
-    "text": "position", "title": "freq", TITLE_WORDS: "position",
-}  # fmt: skip
-"""Fields that are one string of words to the line, and what they keep of each word. ``wholes`` is
-scored, too, but has neither. Phrases are looked up in ``text``, a title's substrings of several
-words in ``title_words``."""

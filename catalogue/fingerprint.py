@@ -9,7 +9,7 @@ from functools import cache
 from importlib.metadata import version
 
 from catalogue.analysis import ANALYSIS_VERSION
-from catalogue.documents import FACET_FIELDS
+from catalogue.engine_fields import FACET_FIELDS
 from catalogue.fields import FIELDS
 from catalogue.parameter_terms import COARSE_DIGITS, CODING_VERSION
 from mappings.techniques import panet_version

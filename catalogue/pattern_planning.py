@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 from catalogue.analysis import Run, in_any_case, runs, spelled_out
-from catalogue.documents import CUT_WORDS, TITLE_WORDS
+from catalogue.engine_fields import CUT_WORDS, TITLE_WORDS
 from catalogue.errors import QueryError
 from catalogue.fields import Kind, kind_of
 from catalogue.patterns import compile_pattern

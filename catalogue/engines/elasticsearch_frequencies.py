@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from catalogue.documents import TEXT_FIELDS
+from catalogue.engine_fields import TEXT_FIELDS
 from catalogue.engines.elasticsearch_queries import LIVE
 from catalogue.plan import AllOf, AnyOf, Empty, LevelScore, Phrase, Plan, Score, Terms
 from catalogue.scoring import highest_for_levels, highest_for_term

@@ -13,13 +13,8 @@ from typing import Any
 import orjson
 
 from catalogue.analysis import SENTINEL
-from catalogue.documents import (
-    COUNTED_FIELDS,
-    RAW_FIELDS,
-    TEXT_FIELDS,
-    EngineDocument,
-    number_fields,
-)
+from catalogue.documents import EngineDocument
+from catalogue.engine_fields import COUNTED_FIELDS, RAW_FIELDS, TEXT_FIELDS, number_fields
 from catalogue.engines.base import Rendered
 from catalogue.scoring import K1, B
 

@@ -25,7 +25,7 @@ from catalogue.engines.tantivy_files import CommitFiles, WriterLock, translated_
 from catalogue.engines.tantivy_generations import POINTER, POSITION, Generations
 from catalogue.engines.tantivy_index import ClassIndex
 from catalogue.engines.tantivy_reader import TantivyReader
-from catalogue.engines.tantivy_writer import Writer, heap_bytes
+from catalogue.engines.tantivy_writer import Writers
 from catalogue.errors import EngineDamaged, EngineError, ForeignIndex, IndexBusy, IndexReplaced
 from catalogue.fields import ENTITY_CLASSES
 from catalogue.fingerprint import fingerprint
@@ -71,10 +71,7 @@ class TantivyEngine:
         self._generation: str | None = None
         self._meant: str | None = None
         self._indices: dict[str, ClassIndex] = {}
-        self._writers: dict[str, Writer] = {}
-        self._heap_bytes = heap_bytes(0)
-        self._pending: dict[str, int] = {}
-        self._lost = False
+        self._writers = Writers()
         self._lock = WriterLock(self.root / LOCK)
         self._read: tuple[object, TantivyReader] | None = None
         self._watched: CommitFiles | None = None
@@ -141,19 +138,8 @@ class TantivyEngine:
             return
         current = self._generations.current()
         if current and current != self._generation:
-            self._abandon_writers()
+            self._writers.abandon()
             self._open_generation(current, create=False)
-
-    def _abandon_writers(self) -> None:
-        """Let go of writers of a generation that is no more; what they held is in the outbox."""
-        for writer in self._writers.values():
-            writer.abandon()
-        self._forget_writers()
-
-    def _forget_writers(self) -> None:
-        self._writers = {}
-        self._lost |= bool(self._pending)
-        self._pending.clear()
 
     # --- the lease ----------------------------------------------------------------------------
 
@@ -194,12 +180,8 @@ class TantivyEngine:
     def _expect(self, until: int) -> int:
         with self._guard:
             position = self._position()
-            heap = heap_bytes(max(0, until - position))
-            if until > position and heap != self._heap_bytes:
-                # Nothing waits in them that does not come again: it is behind the position.
-                self._close_writers()
-                self._heap_bytes = heap
-            self._meant, self._lost = self._generation, False
+            self._writers.expect(until - position)
+            self._meant, self._writers.lost = self._generation, False
             return position
 
     async def apply(self, documents: Sequence[EngineDocument | Rendered]) -> Applied:
@@ -217,24 +199,13 @@ class TantivyEngine:
             replayed = self._versions_held(newest)
             written = deleted = older = 0
             for document in newest:
-                if (
-                    self._pending.get(document.key, replayed.get(document.key, -1))
-                    > document.change
-                ):
+                held = self._writers.waiting.get(document.key, replayed.get(document.key, -1))
+                if held > document.change:
                     older += 1
                     continue
-                writer = self._writers[document.entity_class]
-                if writer.may_hold(document.ordinal):
-                    # By the raw key: deleting by a number finds nothing, as Python's integers
-                    # become signed terms (seen with tantivy 0.27; fault F15).
-                    writer.library.delete_documents_by_term("key", document.key)
-                if document.deleted:
-                    deleted += 1
-                else:
-                    writer.library.add_json(document.body.decode())
-                    writer.wrote(document.ordinal)
-                    written += 1
-                self._pending[document.key] = document.change
+                self._writers.write(document)
+                deleted += document.deleted
+                written += not document.deleted
             return Applied(written, deleted, older + len(documents) - len(newest))
 
     def _versions_held(self, documents: Sequence[Rendered]) -> dict[str, int]:
@@ -261,7 +232,7 @@ class TantivyEngine:
             try:
                 yield
             except BaseException:
-                self._abandon_writers()
+                self._writers.abandon()
                 raise
 
     def _begin_writing(self) -> None:
@@ -270,7 +241,7 @@ class TantivyEngine:
         self._follow_pointer()
         if self._generation is None:
             raise EngineDamaged("There is no search index yet.")
-        if self._meant not in (None, self._generation) or self._lost:
+        if self._meant not in (None, self._generation) or self._writers.lost:
             # Its position would be behind changes that went into the former one, or are gone.
             raise IndexReplaced(
                 f"The search index {self._meant} was let go before its last commit."
@@ -280,16 +251,10 @@ class TantivyEngine:
                 f"The search index {self._generation} was made with another mapping or analysis; "
                 f"this version writes {fingerprint()}. Run: pan-commons index rebuild"
             )
-        if not self._writers:
+        if not self._writers.open:
             if self._named is None:
                 self.lock()
-            heap = self._heap_bytes
-            try:
-                for name, index in self._indices.items():
-                    self._writers[name] = Writer(index, heap)
-            except EngineError:
-                self._abandon_writers()
-                raise
+            self._writers.begin(self._indices)
 
     async def commit(self, position: int) -> None:
         await self._run(partial(self._commit, position))
@@ -297,9 +262,7 @@ class TantivyEngine:
     def _commit(self, position: int) -> None:
         with self._writing("committing"):
             self._begin_writing()
-            for writer in self._writers.values():
-                writer.library.commit()
-            self._pending.clear()
+            self._writers.commit()
             self._generations.reached(str(self._generation), position)
 
     async def position(self) -> int:
@@ -315,12 +278,9 @@ class TantivyEngine:
 
     def _clear(self) -> None:
         with self._writing("emptying"):
-            self._meant, self._lost = None, False
+            self._meant, self._writers.lost = None, False
             self._begin_writing()
-            for writer in self._writers.values():
-                writer.library.delete_all_documents()
-                writer.library.commit()
-            self._pending.clear()
+            self._writers.clear()
             self._generations.reached(str(self._generation), 0)
 
     async def restart_empty(self) -> None:
@@ -334,7 +294,7 @@ class TantivyEngine:
     def _restart_empty(self) -> None:
         with self._guard:
             self.lock()
-            self._abandon_writers()
+            self._writers.abandon()
             self._indices = {}
             other = self._beside()
             self._replace_with(other)
@@ -361,7 +321,7 @@ class TantivyEngine:
 
     def _discard(self) -> None:
         with self._guard:
-            self._abandon_writers()
+            self._writers.abandon()
             self._indices = {}
             self._read = None
             if self._named is not None:
@@ -374,11 +334,11 @@ class TantivyEngine:
 
     def _replace_with(self, other: TantivyEngine) -> None:
         with self._guard:
-            other._close_writers()
+            other._writers.close()
             try:
-                self._close_writers()
+                self._writers.close()
             except EngineError:
-                self._abandon_writers()  # those of a damaged index, which goes
+                self._writers.abandon()  # those of a damaged index, which goes
             assert other._generation is not None
             self._generations.use(other._generation)
             self._open_generation(other._generation, create=False)
@@ -451,17 +411,10 @@ class TantivyEngine:
 
     def _close(self) -> None:
         with self._guard:
-            self._close_writers()
+            self._writers.close()
             self._indices = {}
             self._read = None
             self.unlock()
-
-    def _close_writers(self) -> None:
-        for writer in self._writers.values():
-            with guarded("closing its writer"):
-                writer.library.rollback()
-                writer.library.wait_merging_threads()
-        self._forget_writers()
 
     async def release(self) -> None:
         """Let another process write, after the merges at hand are done."""
@@ -469,7 +422,7 @@ class TantivyEngine:
 
     def _release(self) -> None:
         with self._guard:
-            self._close_writers()
+            self._writers.close()
             self.unlock()
 
     @staticmethod

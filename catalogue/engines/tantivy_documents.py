@@ -9,13 +9,8 @@ import tantivy
 
 from catalogue import technique_scoring
 from catalogue.analysis import SENTINEL
-from catalogue.documents import (
-    COUNTED_FIELDS,
-    RAW_FIELDS,
-    TEXT_FIELDS,
-    EngineDocument,
-    number_fields,
-)
+from catalogue.documents import EngineDocument
+from catalogue.engine_fields import COUNTED_FIELDS, RAW_FIELDS, TEXT_FIELDS, number_fields
 from catalogue.engines.base import Rendered
 from catalogue.records import Foreseen
 

@@ -12,7 +12,7 @@ from typing import Any
 import tantivy
 from tantivy import Query
 
-from catalogue.documents import COUNTED_FIELDS
+from catalogue.engine_fields import COUNTED_FIELDS
 from catalogue.engines.base import FacetRequest
 from catalogue.engines.tantivy_documents import CHANGE, LINKS, ORDINAL, build_schema
 from catalogue.engines.tantivy_errors import guarded

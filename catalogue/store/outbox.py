@@ -8,7 +8,7 @@ now, and to every live entity that contains one.
 from __future__ import annotations
 
 import sqlite3
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -16,8 +16,9 @@ from typing import Any, NamedTuple
 import orjson
 
 from catalogue.store.configuration import SourceRow, source_rows
-from catalogue.store.database import as_list, instant, rows, take
+from catalogue.store.database import as_list, rows, take
 from catalogue.store.graph import children_of, classes_of, live_among, parents_of
+from catalogue.store.merging import distinct_parts, merged
 from catalogue.store.parts import (
     DATASET,
     DATASETS,
@@ -26,14 +27,7 @@ from catalogue.store.parts import (
     INSTRUMENTS,
     POSITION_BITS,
     Touched,
-    aliases_of,
-    content_hash,
 )
-from mappings.merging import SourceEntity, merge_entities
-
-# Distinct things that one source may say of one entity before the oldest are left out: guards
-# against a source whose every record describes the same instrument a little differently.
-MAX_DISTINCT_PARTS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +55,6 @@ class _Row(NamedTuple):
     hash: bytes | None
     part: int | None
     body: bytes | None
-
-
-class _Content(NamedTuple):
-    """What the parts of an entity amount to."""
-
-    hash: bytes | None
-    part: int | None
-    body: bytes | None
-    derived: int
-    aliases: tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -209,11 +193,11 @@ def _merge_touched(
     if not touched.entities:
         return
     before = _rows(connection, touched.entities)
-    found = _distinct_parts(connection, touched.entities)
+    found = distinct_parts(connection, touched.entities)
     updates: list[tuple[Any, ...]] = []
     for row in before:
         work.was_live[row.ordinal] = row.live
-        content = _merged(found.get(row.ordinal, ()), sources)
+        content = merged(found.get(row.ordinal, ()), sources)
         if content.hash == row.hash and content.part == row.part and content.body == row.body:
             continue
         updates.append(
@@ -262,98 +246,6 @@ def _rows(connection: sqlite3.Connection, ordinals: Iterable[int]) -> list[_Row]
         (as_list(sorted(ordinals)),),
     )
     return [_Row(*row) for row in found]
-
-
-class _Distinct(NamedTuple):
-    """One of the things a source says, as the last of its records that do says it."""
-
-    number: int
-    source: int
-    said_at: int
-    body: bytes
-
-
-def _distinct_parts(
-    connection: sqlite3.Connection, ordinals: Iterable[int]
-) -> dict[int, list[_Distinct]]:
-    """The distinct parts of each entity; of equal ones, the record stored last speaks.
-
-    The recursion hops from one distinct hash to the next through the index, so that an instrument
-    repeated by 100,000 records costs no more than one that is named once.
-    """
-    found = rows(
-        connection,
-        """
-        WITH RECURSIVE
-        hops (entity, source, hash) AS (
-            SELECT j.value, s.id,
-                (SELECT min(p.hash) FROM parts p WHERE p.entity = j.value AND p.source = s.id)
-            FROM json_each(?1) j CROSS JOIN sources s
-            UNION ALL
-            SELECT entity, source,
-                (SELECT min(p.hash) FROM parts p
-                 WHERE p.entity = hops.entity AND p.source = hops.source AND p.hash > hops.hash)
-            FROM hops WHERE hash IS NOT NULL
-        ),
-        newest (id) AS (
-            SELECT (SELECT max(p.id) FROM parts p
-                    WHERE p.entity = hops.entity AND p.source = hops.source
-                    AND p.hash = hops.hash)
-            FROM hops WHERE hash IS NOT NULL
-        )
-        SELECT p.entity, p.id, p.source, p.said_at, p.body
-        FROM newest n CROSS JOIN parts p ON p.id = n.id
-        ORDER BY p.id DESC
-        """,
-        (as_list(sorted(ordinals)),),
-    )
-    parts: dict[int, list[_Distinct]] = defaultdict(list)
-    for entity, *rest in found:
-        if len(parts[entity]) < MAX_DISTINCT_PARTS:
-            parts[entity].append(_Distinct(*rest))
-    return parts
-
-
-def _merged(parts: Sequence[_Distinct], sources: Mapping[int, SourceRow]) -> _Content:
-    """Merge the distinct parts of one entity; a derived part counts only where no other is."""
-    if not parts:
-        return _Content(None, None, None, 0, ())
-    # What two sources of a facility say in the same words is said once, by the one more trusted.
-    distinct: dict[tuple[str, bytes], _Distinct] = {}
-    for part in sorted(parts, key=lambda part: (sources[part.source].trust, part.number)):
-        distinct.setdefault((sources[part.source].facility, part.body), part)
-    stated = [(part, orjson.loads(part.body)) for part in distinct.values()]
-    real = [(part, entity) for part, entity in stated if not entity.get("derived")]
-    derived = int(not real)
-    chosen = real or stated
-    aliases = {
-        alias
-        for part, entity in chosen
-        for alias in aliases_of(entity, sources[part.source].facility)
-    }
-    if len(chosen) == 1:
-        part = chosen[0][0]
-        digest = content_hash(part.body, (sources[part.source].facility,))
-        return _Content(digest, part.number, None, derived, tuple(sorted(aliases)))
-    merged = merge_entities(
-        [
-            SourceEntity(
-                source=sources[part.source].name,
-                facility=sources[part.source].facility,
-                trust=sources[part.source].trust,
-                harvested_at=instant(part.said_at).isoformat(),
-                entity=entity,
-            )
-            for part, entity in chosen
-        ]
-    )
-    body = orjson.dumps(merged, option=orjson.OPT_SORT_KEYS)
-    facilities = merged["facilities"]
-    content = {
-        name: value for name, value in merged.items() if name not in ("provenance", "facilities")
-    }
-    digest = content_hash(orjson.dumps(content, option=orjson.OPT_SORT_KEYS), facilities)
-    return _Content(digest, None, body, derived, tuple(sorted(aliases)))
 
 
 def _replace_aliases(connection: sqlite3.Connection, ordinal: int, aliases: Sequence[str]) -> None:
