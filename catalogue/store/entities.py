@@ -11,7 +11,7 @@ import orjson
 
 from catalogue.records import Change, EntityClass, StoredEntity
 from catalogue.store.configuration import facility_names, providers
-from catalogue.store.database import MOST_IN_LIST, as_list, in_list, instant, rows
+from catalogue.store.database import as_list, in_list, instant, rows
 from catalogue.store.parts import (
     CLASS_NAMES,
     CLASSES,
@@ -27,38 +27,9 @@ _COLUMNS = (
     "e.ordinal, e.key, e.class, e.change, e.live, e.changed_at, e.body, p.body, s.name, s.facility,"
     " e.part"
 )
-_PARTS = "LEFT JOIN parts p ON p.id = e.part LEFT JOIN sources s ON s.id = p.source"
+PARTS = "LEFT JOIN parts p ON p.id = e.part LEFT JOIN sources s ON s.id = p.source"
 
 
-def _packed(*columns: str) -> str:
-    """All rows as one text, for ``_unpacked``: SQLite is left, and the interpreter waited for, once
-    and not for each row. Columns must be JSON."""
-    row = " || ',' || ".join(columns)
-    return f"CAST(group_concat('[' || {row} || ']') AS BLOB)"
-
-
-def _unpacked(
-    connection: sqlite3.Connection, statement: str, values: Sequence[Any]
-) -> list[list[Any]]:
-    """The rows of a SELECT of ``_packed`` columns."""
-    ((found,),) = rows(connection, statement, values)
-    read: list[list[Any]] = orjson.loads(b"[%b]" % found) if found else []
-    return read
-
-
-_PLAIN = _packed(
-    "e.ordinal",
-    "e.class",
-    "e.change",
-    "json_quote(e.key)",
-    "json_quote(s.facility)",
-    "coalesce(e.body, p.body, '{}')",
-)
-_INSIDE = _packed("l.parent", "json_quote(e.key)", "e.ordinal")
-_LINKED = _packed("l.parent", "l.child")
-_PLAIN_AT_ONCE = 64  # So that the text stays far below what SQLite makes of one.
-# A part names what its own record states; who is related indeed is in the links.
-_STATED_RELATIONS = ("datasets", "documents")
 # Not fields that a source gives, so nobody is named for them.
 _NOT_GIVEN = ("class", "key", "facility")
 
@@ -93,99 +64,11 @@ def raw_rows(
     marks, given = in_list(values)
     found = rows(
         connection,
-        f"SELECT {_COLUMNS} FROM entities e {_PARTS}"  # noqa: S608 (constants and marks)
+        f"SELECT {_COLUMNS} FROM entities e {PARTS}"  # noqa: S608 (constants and marks)
         f" WHERE e.{column} IN ({marks}) AND e.change IS NOT NULL",
         given,
     )
     return [Raw(*row) for row in found]
-
-
-def plain(connection: sqlite3.Connection, ordinals: Sequence[int]) -> dict[int, StoredEntity]:
-    """Live entities for a list, by ordinal: what they state of themselves, and who has them; no
-    relations, provider or provenance. A sixth of the work of ``by_keys``."""
-    entities = {}
-    for start in range(0, len(ordinals), _PLAIN_AT_ONCE):
-        marks, given = in_list(ordinals[start : start + _PLAIN_AT_ONCE])
-        found = _unpacked(
-            connection,
-            f"SELECT {_PLAIN} FROM entities e {_PARTS}"  # noqa: S608 (constants and marks)
-            f" WHERE e.ordinal IN ({marks}) AND e.live = 1",
-            given,
-        )
-        for ordinal, number, change, key, facility, record in found:
-            if "facilities" not in record:
-                # One source's word; merged forms name them themselves.
-                record["facility"] = facility
-                record["facilities"] = [facility]
-            for relation in _STATED_RELATIONS:
-                record.pop(relation, None)
-            name = CLASS_NAMES[number]
-            entities[ordinal] = StoredEntity(key, name, ordinal, change, False, record)
-    return entities
-
-
-def contained(
-    connection: sqlite3.Connection, ordinals: Sequence[int], most: int
-) -> dict[int, tuple[int, list[StoredEntity]]]:
-    """How many live Datasets Documents have, and the first ``most`` of them by key as ``plain``
-    gives entities, but with their instrument filled in. Documents without any are left out."""
-    keys: dict[int, dict[str, int]] = {}
-    for start in range(0, len(ordinals), MOST_IN_LIST):
-        marks, given = in_list(ordinals[start : start + MOST_IN_LIST])
-        for parent, key, child in _unpacked(
-            connection,
-            f"SELECT {_INSIDE} FROM links l"  # noqa: S608 (constants and marks)
-            " CROSS JOIN entities e ON e.ordinal = l.child"
-            f" WHERE l.parent IN ({marks}) AND l.relation = ? AND e.live = 1",
-            [*given, DATASETS],
-        ):
-            keys.setdefault(parent, {})[key] = child
-    first = {
-        parent: [children[key] for key in sorted(children)[:most]]
-        for parent, children in keys.items()
-    }
-    wanted = list(dict.fromkeys(child for children in first.values() for child in children))
-    shown = plain(connection, wanted)
-    instruments = _instruments(connection, wanted)
-    for ordinal, entity in shown.items():
-        if ordinal in instruments:
-            fill_instrument(cast(dict[str, Any], entity.record), instruments[ordinal])
-    return {
-        parent: (len(keys[parent]), [shown[child] for child in children])
-        for parent, children in first.items()
-    }
-
-
-def _instruments(
-    connection: sqlite3.Connection, datasets: Sequence[int]
-) -> dict[int, Mapping[str, Any]]:
-    """What the Instruments of Datasets state, by Dataset; of several the oldest."""
-    named: dict[int, int] = {}
-    for start in range(0, len(datasets), MOST_IN_LIST):
-        marks, given = in_list(datasets[start : start + MOST_IN_LIST])
-        for dataset, instrument in _unpacked(
-            connection,
-            f"SELECT {_LINKED} FROM links l"  # noqa: S608 (constants and marks)
-            " CROSS JOIN entities e ON e.ordinal = l.child"
-            f" WHERE l.parent IN ({marks}) AND l.relation = ? AND e.live = 1",
-            [*given, INSTRUMENTS],
-        ):
-            named[dataset] = min(instrument, named.get(dataset, instrument))
-    held = plain(connection, list(dict.fromkeys(named.values())))
-    return {dataset: held[instrument].record for dataset, instrument in named.items()}
-
-
-def stated(connection: sqlite3.Connection, keys: Iterable[str]) -> dict[str, Mapping[str, Any]]:
-    """What live entities state of themselves, by key: the merged form without relations, provider,
-    facility and provenance. A quarter of the work of ``by_keys``."""
-    found = rows(
-        connection,
-        "SELECT e.key, coalesce(e.body, p.body) FROM json_each(?) j"
-        " CROSS JOIN entities e ON e.key = j.value LEFT JOIN parts p ON p.id = e.part"
-        " WHERE e.live = 1",
-        (as_list(keys),),
-    )
-    return {key: orjson.loads(body) for key, body in found if body is not None}
 
 
 def find(
@@ -220,7 +103,7 @@ def changes_since(connection: sqlite3.Connection, number: int, limit: int) -> li
         for row in rows(
             connection,
             # Constants only; the order by number is that of the index.
-            f"SELECT {_COLUMNS} FROM entities e {_PARTS}"  # noqa: S608
+            f"SELECT {_COLUMNS} FROM entities e {PARTS}"  # noqa: S608
             " WHERE e.change > ? ORDER BY e.change LIMIT ?",
             (number, limit),
         )
@@ -234,7 +117,7 @@ def changes_numbered(connection: sqlite3.Connection, numbers: Iterable[int]) -> 
     found = rows(
         connection,
         f"SELECT {_COLUMNS} FROM json_each(?) j"  # noqa: S608
-        f" CROSS JOIN entities e ON e.change = j.value {_PARTS} ORDER BY e.change",
+        f" CROSS JOIN entities e ON e.change = j.value {PARTS} ORDER BY e.change",
         (as_list(numbers),),
     )
     return _changes(connection, [Raw(*row) for row in found])
@@ -320,7 +203,7 @@ def _by_keys(connection: sqlite3.Connection, keys: Iterable[str]) -> list[Raw]:
     found = rows(
         connection,
         f"SELECT {_COLUMNS} FROM json_each(?) j"  # noqa: S608
-        f" CROSS JOIN entities e ON e.key = j.value {_PARTS} WHERE e.change IS NOT NULL",
+        f" CROSS JOIN entities e ON e.key = j.value {PARTS} WHERE e.change IS NOT NULL",
         (as_list(keys),),
     )
     return [Raw(*row) for row in found]
@@ -333,7 +216,7 @@ def _by_ordinals(connection: sqlite3.Connection, ordinals: Iterable[int]) -> lis
     found = rows(
         connection,
         f"SELECT {_COLUMNS} FROM json_each(?) j"  # noqa: S608
-        f" CROSS JOIN entities e ON e.ordinal = j.value {_PARTS} WHERE e.change IS NOT NULL",
+        f" CROSS JOIN entities e ON e.ordinal = j.value {PARTS} WHERE e.change IS NOT NULL",
         (as_list(wanted),),
     )
     return [Raw(*row) for row in found]

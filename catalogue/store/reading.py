@@ -13,7 +13,7 @@ from catalogue.records import (
     StoredEntity,
     StoredRecord,
 )
-from catalogue.store import entities, provenance
+from catalogue.store import entities, lists, provenance
 from catalogue.store.database import Database, translated
 from catalogue.store.hydration import Hydration
 from catalogue.store.payloads import Payloads, PayloadsByThread
@@ -93,7 +93,7 @@ class Reading:
             connection = self._database.connection()
             with translated(self._database.path):
                 self._database.look_again()
-                return entities.plain(connection, ordinals)
+                return lists.plain(connection, ordinals)
         with self._database.read() as connection:
             return self._hydration.at(connection, ordinals)
 
@@ -103,12 +103,12 @@ class Reading:
         """How many live Datasets Documents have, and the first ``most`` of them by key, for lists:
         plain, with their instrument filled in. Documents without any are left out."""
         with self._database.read() as connection:
-            return entities.contained(connection, ordinals, most)
+            return lists.contained(connection, ordinals, most)
 
     def stated(self, keys: Iterable[str]) -> dict[str, Mapping[str, Any]]:
         """What live entities state of themselves: no relations, provider or facility."""
         with self._database.read() as connection:
-            return entities.stated(connection, list(keys))
+            return lists.stated(connection, list(keys))
 
     def entity(self, key: str) -> StoredEntity | None:
         """One entity by key, deleted or not."""
