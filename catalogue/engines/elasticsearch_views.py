@@ -192,17 +192,20 @@ class Views:
         """A view of one state of all classes, and its mark; ``None`` while a commit is under way.
         With ``waits`` that is waited for, and given up in favour of whatever can be seen."""
         for attempt in range(TRIES):
-            if not (before.settled or waits):
-                break
-            view = View(self._client, names, position=before.position)
-            await view.open()
-            after = await self._mark()
-            if (before.settled and after == before) or (waits and attempt == TRIES - 1):
-                return view, before
-            await view.close()
-            before = after
-            if not after.settled:
+            last = waits and attempt == TRIES - 1
+            if before.settled or last:
+                view = View(self._client, names, position=before.position)
+                await view.open()
+                after = await self._mark()
+                if last or after == before:
+                    return view, before
+                await view.close()
+            elif waits:
                 await self._sleep(PAUSE_S)
+                after = await self._mark()
+            else:
+                break
+            before = after
         return None, before
 
     def _fresh(self, view: View, names: Mapping[str, str]) -> bool:

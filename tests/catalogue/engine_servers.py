@@ -30,6 +30,13 @@ async def open_engine(name: str, folder: Path) -> Engine:
     return engine
 
 
+def as_another_version(patch: pytest.MonkeyPatch) -> None:
+    """Let engines be of a version with another mapping or analysis."""
+    for engine in ("tantivy", "elasticsearch"):
+        for module in (engine, f"{engine}_generations"):
+            patch.setattr(f"catalogue.engines.{module}.fingerprint", lambda: "0123456789ab")
+
+
 def elasticsearch_url() -> str:
     """Where an Elasticsearch for tests answers: ``ELASTICSEARCH_URL``, else one started here."""
     named = os.environ.get("ELASTICSEARCH_URL")

@@ -12,7 +12,7 @@ import elastic_transport
 import elasticsearch
 import pytest
 from elastic_transport import ApiResponseMeta, HttpHeaders, NodeConfig
-from engine_servers import elasticsearch_url
+from engine_servers import as_another_version, elasticsearch_url
 from generated_world import generated
 from search_world import NOW, Entities
 
@@ -294,7 +294,7 @@ async def test_a_document_that_the_server_refuses_is_reported(engine: Elasticsea
 async def test_an_index_of_another_mapping_is_refused(
     engine: ElasticsearchEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("catalogue.engines.elasticsearch.fingerprint", lambda: "0123456789ab")
+    as_another_version(monkeypatch)
     with pytest.raises(ForeignIndex, match="index rebuild"):
         await engine.apply([])
     with pytest.raises(ForeignIndex, match="index rebuild"):
@@ -442,7 +442,7 @@ async def test_an_index_of_a_newer_version_is_not_read_after_it_came_into_use(
     await catalogue.indexer.index_once()
     await catalogue.search(Search("Document", NOW))
     with monkeypatch.context() as newer:
-        newer.setattr("catalogue.engines.elasticsearch.fingerprint", lambda: "0123456789ab")
+        as_another_version(newer)
         operator = ElasticsearchEngine(engine.urls, prefix=engine.prefix)
         await operator.open()
         world.document("more", title="glass")

@@ -21,6 +21,7 @@ from typing import Any, cast
 import anyio
 import psutil
 import pytest
+from engine_servers import as_another_version
 from search_world import NOW, Entities
 from store_world import World, dataset, document, record, tombstone
 
@@ -478,7 +479,7 @@ async def test_an_index_of_another_mapping_is_refused_and_can_be_rebuilt(
     put_document(world, "a", "glass")
     async with Catalogue.open(world.store.folder) as former:
         await former.indexer.index_once()
-    monkeypatch.setattr("catalogue.engines.tantivy.fingerprint", lambda: "0123456789ab")
+    as_another_version(monkeypatch)
     async with Catalogue.open(world.store.folder) as newer:
         with pytest.raises(ForeignIndex, match="index rebuild"):
             await titles(newer, "glass")
