@@ -27,6 +27,7 @@ from search_api.federation.relations import (
     Item,
     Wanted,
     are_left_out,
+    beyond,
     depends_on,
     excludes_by,
 )
@@ -160,7 +161,8 @@ class Pager:
         goes_on = not seen.ended and not seen.broken and self._can_go_on(seen)
         stale = any(page.answer.stale for page in pages)
         odd = any(page.objects.odd.total() for page in pages)
-        unseen = tuple(sorted({*self.plain.unseen, *details.unseen}))
+        further = beyond(self.search, self.collector.profile)
+        unseen = tuple(sorted({*self.plain.unseen, *details.unseen, *further}))
         complete = seen.ended and not seen.broken and self.split.sure and not odd
         complete = complete and not reading.dropped and not stale
         if excludes_by(self.search, unseen):

@@ -122,6 +122,30 @@ def depends_on(search: Search, unseen: Iterable[str]) -> bool:
     return _are_among(looked_at, unseen)
 
 
+def beyond(search: Search, profile: ClassProfile) -> tuple[str, ...]:
+    """What a filter looks at that no list brings: of Datasets' Documents, which are included as
+    they stand, what these have in turn; of Instruments, their Datasets."""
+    if profile.entity_class == "Document":
+        return ()
+    nodes = conditions(search.where)
+    if profile.entity_class == "Instrument":
+        return ("datasets",) if any(map(_joins, nodes)) else ()
+    if "documents" not in profile.relations:
+        return ()
+    looked_at = set[str]().union(*map(_looked_at, nodes))
+    return tuple(sorted(name for name in looked_at if name.startswith("documents.")))
+
+
+def _joins(node: Node) -> bool:
+    match node:
+        case And(clauses) | Or(clauses):
+            return any(map(_joins, clauses))
+        case Not(clause):
+            return _joins(clause)
+        case _:
+            return isinstance(node, Join)
+
+
 def excludes_by(search: Search, unseen: Iterable[str]) -> bool:
     """Whether the filter excludes by what could not be had: then nobody can say who is left."""
     looked_at = set().union(*(_excluded_by(node) for node in conditions(search.where)))
@@ -171,8 +195,10 @@ def _looked_at(node: Node) -> set[str]:
             return set() if _RELATED_FIELDS.isdisjoint(names) else {"datasets"}
         case Everything() | Nothing() | AtFacility():
             return set()
-        case Join("members" | "documents" as name):
-            return {name}
+        case Join("documents", where):
+            return {"documents", *(f"documents.{name}" for name in _looked_at(where))}
+        case Join("members"):
+            return {"members"}
         case HasWords():
             return {"datasets", "members"}
         case OpenAt() | AccessIs():

@@ -14,10 +14,12 @@ from catalogue.answers import Total
 from catalogue.errors import CursorExpired, QueryError
 from catalogue.query import (
     Compare,
+    Everything,
     Facet,
     Join,
     Not,
     OpenAt,
+    Pattern,
     Search,
     Sort,
     TechniqueIn,
@@ -437,6 +439,35 @@ async def test_what_only_another_class_tells_is_no_exact_nothing(tmp_path: Path)
         where = Join("documents", Compare("type", "eq", "proposal"))
         assert (await there.ask("Dataset", where=where)).answer.total.relation == "gte"
         assert (await there.ask("Dataset")).answer.total == Total(12, "eq")
+
+
+async def test_what_a_datasets_document_has_in_turn_is_not_seen_and_said_so(tmp_path: Path) -> None:
+    """Faults G01, G05: Documents come with Datasets as they stand, without their members. What
+    is to be left out by them cannot be told."""
+    people = Join("members", Join("person", Pattern(("fullName",), "Doe")))
+    asked = Join("documents", people)
+    async with world(tmp_path, Part("Now", documents(0, 12), dialect="ill")) as there:
+        assert len(there.truth("Dataset", where=asked)) == 12
+        found = await there.ask("Dataset", where=asked)
+        assert found.answer.total == Total(0, "gte")
+        assert found.lines[0].unseen == ("documents.members",)
+        with pytest.raises(NobodyAnswered):
+            await there.ask("Dataset", where=Not(asked))
+        whole = Join("documents", Compare("type", "eq", "proposal"))
+        assert await there.total(entity_class="Dataset", where=whole) == Total(12, "eq")
+
+
+async def test_which_data_an_instrument_took_is_not_seen_and_said_so(tmp_path: Path) -> None:
+    """Faults G01, G05: Instruments come without their Datasets."""
+    made = documents(0, 12)
+    for n, one in enumerate(made):
+        one["datasets"][0]["instrument"] = {"pid": f"i{n % 4}", "name": f"BL{n % 4}"}
+    async with world(tmp_path, Part("Now", made)) as there:
+        assert await there.total(entity_class="Instrument") == Total(4, "eq")
+        asked = Join("datasets", Everything())
+        assert await there.total(entity_class="Instrument", where=asked) == Total(0, "gte")
+        with pytest.raises(NobodyAnswered):
+            await there.total(entity_class="Instrument", where=Not(asked))
 
 
 @pytest.mark.parametrize("dialect", ["ill", "reference"])
