@@ -125,10 +125,14 @@ def pool_to_bytes(pool: Pool) -> bytes:
     packed = []
     waiting = iter(pool.entities.items())
     while some := dict(islice(waiting, POOL_STEP)):
-        records = {
-            key: one.packed() if isinstance(one, Said) else one.stored.record
-            for key, one in some.items()
-        }
+        records: dict[str, Any] = {}
+        for key, one in some.items():
+            if isinstance(one, Said):
+                records[key] = one.packed()
+                continue
+            records[key] = one.stored.record
+            # Of Datasets that only the index has of it nobody else speaks.
+            records.update((c.key, c.record) for c in one.children if c.key not in pool.entities)
         line = orjson.dumps(records, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_APPEND_NEWLINE)
         packed.append(packing.compress(line))
     return b"".join((*packed, packing.flush()))

@@ -70,18 +70,40 @@ class IndexSide:
 
 
 async def held_by_others(
-    catalogue: Catalogue, keys: Sequence[str], facilities: Sequence[str]
+    catalogue: Catalogue, keys: Sequence[str], facilities: Sequence[str], *, inside: bool = False
 ) -> dict[str, StoredEntity]:
-    """The store's copies of these keys that somebody holds who speaks through the index."""
+    """The store's copies of these keys that somebody holds who speaks through the index.
+
+    Args:
+        inside: also the Datasets that they have in Documents among these, whose keys nobody said.
+    """
     if not facilities or not keys:
         return {}
-    found = await anyio.to_thread.run_sync(catalogue.store.entities, list(keys))
     speaking = set(facilities)
-    return {
-        key: entity
-        for key, entity in found.items()
-        if not entity.deleted and speaking & {str(n) for n in entity.record.get("facilities") or ()}
-    }
+
+    def read(wanted: Sequence[str]) -> dict[str, StoredEntity]:
+        return {
+            key: entity
+            for key, entity in catalogue.store.entities(wanted).items()
+            if not entity.deleted
+            and speaking & {str(n) for n in entity.record.get("facilities") or ()}
+        }
+
+    def look() -> dict[str, StoredEntity]:
+        found = read(keys)
+        if not inside:
+            return found
+        known = set(keys)
+        contained = dict.fromkeys(
+            str(key)
+            for entity in found.values()
+            if entity.entity_class == "Document"
+            for key in entity.record.get("datasets") or ()
+            if key not in known
+        )
+        return {**found, **read(list(contained))} if contained else found
+
+    return await anyio.to_thread.run_sync(look)
 
 
 async def as_entities(catalogue: Catalogue, hits: Sequence[Hit]) -> dict[str, Entity]:

@@ -201,7 +201,9 @@ class Session:
         if outcomes and not takes and not speaking and not waiting:
             raise NobodyAnswered([line.json() for line in ledger.lines(outcomes, {})])
         made = await self._pool([take.reading for take in takes], speaking)
-        without = frozenset(entity.ordinal for entity in made.held.values())
+        # What is only inside of one that came is the index's own to answer with.
+        came = made.pool.entities
+        without = frozenset(entity.ordinal for key, entity in made.held.items() if key in came)
         return ledger, made, IndexSide(self.catalogue, self.search, speaking, without)
 
     @property
@@ -239,7 +241,8 @@ class Session:
         if kept is not None:
             return kept
         keys = list(dict.fromkeys(key for reading in readings for key in reading.said))
-        held = await held_by_others(self.catalogue, keys, speaking)
+        inside = self.search.entity_class == "Document"
+        held = await held_by_others(self.catalogue, keys, speaking, inside=inside)
         providers = {state.facility.name: state.facility.provider for state in self.states}
         trust = {source.name: source.trust for state in self.states for source, _ in state.sources}
         now = self.search.now

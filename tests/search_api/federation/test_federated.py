@@ -45,6 +45,7 @@ from tests.search_api.federation.federation_world import (
 )
 
 SAXS = "PaNET01188"
+TAGGED = {"pid": "http://purl.org/pan-science/PaNET/PaNET01188", "name": "SAXS"}
 DIALECTS = ("reference", "xfel", "scicat", "ill", "datagateway")
 
 
@@ -174,6 +175,30 @@ async def test_pages_are_pages_of_the_one_ranking(tmp_path: Path, words: str | N
             by_cursor += [hit.entity.key for hit in page.answer.hits]
             assert page.answer.total == whole.answer.total
         assert by_cursor == expected
+
+
+async def test_datasets_of_a_document_that_only_the_index_has_belong_to_it(tmp_path: Path) -> None:
+    """Semantics 1.2, 9.5: a facility names other Datasets of it than the one that was harvested."""
+    dois = {n: f"10.5072/doc-{n:04}" for n in range(20)}
+    old = [document(n, f"ice {n}", techniques=[TAGGED] if n % 2 else []) for n in dois]
+    now = [document(n, f"ice {n}", pid=f"now-{n}", doi=doi) for n, doi in dois.items()]
+    parts = [Part("Old", old, mode="indexed", harvested=True), Part("Now", now)]
+    facets = (Facet("technique"),)
+    async with world(tmp_path, *parts) as there:
+        for asked in ({"where": TechniqueIn((SAXS,))}, {"words": "SAXS"}):
+            found = await there.ask(limit=5, facets=facets, **asked)
+            assert found.answer.total == Total(len(there.truth(**asked)), "eq") == Total(10, "eq")
+            assert {one.id: one.count for one in found.answer.facets["technique"]}[SAXS] == 10
+            assert len(found.answer.hits[0].entity.record["datasets"]) == 2
+            await there.settle(found.answer.cursor)
+            there.federation.pages._held.clear()  # as another worker, who has only the file
+            rest = await there.ask(limit=20, cursor=found.answer.cursor, facets=facets, **asked)
+            assert all(len(hit.entity.record["datasets"]) == 2 for hit in rest.answer.hits)
+            assert len(rest.answer.hits) == 5
+        # The Datasets themselves are still the index's to answer with.
+        tagged = await there.ask("Dataset", where=TechniqueIn((SAXS,)), limit=20)
+        assert tagged.answer.total.value == len(tagged.answer.hits) == 10
+        assert len((await there.ask("Dataset", limit=50)).answer.hits) == 40
 
 
 async def test_another_worker_continues_a_cursor(tmp_path: Path) -> None:
