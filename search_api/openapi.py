@@ -125,8 +125,13 @@ def _path_parameters(path: str) -> list[Json]:
     ]
 
 
+def _shown(name: str, told: str) -> Json:
+    # Forms send what nobody filled in: it is as if it were not there.
+    return {"name": name, "in": "query", "description": told, "allowEmptyValue": True}
+
+
 def _query_parameter(query: Query) -> Json:
-    shown: Json = {"name": query.name, "in": "query", "description": query.help}
+    shown = _shown(query.name, query.help)
     if query.schema in SCHEMA_OF:
         return {**shown, "schema": SCHEMA_OF[query.schema]}
     return {
@@ -141,7 +146,7 @@ def _search_parameter(parameter: Any) -> Json:
         schema["minimum"] = 0
     if parameter.allowed and parameter.name not in ("sort", "facets"):
         schema["enum"] = list(parameter.allowed)
-    shown: Json = {"name": parameter.name, "in": "query", "description": parameter.help}
+    shown = _shown(parameter.name, parameter.help)
     if parameter.many:
         return {**shown, "schema": {"type": "array", "items": schema}, "explode": True}
     return {**shown, "schema": schema}

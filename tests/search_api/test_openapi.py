@@ -7,9 +7,11 @@ pattern runs in linear time; and numbers as text are accepted there on purpose.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import aiohttp
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
@@ -55,6 +57,7 @@ WITH_PARAMETERS = [
     if "{" not in path  # what is in a path we choose ourselves
     and any(one["in"] == "query" for one in DESCRIBED["paths"][path]["get"]["parameters"])
 ]
+ELAPSED = re.compile(r'"elapsed_ms":[0-9.]+,')
 PIDS = st.sampled_from(["10.5072/1", "d1", "i", "PaNET01188", "unknown", "document:doi:10.5072/1"])
 
 
@@ -126,6 +129,22 @@ def test_what_the_description_allows_is_accepted(path: str, schema: Any) -> None
 @pytest.mark.parametrize("path", WITH_PARAMETERS)
 def test_what_the_description_forbids_is_refused(path: str, schema: Any) -> None:
     try_operation(schema, path, "get", 5, [negative_data_rejection], GenerationMode.NEGATIVE)
+
+
+@pytest.mark.parametrize("path", [path for path, method in OPERATIONS if method == "get"])
+async def test_what_a_form_sends_empty_is_as_if_it_were_not_there(path: str, server: Any) -> None:
+    named = [one["name"] for one in DESCRIBED["paths"][path]["get"]["parameters"]
+             if one.get("allowEmptyValue")]  # fmt: skip
+    address = f"http://127.0.0.1:{server.port}{path.replace('{pid}', 'd1')}"
+    async with aiohttp.ClientSession() as session:
+
+        async def answer(asked: str) -> tuple[int, str]:
+            async with session.get(asked) as response:
+                return response.status, ELAPSED.sub("", await response.text())
+
+        expected = await answer(address)
+        for name in named:
+            assert await answer(f"{address}?{name}=") == expected, name
 
 
 @pytest.mark.soak
