@@ -64,6 +64,13 @@ class FacilityState:
         return min(found, default=None)
 
     @property
+    def told_nothing(self) -> bool:
+        """Whether nothing of it ever came in, so that nothing can stand in for it."""
+        return not self.records and all(
+            status.last_success_at is None for _, status in self.sources
+        )
+
+    @property
     def records(self) -> int:
         return sum(status.records for _, status in self.sources)
 

@@ -117,6 +117,8 @@ class Ledger:
         if name in self.waiting:
             return FacilityLine(name, "waiting", live=True, total_relation="gte")
         shown = _STATES.get(state.state, state.state)
+        if shown == "stale" and state.told_nothing:
+            shown = "unharvested"
         can_be_live = live_source(state) is not None
         why = self.asked.index_only if can_be_live else None
         if self.asked.mode == "live" and not can_be_live:

@@ -12,6 +12,8 @@ import pytest
 from catalogue.facilities import Facility, Source
 from catalogue.records import RunRecord, RunState, SourceStatus
 from search_api.facilities import MOST_REMEMBERED, FacilityState, FacilityStates, held_run
+from search_api.federation.accounting import Ledger
+from search_api.federation.participants import Asked
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -36,6 +38,21 @@ def test_a_held_run_is_told_until_it_is_settled(
     """Fault H05: also when later runs, which saw only what was new, went well."""
     status = SourceStatus("a", 50, 0, run_of(last) if last else None, NOW, None, memory)
     assert held_run(status) == held
+
+
+@pytest.mark.parametrize(
+    ("records", "success", "shown"),
+    [(0, None, "unharvested"), (0, NOW, "stale"), (12, None, "stale")],
+)
+def test_what_never_came_in_does_not_stand_in_for_a_silent_facility(
+    records: int, success: datetime | None, shown: str
+) -> None:
+    """Its first harvest had failed, and "what it told us some time ago" was said to stand in."""
+    source = Source("a", "A", "oai-pmh", "https://a.example/oai", "oai_datacite")
+    status = SourceStatus("a", records, 0, run_of("failed"), success, NOW)
+    state = FacilityState(Facility("A", "A", "https://a.example"), ((source, status),))
+    (line,) = Ledger((state,), Asked(), (), NOW).lines((), {})
+    assert (state.state, line.state, line.silent_since) == ("silent", shown, NOW)
 
 
 class NoSources:
