@@ -12,6 +12,7 @@ from typing import Any, Self
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from pan_commons_terminal import console, emit_table, say, table_of
 from search_api.page_changes import applied
@@ -76,6 +77,9 @@ def explanation_lines(hit: Json) -> list[str]:
 
 
 def title_of(query: str, total: Json) -> str:
+    if not total["value"]:
+        where = " at the facilities that answered" if total["relation"] == "gte" else ""
+        return "Nothing found" + (f" for {query}" if query else "") + where
     about = "at least " if total["relation"] == "gte" else ""
     return f"{about}{total['value']:,} found" + (f" for {query}" if query else "")
 
@@ -149,6 +153,8 @@ class LiveView:
     def _tables(self, message: Json) -> Group:
         facilities: Table = table_of("", LINE_COLUMNS, line_rows(message["facilities"]))
         title = title_of(self._query, message["total"])
+        if not self._page:
+            return Group(facilities, Text(title))
         if self._live is None:
             return Group(facilities, table_of(title, COLUMNS, hit_rows(self._page)))
         rows = [(row[0], row[1], row[2], row[-1]) for row in hit_rows(self._page)]

@@ -18,6 +18,7 @@ from click.testing import CliRunner
 from catalogue.catalogue import Catalogue
 from catalogue.facilities import Facility, Source
 from pan_commons import run
+from search_api.answer_view import title_of
 from search_api.commands import COMMANDS
 from search_api.errors import PortInUse
 from search_api.serving import address, check_port
@@ -50,6 +51,23 @@ def test_search_prints_a_table(data: Path) -> None:
     assert "1 found" in result.stdout
     assert "10.5072/1" in result.stdout
     assert "small angle neutron scattering (PaNET01189)" in result.stderr
+
+
+@pytest.mark.parametrize("more", [(), ("--live",)])
+def test_a_search_that_finds_nothing_draws_no_empty_table(
+    more: tuple[str, ...], data: Path
+) -> None:
+    result = call("zirconium", "--data", str(data), *more)
+    assert result.exit_code == 0, result.output
+    assert "Nothing found for zirconium" in result.stdout
+    assert "identifier" not in result.stdout
+
+
+def test_where_a_facility_is_missing_nothing_is_found_at_the_others() -> None:
+    assert title_of("x", {"value": 0, "relation": "gte"}) == (
+        "Nothing found for x at the facilities that answered"
+    )
+    assert title_of("", {"value": 1842, "relation": "gte"}) == "at least 1,842 found"
 
 
 def test_search_explains_scores_in_words_and_numbers(data: Path) -> None:
