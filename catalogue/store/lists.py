@@ -19,19 +19,21 @@ from catalogue.store.parts import (
 )
 
 
-def _packed(*columns: str) -> str:
+def _packed(*columns: str, body: str = "") -> str:
     """All rows as one text, for ``_unpacked``: SQLite is left, and the interpreter waited for, once
-    and not for each row. Columns must be JSON."""
-    row = " || ',' || ".join(columns)
-    return f"CAST(group_concat('[' || {row} || ']') AS BLOB)"
+    and not for each row.
+
+    Args:
+        body: a column that is JSON already; it comes behind the array of the others.
+    """
+    row = f"json_array({', '.join(columns)})" + (f" || ',' || {body}" if body else "")
+    return f"CAST(group_concat({row}) AS BLOB)"
 
 
-def _unpacked(
-    connection: sqlite3.Connection, statement: str, values: Sequence[Any]
-) -> list[list[Any]]:
-    """The rows of a SELECT of ``_packed`` columns."""
+def _unpacked(connection: sqlite3.Connection, statement: str, values: Sequence[Any]) -> list[Any]:
+    """The rows of a SELECT of ``_packed`` columns, bodies in between."""
     ((found,),) = rows(connection, statement, values)
-    read: list[list[Any]] = orjson.loads(b"[%b]" % found) if found else []
+    read: list[Any] = orjson.loads(b"[%b]" % found) if found else []
     return read
 
 
@@ -39,11 +41,11 @@ _PLAIN = _packed(
     "e.ordinal",
     "e.class",
     "e.change",
-    "json_quote(e.key)",
-    "json_quote(s.facility)",
-    "coalesce(e.body, p.body, '{}')",
+    "e.key",
+    "s.facility",
+    body="coalesce(e.body, p.body, '{}')",
 )
-_INSIDE = _packed("l.parent", "json_quote(e.key)", "e.ordinal")
+_INSIDE = _packed("l.parent", "e.key", "e.ordinal")
 _LINKED = _packed("l.parent", "l.child")
 _PLAIN_AT_ONCE = 64  # So that the text stays far below what SQLite makes of one.
 # A part names what its own record states; who is related indeed is in the links.
@@ -62,7 +64,9 @@ def plain(connection: sqlite3.Connection, ordinals: Sequence[int]) -> dict[int, 
             f" WHERE e.ordinal IN ({marks}) AND e.live = 1",
             given,
         )
-        for ordinal, number, change, key, facility, record in found:
+        for (ordinal, number, change, key, facility), record in zip(
+            found[::2], found[1::2], strict=True
+        ):
             if "facilities" not in record:
                 # One source's word; merged forms name them themselves.
                 record["facility"] = facility
