@@ -137,7 +137,9 @@ async def ask(
             answer = replace(answer, total=_as_told(answer.total, told))
         return Whole(answer, catalogue.store, (), told=told)
     lines = index_lines(states, asked, search, answer, elapsed_ms)
-    answer = replace(answer, total=sure_of(answer.total, lines))
+    total = sure_of(answer.total, lines)
+    if total is not answer.total:
+        answer = replace(answer, total=total)
     return Whole(answer, catalogue.store, lines)
 
 
@@ -202,10 +204,18 @@ def index_lines(
     elapsed_ms: float = 0.0,
 ) -> tuple[FacilityLine, ...]:
     """The lines where all facilities speak through the index."""
+
+    def made() -> tuple[FacilityLine, ...]:
+        return Ledger(states.all, asked, (), search.now).lines((), {})
+
+    lines = states.remembered(("lines", asked.facilities, asked.mode, asked.index_only), made)
+    if any(line.age_s is not None for line in lines):
+        lines = made()  # They tell their age.
     counts: Sequence[FacetCount] = answer.facets.get("facility", ()) if answer else ()
     totals: Mapping[str, int] = {one.id: one.count for one in counts}
-    ledger = Ledger(states.all, asked, (), search.now)
-    return tuple(replace(line, elapsed_ms=elapsed_ms) for line in ledger.lines((), totals))
+    return tuple(
+        replace(line, total=totals.get(line.name, 0), elapsed_ms=elapsed_ms) for line in lines
+    )
 
 
 def index_headers(states: FacilityStates, asked: Asked, search: Search) -> Mapping[str, str]:
