@@ -9,11 +9,14 @@ from typing import Any
 
 import pytest
 
+from catalogue.answers import Answer, FacetCount, Total
 from catalogue.facilities import Facility, Source
+from catalogue.query import Search
 from catalogue.records import RunRecord, RunState, SourceStatus
 from search_api.facilities import MOST_REMEMBERED, FacilityState, FacilityStates, held_run
 from search_api.federation.accounting import Ledger
 from search_api.federation.participants import Asked
+from search_api.whole import index_lines
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -53,6 +56,29 @@ def test_what_never_came_in_does_not_stand_in_for_a_silent_facility(
     state = FacilityState(Facility("A", "A", "https://a.example"), ((source, status),))
     (line,) = Ledger((state,), Asked(), (), NOW).lines((), {})
     assert (state.state, line.state, line.silent_since) == ("silent", shown, NOW)
+
+
+def test_lines_that_are_kept_tell_their_age_and_totals_anew() -> None:
+    states = FacilityStates(NoSources(), 60)
+    facilities = [Facility(name, name, f"https://{name}.example") for name in ("well", "silent")]
+    read = []
+    for facility in facilities:
+        silent = NOW if facility.name == "silent" else None
+        source = Source(facility.name, facility.name, "oai-pmh", facility.provider, "oai_datacite")
+        status = SourceStatus(source.name, 5, 0, run_of("ok"), NOW, silent)
+        read.append(FacilityState(facility, ((source, status),)))
+    states.read_now(tuple(read))
+    for later_s, total in ((10, 3), (70, 0)):
+        search = Search("Document", NOW + timedelta(seconds=later_s))
+        answer = Answer((), Total(total), {"facility": (FacetCount("well", "well", total),)})
+        well, silent_one = index_lines(states, Asked(), search, answer, 2.0)
+        assert (well.state, well.age_s, well.total, well.elapsed_ms) == (
+            "answered",
+            None,
+            total,
+            2.0,
+        )
+        assert (silent_one.state, silent_one.age_s) == ("stale", later_s)
 
 
 class NoSources:
