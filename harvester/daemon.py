@@ -23,19 +23,16 @@ import click
 from catalogue.errors import LeaseHeld, NotFound, StoreError, StoreFull
 from catalogue.facilities import Facility, Source, mapping_context
 from catalogue.records import RunRecord
-from catalogue.store.runs import INTERRUPTED
 from facility_http.errors import FacilityHttpError
 from harvester.added import added_stamp
-from harvester.holders import is_abandoned
 from harvester.indexing import EngineSettings, IndexFollower
 from harvester.keys import HOW_TO_SAY_WHO, ConfigurationError
 from harvester.listings import read_configuration
 from harvester.outcomes import (
-    CANCELLED,
-    SHUTDOWN,
     SOURCE_CHANGED,
     SOURCE_DISABLED,
     SOURCE_REMOVED,
+    goes_on_at_once,
 )
 from harvester.presence import RENEWED_EVERY_S, Note, present
 from harvester.reports import due_at
@@ -202,11 +199,6 @@ def withdrawal(configuration: Configuration, facility: Facility, source: Source)
     return None if same else SOURCE_CHANGED
 
 
-RESUME_AT_ONCE = frozenset(
-    {INTERRUPTED, SHUTDOWN, CANCELLED, SOURCE_CHANGED, SOURCE_DISABLED, SOURCE_REMOVED}
-)
-
-
 def _ended_with_its_process(record: RunRecord, now: datetime, lease_s: float) -> bool:
     """Whether the run was cut short by the end of its process, or by a change of its source: then
     the next goes on at once.
@@ -215,9 +207,7 @@ def _ended_with_its_process(record: RunRecord, now: datetime, lease_s: float) ->
     one that was not heard of for as long as a lease lasts, by a clock that may have jumped either
     way (fault H10), is tried; its lease has the last word.
     """
-    if record.state == "stopped":
-        return record.stop in RESUME_AT_ONCE
-    if is_abandoned(record):
+    if goes_on_at_once(record):
         return True
     heard = record.heartbeat_at or record.started_at
     return record.state == "running" and abs((now - heard).total_seconds()) > lease_s

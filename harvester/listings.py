@@ -191,6 +191,7 @@ def collect_status(settings: Settings, configuration: Configuration) -> list[dic
     """Every configured source with what the store knows of it."""
     from catalogue.errors import NotFound
     from harvester.clock import utc_now
+    from harvester.outcomes import goes_on_at_once
     from harvester.reports import due_at, status_as_json
 
     found = []
@@ -200,7 +201,9 @@ def collect_status(settings: Settings, configuration: Configuration) -> list[dic
             if store is not None:
                 try:
                     status = store.source_status(source.name)
-                    due = due_at(source, status, store.runs(source.name, 20), utc_now())
+                    last, due = status.last_run, utc_now()
+                    if last is None or not goes_on_at_once(last):
+                        due = due_at(source, status, store.runs(source.name, 20), due)
                 except NotFound:
                     status = None
             if not source.enabled or source.mode == "live":

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from catalogue.records import PageReport, RunState
+from catalogue.records import PageReport, RunRecord, RunState
+from catalogue.store.runs import INTERRUPTED
 from facility_http.errors import Parked
 from harvester.deviations import unknown
+from harvester.holders import is_abandoned
 from harvester.ledger import LedgerFault
 from harvester.reconcile import Reconciliation
 
@@ -21,7 +23,15 @@ SOURCE_REMOVED = "source_removed"
 SOURCE_DISABLED = "source_disabled"
 SOURCE_CHANGED = "source_changed"
 """Stops of runs whose source was taken out of the configuration, or is another one there now."""
+RESUME_AT_ONCE = frozenset(
+    {INTERRUPTED, SHUTDOWN, CANCELLED, SOURCE_CHANGED, SOURCE_DISABLED, SOURCE_REMOVED}
+)
 ASKED_TO_STOP = frozenset({REQUESTED, SHUTDOWN, SOURCE_REMOVED, SOURCE_DISABLED, SOURCE_CHANGED})
+
+
+def goes_on_at_once(record: RunRecord) -> bool:
+    """Whether a daemon goes on with the run without waiting for the schedule."""
+    return is_abandoned(record) or (record.state == "stopped" and record.stop in RESUME_AT_ONCE)
 
 
 @dataclass(slots=True)

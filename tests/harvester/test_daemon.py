@@ -26,6 +26,7 @@ from harvester.added import add_source
 from harvester.daemon import Daemon, _finish_indexing, in_words
 from harvester.indexing import EngineSettings, IndexFollower, Indexing
 from harvester.keys import ConfigurationError
+from harvester.outcomes import goes_on_at_once
 from harvester.place import Order
 from harvester.presence import presence
 from harvester.removal import remove
@@ -158,6 +159,7 @@ async def test_stopping_finishes_the_page_in_hand(tmp_path: Path) -> None:
             world.stopping.set()
         run = world.store.runs("test")[0]
         assert (run.state, run.stop) == ("stopped", "shutdown")
+        assert goes_on_at_once(run)
         assert len(world.held()) % 10 == 0
         assert len(world.held()) < 200
 

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from harvester.harvest_command import Wanted, approve, carry_out
 from harvester.keys import ConfigurationError
 from harvester.place import Order
 from harvester.removal import remove
+from harvester.reports import stamp
 from pan_commons_terminal import Settings
 from simulator import Facility, running
 from tests.harvester.harvest_world import oai_spec
@@ -154,6 +156,22 @@ async def test_a_real_source_wants_to_know_who_asks(tmp_path: Path) -> None:
         with pytest.raises(ConfigurationError, match="PAN_COMMONS_CONTACT"):
             await carry_out(settings, Wanted((), Order()))
         assert not endpoint.requests
+
+
+async def test_what_was_cut_short_is_due_and_not_put_off_by_the_schedule(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A daemon goes on with it at once; status had named the schedule's next time."""
+    async with two_facilities(tmp_path) as (settings, _, _):
+        await carry_out(settings, Wanted((), Order()))
+        with Store.open(settings.data) as store:
+            now = datetime.now(UTC)
+            run = store.begin_run("ONE-oai", kind="harvest", holder="test", now=now)
+            store.finish_run(run, "stopped", "shutdown", now)
+        capsys.readouterr()
+        await listings.show_status(settings)
+        shown = {one["source"]: one["next_run_at"] for one in answer(capsys)["sources"]}
+        assert shown["ONE-oai"] <= stamp(datetime.now(UTC)) < shown["TWO-oai"]
 
 
 async def test_held_deletions_wait_for_approval_and_approval_is_idempotent(

@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from catalogue.store import Store
+from harvester.outcomes import goes_on_at_once
 from harvester.reports import RUN_COLUMNS, run_as_json, run_row
 from harvester.run import LEASE_S
 from simulator import Facility, running
@@ -135,6 +136,7 @@ async def test_a_daemon_goes_on_at_once_with_what_was_killed_and_others_see_that
         assert run_as_json(run)["abandoned"] is True
         shown = dict(zip(RUN_COLUMNS, run_row(run), strict=True))
         assert shown["State"] == "abandoned"
+        assert goes_on_at_once(run)
         endpoint.faults.clear()
         began = endpoint.clock()
         pid = await zygote.start(daemon=True)
