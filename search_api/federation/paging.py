@@ -354,10 +354,10 @@ class Pager:
 
     async def _simplify(self, refusal: QuestionRefused) -> None:
         """The service refused: ask without conditions, and remember which operators it was. Not of
-        a 500, which may have come by chance."""
+        a 500, which may have come by chance, nor where it may be a condition inside an include."""
         self.refused = True
         profile = self.collector.profile
-        blamed = self.split.operators - {"eq"}
+        blamed = self.split.operators - {"eq"} if not self.split.joins else frozenset()
         if blamed and refusal.refused_with != 500:
             await self.collector.learn(profile.entity_class, blamed)
         self.split = Split({}, {}, True, False, frozenset())

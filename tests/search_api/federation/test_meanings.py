@@ -15,7 +15,7 @@ import orjson
 import pytest
 
 from catalogue.answers import Total
-from catalogue.query import TechniqueIn
+from catalogue.query import Pattern, TechniqueIn, all_of
 from catalogue.records import EntityClass
 from mappings.techniques import load_panet
 from tests.search_api.federation.federation_world import (
@@ -129,6 +129,18 @@ async def test_a_facility_that_does_not_take_the_second_question_answers_the_fir
         assert {hit.entity.key for hit in found.answer.hits} == expected
         assert found.answer.total == Total(len(expected), "gte")
         assert [line.state for line in found.lines] == ["answered"]
+        assert await there.federation.lessons.learned("far-rest") == frozenset()
+
+
+async def test_what_is_refused_inside_an_include_is_blamed_on_no_operator_outside(
+    tmp_path: Path,
+) -> None:
+    """Crosswalks 2.3: only what a service surely does not know is learnt."""
+    asked = all_of(Pattern(("title",), "lysozyme", ignore_case=True), TechniqueIn(("PaNET01189",)))
+    async with world(tmp_path, Part("Far", tagged(250)), settings=LARGE) as there:
+        there.refuse("Far", "inq")
+        found = await there.ask("Dataset", where=asked, limit=100)
+        assert found.answer.total.value == len(there.truth("Dataset", where=asked))
         assert await there.federation.lessons.learned("far-rest") == frozenset()
 
 
