@@ -273,8 +273,8 @@ def make_pool(
 
     Args:
         now: when the readings were made.
-        held: entities of the store by key that are held by facilities which were not asked;
-            children of these Documents may be among them.
+        held: entities of the store by key that are held by facilities which were not asked; what
+            they are related to may be among them, though no reading speaks of it.
         trust: by source; lower is believed first (default 100).
         providers: facility → Search API base URL.
     """
@@ -315,6 +315,11 @@ def make_pool(
 
     for key, stored in fresh.items():
         entities[key] = _whole(stored, list(known(related.get(key, ()))))
+    for key, stored in held.items():
+        if key not in said and stored.entity_class == "Document":
+            # Nobody spoke of it, but it has Datasets that somebody spoke of.
+            copy = stored._replace(record=dict(stored.record))
+            entities[key] = _whole(copy, list(known(related.get(key, ()))))
     return Pool(entities, readings)
 
 

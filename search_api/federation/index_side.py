@@ -20,6 +20,7 @@ from catalogue.query import AtFacility, Node, Not, Search, all_of
 from catalogue.records import EntityClass, StoredEntity
 from catalogue.statistics import SCORED_FIELDS, CollectionStatistics, FieldTerm, length
 
+_RELATED: Mapping[EntityClass, str] = {"Document": "datasets", "Dataset": "documents"}
 EMPTY = Answer((), Total(0))
 MEASURED = 300
 """Records whose length is measured for the average of an index."""
@@ -70,13 +71,11 @@ class IndexSide:
 
 
 async def held_by_others(
-    catalogue: Catalogue, keys: Sequence[str], facilities: Sequence[str], *, inside: bool = False
+    catalogue: Catalogue, keys: Sequence[str], facilities: Sequence[str], entity_class: EntityClass
 ) -> dict[str, StoredEntity]:
-    """The store's copies of these keys that somebody holds who speaks through the index.
-
-    Args:
-        inside: also the Datasets that they have in Documents among these, whose keys nobody said.
-    """
+    """The store's copies of these keys that somebody holds who speaks through the index; and what
+    those of the class are related to there, which nobody may have said: Datasets of a Document,
+    Documents of a Dataset."""
     if not facilities or not keys:
         return {}
     speaking = set(facilities)
@@ -91,17 +90,15 @@ async def held_by_others(
 
     def look() -> dict[str, StoredEntity]:
         found = read(keys)
-        if not inside:
-            return found
         known = set(keys)
-        contained = dict.fromkeys(
+        related = dict.fromkeys(
             str(key)
             for entity in found.values()
-            if entity.entity_class == "Document"
-            for key in entity.record.get("datasets") or ()
+            if entity.entity_class == entity_class
+            for key in entity.record.get(_RELATED.get(entity_class, "")) or ()
             if key not in known
         )
-        return {**found, **read(list(contained))} if contained else found
+        return {**found, **read(list(related))} if related else found
 
     return await anyio.to_thread.run_sync(look)
 

@@ -201,7 +201,7 @@ class Session:
         if outcomes and not takes and not speaking and not waiting:
             raise NobodyAnswered([line.json() for line in ledger.lines(outcomes, {})])
         made = await self._pool([take.reading for take in takes], speaking)
-        # What is only inside of one that came is the index's own to answer with.
+        # What is only related to one that came is the index's own to answer with.
         came = made.pool.entities
         without = frozenset(entity.ordinal for key, entity in made.held.items() if key in came)
         return ledger, made, IndexSide(self.catalogue, self.search, speaking, without)
@@ -241,8 +241,7 @@ class Session:
         if kept is not None:
             return kept
         keys = list(dict.fromkeys(key for reading in readings for key in reading.said))
-        inside = self.search.entity_class == "Document"
-        held = await held_by_others(self.catalogue, keys, speaking, inside=inside)
+        held = await held_by_others(self.catalogue, keys, speaking, self.search.entity_class)
         providers = {state.facility.name: state.facility.provider for state in self.states}
         trust = {source.name: source.trust for state in self.states for source, _ in state.sources}
         now = self.search.now

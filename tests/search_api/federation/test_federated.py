@@ -201,6 +201,25 @@ async def test_datasets_of_a_document_that_only_the_index_has_belong_to_it(tmp_p
         assert len((await there.ask("Dataset", limit=50)).answer.hits) == 40
 
 
+async def test_documents_of_a_dataset_that_only_the_index_has_are_its_own(tmp_path: Path) -> None:
+    """Semantics 9.4: the same run was published with another Document elsewhere."""
+    runs = [{"pid": f"10.5072/run-{n}", "title": "Run", "isPublic": True} for n in range(8)]
+    old = [document(n, f"ice {n}", datasets=[run]) for n, run in enumerate(runs)]
+    now = [document(n + 100, f"salt {n}", datasets=[run]) for n, run in enumerate(runs)]
+    parts = [
+        Part("Old", old, mode="indexed", harvested=True),
+        Part("Now", now, dialect="ill"),
+    ]
+    async with world(tmp_path, *parts) as there:
+        for title in ("ice", "salt"):
+            where = Join("documents", Pattern(("title",), title))
+            assert await there.total(entity_class="Dataset", where=where) == Total(8, "eq")
+            none = await there.ask("Dataset", where=Not(where))
+            assert none.answer.total == Total(0, "eq")
+        found = await there.ask("Dataset", words="run")
+        assert len(found.answer.hits[0].entity.record["documents"]) == 2
+
+
 async def test_another_worker_continues_a_cursor(tmp_path: Path) -> None:
     """Semantics 9.3: the snapshot is in ``serving.sqlite``; ten minutes later it is gone."""
     parts = [
