@@ -150,7 +150,9 @@ def line(text: str) -> Line:
     else:
         chunks = text.split()
         listed = _words_of_chunks(chunks)
-    long = bool(listed) and max(map(len, listed)) > _SURELY_SHORT
+    # No word of a short text is long, unless folding makes several letters of one.
+    may_be_long = len(text) > _SURELY_SHORT or not text.isascii()
+    long = may_be_long and bool(listed) and max(map(len, listed)) > _SURELY_SHORT
     if long:
         listed = [cut(word) for word in listed]
     found: set[str] = set()
@@ -287,13 +289,13 @@ def _add_compound(piece: str, found: set[str]) -> None:
     trimmed = _trim(piece)
     if not trimmed or trimmed.isalnum():
         return
-    found.add(cut(trimmed))
+    found.add(trimmed if len(trimmed) <= _SURELY_SHORT else cut(trimmed))
     if trimmed.isascii():
         # As the expression says, where there are but two signs that join, at a third of its price.
         if "-" in trimmed or "'" in trimmed:
             joined = trimmed.replace("'", "-").split("-")
             if "" not in joined and (whole := "".join(joined)).isalnum():
-                found.add(cut(stem(whole)))
+                found.add(cut(stem(whole)) if len(whole) > _SURELY_SHORT else _stems[whole])
     elif _ONLY_JOINED.fullmatch(trimmed):
         found.add(cut(stem(_JOINERS.sub("", trimmed))))
 
@@ -320,7 +322,10 @@ def _wholes_of_identifier(identifier: str) -> frozenset[str]:
         found = {cut(part) for part in _ALPHANUMERIC.findall(folded) if len(part) > 2}
         found.update(wholes(identifier), [cut(folded)] if folded.split() == [folded] else ())
         return frozenset(found)
-    found = {cut(part) for part in _spaced(folded).split() if len(part) > 2}
+    parts = _spaced(folded).split()
+    if len(folded) > _SURELY_SHORT:
+        parts = list(map(cut, parts))
+    found = {part for part in parts if len(part) > 2}
     found.add(cut(folded))
     _add_wholes_of_chunk(folded, found)
     return frozenset(found)

@@ -109,7 +109,8 @@ def text_lines(change: Change) -> TextLines:
     others += lines_of("members", elements(record, "members"))
     for dataset in datasets:
         for relation in CARRIED:
-            others += lines_of(relation, elements(dataset, relation))
+            if relation in dataset:
+                others += lines_of(relation, elements(dataset, relation))
     identifiers = _identifiers(record, change.children)
     return TextLines(_once(title), _once(others), _once(identifiers))
 
@@ -292,7 +293,7 @@ class Stems(NamedTuple):
 
 def texts_of(change: Change) -> Texts:
     """The texts of an entity and what it contains, as the engines index them."""
-    stems = stems_of(change)
+    (stems,) = stems_of((change,))
     return Texts(
         [one.split() for one in stems.title],
         [one.split() for one in stems.text],
@@ -301,16 +302,29 @@ def texts_of(change: Change) -> Texts:
     )
 
 
-def stems_of(change: Change) -> Stems:
-    """The same, for whoever does not look at single stems."""
-    lines = text_lines(change)
-    title = list(map(line_again, lines.title))
-    text = [*title, *map(line_again, lines.others)]
-    words = set[str]().union(*[one.words for one in text])
-    wholes = set[str]().union(*[one.wholes for one in text])
-    for identifier in lines.identifiers:
-        wholes.update(analysis.identifier_wholes(identifier))
-    return Stems([one.stems for one in title], [one.stems for one in text], words, wholes)
+def stems_of(changes: Iterable[Change]) -> list[Stems]:
+    """The same of each, for whoever does not look at single stems; in steps, as
+    ``engine_documents``."""
+    listed = list(map(text_lines, changes))
+    titles = [list(map(line_again, one.title)) for one in listed]
+    others = [list(map(line_again, one.others)) for one in listed]
+    identifiers = [list(map(analysis.identifier_wholes, one.identifiers)) for one in listed]
+    return [_put_together(*parts) for parts in zip(titles, others, identifiers, strict=True)]
+
+
+def _put_together(
+    title: Sequence[Line], others: Sequence[Line], identifiers: Sequence[frozenset[str]]
+) -> Stems:
+    text = [*title, *others]
+    if not text:
+        return Stems([], [], set(), set[str]().union(*identifiers))
+    stems, words, wholes, _ = zip(*text, strict=True)
+    return Stems(
+        list(stems[: len(title)]),
+        list(stems),
+        set[str]().union(*words),
+        set[str]().union(*identifiers, *wholes),
+    )
 
 
 def _add_text(

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, cast
 
 from catalogue.oracle import Entity
 from catalogue.records import Change, EntityClass, StoredEntity
-from catalogue.said import FIRST_ORDINAL, Row, Said, Voice, alone, row_of
+from catalogue.said import FIRST_ORDINAL, Row, Said, Voice, alone, counted_rows, row_of
 from mappings import MappingError, SourceEntity, crosswalk, merge_entities
 from mappings.context import Context, Header
 
@@ -120,12 +120,10 @@ def read_rows(
         if "score" in item:
             scores[own["key"]] = item["score"]
     links = _links(parts.values())
-    rows = [
-        row_of(part, _contained(part, parts, links))
-        if counted and part["class"] == entity_class
-        else row_of(part)
-        for part in parts.values()
-    ]
+    wanted = [one for one in parts.values() if counted and one["class"] == entity_class]
+    others = [one for one in parts.values() if not counted or one["class"] != entity_class]
+    rows = counted_rows([(one, _contained(one, parts, links)) for one in wanted])
+    rows += map(row_of, others)
     return Rows(context.source, context.facility, tuple(listed), rows, links, scores, dropped)
 
 

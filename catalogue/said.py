@@ -7,7 +7,7 @@ beside, as a few texts: the garbage collector finds nothing in them to look thro
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple, cast
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, cast
 import orjson
 
 from catalogue import technique_scoring
-from catalogue.documents import Texts, facet_values, stems_of
+from catalogue.documents import Stems, Texts, facet_values, stems_of
 from catalogue.fields import elements
 from catalogue.oracle import Entity, Thing
 from catalogue.records import Change, EntityClass, StoredEntity
@@ -255,10 +255,6 @@ def _apart(terms: str) -> str:
     return f" {terms.replace(' ', '  ').replace(NEXT, f' {NEXT} ')} "
 
 
-def _size(lines: Iterable[str]) -> int:
-    return sum([line.count(" ") + 1 for line in lines if line])
-
-
 def unpacked(packed: Mapping[str, Any]) -> dict[str, Any]:
     """The record that ``Said.packed`` wrote."""
     return alone(packed["said"], Voice(*packed["by"]), packed["related"])
@@ -276,40 +272,56 @@ def alone(
     return part
 
 
-def row_of(part: Mapping[str, Any], contained: Sequence[Mapping[str, Any]] | None = None) -> Row:
-    """A part as it is kept; counted where ``contained`` (of a Document, its Datasets) is given."""
+def row_of(part: Mapping[str, Any]) -> Row:
+    """A part as it is kept, not counted."""
+    return _tuple(Row, (*_identity(part), _written(part), *_NOT_COUNTED))
+
+
+def counted_rows(
+    parts: Sequence[tuple[Mapping[str, Any], Sequence[Mapping[str, Any]]]],
+) -> list[Row]:
+    """Parts as they are kept, each with what it contains (of a Document, its Datasets); all in
+    steps, because the code of a step fits into a processor's caches and that of all does not."""
+    changes = [Change(_stored_of(part), tuple(map(_stored_of, inside))) for part, inside in parts]
+    texts = [_text_columns(stems) for stems in stems_of(changes)]
+    tags = [_tags_of(part, inside) for part, inside in parts]
+    facets = [_written(facet_values(one.entity, one.children)) for one in changes]
+    return [
+        _tuple(Row, (*_identity(part), _written(part), True, *columns, tagged, counted))
+        for (part, _), columns, tagged, counted in zip(parts, texts, tags, facets, strict=True)
+    ]
+
+
+_tuple = tuple.__new__
+"""Makes a named tuple of all its fields, without the call of a function in Python."""
+_NOT_COUNTED = tuple(Row._field_defaults.values())
+
+
+def _identity(part: Mapping[str, Any]) -> tuple[str, str, str | None, bool]:
     kind = part.get("kind")
     known = kind if isinstance(kind, str) else None
-    key, name, derived = part["key"], part["class"], bool(part.get("derived"))
-    written = _written(part)
-    if contained is None:
-        return Row(key, name, known, derived, written)
-    entity = _stored_of(part)
-    children = tuple(map(_stored_of, contained))
-    found = stems_of(Change(entity, children))
-    datasets: Sequence[Mapping[str, Any]] = contained
-    if name == "Dataset":
-        datasets = (part,)
-    tags = technique_scoring.tags_of(
-        technique for dataset in datasets for technique in elements(dataset, "techniques")
+    return part["key"], part["class"], known, bool(part.get("derived"))
+
+
+def _text_columns(stems: Stems) -> tuple[str, str, str, str, int, int, int]:
+    """From ``title`` to ``wholes_size`` of a ``Row``."""
+    title, text, words, wholes = stems
+    titles, texts = NEXT.join(title), NEXT.join(text)
+    return (
+        _apart(titles),
+        _apart(texts),
+        " ".join(words),
+        _apart(" ".join(wholes)),
+        titles.count(" ") + len(title) - title.count(""),
+        texts.count(" ") + len(text) - text.count(""),
+        len(wholes),
     )
-    return Row(
-        key,
-        name,
-        known,
-        derived,
-        written,
-        is_counted=True,
-        title=_apart(NEXT.join(found.title)),
-        text=_apart(NEXT.join(found.text)),
-        words=" ".join(found.words),
-        wholes=_apart(" ".join(found.wholes)),
-        title_size=_size(found.title),
-        text_size=_size(found.text),
-        wholes_size=len(found.wholes),
-        tags=" ".join(tags),
-        facets=_written(facet_values(entity, children)),
-    )
+
+
+def _tags_of(part: Mapping[str, Any], contained: Sequence[Mapping[str, Any]]) -> str:
+    datasets = (part,) if part["class"] == "Dataset" else contained
+    techniques = [one for dataset in datasets for one in elements(dataset, "techniques")]
+    return " ".join(technique_scoring.tags_of(techniques))
 
 
 def _written(value: object) -> bytes:

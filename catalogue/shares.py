@@ -129,8 +129,9 @@ def lines_of(relation: str, parts: list[Mapping[str, Any]]) -> list[str]:
     found: list[str] = []
     for part in parts:
         if relation == "members":
-            found += lines_of("person", elements(part, "person"))
-            found += lines_of("affiliation", elements(part, "affiliation"))
+            for name in ("person", "affiliation"):
+                if name in part:
+                    found += lines_of(name, elements(part, name))
         else:
             found += strings(part, *_TEXTS[relation])
     if relation == "techniques":

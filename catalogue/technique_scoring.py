@@ -56,11 +56,8 @@ def known(panet_id: str) -> str | None:
 
 def tags_of(techniques: Iterable[Mapping[str, Any]]) -> frozenset[str]:
     """The PaNET ids that a Dataset's techniques were linked to."""
-    return frozenset(
-        found
-        for technique in techniques
-        if (found := known(str(technique.get("panet") or technique.get("panetId") or "")))
-    )
+    named = [known(str(one.get("panet") or one.get("panetId") or "")) for one in techniques]
+    return frozenset([one for one in named if one])
 
 
 def with_ancestors(tags: Iterable[str]) -> frozenset[str]:

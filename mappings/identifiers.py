@@ -192,13 +192,18 @@ def _identify(text: str) -> Identifier:
     return Identifier("local", _local(trimmed), trimmed)
 
 
-def entity_key(entity_class: str, identifier: str, facility: str) -> str:
+def entity_key(
+    entity_class: str, identifier: str, facility: str, identified: Identifier | None = None
+) -> str:
     """The key of the entity that ``identifier`` names: ``document:doi:10.5072/demo-1``.
 
     DOI, Handle and IGSN are the same for everybody; all others are scoped by facility, because
     ESRF 1000001 and ALBA 1000001 are two things (semantics 1.2). Classes never share a key.
+
+    Args:
+        identified: ``identify(identifier)``, where the caller has it.
     """
-    found = identify(identifier)
+    found = identify(identifier) if identified is None else identified
     if found.scheme in GLOBAL_SCHEMES:
         return global_key(entity_class, found.scheme, found.canonical)
     return f"{entity_class.lower()}:local:{facility}:{_local(identifier.strip())}"

@@ -72,13 +72,12 @@ def known(text: object) -> str | None:
     if not isinstance(text, str):
         return None
     # Written out for speed: this runs for every element and attribute of every record.
+    text = text.strip()
     if not (
         text.isprintable()
         and "  " not in text
         and "<" not in text
         and "&" not in text
-        and text[:1] != " "
-        and text[-1:] != " "
         and (text.isascii() or unicodedata.is_normalized("NFC", text))
     ):
         text = clean(text)

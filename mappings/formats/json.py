@@ -59,7 +59,7 @@ def text_in(record: Mapping[str, Any], *names: str) -> str | None:
         value = record.get(name)
         if value is None:
             continue  # as most are that are asked for
-        if isinstance(value, int) and not isinstance(value, bool):
+        if type(value) is not str and isinstance(value, int) and not isinstance(value, bool):
             value = str(value) if abs(value) < 10**30 else None
         found = known(value)
         if found is not None:
@@ -74,6 +74,8 @@ def objects_in(record: Mapping[str, Any], *names: str) -> Iterator[Mapping[str, 
     """
     for name in names:
         value = record.get(name)
+        if value is None:
+            continue  # to ask whether it is a Mapping costs more than all of this
         for item in value if isinstance(value, list) else (value,):
             if isinstance(item, OBJECTS) and not _is_ghost(item):
                 yield item

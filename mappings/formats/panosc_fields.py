@@ -68,13 +68,14 @@ def base(record: Mapping[str, Any], name: str, reading: Reading, path: str) -> E
     if sent is not None and own is None:
         reading.notes.dropped(f"{path}.doi", sent, "no DOI")
     found = own or doi(pid)
+    identified = identify(pid)
     by_doi = name == "Document" and found is not None
     entity: Entity = {
         "class": name,
         "key": global_key(name, "doi", found.lower())
         if by_doi and found
-        else entity_key(name, pid, reading.context.facility),
-        "pid": identify(pid).display,
+        else entity_key(name, pid, reading.context.facility, identified),
+        "pid": identified.display,
         "facility": reading.context.facility,
     }
     # A provider that sends no DOI at all gets none: portals are answered as they were told.
@@ -92,7 +93,7 @@ def read_fields(
 ) -> None:
     readers = rules.readers
     for name, value in record.items():
-        if value is None or value == "" or value == []:
+        if not value and (value is None or value == "" or value == []):
             continue
         reader = readers.get(name)
         if reader is None:
