@@ -62,9 +62,9 @@ class Reconciliation:
 
     def waiting(self, run: int, before: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
         """What waits for the operator after this ``run``, if it waited ``before``: a run that
-        compares no lists knows nothing of records that were missing in one."""
+        compares no lists does not settle what one showed (as ``runs approve`` sees it, too)."""
         if self.held is not None:
-            return {"run": run, "reason": self.held, "of_list": self.missing > 0}
+            return {"run": run, "reason": self.held, "of_list": self.listed is not None}
         if before is not None and before.get("of_list") and self.listed is None:
             return before
         return None
