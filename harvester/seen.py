@@ -6,6 +6,7 @@ A million in a set are 110 MB; memory stays flat whatever the size of a source (
 from __future__ import annotations
 
 import sqlite3
+import weakref
 
 from harvester.ledger import LedgerFault
 
@@ -47,6 +48,8 @@ class Seen:
             # "" is a private temporary database that SQLite spills to disk; nobody comes back to it
             # after a crash, so it needs no journal.
             self._connection = sqlite3.connect("", check_same_thread=False, isolation_level=None)
+            # Whoever sweeps just drops the set; the file goes with it.
+            weakref.finalize(self, self._connection.close)
             self._connection.execute("PRAGMA journal_mode=OFF")
             self._connection.execute(
                 "CREATE TABLE seen (identifier BLOB PRIMARY KEY) WITHOUT ROWID"

@@ -6,6 +6,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -85,7 +86,8 @@ def test_only_what_passes_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None
     waited = pauses(monkeypatch, lambda: None)
 
     def fail() -> None:
-        sqlite3.connect(":memory:").execute("SELECT * FROM nowhere")
+        with closing(sqlite3.connect(":memory:")) as connection:
+            connection.execute("SELECT * FROM nowhere")
 
     with pytest.raises(sqlite3.OperationalError, match="nowhere"):
         patiently(fail, 10.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -401,7 +401,7 @@ async def test_quarantine_is_replayed_as_the_configuration_reads_it_now(
         if not dry_run:
             with Store.open(settings.data) as store:
                 assert store.count("Document") == 25
-            with sqlite3.connect(settings.data / "store.sqlite") as database:
+            with closing(sqlite3.connect(settings.data / "store.sqlite")) as database:
                 formats = database.execute("SELECT DISTINCT format FROM records").fetchall()
             assert formats == [("oai_datacite",)], "so the next remap reads them"
 

@@ -12,6 +12,7 @@ import os
 import random
 import signal
 import sqlite3
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -196,7 +197,8 @@ async def test_a_locked_database_is_waited_for_or_left_for_the_next_run(
         endpoint.faults.set("slow:20ms")
         await zygote.start(busy_s=20.0 if patient else 0.05)
         await until(lambda: endpoint.hits["ListRecords"] >= 4)
-        with sqlite3.connect(tmp_path / "data" / "store.sqlite", isolation_level=None) as other:
+        path = tmp_path / "data" / "store.sqlite"
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
             held = other.execute("SELECT count(*) FROM records").fetchone()[0]
             assert held < 200
@@ -207,7 +209,6 @@ async def test_a_locked_database_is_waited_for_or_left_for_the_next_run(
                 assert await zygote.wait() in (1, 3), zygote.output()
                 assert "locked by another process" in zygote.output()
             other.execute("ROLLBACK")
-        other.close()
         if patient:
             assert await zygote.wait() == 0, zygote.output()
         assert "Traceback" not in zygote.output()

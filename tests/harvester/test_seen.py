@@ -40,6 +40,17 @@ def test_memory_does_not_grow_with_what_was_seen() -> None:
     assert most < 100_000
 
 
+def test_the_file_is_closed_with_the_set() -> None:
+    """Left open, it took the place of another file for as long as nobody looked for litter."""
+    seen = Seen(in_memory=0)
+    seen.add("a")
+    connection = seen._connection
+    assert connection is not None
+    del seen
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        connection.execute("SELECT 1")
+
+
 def test_a_full_disk_is_told_in_our_own_words() -> None:
     """Fault H09."""
     seen = Seen(in_memory=0)
