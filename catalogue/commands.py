@@ -8,12 +8,12 @@ from __future__ import annotations
 import sys
 from contextlib import nullcontext
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from catalogue.clock import utc_now
 from catalogue.engine_commands import ENGINE_COMMANDS, expect_store, rebuild_counting
 from pan_commons_terminal import (
     EXIT_FAILED,
@@ -46,10 +46,6 @@ def _open(settings: Settings, *, make: bool = False, looking: bool = False) -> S
         if not looking:
             raise
         return Store.open(settings.data, read_only=True)
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 def _index(settings: Settings, *, anew: bool = False) -> str:
@@ -97,7 +93,7 @@ def backup(settings: Settings, target: Path | None) -> None:
     Example:
       pan-commons index backup /backups/store.sqlite
     """
-    now = _now()
+    now = utc_now()
     with _open(settings, looking=True) as store:
         name = f"store-{now:%Y%m%dT%H%M%SZ}.sqlite"
         report = store.backup(target or settings.data / "backups" / name, now)
@@ -153,7 +149,7 @@ def compact(settings: Settings) -> None:
       pan-commons index compact
     """
     with _open(settings) as store:
-        report = store.compact(_now())
+        report = store.compact(utc_now())
     if settings.as_json:
         emit_json(
             {
@@ -188,7 +184,7 @@ def export_(settings: Settings, target: Path) -> None:
     lines = 0
     counting = Counting("lines written", silent=settings.as_json)
     with _open(settings, looking=True) as store, translated(target), counting:
-        exported = store.export(_now(), None if to_stdout else target)
+        exported = store.export(utc_now(), None if to_stdout else target)
         partial = target.with_name(f"{target.name}.partial")
         try:
             with nullcontext(sys.stdout.buffer) if to_stdout else partial.open("wb") as out:
@@ -221,7 +217,7 @@ def import_(settings: Settings, origin: Path) -> None:
         nullcontext(sys.stdin.buffer) if from_stdin else origin.open("rb") as lines,
         Counting("lines read", silent=settings.as_json) as counting,
     ):
-        report = store.import_(counting.each(lines), _now())
+        report = store.import_(counting.each(lines), utc_now())
     indexed = _index(settings)
     if settings.as_json:
         emit_json(
@@ -259,7 +255,7 @@ def remap(ctx: click.Context, settings: Settings, source: str | None, dry_run: b
     with _open(settings) as store, counting:
         report = store.remap(
             crosswalk,
-            now=_now(),
+            now=utc_now(),
             source=source,
             dry_run=dry_run,
             progress=lambda so_far: counting.reached(so_far.examined),
@@ -335,7 +331,7 @@ def forget(settings: Settings, name: str, kind: str | None, yes: bool) -> None:
     if not yes:
         click.confirm(f"Erase {name!r} for good?", abort=True, err=True)
     with _open(settings) as store:
-        report = store.forget(name, now=_now(), kind=kind)
+        report = store.forget(name, now=utc_now(), kind=kind)
     indexed = _index(settings, anew=True)
     if settings.engine != "tantivy" and (settings.data / "index").exists():
         # Left from before another engine came into use, or for when it goes out of use.

@@ -161,6 +161,15 @@ class SourceStatus:
     silent_since: datetime | None
     memory: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def waiting(self) -> dict[str, Any] | None:
+        """The ``run`` whose deletions wait for the operator, and the ``reason``; also when later
+        ones went well (fault H05)."""
+        last, found = self.last_run, self.memory.get("waiting")
+        if last is not None and last.state == "held":
+            return {"run": last.number, "reason": str(last.details.get("held", ""))}
+        return {"run": int(found["run"]), "reason": found["reason"]} if found else None
+
 
 @dataclass(frozen=True, slots=True)
 class Quarantined:

@@ -7,10 +7,10 @@ from typing import Any
 import anyio
 import anyio.to_thread
 
+from catalogue.clock import utc_now
 from catalogue.facilities import Source, read_as
 from facility_http.errors import FacilityHttpError
 from facility_http.http import Fetcher, access_for
-from harvester.clock import utc_now
 from harvester.errors import NoSetHierarchy
 from harvester.keys import some_of, suggest
 from harvester.listings import read_configuration

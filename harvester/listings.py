@@ -189,8 +189,8 @@ def replay_quarantine(settings: Settings, source: str | None, *, dry_run: bool) 
 
 def collect_status(settings: Settings, configuration: Configuration) -> list[dict[str, Any]]:
     """Every configured source with what the store knows of it."""
+    from catalogue.clock import utc_now
     from catalogue.errors import NotFound
-    from harvester.clock import utc_now
     from harvester.outcomes import goes_on_at_once
     from harvester.reports import due_at, status_as_json
 
@@ -218,7 +218,7 @@ Standings = Callable[[Path, datetime], Mapping[str, Mapping[str, Any]]]
 
 async def show_status(settings: Settings, live_standings: Standings | None = None) -> bool:
     """``status``; whether a daemon is at work."""
-    from harvester.clock import utc_now
+    from catalogue.clock import utc_now
     from harvester.presence import presence
     from harvester.reports import presence_as_json, presence_in_words
     from harvester.space import Room

@@ -9,12 +9,12 @@ from typing import Any
 import anyio
 import anyio.to_thread
 
+from catalogue.clock import utc_now
 from catalogue.errors import LeaseHeld, NotFound
 from catalogue.records import PageCommit, RecordState, Run
 from catalogue.store import Store
 from catalogue.store.store import REMOVAL
 from harvester import added
-from harvester.clock import utc_now
 from harvester.holders import is_dead, this_process
 from harvester.ledger import ledger_path, remove_files
 from harvester.listings import existing_store, read_configuration

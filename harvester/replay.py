@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from catalogue.clock import utc_now
 from catalogue.store import Store
-from harvester.clock import utc_now
 from mappings import crosswalk
 
 

@@ -161,17 +161,9 @@ def status_as_json(
         "last_success_at": None if status is None else stamp(status.last_success_at),
         "silent_since": None if status is None else stamp(status.silent_since),
         "paused_until": None if status is None else status.memory.get("not_before"),
-        "waiting": None if status is None else waiting(status),
+        "waiting": None if status is None else status.waiting,
         "next_run_at": stamp(due),
     }
-
-
-def waiting(status: SourceStatus) -> dict[str, Any] | None:
-    """The run whose deletions wait for the operator, and why; also when later ones went well."""
-    last, found = status.last_run, status.memory.get("waiting")
-    if last is not None and last.state == "held":
-        return {"run": last.number, "reason": str(last.details.get("held", ""))}
-    return {"run": found["run"], "reason": found["reason"]} if found else None
 
 
 def checked_at(status: SourceStatus) -> str | None:

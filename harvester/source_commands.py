@@ -33,7 +33,7 @@ def list_sources(settings: Settings) -> None:
     Example:
       pan-commons sources list
     """
-    from harvester.clock import utc_now
+    from catalogue.clock import utc_now
     from harvester.listings import collect_status, read_configuration
     from harvester.reports import checked_in_words
 

@@ -13,11 +13,11 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 
+from catalogue.clock import utc_now
 from catalogue.facilities import Facility, Source
 from catalogue.processes import collect_rarely
 from catalogue.store import Store
 from facility_http.http import Fetcher
-from harvester.clock import utc_now
 from harvester.keys import HOW_TO_SAY_WHO, ConfigurationError
 from harvester.progress import Silent, Watcher
 from harvester.run import Harvesting

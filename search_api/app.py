@@ -15,7 +15,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as distribution_version
@@ -25,6 +25,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from catalogue.catalogue import Catalogue
+from catalogue.clock import utc_now
 from catalogue.errors import CatalogueError, QueryError
 from search_api.cache import AnswerCache, Position
 from search_api.deadlines import Deadlines
@@ -80,10 +81,6 @@ class Trace:
 TRACE: ContextVar[Trace] = ContextVar("trace")
 
 Responder = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-def utc_now() -> datetime:
-    return datetime.now(UTC)
 
 
 def create_app(

@@ -210,18 +210,9 @@ def source_json(source: Source, status: SourceStatus) -> Json:
         "quarantined": status.quarantined,
         "last_success_at": status.last_success_at,
         "silent_since": status.silent_since,
-        "held": held_run(status),
+        "held": None if status.waiting is None else status.waiting["run"],
         "last_run": None if status.last_run is None else run_json(status.last_run),
     }
-
-
-def held_run(status: SourceStatus) -> int | None:
-    """The number of the run whose deletions wait for the operator; later ones may have gone
-    well."""
-    last, waiting = status.last_run, status.memory.get("waiting")
-    if last is not None and last.state == "held":
-        return last.number
-    return int(waiting["run"]) if waiting else None
 
 
 def run_json(run: RunRecord) -> Json:

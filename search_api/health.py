@@ -20,7 +20,7 @@ from prometheus_client import (
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from catalogue.errors import CatalogueError
-from search_api.facilities import FacilityState, held_run
+from search_api.facilities import FacilityState
 from search_api.replies import Call, Reply, Server, json_reply
 
 READY_WITHIN_S = 3.0
@@ -110,7 +110,7 @@ class Measurements:
             for source, status in state.sources:
                 success = status.last_success_at
                 self.last_success.labels(source.name).set(success.timestamp() if success else 0)
-                self.held.labels(source.name).set(held_run(status) is not None)
+                self.held.labels(source.name).set(status.waiting is not None)
                 self.quarantined.labels(source.name).set(status.quarantined)
 
     def note(self, operation: str, status: int, elapsed_s: float) -> None:

@@ -19,12 +19,13 @@ import anyio.to_thread
 from aiohttp import web
 
 from catalogue.catalogue import Catalogue
+from catalogue.clock import utc_now
 from catalogue.errors import CatalogueError, EngineDamaged, StoreDamaged, StoreReadOnly
 from catalogue.store.database import FILE_NAME
 from mappings.linking import recognise
 from mappings.quantities import interval_for_query
 from pan_commons_terminal import Settings, log_to_stderr, say
-from search_api.app import SERVER, create_app, runner_options, utc_now
+from search_api.app import SERVER, create_app, runner_options
 from search_api.conditions import Reading
 from search_api.errors import NothingToServe, PortInUse, SearchApiError
 from search_api.facilities import FacilityStates

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from harvester import reports
 from harvester.guard import Guard
 from harvester.ledger import Ledger, LedgerFault, ledger_path
 from harvester.place import Order
@@ -127,7 +126,7 @@ async def test_what_is_held_waits_until_the_lists_are_compared_again(tmp_path: P
         records = list(world.endpoint.records)
 
         def waiting() -> Any:
-            return reports.waiting(world.store.source_status(world.source.name))
+            return world.store.source_status(world.source.name).waiting
 
         assert waiting() is None
         world.endpoint.records.clear()

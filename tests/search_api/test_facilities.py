@@ -13,7 +13,7 @@ from catalogue.answers import Answer, FacetCount, Total
 from catalogue.facilities import Facility, Source
 from catalogue.query import Search
 from catalogue.records import RunRecord, RunState, SourceStatus
-from search_api.facilities import MOST_REMEMBERED, FacilityState, FacilityStates, held_run
+from search_api.facilities import MOST_REMEMBERED, FacilityState, FacilityStates, source_json
 from search_api.federation.accounting import Ledger
 from search_api.federation.participants import Asked
 from search_api.whole import index_lines
@@ -40,7 +40,8 @@ def test_a_held_run_is_told_until_it_is_settled(
 ) -> None:
     """Fault H05: also when later runs, which saw only what was new, went well."""
     status = SourceStatus("a", 50, 0, run_of(last) if last else None, NOW, None, memory)
-    assert held_run(status) == held
+    source = Source("a", "A", "oai-pmh", "https://a.example/oai", "oai_datacite")
+    assert source_json(source, status)["held"] == held
 
 
 @pytest.mark.parametrize(
