@@ -6,7 +6,7 @@ whoever indexes holds the engine's lease, all others only read and hydrate (sema
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -183,22 +183,6 @@ class Catalogue:
             return await suggestions(await self._reader(), typed, limit)
 
         return await self._ask(work)
-
-    async def related_entities(
-        self, keys: Iterable[str], relation: str, *, up: bool = False
-    ) -> tuple[Mapping[str, Sequence[str]], Mapping[str, StoredEntity]]:
-        """(key → related keys, related entities) for includes, in one look-up.
-
-        ``datasets`` leads from Documents to Datasets (``up``: back), ``instrument`` from Datasets
-        to their Instrument.
-        """
-
-        def look_up() -> tuple[Mapping[str, Sequence[str]], Mapping[str, StoredEntity]]:
-            links = (self.store.parents if up else self.store.children)(list(keys), relation)
-            distinct = sorted({key for many in links.values() for key in many})
-            return links, self.store.entities(distinct)
-
-        return await in_thread(look_up)
 
     # --- inside -------------------------------------------------------------------------------
 

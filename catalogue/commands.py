@@ -330,10 +330,12 @@ def forget(settings: Settings, name: str, kind: str | None, yes: bool) -> None:
     """
     if not yes:
         click.confirm(f"Erase {name!r} for good?", abort=True, err=True)
+    from catalogue.engines.tantivy import FOLDER
+
     with _open(settings) as store:
         report = store.forget(name, now=utc_now(), kind=kind)
     indexed = _index(settings, anew=True)
-    if settings.engine != "tantivy" and (settings.data / "index").exists():
+    if settings.engine != "tantivy" and (settings.data / FOLDER).exists():
         # Left from before another engine came into use, or for when it goes out of use.
         _index(replace(settings, engine="tantivy"), anew=True)
     if settings.as_json:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import unicodedata
+from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import version
 
@@ -32,3 +33,10 @@ def fingerprint() -> str:
         "parameters": [CODING_VERSION, *COARSE_DIGITS],
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def next_generation(names: Iterable[str]) -> str:
+    """What an index made now is to be called, ``<fingerprint>-<n>``, where ``names`` of those that
+    there are end in their numbers, too."""
+    tails = [name.rpartition("-")[2] for name in names]
+    return f"{fingerprint()}-{max((int(tail) for tail in tails if tail.isdigit()), default=0) + 1}"

@@ -90,6 +90,7 @@ class Indexer:
         folder: where the store is, for processes that read it by themselves on a long way; without
             it all is done in this process.
         recovers: make a damaged index anew; else ``EngineDamaged`` is raised.
+        stop: once set, what has been applied is committed and no more is; ``follow`` has its own.
 
     Attributes:
         ahead: documents that need not be read from the outbox.
@@ -106,6 +107,7 @@ class Indexer:
         progress: Callable[[int], None] | None = None,
         folder: Path | None = None,
         recovers: bool = True,
+        stop: anyio.Event | None = None,
     ) -> None:
         self.store = store
         self.engine = engine
@@ -118,7 +120,7 @@ class Indexer:
         self._preparers = Preparers(folder, engine.render) if folder is not None else None
         self.last_error: CatalogueError | None = None
         self.making_anew = False
-        self._stop: anyio.Event | None = None
+        self._stop = stop
         self._published_at = float("-inf")
         self._long_way_at = float("-inf")
         self._lock = anyio.Lock()
@@ -450,9 +452,8 @@ async def make_anew(
     async with turn_to_make(folder, waits=waits, told=told):
         other = await engine.beside()
         filler = Indexer(
-            store, other, batch=batch, progress=progress, folder=folder, recovers=False
+            store, other, batch=batch, progress=progress, folder=folder, recovers=False, stop=stop
         )
-        filler._stop = stop
         try:
             total = await filler.index_once()
             if progress is not None:

@@ -103,14 +103,6 @@ def kin_levels(asked: tuple[str, ...]) -> tuple[tuple[float, frozenset[str]], ..
     return tuple((level, frozenset(levels[level])) for level in sorted(levels, reverse=True))
 
 
-def best_similarity(tags: Iterable[str], asked: tuple[str, ...]) -> float:
-    """The best similarity between a record's tags and the asked ids; 0 when none is near."""
-    panet = load_panet()
-    nearness = [_nearness(panet, tag, asked) for tag in tags]
-    best = max(nearness, default=0.0)
-    return best if best >= MIN_SIMILARITY else 0.0
-
-
 def _nearness(panet: Panet, tag: str, asked: Sequence[str]) -> float:
     return round(max(panet.similarity(tag, one) for one in asked), 2)
 

@@ -46,6 +46,7 @@ from harvester.place import Place, order_key
 from harvester.seen import Seen
 from harvester.sweeps import Situation
 from harvester.windows import (
+    Granularity,
     Window,
     bisect,
     elsewhere,
@@ -431,20 +432,21 @@ class OaiSweep:
 
     # --- small things -----------------------------------------------------------------------------
 
+    @property
+    def _granularity(self) -> Granularity:
+        """What the client writes instants in by now (fault B13)."""
+        return read_granularity(self.client.granularity)
+
     def _halves(self, window: Window) -> tuple[Window, Window] | None:
         return bisect(
             window,
-            granularity=read_granularity(self.client.granularity),
+            granularity=self._granularity,
             earliest=self.repository.earliest,
             server_now=self.repository.response_date,
         )
 
     def _text(self, instant: datetime | None) -> str | None:
-        return (
-            None
-            if instant is None
-            else write_instant(instant, read_granularity(self.client.granularity))
-        )
+        return None if instant is None else write_instant(instant, self._granularity)
 
     def _name(self, window: Window) -> str:
         return f"{self._text(window.start) or ''}..{self._text(window.end) or ''}"

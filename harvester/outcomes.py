@@ -23,10 +23,9 @@ SOURCE_REMOVED = "source_removed"
 SOURCE_DISABLED = "source_disabled"
 SOURCE_CHANGED = "source_changed"
 """Stops of runs whose source was taken out of the configuration, or is another one there now."""
-RESUME_AT_ONCE = frozenset(
-    {INTERRUPTED, SHUTDOWN, CANCELLED, SOURCE_CHANGED, SOURCE_DISABLED, SOURCE_REMOVED}
-)
-ASKED_TO_STOP = frozenset({REQUESTED, SHUTDOWN, SOURCE_REMOVED, SOURCE_DISABLED, SOURCE_CHANGED})
+WITHDRAWN = frozenset({SOURCE_REMOVED, SOURCE_DISABLED, SOURCE_CHANGED})
+RESUME_AT_ONCE = WITHDRAWN | {INTERRUPTED, SHUTDOWN, CANCELLED}
+ASKED_TO_STOP = WITHDRAWN | {REQUESTED, SHUTDOWN}
 
 
 def goes_on_at_once(record: RunRecord) -> bool:

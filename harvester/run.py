@@ -207,6 +207,9 @@ class SourceRun:
                 self._ends_as = SHUTDOWN
         return self._ends_as is not None
 
+    def _end_as_asked(self) -> None:
+        self.stop = self._ends_as or SHUTDOWN
+
     async def _cut_off(self, work: Callable[[], Awaitable[T]]) -> T | None:
         return await cut_off(work, self._should_stop, self.shared.grace_s)
 
@@ -226,7 +229,7 @@ class SourceRun:
         )
         sweep = await self._cut_off(partial(open_sweep, self.shared.http, situation, self.journal))
         if sweep is None:
-            self.stop = self._ends_as or SHUTDOWN
+            self._end_as_asked()
             return
         self.sweep = sweep
         self.details["harvest"] = sweep.place.kind
@@ -240,7 +243,7 @@ class SourceRun:
                 await anyio.to_thread.run_sync(ledger.rename, sweep.place.harvest)
             await self._carry(sweep, ledger, before=status.records)
             if self._should_stop() and not sweep.complete:
-                self.stop = self._ends_as or SHUTDOWN
+                self._end_as_asked()
             elif self.failure is None and not self.lease_lost:
                 await self._conclude(sweep, ledger, status.records)
         finally:
@@ -374,7 +377,7 @@ class SourceRun:
         )
         self.reconciliation = await self._cut_off(partial(reconcile, sweep, ledger, ground))
         if self.reconciliation is None or self._should_stop():
-            self.stop = self._ends_as or SHUTDOWN
+            self._end_as_asked()
             return
         if self.reconciliation.held is None:
             self.memory.update(sweep.memory())

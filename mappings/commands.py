@@ -35,6 +35,15 @@ def _print_schema(context: click.Context, _parameter: click.Parameter, wanted: b
     context.exit()
 
 
+probe_option = click.option(
+    "--probe",
+    "probes",
+    multiple=True,
+    type=click.Choice(PROBE_CHOICES),
+    help="What the facility probes with.",
+)
+
+
 @click.command("map")
 @click.option(
     "--schema",
@@ -48,13 +57,7 @@ def _print_schema(context: click.Context, _parameter: click.Parameter, wanted: b
 @click.option("--format", "form", required=True, help="e.g. panosc, oai_dc, oai_datacite.")
 @click.option("--facility", default="EXAMPLE", show_default=True, help="Short name to map for.")
 @click.option("--time-zone", default="UTC", show_default=True, help="Of dates without one.")
-@click.option(
-    "--probe",
-    "probes",
-    multiple=True,
-    type=click.Choice(PROBE_CHOICES),
-    help="What the facility probes with.",
-)
+@probe_option
 @click.option("--identifier", help="OAI identifier [that of the record's header, example]")
 @common_options
 def map_(
@@ -233,13 +236,7 @@ def _as_json(text: str, links: tuple[Link, ...]) -> dict[str, Any]:
 
 @technique.command("link")
 @click.argument("texts", nargs=-1)
-@click.option(
-    "--probe",
-    "probes",
-    multiple=True,
-    type=click.Choice(PROBE_CHOICES),
-    help="What the facility probes with.",
-)
+@probe_option
 @common_options
 def link_(settings: Settings, texts: tuple[str, ...], probes: tuple[str, ...]) -> None:
     """Link technique names, as facilities write them, to PaNET terms.

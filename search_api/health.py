@@ -65,9 +65,7 @@ class Measurements:
         )
         self._counted: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
         self.records = self._latest(
-            "pan_commons_records",
-            "Live records, by facility.",
-            ("facility",),
+            "pan_commons_records", "Live records, by facility.", ("facility",)
         )
         self.silent = self._latest(
             "pan_commons_facility_silent",

@@ -66,8 +66,8 @@ def read_asked(
     Raises:
         BadRequest: names the parameter and what is allowed.
     """
-    given = asked_of(call.pairs if pairs is None else pairs, files=files)
-    asked = replace(given, arrived_at=call.arrived_at)
+    given = call.pairs if pairs is None else pairs
+    asked = asked_of(given, files=files, arrived_at=call.arrived_at)
     via = read_via(call.request.headers.get(HEADER))
     if not via:
         return asked
@@ -78,7 +78,9 @@ def read_asked(
     return replace(asked, via=via, mode="indexed", index_only=reason)
 
 
-def asked_of(pairs: Sequence[tuple[str, str]], *, files: bool = False) -> Asked:
+def asked_of(
+    pairs: Sequence[tuple[str, str]], *, files: bool = False, arrived_at: float | None = None
+) -> Asked:
     """The same from parameters alone."""
     mode = _one(pairs, "mode") or "both"
     if mode not in MODES:
@@ -91,7 +93,7 @@ def asked_of(pairs: Sequence[tuple[str, str]], *, files: bool = False) -> Asked:
         raise BadRequest(f"{given[:50]!r} is no number of milliseconds.", field="deadline_ms")
     names = [name.strip() for key, text in pairs if key == "facilities" for name in text.split(",")]
     deadline_s = None if deadline_ms is None else deadline_ms / 1000
-    return Asked(tuple(filter(None, names)), mode, deadline_s, files=files)
+    return Asked(tuple(filter(None, names)), mode, deadline_s, files=files, arrived_at=arrived_at)
 
 
 def _one(pairs: Sequence[tuple[str, str]], name: str) -> str | None:

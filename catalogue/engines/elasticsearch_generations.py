@@ -16,7 +16,7 @@ from elasticsearch import AsyncElasticsearch
 from catalogue.engines.elasticsearch_client import translated
 from catalogue.engines.elasticsearch_mapping import mapping, settings
 from catalogue.fields import ENTITY_CLASSES
-from catalogue.fingerprint import fingerprint
+from catalogue.fingerprint import next_generation
 
 
 class Generations:
@@ -101,9 +101,7 @@ class Generations:
 
     async def next(self) -> str:
         """What one made now is to be called."""
-        found = await self._indices()
-        numbers = [int(tail) for name in found if (tail := name.rpartition("-")[2]).isdigit()]
-        return f"{fingerprint()}-{max(numbers, default=0) + 1}"
+        return next_generation(await self._indices())
 
     async def use(self, generation: str | None) -> None:
         """Move the aliases to it at once; the indices of all others go."""

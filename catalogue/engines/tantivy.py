@@ -32,6 +32,8 @@ from catalogue.fingerprint import fingerprint
 from catalogue.plan import Numbers
 from catalogue.threads import in_thread
 
+FOLDER = "index"
+"""In the data folder."""
 LOCK = "indexer.lock"
 META = "meta.json"
 
@@ -63,7 +65,7 @@ class TantivyEngine:
         generation: str | None = None,
         store: str | None = None,
     ) -> None:
-        self.root = folder / "index"
+        self.root = folder / FOLDER
         self.read_only = read_only
         self._named = generation
         self._store = store

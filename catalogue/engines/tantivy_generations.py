@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from catalogue.engines.tantivy_files import JsonFile, write_json
 from catalogue.errors import EngineDamaged
-from catalogue.fingerprint import fingerprint
+from catalogue.fingerprint import fingerprint, next_generation
 
 POINTER = "current.json"
 POSITION = "position.json"
@@ -52,12 +52,7 @@ class Generations:
 
     def next(self) -> str:
         """What one made now is to be called."""
-        numbers = [
-            int(path.name.rsplit("-", 1)[1])
-            for path in self.root.iterdir()
-            if path.is_dir() and path.name.rpartition("-")[2].isdigit()
-        ]
-        return f"{fingerprint()}-{max(numbers, default=0) + 1}"
+        return next_generation(path.name for path in self.root.iterdir() if path.is_dir())
 
     def remove(self, generation: str) -> None:
         """Remove its files, as far as they are there."""

@@ -175,16 +175,16 @@ class Remapper:
         return SourceRecord(header, raw.format, payload, None)
 
     def _made(self, record: SourceRecord, context: Context, read_as: str) -> SourceRecord:
+        if not self._tries_again or read_as == record.format:
+            return self._mapped(record, context)
+        other = replace(record, format=read_as)
         try:
             made = self._mapped(record, context)
         except UnknownFormat:
-            if not self._tries_again or read_as == record.format:
-                raise
-            return self._mapped(replace(record, format=read_as), context)
-        if self._tries_again and isinstance(made.mapped, MappingError) and read_as != record.format:
-            other = self._mapped(replace(record, format=read_as), context)
-            if not isinstance(other.mapped, MappingError):
-                return other
+            return self._mapped(other, context)
+        if isinstance(made.mapped, MappingError):
+            again = self._mapped(other, context)
+            return made if isinstance(again.mapped, MappingError) else again
         return made
 
     def _mapped(self, record: SourceRecord, context: Context) -> SourceRecord:

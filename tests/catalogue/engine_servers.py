@@ -32,9 +32,9 @@ async def open_engine(name: str, folder: Path) -> Engine:
 
 def as_another_version(patch: pytest.MonkeyPatch) -> None:
     """Let engines be of a version with another mapping or analysis."""
-    for engine in ("tantivy", "elasticsearch"):
-        for module in (engine, f"{engine}_generations"):
-            patch.setattr(f"catalogue.engines.{module}.fingerprint", lambda: "0123456789ab")
+    engines = ("tantivy", "tantivy_generations", "elasticsearch")
+    for module in ("fingerprint", *(f"engines.{name}" for name in engines)):
+        patch.setattr(f"catalogue.{module}.fingerprint", lambda: "0123456789ab")
 
 
 def elasticsearch_url() -> str:

@@ -181,14 +181,20 @@ async def counts(reader: Reader) -> dict[str, int]:
     return {name: await reader.count(cast(Any, name), All()) for name in ("Dataset", "Document")}
 
 
-async def test_a_view_shows_one_state_of_all_classes(
-    engine: ElasticsearchEngine, other: ElasticsearchEngine
-) -> None:
-    """Of two, a Document would be found for not having what its new Datasets have."""
+async def one_of_each(engine: ElasticsearchEngine) -> tuple[Entities, Indexer]:
+    """A world of one Document with one Dataset, in the index."""
     world = Entities()
     world.document("a", datasets=[world.dataset("a1")])
     indexer = Indexer(world, engine)
     await indexer.index_once()
+    return world, indexer
+
+
+async def test_a_view_shows_one_state_of_all_classes(
+    engine: ElasticsearchEngine, other: ElasticsearchEngine
+) -> None:
+    """Of two, a Document would be found for not having what its new Datasets have."""
+    world, indexer = await one_of_each(engine)
     await other.open()
     reader = await other.reader()
     assert await reader.count("Dataset", All()) == 1
@@ -203,10 +209,7 @@ async def test_a_view_that_would_begin_amid_a_commit_is_not_used(
     """The classes have an index each, which become visible one after the other."""
     moment = 0.0
     other._views._clock = lambda: moment
-    world = Entities()
-    world.document("a", datasets=[world.dataset("a1")])
-    indexer = Indexer(world, engine)
-    await indexer.index_once()
+    world, indexer = await one_of_each(engine)
     await other.open()
     before = await other.reader()
     world.document("b", datasets=[world.dataset("b1")])
@@ -239,9 +242,7 @@ async def test_a_commit_that_was_never_ended_does_not_keep_questions_from_being_
         waited.append(seconds)
 
     other._views._sleep = sleep
-    world = Entities()
-    world.document("a", datasets=[world.dataset("a1")])
-    await Indexer(world, engine).index_once()
+    await one_of_each(engine)
     position = await engine.position()
     await engine._notes.add(f"position-{engine._generation}", {"committing": True})
     await other.open()

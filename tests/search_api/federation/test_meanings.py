@@ -160,9 +160,8 @@ async def test_a_wide_technique_is_asked_for_in_an_address_that_servers_take(
             since = len(there.asked("Far"))
             found = await there.ask(entity_class, limit=10, **asked)
             chosen = [one for one in there.asked("Far")[since:] if "PaNET00200" in one]
-            assert (
-                chosen
-            )  # the simulator's server refuses longer ones before it knows what they ask
+            # The simulator's server refuses longer ones before it knows what they ask.
+            assert chosen
             assert all(len(quote(one)) < 8_000 for one in chosen)
             assert len(found.answer.hits) == 10
 
