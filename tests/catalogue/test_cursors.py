@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import resource
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -43,5 +44,6 @@ def test_a_full_disk_costs_no_cursor(tmp_path: Path) -> None:
     snapshots.put("after", RANKED, NOW + KEPT)
     kept = [snapshots.get(name, NOW) for name in ("before", "amid", "after")]
     assert [one and one.total for one in kept] == [2, 5_000, 2]
-    assert SnapshotFile(tmp_path).get("amid", NOW) is None
+    with closing(SnapshotFile(tmp_path)) as another:
+        assert another.get("amid", NOW) is None
     snapshots.close()
