@@ -130,11 +130,25 @@ def test_links_between_documents_lead_somewhere(name: str) -> None:
     assert [link for link in local if not (page.parent / link).exists()] == []
 
 
-def test_nothing_tracked_names_a_path_of_some_machine() -> None:
+def tracked_texts() -> list[str]:
     listed = subprocess.run(
         ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False
     ).stdout.split()
-    text_files = [name for name in listed if not name.endswith((".png", ".txt", ".pem"))]
+    return [name for name in listed if not name.endswith((".png", ".txt", ".pem"))]
+
+
+def test_no_file_keeps_both_sides_of_a_merge() -> None:
+    """docs/settings.md showed its readers the markers of one for a day."""
+    marker = re.compile(r"^(?:<{7}|>{7}) ", re.MULTILINE)
+    assert [
+        name
+        for name in tracked_texts()
+        if marker.search((ROOT / name).read_text("utf-8", "replace"))
+    ] == []
+
+
+def test_nothing_tracked_names_a_path_of_some_machine() -> None:
+    text_files = tracked_texts()
     home = re.compile(r"/(?:home|Users)/[a-z]+/|/root/")
     text_files.remove("tests/test_docs.py")
     assert [n for n in text_files if home.search((ROOT / n).read_text("utf-8", "replace"))] == []
