@@ -14,7 +14,12 @@ from typing import TYPE_CHECKING
 import click
 
 from catalogue.clock import utc_now
-from catalogue.engine_commands import ENGINE_COMMANDS, expect_store, rebuild_counting
+from catalogue.engine_commands import (
+    ENGINE_COMMANDS,
+    and_gone,
+    expect_store,
+    rebuild_counting,
+)
 from pan_commons_terminal import (
     EXIT_FAILED,
     EXIT_PARTLY,
@@ -126,7 +131,9 @@ def check(ctx: click.Context, settings: Settings) -> None:
             {
                 "sound": not report.problems,
                 "records": report.records,
+                "records_gone": report.records_gone,
                 "entities": report.entities,
+                "entities_gone": report.entities_gone,
                 "problems": list(report.problems),
             }
         )
@@ -134,7 +141,10 @@ def check(ctx: click.Context, settings: Settings) -> None:
         for problem in report.problems:
             click.echo(problem)
         state = "not sound" if report.problems else "sound"
-        say(f"{report.records:,} records, {report.entities:,} entities: {state}.")
+        say(
+            f"{report.records:,} records of sources{and_gone(report.records_gone)} make "
+            f"{report.entities:,} entities{and_gone(report.entities_gone)}: {state}."
+        )
     if report.problems:
         ctx.exit(EXIT_FAILED)
 

@@ -62,7 +62,9 @@ def rebuild(settings: Settings, take_over: bool) -> None:
 @click.option("--repair", is_flag=True, help="Bring the index in line with the store.")
 @common_options
 def verify(settings: Settings, repair: bool) -> None:
-    """Compare every record of the store with the search index (exit code 1: they differ).
+    """Compare every entity of the store with the search index (exit code 1: they differ).
+
+    An entity is what people find, made of the records of all sources that have it.
 
     \b
     Example:
@@ -119,6 +121,11 @@ def expect_store(settings: Settings) -> None:
         )
 
 
+def and_gone(count: int) -> str:
+    """For behind a number of what is there: how many tombstones there are beside."""
+    return f" (and {count:,} that are gone)" if count else ""
+
+
 def waits_for_another(busy: IndexBusy) -> None:
     """Say whose turn it is."""
     say(f"{busy} Waiting for it.")
@@ -129,7 +136,7 @@ async def rebuild_counting(catalogue: Catalogue, *, silent: bool) -> int:
     from catalogue.verifying import rebuild as make_anew
 
     store, engine = catalogue.store, catalogue.engine
-    with Counting("records indexed", store.count_changes(), silent=silent) as counting:
+    with Counting("entities indexed", store.count_changes(), silent=silent) as counting:
         return await make_anew(store, engine, counting.reached, waits_for_another)
 
 
@@ -180,7 +187,7 @@ async def _rebuild(catalogue: Catalogue, as_json: bool) -> bool:
     if as_json:
         emit_json({"changes": changes, "position": position})
     else:
-        say(f"Rebuilt the search index from {changes:,} records.")
+        say(f"Rebuilt the search index from {changes:,} entities.")
     return True
 
 
@@ -208,7 +215,7 @@ async def _verify(catalogue: Catalogue, as_json: bool, repairing: bool) -> bool:
     from catalogue.verifying import verify
 
     of = catalogue.store.count_changes()
-    with Counting("records compared", of, silent=as_json) as counting:
+    with Counting("entities compared", of, silent=as_json) as counting:
         found = await verify(catalogue.store, catalogue.engine, counting.reached)
     repaired = repairing and not found.sound and await _mend(catalogue, found)
     surplus = [key for _, key, _, _ in found.surplus]
@@ -218,6 +225,7 @@ async def _verify(catalogue: Catalogue, as_json: bool, repairing: bool) -> bool:
                 "sound": found.sound,
                 "repaired": repaired,
                 "compared": found.compared,
+                "gone": found.gone,
                 "position": found.position,
                 "outstanding": found.outstanding,
                 "missing": found.missing,
@@ -237,8 +245,11 @@ async def _verify(catalogue: Catalogue, as_json: bool, repairing: bool) -> bool:
         if found.sound:
             say("Store and search index agree.")
         else:
-            emit_table("Store and search index", ("difference", "records", "which"), rows)
-        say(f"Compared {found.compared:,} records; {found.outstanding:,} wait to be indexed.")
+            emit_table("Store and search index", ("difference", "entities", "which"), rows)
+        say(
+            f"Compared {found.compared - found.gone:,} entities{and_gone(found.gone)}; "
+            f"{found.outstanding:,} wait to be indexed."
+        )
         if repaired:
             say("Repaired.")
     return found.sound or repaired

@@ -37,12 +37,14 @@ class VerifiedStore(Outbox, Protocol):
 class Verification:
     """What was found: keys that the engine lacks, has in another version, or should not have.
 
-    ``position`` is how far the engine was; ``outstanding`` counts later changes.
+    ``position`` is how far the engine was; ``outstanding`` counts later changes. ``gone``: so many
+    of those compared are tombstones.
     """
 
     position: int
     outstanding: int
     compared: int
+    gone: int = 0
     missing: tuple[str, ...] = ()
     stale: tuple[str, ...] = ()
     surplus: tuple[tuple[EntityClass, str, int, int], ...] = ()
@@ -65,7 +67,7 @@ async def verify(
             held[key] = (entity_class, *version)
     missing: list[str] = []
     stale: list[str] = []
-    compared = outstanding = reached = 0
+    compared = gone = outstanding = reached = 0
     while True:
         changes = await _page(store, reached)
         if not changes:
@@ -74,6 +76,7 @@ async def verify(
         for change in changes:
             entity = change.entity
             compared += 1
+            gone += entity.deleted
             found = held.pop(entity.key, None)
             if entity.change > position:
                 outstanding += 1
@@ -87,7 +90,9 @@ async def verify(
         if progress is not None:
             progress(compared)
     surplus = tuple((entity_class, key, o, c) for key, (entity_class, o, c) in held.items())
-    return Verification(position, outstanding, compared, tuple(missing), tuple(stale), surplus)
+    return Verification(
+        position, outstanding, compared, gone, tuple(missing), tuple(stale), surplus
+    )
 
 
 async def repair(store: VerifiedStore, engine: Engine, found: Verification) -> None:

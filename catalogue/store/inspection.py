@@ -100,17 +100,23 @@ _RULES: tuple[tuple[str, str], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class CheckReport:
-    """What was looked at, and what is wrong: empty when the store is sound."""
+    """What was looked at, and what is wrong: empty when the store is sound.
+
+    ``records`` are what sources have, ``entities`` what people find (semantics 1.1, 1.2);
+    ``records_gone`` and ``entities_gone`` are tombstones of either.
+    """
 
     records: int
     entities: int
     problems: tuple[str, ...]
+    records_gone: int = 0
+    entities_gone: int = 0
 
 
 def check(database: Database, payloads: Payloads) -> CheckReport:
     """Look at everything, every payload included; writes nothing."""
     problems: list[str] = []
-    records = entities = 0
+    records, entities = (0, 0), (0, 0)
     try:
         with database.read() as connection:
             for problem in _problems(connection, payloads):
@@ -118,13 +124,18 @@ def check(database: Database, payloads: Payloads) -> CheckReport:
                 if len(problems) == MAX_PROBLEMS:
                     problems.append("and perhaps more")
                     break
-            records = int(connection.execute("SELECT count(*) FROM records").fetchone()[0])
-            entities = int(
-                connection.execute("SELECT count(*) FROM entities WHERE live = 1").fetchone()[0]
+            records = _there_and_gone(connection, "SELECT count(*), sum(state = 1) FROM records")
+            entities = _there_and_gone(
+                connection, "SELECT count(*), sum(live = 1) FROM entities WHERE change > 0"
             )
     except StoreDamaged as damage:
         problems.append(str(damage))
-    return CheckReport(records, entities, tuple(problems))
+    return CheckReport(records[0], entities[0], tuple(problems), records[1], entities[1])
+
+
+def _there_and_gone(connection: sqlite3.Connection, select: str) -> tuple[int, int]:
+    of, there = connection.execute(select).fetchone()
+    return int(there or 0), int(of) - int(there or 0)
 
 
 def _problems(connection: sqlite3.Connection, payloads: Payloads) -> Iterator[str]:

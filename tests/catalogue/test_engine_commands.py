@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from click.testing import CliRunner, Result
-from store_world import World, document, record
+from store_world import World, document, record, tombstone
 
 from catalogue.catalogue import Catalogue
 from catalogue.commands import COMMANDS
@@ -101,6 +101,25 @@ def test_what_an_index_takes_for_newer_than_the_store_is_repaired_too(world: Wor
     assert run(world, "verify").exit_code == 0
 
 
+def test_verify_and_check_count_the_same_entities_beside_the_records_of_sources(
+    world: World,
+) -> None:
+    """One counted 3,631 "records" in the demo, the other 3,640: tombstones of entities, and
+    records of two sources that are one entity, without saying so."""
+    fill(world)
+    world.put(record("api/0", document("doi:10.5072/0", title="glass")), of="ess-rest")
+    world.put(tombstone("oai:2"))
+    asyncio.run(index(world))
+    counts = "3 records of sources (and 1 that are gone) make 2 entities (and 1 that are gone): "
+    assert counts + "sound." in run(world, "check").stderr
+    assert "Compared 2 entities (and 1 that are gone); 0 wait" in run(world, "verify").stderr
+    found = json.loads(run(world, "verify", "--json").stdout)
+    assert (found["compared"], found["gone"]) == (3, 1)
+    found = json.loads(run(world, "check", "--json").stdout)
+    assert (found["records"], found["records_gone"]) == (3, 1)
+    assert (found["entities"], found["entities_gone"]) == (2, 1)
+
+
 def test_rebuild_makes_the_index_anew_while_another_has_it(world: World) -> None:
     fill(world)
 
@@ -116,12 +135,12 @@ def test_rebuild_makes_the_index_anew_while_another_has_it(world: World) -> None
     assert run(world, "verify").exit_code == 0
 
 
-def test_a_rebuild_says_how_many_records_of_how_many_are_indexed(world: World) -> None:
+def test_a_rebuild_says_how_many_entities_of_how_many_are_indexed(world: World) -> None:
     fill(world, 4)
     result = run(world, "rebuild")
     assert result.stderr.splitlines() == [
-        "… 4 of 4 records indexed",
-        "Rebuilt the search index from 4 records.",
+        "… 4 of 4 entities indexed",
+        "Rebuilt the search index from 4 entities.",
     ]
     assert "indexed" not in run(world, "rebuild", "--json").stderr
 
