@@ -158,14 +158,18 @@ class Indexer:
             position = await self.engine.position()
         return max(0, change - position)
 
-    async def index_once(self) -> int:
+    async def index_once(self, stop: anyio.Event | None = None) -> int:
         """Apply what is outstanding; returns how many changes were read.
+
+        Args:
+            stop: once set, what has been applied is committed, and the rest left where it is.
 
         Raises:
             IndexBusy: another process is at it, and brings in our changes, too.
             EngineError: the engine cannot write now; nothing is lost, the next pass goes on.
         """
-        return (await self.catch_up()).changes
+        with self._heeding(stop or self._stop):
+            return (await self.catch_up()).changes
 
     async def catch_up(self) -> Indexed:
         """As ``index_once``, with the whole report.
@@ -368,6 +372,14 @@ class Indexer:
     def _is_stopped(self) -> bool:
         return self._stop is not None and self._stop.is_set()
 
+    @contextmanager
+    def _heeding(self, stop: anyio.Event | None) -> Iterator[None]:
+        before, self._stop = self._stop, stop
+        try:
+            yield
+        finally:
+            self._stop = before
+
     async def follow(
         self, stop: anyio.Event, *, poll_s: float = POLL_S, pace: Pace = AT_ONCE
     ) -> None:
@@ -377,11 +389,8 @@ class Indexer:
         An engine that cannot be written keeps the changes waiting in the outbox; the log and
         ``last_error`` tell why, and the pause grows to half a minute.
         """
-        self._stop = stop
-        try:
+        with self._heeding(stop):
             await self._follow(stop, poll_s, pace)
-        finally:
-            self._stop = None
 
     async def _follow(self, stop: anyio.Event, poll_s: float, pace: Pace) -> None:
         pause = poll_s

@@ -7,10 +7,10 @@ source: each run holds the source's lease (fault H02).
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import signal
 import sys
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -25,7 +25,7 @@ from catalogue.facilities import Facility, Source, mapping_context
 from catalogue.records import RunRecord
 from facility_http.errors import FacilityHttpError
 from harvester.added import added_stamp
-from harvester.indexing import EngineSettings, IndexFollower
+from harvester.indexing import EngineSettings, IndexFollower, Indexing
 from harvester.keys import HOW_TO_SAY_WHO, ConfigurationError
 from harvester.listings import read_configuration
 from harvester.outcomes import (
@@ -41,6 +41,7 @@ from harvester.sd_notify import Notifier
 from harvester.sources import Configuration
 from harvester.space import NoRoom
 from harvester.station import open_station, put_configuration
+from harvester.trouble import Trouble
 from pan_commons_terminal import EXIT_DONE, Settings, emit_json_line
 
 log = logging.getLogger(__name__)
@@ -48,9 +49,6 @@ log = logging.getLogger(__name__)
 TICK_S = 0.5
 """How often due sources are looked for; a schedule is kept to about a second."""
 RECENT_RUNS = 20
-FINISH_S = 20.0
-"""How long a daemon that is to end still indexes: with what runs may take (``run.GRACE_S``) less
-than service managers wait. A million changes take minutes."""
 
 
 @dataclass(slots=True)
@@ -68,9 +66,11 @@ class Daemon:
     say: Callable[[str, Mapping[str, object]], None]
     at_once: int = 16
     stamp: Callable[[], object] = lambda: None
+    monotonic: Callable[[], float] = time.monotonic
     reload_asked: anyio.Event = field(default_factory=anyio.Event)
     _running: dict[str, tuple[Facility, Source]] = field(default_factory=dict)
     _held_until: dict[str, datetime] = field(default_factory=dict)
+    _troubles: dict[str, Trouble] = field(default_factory=dict)
     _read_at: object = None
 
     async def run(self, tick_s: float = TICK_S) -> None:
@@ -107,7 +107,9 @@ class Daemon:
                 if await anyio.to_thread.run_sync(self._due_at, source, now) <= now:
                     due.append((self.configuration.facility(source.facility), source))
             except StoreError as problem:
-                self.say("store_error", {"source": source.name, "error": str(problem)})
+                # Of the one store, so that the other sources need not be tried.
+                self._complain(source, "store_error", problem)
+                break
         return due
 
     def _due_at(self, source: Source, now: datetime) -> datetime:
@@ -130,22 +132,23 @@ class Daemon:
                 if self.shared.stopping.is_set() or source.name in self.shared.withdrawn:
                     return
                 record = await harvest_source(self.shared, facility, source)
+            self._troubles.pop(source.name, None)
             self.say("run_ended", _line(record))
         except NotFound as gone:
             # Taken out, or another process uses the folder with another configuration.
             self._wait(source)
             self.reload_asked.set()
-            self.say("source_unlisted", {"source": source.name, "error": str(gone)})
+            self._complain(source, "source_unlisted", gone)
         except LeaseHeld as held:
             self._wait(source)
-            self.say("source_busy", {"source": source.name, "holder": held.holder})
+            self._complain(source, "source_busy", held, holder=held.holder)
         except (StoreFull, NoRoom) as problem:
             # Nobody makes room within seconds, and every source would say so each time.
             self._wait(source, 60.0)
-            self.say("no_room", {"source": source.name, "error": str(problem)})
+            self._complain(source, "no_room", problem)
         except (StoreError, FacilityHttpError) as problem:
             self._wait(source)
-            self.say("run_failed", {"source": source.name, "error": str(problem)})
+            self._complain(source, "run_failed", problem)
         except Exception as problem:
             log.exception("%s: a mistake of ours", source.name)
             self._wait(source)
@@ -153,6 +156,13 @@ class Daemon:
         finally:
             self._running.pop(source.name, None)
             self.shared.withdrawn.pop(source.name, None)
+
+    def _complain(self, source: Source, event: str, problem: Exception, **more: object) -> None:
+        """Say what keeps a source from being harvested; what lasts, less and less often. Its next
+        run that ends says that it is over."""
+        trouble = self._troubles.setdefault(source.name, Trouble(self.monotonic))
+        if trouble.again(problem):
+            self.say(event, {"source": source.name, **(more or {"error": str(problem)})})
 
     def _wait(self, source: Source, seconds: float = 10.0) -> None:
         self._held_until[source.name] = self.shared.now() + timedelta(seconds=seconds)
@@ -249,24 +259,18 @@ async def serve(settings: Settings, at_once: int = 16) -> int:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(follower.follow)
                 tasks.start_soon(_heed_signals, daemon, tasks.cancel_scope, notifier)
-                tasks.start_soon(_feed_watchdog, notifier, daemon)
-                tasks.start_soon(_renew, note, daemon)
+                tasks.start_soon(_show_life, note, notifier, daemon)
                 notifier.send("READY=1", f"STATUS={len(configuration.sources)} sources")
                 say("ready", {"sources": len(configuration.sources), "data": str(settings.data)})
                 await daemon.run()
-                say("stopped", await _finish_indexing(follower))
+                say("stopped", _told(await follower.finish(station.shared.stopping)))
                 tasks.cancel_scope.cancel()
     return EXIT_DONE
 
 
-async def _finish_indexing(
-    follower: IndexFollower, within_s: float = FINISH_S
-) -> Mapping[str, object]:
-    """Index what is outstanding, as far as that goes; the next start does the rest."""
-    with anyio.move_on_after(within_s):
-        state = await follower.finish()
-        return {"index_lag": state.lag}
-    return {"index": "behind; the next start goes on"}
+def _told(state: Indexing) -> Mapping[str, object]:
+    """How far the index is at the end; the next start does the rest."""
+    return {"index_lag": state.lag, "index": state.problem}
 
 
 def _speaker(settings: Settings) -> Callable[[str, Mapping[str, object]], None]:
@@ -309,25 +313,24 @@ async def _heed_signals(daemon: Daemon, scope: anyio.CancelScope, notifier: Noti
                 daemon.shared.stopping.set()
 
 
-async def _renew(note: Note, daemon: Daemon) -> None:
-    """Show that the loop is alive and the store answers; the watchdog tells if not."""
-    while True:
-        await anyio.sleep(RENEWED_EVERY_S)
-        with contextlib.suppress(StoreError):
-            await anyio.to_thread.run_sync(daemon.shared.store.last_change)
-            await anyio.to_thread.run_sync(note.renew, daemon.shared.now())
-
-
-async def _feed_watchdog(notifier: Notifier, daemon: Daemon) -> None:
-    """Say at half the watchdog's time that the loop is alive and the store answers."""
-    if notifier.watchdog_s is None:
-        return
+async def _show_life(note: Note, notifier: Notifier, daemon: Daemon) -> None:
+    """Tell the note in the folder and the service manager's watchdog that the loop is alive and
+    the store answers: one look for both, as often as the more impatient of them wants it."""
+    watchdog_s = notifier.watchdog_s
+    every_s = RENEWED_EVERY_S if watchdog_s is None else min(RENEWED_EVERY_S, watchdog_s / 2)
+    renew_at, trouble = anyio.current_time() + RENEWED_EVERY_S, Trouble()
     while True:
         try:
             await anyio.to_thread.run_sync(daemon.shared.store.last_change)
         except StoreError as problem:
             # Unfed, the watchdog ends us when this lasts; runs that can go on do until then.
-            daemon.say("store_error", {"error": str(problem)})
+            if trouble.again(problem):
+                daemon.say("store_error", {"error": str(problem)})
         else:
+            if trouble.over():
+                daemon.say("store_answers", {})
             notifier.send("WATCHDOG=1")
-        await anyio.sleep(notifier.watchdog_s / 2)
+            if anyio.current_time() >= renew_at:
+                renew_at = anyio.current_time() + RENEWED_EVERY_S
+                await anyio.to_thread.run_sync(note.renew, daemon.shared.now())
+        await anyio.sleep(every_s)

@@ -25,6 +25,7 @@ from harvester.station import Station, choose_sources, heed_signals, open_statio
 from pan_commons_terminal import (
     EXIT_DONE,
     EXIT_FAILED,
+    EXIT_INTERRUPTED,
     EXIT_PARTLY,
     Settings,
     emit_json,
@@ -49,6 +50,15 @@ Pairs = Sequence[tuple[Facility, Source]]
 Results = Mapping[str, RunRecord | Exception]
 
 
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What came of it; ``at_once``: it was told twice to end, and did not finish anything."""
+
+    results: Results
+    indexing: Indexing | None
+    at_once: bool
+
+
 async def carry_out(settings: Settings, wanted: Wanted) -> int:
     """``harvest``; gives the exit code."""
     configuration = read_configuration(settings)
@@ -59,13 +69,11 @@ async def carry_out(settings: Settings, wanted: Wanted) -> int:
         if wanted.dry_run:
             return await _foresee(settings, station, pairs, wanted.order, progress)
         with progress:
-            results, indexing = await _harvest(settings, station, pairs, wanted)
-    return _report(settings, results, indexing)
+            done = await _harvest(settings, station, pairs, wanted)
+    return _report(settings, done)
 
 
-async def _harvest(
-    settings: Settings, station: Station, pairs: Pairs, wanted: Wanted
-) -> tuple[Results, Indexing | None]:
+async def _harvest(settings: Settings, station: Station, pairs: Pairs, wanted: Wanted) -> Done:
     results: Results = {}
     indexing: Indexing | None = None
     async with anyio.create_task_group() as tasks:
@@ -77,17 +85,20 @@ async def _harvest(
         if wanted.index:
             tasks.start_soon(follower.follow)
         async with anyio.create_task_group() as inner:
-            inner.start_soon(heed_signals, station.shared.stopping, inner.cancel_scope)
+            stopping, at_once = station.shared.stopping, True
+            inner.start_soon(heed_signals, stopping, inner.cancel_scope)
             results = await harvest_many(station.shared, pairs, wanted.order)
+            if wanted.index:
+                indexing = await follower.finish(stopping)
+            at_once = False
             inner.cancel_scope.cancel()
-        if wanted.index:
-            indexing = await follower.finish()
         tasks.cancel_scope.cancel()
-    return results, indexing
+    return Done(results, indexing, at_once)
 
 
-def _report(settings: Settings, results: Results, indexing: Indexing | None) -> int:
-    code = exit_code(list(results.values())) if results else EXIT_FAILED
+def _report(settings: Settings, done: Done) -> int:
+    results, indexing = done.results, done.indexing
+    code = EXIT_INTERRUPTED if done.at_once else exit_code(list(results.values()))
     if indexing is not None and indexing.problem is not None and code == EXIT_DONE:
         code = EXIT_PARTLY
     records = [one for one in results.values() if isinstance(one, RunRecord)]
@@ -117,6 +128,8 @@ def _report(settings: Settings, results: Results, indexing: Indexing | None) -> 
         # Of an index that could not even be opened nobody knows how far it is.
         behind = f"{indexing.lag} changes behind" if indexing.lag else "not up to date"
         say(f"The index is {behind}: {indexing.problem}")
+    if done.at_once:
+        say("Stopped at once. The next harvest goes on from the last page that was kept.")
     return code
 
 
@@ -264,12 +277,10 @@ async def approve(settings: Settings, number: int) -> int:
     progress = Progress((source.name,))
     async with open_station(settings.data, configuration, progress) as station:
         with progress:
-            results, indexing = await _harvest(
-                settings, station, [pair], Wanted((source.name,), order)
-            )
-        record = results.get(source.name)
+            done = await _harvest(settings, station, [pair], Wanted((source.name,), order))
+        record = done.results.get(source.name)
         if isinstance(record, RunRecord) and record.state in ("ok", "partial"):
             await anyio.to_thread.run_sync(
                 station.shared.store.annotate_run, number, {"approved_by_run": record.number}
             )
-    return _report(settings, results, indexing)
+    return _report(settings, done)

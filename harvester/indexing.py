@@ -16,8 +16,9 @@ import anyio.to_thread
 
 from catalogue.ahead import Ahead
 from catalogue.catalogue import Catalogue
-from catalogue.errors import CatalogueError, EngineError
+from catalogue.errors import CatalogueError, EngineError, IndexBusy
 from catalogue.indexer import AT_ONCE, Pace
+from harvester.trouble import Trouble
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +28,17 @@ once wrote 7,400 documents, and each step ends with segments that have to be mer
 
 OTHERS_TURN_S = 30.0
 """How long to wait without progress for another process that indexes."""
+
+LOOK_AGAIN_S = 0.2
+
+FINISH_S = 20.0
+"""How long a process that is to end still indexes: with what runs may take (``run.GRACE_S``) less
+than service managers wait. A million changes take minutes."""
+
+COMMIT_S = 10.0
+"""How long it then waits for what was applied to be committed."""
+
+LEFT = "ended before all was indexed; the next harvest or the daemon goes on"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +75,14 @@ class IndexFollower:
         self._pace = pace
         self._ahead = ahead
         self._stop = anyio.Event()
+        self._enough = anyio.Event()
+        self._hurried = False
         self._over = anyio.Event()
         self.state = Indexing()
 
     async def follow(self) -> None:
         """Index until ``finish`` is called."""
-        settings = self._settings
+        settings, trouble = self._settings, Trouble()
         pause = 1.0
         try:
             while True:
@@ -77,6 +91,8 @@ class IndexFollower:
                         settings.folder, settings.engine, settings.elasticsearch_url
                     )
                     async with opening as catalogue:
+                        if trouble.over():
+                            log.warning("index: It can be opened again.")
                         if self._ahead is not None:
                             self._ahead.open(catalogue.engine.numbering)
                             catalogue.indexer.ahead = self._ahead
@@ -85,7 +101,8 @@ class IndexFollower:
                     return
                 except CatalogueError as problem:
                     self.state.problem = str(problem)
-                    log.warning("index: %s", problem)
+                    if trouble.again(problem):
+                        log.warning("index: %s", problem)
                 if self._stop.is_set():
                     return
                 with anyio.move_on_after(pause):
@@ -101,24 +118,53 @@ class IndexFollower:
         last_lag: int | None = None
         began = anyio.current_time()
         while True:
+            others_turn = False
             try:
-                await catalogue.indexer.index_once()
+                await catalogue.indexer.index_once(self._enough)
                 self.state.problem = None
             except EngineError as problem:
                 self.state.problem = str(problem)
+                others_turn = isinstance(problem, IndexBusy)
             self.state.lag = await catalogue.indexer.lag()
             self.state.position = await catalogue.engine.position()
             if not self.state.lag:
                 self.state.problem = None
                 return
+            if self._enough.is_set() or (others_turn and self._hurried):
+                self.state.problem = self.state.problem or LEFT
+                return
             if last_lag is None or self.state.lag < last_lag:
                 last_lag, began = self.state.lag, anyio.current_time()
             elif anyio.current_time() - began > OTHERS_TURN_S:
                 return
-            await anyio.sleep(0.2)
+            with anyio.move_on_after(LOOK_AGAIN_S):
+                await self._enough.wait()
 
-    async def finish(self) -> Indexing:
-        """Index what is outstanding, stop, and say how far it came."""
+    async def finish(
+        self, stopping: anyio.Event | None = None, within_s: float = FINISH_S
+    ) -> Indexing:
+        """Index what is outstanding, stop, and say how far it came.
+
+        Args:
+            stopping: once the process is to end, there is no more time than ``within_s``. What was
+                applied by then is committed, and the rest is for the next process.
+        """
         self._stop.set()
-        await self._over.wait()
+        async with anyio.create_task_group() as tasks:
+            if stopping is not None:
+                tasks.start_soon(self._hurry, stopping, within_s, tasks.cancel_scope)
+            await self._over.wait()
+            tasks.cancel_scope.cancel()
+        if not self._over.is_set():
+            self.state.problem = LEFT
         return self.state
+
+    async def _hurry(
+        self, stopping: anyio.Event, within_s: float, scope: anyio.CancelScope
+    ) -> None:
+        await stopping.wait()
+        self._hurried = True
+        await anyio.sleep(within_s)
+        self._enough.set()
+        await anyio.sleep(COMMIT_S)
+        scope.cancel()

@@ -39,6 +39,7 @@ from harvester.quiet import look
 from harvester.reconcile import Ground, Reconciliation, reconcile
 from harvester.space import Room
 from harvester.sweeps import Situation, open_sweep
+from harvester.trouble import Trouble
 from harvester.workers import PreparePage, prepare_in_threads
 
 log = logging.getLogger(__name__)
@@ -175,7 +176,7 @@ class SourceRun:
 
     async def _keep_alive(self, scope: anyio.CancelScope) -> None:
         """Renew the lease, and hear of stop requests (faults H01, H02)."""
-        store = self.shared.store
+        store, trouble = self.shared.store, Trouble()
         beats_due = anyio.current_time() + self.shared.lease_s / 4
         while True:
             await anyio.sleep(min(self.shared.lease_s / 4, STOP_POLL_S))
@@ -188,13 +189,16 @@ class SourceRun:
                     store.heartbeat, self.run, self.shared.now(), self.shared.lease_s
                 )
                 beats_due = anyio.current_time() + self.shared.lease_s / 4
+                if trouble.over():
+                    log.warning("%s: the store takes heartbeats again", self.source.name)
             except LeaseLost:
                 self.lease_lost = True
                 scope.cancel()
                 return
             except StoreError as problem:
                 # The commit meets the same trouble and decides; a late heartbeat is no reason.
-                log.warning("%s: heartbeat failed: %s", self.source.name, problem)
+                if trouble.again(problem):
+                    log.warning("%s: heartbeat failed: %s", self.source.name, problem)
 
     def _should_stop(self) -> bool:
         """Whether somebody wants the run to end. Once so, it stays so: a page was left out."""

@@ -18,6 +18,7 @@ from catalogue.facilities import Facility, Source
 from catalogue.processes import collect_rarely
 from catalogue.store import Store
 from facility_http.http import Fetcher
+from harvester.indexing import FINISH_S
 from harvester.keys import HOW_TO_SAY_WHO, ConfigurationError
 from harvester.progress import Silent, Watcher
 from harvester.run import Harvesting
@@ -148,11 +149,16 @@ async def open_station(
 
 
 async def heed_signals(stopping: anyio.Event, scope: anyio.CancelScope) -> None:
-    """First SIGINT or SIGTERM: finish the page in hand. Second: stop at once."""
+    """First SIGINT or SIGTERM: finish the page in hand, and index what is there, both within a
+    time. Second: stop at once."""
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async for _ in signals:
             if stopping.is_set():
                 scope.cancel()
                 return
-            log.warning("stopping after the page in hand; once more stops at once")
+            log.warning(
+                "stopping after the page in hand, and at most %.0f s of indexing; once more stops "
+                "at once",
+                FINISH_S,
+            )
             stopping.set()

@@ -131,6 +131,10 @@ async def test_told_to_stop_an_indexer_leaves_a_long_way_where_it_is(
         await indexer.follow(stop)
     reached = await engine.position()
     assert 0 < reached < world.last_change()
+    stop = anyio.Event()
+    indexer = Indexer(world, engine, batch=1, progress=lambda _: stop.set())
+    assert await indexer.index_once(stop) == 1, "so does one that only catches up"
+    reached += 1
     assert await Indexer(world, engine).index_once() == world.last_change() - reached
     assert (await verify(cast(Any, world), engine)).sound
 

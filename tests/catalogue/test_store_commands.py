@@ -52,7 +52,10 @@ def test_backup_writes_into_the_data_folder_unless_told_otherwise(
 
 def test_check_exits_with_1_when_the_store_is_not_sound(world: World, folder: Path) -> None:
     result = call("index", "check", "--data", folder)
-    assert (result.exit_code, "1 records of sources make 1 entities: sound" in result.stderr) == (0, True)
+    assert (result.exit_code, "1 records of sources make 1 entities: sound" in result.stderr) == (
+        0,
+        True,
+    )
     world.store._database.connection().execute("UPDATE sources SET live = 3")
     result = call("index", "check", "--data", folder, "--json")
     assert result.exit_code == 1

@@ -13,18 +13,19 @@ from datetime import UTC, datetime
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import anyio
 import pytest
 
 from catalogue.catalogue import Catalogue
-from catalogue.errors import IndexEmpty, StoreError
+from catalogue.errors import IndexEmpty, StoreBusy, StoreError
 from catalogue.query import Search
 from catalogue.store import Store
 from harvester.added import add_source
-from harvester.daemon import Daemon, _finish_indexing, in_words
-from harvester.indexing import EngineSettings, IndexFollower, Indexing
+from harvester.daemon import Daemon, _show_life, in_words
+from harvester.indexing import LEFT, EngineSettings, IndexFollower
 from harvester.keys import ConfigurationError
 from harvester.outcomes import goes_on_at_once
 from harvester.place import Order
@@ -298,6 +299,7 @@ async def test_a_full_folder_is_spoken_of_now_and_then_and_room_is_taken_up(
     async with a_world(tmp_path, schedule="1h") as world:
         heard = Heard()
         daemon = daemon_of(world, heard)
+        daemon.monotonic = lambda: world.clock().timestamp()
         room = Room(tmp_path, Budget(1), used=lambda _: 1, free=lambda _: 10**12)
         daemon.shared = replace(daemon.shared, room=room)
         async with anyio.create_task_group() as tasks:
@@ -308,6 +310,9 @@ async def test_a_full_folder_is_spoken_of_now_and_then_and_room_is_taken_up(
             assert heard.names().count("no_room") == 1
             world.clock.advance(seconds=31)
             await until(lambda: heard.names().count("no_room") == 2)
+            world.clock.advance(seconds=61)
+            await asyncio.sleep(0.1)
+            assert heard.names().count("no_room") == 2, "less and less often"
             room.budget = Budget()
             world.clock.advance(seconds=61)
             await until(lambda: "run_ended" in heard.names())
@@ -469,21 +474,57 @@ def test_what_a_daemon_says_is_a_line_that_can_be_read() -> None:
     assert in_words("stopped", {"index_lag": 0}) == "stopped index_lag=0"
 
 
-async def test_a_daemon_that_is_to_end_leaves_a_long_way_of_indexing_to_the_next(
-    tmp_path: Path,
+async def test_a_process_that_is_to_end_leaves_a_long_way_of_indexing_to_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Far(IndexFollower):
-        async def finish(self) -> Indexing:
-            await anyio.sleep_forever()
-            raise AssertionError
+    """An engine that hangs in the midst of a commit is not waited for either."""
+    monkeypatch.setattr("harvester.indexing.COMMIT_S", 0.0)
+    follower, stopping = IndexFollower(EngineSettings(tmp_path, "tantivy", None)), anyio.Event()
+    stopping.set()
+    follower.state.lag = 3
+    with anyio.fail_after(10):
+        state = await follower.finish(stopping, 0.0)
+    assert (state.lag, state.problem) == (3, LEFT)
 
-    class Near(IndexFollower):
-        async def finish(self) -> Indexing:
-            return Indexing(lag=3)
 
-    settings = EngineSettings(tmp_path, "tantivy", None)
-    assert await _finish_indexing(Near(settings), 5.0) == {"index_lag": 3}
-    assert "behind" in str(await _finish_indexing(Far(settings), 0.01))
+async def test_a_store_that_does_not_answer_is_said_once_and_its_end_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One look serves the note and the watchdog; neither is fed by a store that is stuck."""
+
+    class Stuck:
+        def __init__(self) -> None:
+            self.looks = 0
+
+        def last_change(self) -> int:
+            self.looks += 1
+            if 3 <= self.looks <= 6:
+                raise StoreBusy("locked")
+            return 0
+
+    class Fed(Notifier):
+        watchdog_s = 0.002
+
+        def __init__(self) -> None:
+            self.fed_at: list[int] = []
+
+        def send(self, *lines: str) -> bool:
+            self.fed_at.append(store.looks)
+            return True
+
+    monkeypatch.setattr("harvester.daemon.RENEWED_EVERY_S", 0.0)
+    async with a_world(tmp_path) as world:
+        heard, store, notifier = Heard(), Stuck(), Fed()
+        daemon = daemon_of(world, heard)
+        daemon.shared = replace(daemon.shared, store=cast(Any, store))
+        renewed: list[int] = []
+        note = SimpleNamespace(renew=lambda now: renewed.append(store.looks))
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_show_life, cast(Any, note), notifier, daemon)
+            await until(lambda: store.looks >= 9)
+            tasks.cancel_scope.cancel()
+    assert heard.events == [("store_error", {"error": "locked"}), ("store_answers", {})]
+    assert notifier.fed_at[:5] == renewed[:5] == [1, 2, 7, 8, 9]
 
 
 def test_the_service_manager_is_told(tmp_path: Path) -> None:
