@@ -39,6 +39,7 @@ from search_api.errors import (
     UnknownThing,
     UriTooLong,
     WrongMethod,
+    nearest_word,
 )
 from search_api.facilities import FacilityStates, header_text
 from search_api.federation import via
@@ -46,10 +47,19 @@ from search_api.federation.metrics import FederationMeasurements
 from search_api.federation.service import LiveService
 from search_api.health import Measurements
 from search_api.operator_key import HEADER, check_operator, read_operator_key
+from search_api.pages.problem import problem_page
 from search_api.rate import RateLimiter, address_of
-from search_api.replies import Call, Server, Stream, json_reply, read_pairs
+from search_api.replies import (
+    Call,
+    Reply,
+    Server,
+    Stream,
+    json_reply,
+    prefers_html,
+    read_pairs,
+)
 from search_api.responses import Finished, add_headers, finish, response_of
-from search_api.routes import ROUTES, Route
+from search_api.routes import PAGE, ROUTES, Route
 from search_api.settings import ServerSettings
 from search_api.streaming import Sending
 
@@ -68,7 +78,7 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9_\-]{1,64}")
 class Trace:
     """What is noted while one request is worked on: when it was seen first, which operation,
     milliseconds by step, the stream that it is answered by, and the status of an error that came
-    too late for the headers."""
+    too late for the headers. ``for_people``: what browsers are told here is a page."""
 
     request_id: str
     arrived_at: float
@@ -76,6 +86,7 @@ class Trace:
     timings: dict[str, float] = field(default_factory=dict)
     sending: Sending | None = None
     failed_with: int | None = None
+    for_people: bool = False
 
 
 TRACE: ContextVar[Trace] = ContextVar("trace")
@@ -174,7 +185,8 @@ def _responder(server: Server, route: Route, deadlines: Deadlines) -> Responder:
     measured = server.measurements
 
     async def respond(request: web.Request) -> web.StreamResponse:
-        TRACE.get().operation = route.operation
+        trace = TRACE.get()
+        trace.operation, trace.for_people = route.operation, PAGE in route.media_types
         if len(request.raw_path) > server.settings.max_uri_bytes:
             raise UriTooLong(
                 f"The address is longer than {server.settings.max_uri_bytes} bytes; "
@@ -279,13 +291,13 @@ async def _outermost(
         else:
             response = await handler(request)
     except (SearchApiError, CatalogueError, web.HTTPException) as error:
-        response = await _failed(trace, _translated(error, request))
+        response = await _failed(trace, _translated(error, request), request)
     except asyncio.CancelledError:
         raise
     except Exception:
         LOG.exception("request %s failed: %s %s", request_id, request.method, request.path)
         response = await _failed(
-            trace, SearchApiError(f"Something went wrong here ({request_id}).")
+            trace, SearchApiError(f"Something went wrong here ({request_id})."), request
         )
     elapsed_s = time.perf_counter() - started
     if not response.prepared:
@@ -327,7 +339,9 @@ def _translated(
         return WrongMethod(request.method, {*error.allowed_methods, "OPTIONS"})
     if isinstance(error, web.HTTPNotFound):
         path = request.path[:300]
-        return UnknownThing(f"There is no method to handle {request.method} {path}")
+        near = nearest_word(path, (route.path for route in ROUTES))
+        hint = f". Did you mean {near!r}?" if near is not None else ""
+        return UnknownThing(f"There is no method to handle {request.method} {path}{hint}")
     if isinstance(error, web.HTTPException):
         return Relayed(error.reason or "The request cannot be read.", error.status, "HttpError")
     if isinstance(error, QueryError):
@@ -335,11 +349,14 @@ def _translated(
     return Relayed(str(error), error.status, type(error).__name__)
 
 
-async def _failed(trace: Trace, error: SearchApiError) -> web.StreamResponse:
+async def _failed(trace: Trace, error: SearchApiError, request: web.Request) -> web.StreamResponse:
     """An error as the answer, or as the last message of a stream that has begun."""
     if trace.sending is not None and trace.sending.has_begun:
         trace.failed_with = error.status
         return await trace.sending.fail(error_body(error))
+    is_astray = request.match_info.http_exception is not None
+    if (is_astray or trace.for_people) and prefers_html(request.headers.get("Accept", "")):
+        return error_response(error, problem_page(error, request.app[SERVER].version))
     return error_response(error)
 
 
@@ -356,9 +373,9 @@ def error_body(error: SearchApiError) -> dict[str, Any]:
     return body
 
 
-def error_response(error: SearchApiError) -> web.Response:
-    """The PaNOSC error form: ``{"error": {"statusCode", "name", "message", …}}``."""
-    reply = json_reply({"error": error_body(error)})
+def error_response(error: SearchApiError, page: Reply | None = None) -> web.Response:
+    """The PaNOSC error form: ``{"error": {"statusCode", "name", "message", …}}``, or a page."""
+    reply = page or json_reply({"error": error_body(error)})
     headers = {"Content-Type": reply.content_type, "Cache-Control": "no-store"}
     headers |= {name: header_text(value) for name, value in error.headers().items()}
     if error.status == 503:

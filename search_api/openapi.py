@@ -15,7 +15,7 @@ from search_api.federation.participants import MODES
 from search_api.model import MODEL, FieldType, PanoscClass
 from search_api.openapi_filters import filter_schemas
 from search_api.openapi_schemas import SCHEMAS
-from search_api.routes import ASKED, ROUTES, Query, Route
+from search_api.routes import ASKED, PAGE, ROUTES, Query, Route
 from search_api.search import PARAMETERS
 
 Json = dict[str, Any]
@@ -43,6 +43,8 @@ ERROR_TEXTS = {
 }
 HEADERS = {
     "X-Total-Count": "How many match.",
+    "X-Limit": "Where the default or largest limit cut the page: what it holds at most.",
+    "Link": "The next page, as rel=next.",
     "X-Total-Count-Relation": "eq: exactly so many; gte: at least so many.",
     "X-Facilities-Missing": "Facilities that this answer lacks, divided by commas.",
     "X-Facilities-Silent": "Those for whom stands in what they told us before.",
@@ -167,9 +169,11 @@ def _responses(route: Route) -> Json:
     usual = {400, 409, 414, 503} | (set() if route.always else {429})
     for status in sorted({*route.statuses, *usual}):
         responses[str(status)] = _error(status)
-    if 404 in route.statuses and route.media_types == ("text/html",):
+    if PAGE in route.media_types:
         # People are told on a page.
-        responses["404"]["content"]["text/html"] = {}
+        for status, response in responses.items():
+            if status != "200":
+                response["content"][PAGE] = {}
     if route.answer == "Health":
         responses["503"] = {
             "description": "A part of the service does not answer.",

@@ -6,6 +6,7 @@ import functools
 
 import orjson
 
+from search_api.operator_key import HEADER
 from search_api.pages.site import render
 from search_api.replies import Call, Reply
 
@@ -35,4 +36,4 @@ async def documentation(call: Call) -> Reply:
         (tag["name"], tag["description"], [o for o in operations if tag["name"] in o["tags"]])
         for tag in described["tags"]
     ]
-    return render("docs.html", groups=groups, version=call.server.version)
+    return render("docs.html", groups=groups, version=call.server.version, secret=HEADER)

@@ -208,6 +208,13 @@ def ranked_types(accept: str) -> dict[str, float]:
     return ranks
 
 
+def prefers_html(accept: str) -> bool:
+    """Whether ``text/html`` is named and ranks at least as high as JSON; ``*/*`` prefers JSON."""
+    ranks = ranked_types(accept)
+    html = max(ranks.get("text/html", 0.0), ranks.get("application/xhtml+xml", 0.0))
+    return html > 0 and html >= ranks.get("application/json", 0.0)
+
+
 def next_link(call: Call, changed: Mapping[str, str], without: Sequence[str] = ()) -> str:
     """A ``Link`` to the next page: the same address with some parameters changed, and ``without``
     those that are in the changed ones now."""

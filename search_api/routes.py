@@ -16,6 +16,7 @@ from search_api.history import history_by_key, history_of_source
 from search_api.openapi_page import documentation, openapi_json
 from search_api.pages import site
 from search_api.pages.record import record_page
+from search_api.pages.technique import for_people, technique_page, techniques_page
 from search_api.records import record_by_key, record_named
 from search_api.replies import Handler
 from search_api.search_handler import search_page
@@ -23,6 +24,9 @@ from search_api.search_stream import ENCODERS
 from search_api.status import root, status_object
 
 Method = Literal["GET", "POST"]
+PAGE = "text/html"
+
+DATA_OR_PAGE = ("application/json", PAGE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +179,7 @@ def _technique_routes() -> list[Route]:
     return [
         Route(
             listed[0],
-            panosc.techniques_list,
+            for_people(techniques_page, panosc.techniques_list),
             "Techniques of PaNET",
             "Techniques",
             "TechniqueList",
@@ -183,6 +187,7 @@ def _technique_routes() -> list[Route]:
             queries=(filter_of("Technique"), where_of("Technique")),
             also=listed[1],
             body="TechniqueFilter",
+            media_types=DATA_OR_PAGE,
             operation="findTechniques",
             cached=True,
         ),
@@ -209,13 +214,14 @@ def _technique_routes() -> list[Route]:
         ),
         Route(
             one[0],
-            panosc.technique_by_id,
+            for_people(technique_page, panosc.technique_by_id),
             "One technique by IRI, id, label or synonym",
             "Techniques",
             "Technique",
             queries=(filter_of("Technique"),),
             also=one[1],
             statuses=(400, 404),
+            media_types=DATA_OR_PAGE,
             operation="getTechnique",
         ),
     ]
@@ -278,7 +284,7 @@ def _record_routes() -> list[Route]:
             "Page",
             queries=ASKED,
             statuses=(400, 404),
-            media_types=("text/html",),
+            media_types=(PAGE,),
             operation="getRecordPage",
         ),
         Route(
@@ -355,7 +361,7 @@ def _service_routes() -> list[Route]:
             "Interactive documentation",
             "Service",
             "Page",
-            media_types=("text/html",),
+            media_types=(PAGE,),
             operation="getDocumentation",
         ),
         Route(
@@ -373,7 +379,7 @@ def _service_routes() -> list[Route]:
             "Search page for people, status object for programs",
             "Service",
             "Status",
-            media_types=("application/json", "text/html"),
+            media_types=DATA_OR_PAGE,
             operation="getRoot",
         ),
         Route(

@@ -10,7 +10,7 @@ from typing import Any
 
 from search_api.facility_list import live_state_of, relations_missing
 from search_api.pages.site import search_site
-from search_api.replies import Call, Reply, json_reply, ranked_types
+from search_api.replies import Call, Reply, json_reply, prefers_html
 
 Json = dict[str, Any]
 
@@ -60,10 +60,3 @@ def status_json(call: Call) -> Json:
             for state in states
         ],
     }
-
-
-def prefers_html(accept: str) -> bool:
-    """Whether ``text/html`` is named and ranks at least as high as JSON; ``*/*`` prefers JSON."""
-    ranks = ranked_types(accept)
-    html = max(ranks.get("text/html", 0.0), ranks.get("application/xhtml+xml", 0.0))
-    return html > 0 and html >= ranks.get("application/json", 0.0)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from catalogue.query import Node, Scalar
-from mappings.techniques import Panet, canonical_iri, load_panet
+from mappings.techniques import Panet, Term, canonical_iri, load_panet
 from search_api.conditions import (
     NEGATIONS,
     Leaf,
@@ -111,13 +111,23 @@ def find_technique(name: str, projection: Projection, created_at: int) -> Json:
     Raises:
         UnknownThing: PaNET has no such term.
     """
-    term = load_panet().find(name)
+    wanted = technique_named(name).iri
+    row = next(row for row in technique_rows() if row["pid"] == wanted)
+    return _shown(row, projection, created_at)
+
+
+def technique_named(name: str) -> Term:
+    """The term of an IRI, short id, label or synonym.
+
+    Raises:
+        UnknownThing: PaNET has no such term.
+    """
+    panet = load_panet()
+    term = panet.find(name)
     ids = (term.id,) if term is not None else technique_ids(name)
     if len(ids) != 1:
         raise UnknownThing(f'Unknown "Technique" id "{name[:200]}".', code="MODEL_NOT_FOUND")
-    wanted = canonical_iri(ids[0])
-    row = next(row for row in technique_rows() if row["pid"] == wanted)
-    return _shown(row, projection, created_at)
+    return panet.term(ids[0])
 
 
 def _shown(row: Mapping[str, Any], projection: Projection, created_at: int) -> Json:

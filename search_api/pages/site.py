@@ -93,6 +93,7 @@ def environment() -> jinja2.Environment:
     made.filters["day"] = day
     made.filters["marked"] = marked
     made.filters["page_of"] = page_of
+    made.filters["alternatives"] = alternatives
     made.filters["number"] = lambda value: f"{value:,}".replace(",", "\u202f")
     made.tests["safe_link"] = lambda value: isinstance(value, str) and is_safe_link(value)
     return made
@@ -117,6 +118,12 @@ def day(value: object) -> str:
     except ValueError:
         return text
     return f"{found.day} {found:%B %Y}"
+
+
+def alternatives(words: Sequence[object]) -> str:
+    """``a, b or c``."""
+    *most, last = map(str, words)
+    return f"{', '.join(most)} or {last}" if most else last
 
 
 def marked(text: str, spans: Sequence[Sequence[int]] = (), most: int = SUMMARY) -> list[Piece]:
@@ -171,11 +178,14 @@ async def search_site(call: Call) -> Reply:
         names |= {"answer": None, "error": str(error), "later": error.status >= 500}
         return render("search.html", status=error.status, **names)
     reach = _reach(call, answer)
-    return render("search.html", **names, **_answered(pairs, request.search.skip, answer, reach))
+    most = min(call.settings.max_limit, reach)
+    shown = _answered(pairs, request.search.skip, answer, reach, most)
+    return render("search.html", **names, **shown)
 
 
-def _answered(pairs: Pairs, skip: int, answer: Json, reach: int) -> Json:
-    """What the page shows of an answer."""
+def _answered(pairs: Pairs, skip: int, answer: Json, reach: int, most: int) -> Json:
+    """What the page shows of an answer, of which a download holds ``most`` records."""
+    rest = _without(pairs, "skip", "limit", "format", "cursor")
     return {
         "answer": answer,
         "chips": _chips(pairs, answer),
@@ -188,9 +198,10 @@ def _answered(pairs: Pairs, skip: int, answer: Json, reach: int) -> Json:
         "first": skip + 1,
         "last": skip + len(answer["hits"]),
         "downloads": [
-            (form, "/api/search?" + urlencode([*_without(pairs, "skip"), ("format", form)]))
+            (form, "/api/search?" + urlencode([*rest, ("limit", str(most)), ("format", form)]))
             for form in ("json", "csv", "bibtex", "ris")
         ],
+        "downloaded": min(most, answer["total"]["value"]),
         "not_data": _not_data(pairs, answer),
         "views": _views(pairs),
         "missing": [

@@ -11,8 +11,9 @@ from aiohttp.test_utils import TestClient
 
 from catalogue.catalogue import Catalogue
 from catalogue.facilities import Facility, Source
+from mappings.techniques import load_panet
 from search_api.pages.site import day, marked, telling
-from search_api.status import prefers_html
+from search_api.replies import prefers_html
 
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 EVIL = "<script>alert(1)</script>"
@@ -122,6 +123,20 @@ async def test_paging_and_facets_keep_the_question(server: TestClient[Any, Any])
     assert "/?q=neutron" in hrefs, "choosing again takes the filter away"
 
 
+async def test_a_download_holds_the_whole_result_or_says_that_it_does_not(
+    server: TestClient[Any, Any], catalogue: Catalogue, serve: Any
+) -> None:
+    shown = await page(server, "/?q=neutron&skip=10")
+    assert "This result as" in shown.text
+    address = next(link["href"] for link in shown.all("a") if "format=csv" in str(link["href"]))
+    assert len((await (await server.get(str(address))).text()).splitlines()) == 1 + 25
+    small = await serve(catalogue, max_limit=5)
+    shown = await page(small, "/?q=neutron")
+    assert "The first 5 as" in shown.text
+    address = next(link["href"] for link in shown.all("a") if "format=csv" in str(link["href"]))
+    assert len((await (await small.get(str(address))).text()).splitlines()) == 1 + 5
+
+
 async def test_a_record_has_a_page_that_says_what_is_known_and_by_whom(
     server: TestClient[Any, Any],
 ) -> None:
@@ -148,6 +163,70 @@ async def test_a_record_that_is_not_there_is_told_on_a_page(server: TestClient[A
     assert "There is no such record" in shown.text
 
 
+@pytest.mark.parametrize(
+    ("path", "status", "told"),
+    [
+        ("/nothing", 404, "There is no such page"),
+        ("/docz", 404, "Did you mean '/docs'?"),
+        ("/api/Documets", 404, "Did you mean '/api/Documents'?"),
+        ("/techniques/unknown", 404, "Unknown"),
+    ],
+)
+async def test_people_who_go_astray_are_told_on_a_page(
+    path: str, status: int, told: str, server: TestClient[Any, Any]
+) -> None:
+    shown = await page(server, path, status)
+    assert told in shown.text
+    assert any(link["href"] == "/" for link in shown.all("a"))
+    for accept in ("*/*", "application/json", "application/json, text/plain, */*"):
+        response = await server.get(path, headers={"Accept": accept})
+        assert response.status == status
+        assert (await response.json())["error"]["statusCode"] == status
+
+
+async def test_routes_of_data_tell_mistakes_as_data_to_browsers_too(
+    server: TestClient[Any, Any],
+) -> None:
+    for path in ("/api/Documents?filter={oops", "/api/search?year=soon", "/api/records/unknown"):
+        response = await server.get(path, headers={"Accept": BROWSER})
+        assert response.content_type == "application/json"
+
+
+async def test_a_crowded_server_tells_people_on_a_page(catalogue: Catalogue, serve: Any) -> None:
+    client = await serve(catalogue, max_in_flight=0)
+    response = await client.get("/docs", headers={"Accept": BROWSER})
+    assert (response.status, response.content_type) == (503, "text/html")
+    assert response.headers["Retry-After"]
+    assert "This cannot be answered now" in await response.text()
+    assert (await client.get("/", headers={"Accept": "*/*"})).content_type == "application/json"
+
+
+async def test_people_read_the_tree_of_techniques_and_programs_get_it(
+    server: TestClient[Any, Any],
+) -> None:
+    shown = await page(server, "/techniques")
+    addresses = {link["href"] for link in shown.all("a")}
+    assert "/techniques/PaNET01188" in addresses
+    assert "small angle x-ray scattering" in shown.text
+    for path in ("/techniques/PaNET01188", "/techniques/SAXS/"):
+        shown = await page(server, path)
+        addresses = {link["href"] for link in shown.all("a")}
+        assert {"/?technique=PaNET01188", "/techniques/PaNET01124"} <= addresses
+        assert "SAXS" in shown.text
+    for path in (
+        "/api/Techniques",
+        "/api/techniques/SAXS",
+        "/techniques?filter=%7B%22limit%22%3A1%7D",
+        "/techniques/count",
+        "/techniques/pan-ontology",
+    ):
+        response = await server.get(path, headers={"Accept": BROWSER})
+        assert response.content_type == "application/json", path
+    for accept in ("*/*", "application/json"):
+        response = await server.get("/techniques", headers={"Accept": accept})
+        assert len(await response.json()) == len(load_panet().terms)
+
+
 async def test_a_mistake_is_told_on_the_page(server: TestClient[Any, Any]) -> None:
     shown = await page(server, "/?q=x&year=soon", 400)
     assert "is not a year" in shown.text
@@ -171,8 +250,9 @@ async def test_nothing_is_loaded_from_elsewhere(server: TestClient[Any, Any]) ->
 async def test_pages_are_usable_without_seeing_them(server: TestClient[Any, Any]) -> None:
     record, missing = "/records/document:doi:10.5072/03", "/records/none"
     wrong = "/?q=x&year=soon"
-    statuses = {missing: 404, wrong: 400}
-    for path in ("/", "/?q=SANS", "/docs", record, missing, wrong):
+    statuses = {missing: 404, wrong: 400, "/nothing": 404}
+    techniques = ("/techniques", "/techniques/PaNET01188")
+    for path in ("/", "/?q=SANS", "/docs", *techniques, record, missing, wrong, "/nothing"):
         shown = await page(server, path, statuses.get(path, 200))
         labels = {label.get("for") for label in shown.all("label")}
         for field in (*shown.all("input"), *shown.all("textarea")):
@@ -189,6 +269,21 @@ async def test_the_documentation_lists_every_operation(server: TestClient[Any, A
     described = await (await server.get("/api/openapi.json")).json()
     for path in described["paths"]:
         assert path in shown.text
+
+
+async def test_the_forms_of_the_documentation_offer_all_that_an_operation_takes(
+    server: TestClient[Any, Any],
+) -> None:
+    shown = await page(server, "/docs")
+    fields = {(one["id"] or "").partition("-")[0]: one for one in shown.all("input")}
+    secret = fields["getHistory"]
+    assert (secret["data-in"], secret["name"], secret["type"]) == (
+        "header",
+        "X-Operator-Key",
+        "password",
+    )
+    modes = [one for one in shown.all("input") if one["name"] == "mode"]
+    assert {one["placeholder"] for one in modes} == {"indexed, live or both"}
 
 
 @pytest.mark.parametrize(
