@@ -171,9 +171,8 @@ def _responses(route: Route) -> Json:
         responses[str(status)] = _error(status)
     if PAGE in route.media_types:
         # People are told on a page.
-        for status, response in responses.items():
-            if status != "200":
-                response["content"][PAGE] = {}
+        for told in responses.keys() - {"200"}:
+            responses[told]["content"][PAGE] = {}
     if route.answer == "Health":
         responses["503"] = {
             "description": "A part of the service does not answer.",
