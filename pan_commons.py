@@ -22,6 +22,7 @@ from pan_commons_terminal import (
     EXIT_FAILED,
     EXIT_INTERRUPTED,
     EXIT_WRONG_USE,
+    Settings,
     emit_json_line,
     log_to_stderr,
 )
@@ -118,12 +119,19 @@ def live_standings(data: Path, now: datetime) -> Mapping[str, Mapping[str, Any]]
     return kept_standings(data, now)
 
 
+def configured_now(settings: Settings, store: Any, *, dry_run: bool) -> Mapping[str, Any]:
+    """For ``index remap``, whose room does not know how sources are configured."""
+    from harvester.station import read_anew
+
+    return read_anew(settings, store, dry_run=dry_run)
+
+
 @click.command(
     cls=FrontDoor,
     context_settings={
         "help_option_names": ["-h", "--help"],
         "max_content_width": 100,
-        "obj": {"live_standings": live_standings},
+        "obj": {"live_standings": live_standings, "configured_now": configured_now},
     },
     epilog="Every command has --help, with an example, and --json. Exit codes: 0 done, 1 failed, "
     "2 wrong use, 3 done in part, 130 interrupted. With --json, what went wrong is one line of "

@@ -253,7 +253,8 @@ def import_(settings: Settings, origin: Path) -> None:
 def remap(ctx: click.Context, settings: Settings, source: str | None, dry_run: bool) -> None:
     """Run stored records of SOURCE (of all) through the present crosswalks, asking nobody.
 
-    Only those that other versions made; can be interrupted and started again.
+    Also those of sources and facilities whose configuration says something else of them by now.
+    Only what other versions made is looked at; can be interrupted and started again.
 
     \b
     Example:
@@ -262,15 +263,20 @@ def remap(ctx: click.Context, settings: Settings, source: str | None, dry_run: b
     from mappings import crosswalk
 
     counting = Counting("records looked at", silent=settings.as_json)
+    # How sources are configured is known to another room, and brought by the front door.
+    configured_now = (ctx.find_object(dict) or {}).get("configured_now")
     with _open(settings) as store, counting:
+        before = store.last_change()
         report = store.remap(
             crosswalk,
             now=utc_now(),
             source=source,
             dry_run=dry_run,
             progress=lambda so_far: counting.reached(so_far.examined),
+            configured=configured_now and configured_now(settings, store, dry_run=dry_run),
         )
-    if report.entities:
+        changed = store.last_change() != before
+    if changed:
         indexed = _index(settings)
         if not settings.as_json:
             say(f"Search index: {indexed}.")

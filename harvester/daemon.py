@@ -72,6 +72,7 @@ class Daemon:
     _held_until: dict[str, datetime] = field(default_factory=dict)
     _troubles: dict[str, Trouble] = field(default_factory=dict)
     _read_at: object = None
+    _known: object = None
 
     async def run(self, tick_s: float = TICK_S) -> None:
         """Start what is due until ``shared.stopping``; then let runs finish their page."""
@@ -83,12 +84,27 @@ class Daemon:
                 if self.reload_asked.is_set() or stamp != self._read_at:
                     self.reload_asked, self._read_at = anyio.Event(), stamp
                     await self._reload()
+                elif await anyio.to_thread.run_sync(self._others_configuration):
+                    await self._reload(only_changes=True)
                 for facility, source in await self._due():
                     self._running[source.name] = facility, source
                     tasks.start_soon(self._harvest, facility, source, slots)
                 with anyio.move_on_after(tick_s):
                     await self.shared.stopping.wait()
             self.say("stopping", {"running": sorted(self._running)})
+
+    def _others_configuration(self) -> bool:
+        """Whether an operator's command has told the store of another configuration than ours:
+        records would be noted as mapped with that one, and be mapped with ours."""
+        store = self.shared.store
+        try:
+            known = store.facilities(), store.sources()
+        except StoreError:
+            return False
+        if known == self._known:
+            return False
+        self._known = known
+        return known != (self.configuration.facilities, self.configuration.sources)
 
     async def _due(self) -> list[tuple[Facility, Source]]:
         """Sources whose time has come and that nobody harvests."""
@@ -167,9 +183,17 @@ class Daemon:
     def _wait(self, source: Source, seconds: float = 10.0) -> None:
         self._held_until[source.name] = self.shared.now() + timedelta(seconds=seconds)
 
-    async def _reload(self) -> None:
+    async def _reload(self, *, only_changes: bool = False) -> None:
+        """Read the configuration and tell the store.
+
+        Args:
+            only_changes: what the store knows may be another file's, which is nothing to us while
+                our own has not changed: two daemons would take turns for ever.
+        """
         try:
             configuration = await anyio.to_thread.run_sync(self.reload)
+            if only_changes and configuration == self.configuration:
+                return
             await anyio.to_thread.run_sync(put_configuration, self.shared.store, configuration)
         except (ConfigurationError, StoreError) as problem:
             self.say("reload_refused", {"error": str(problem)})

@@ -20,6 +20,7 @@ from harvester.keys import ConfigurationError
 from harvester.listings import existing_store, read_configuration, required
 from harvester.place import Order
 from harvester.progress import Progress
+from harvester.reconcile import settles
 from harvester.reports import RUN_COLUMNS, flat_problems, problem_rows, run_as_json, run_row
 from harvester.station import Station, choose_sources, heed_signals, open_station, require_contact
 from pan_commons_terminal import (
@@ -214,14 +215,14 @@ def deletions_to_approve(held: RunRecord) -> int:
 
 
 def settled_by(held: RunRecord, runs: Sequence[RunRecord]) -> RunRecord | None:
-    """The later run of the source that compared as much and was not held, if there is one: what
-    would go by now is not what the operator was shown (fault H05)."""
-    asked = held.details.get("reconciliation", {})
+    """The later run of the source that settled what this one showed, if there is one: what would
+    go by now is not what the operator saw (fault H05)."""
+    shown_of_list = held.details.get("reconciliation", {}).get("listed") is not None
     for run in runs:
         found = run.details.get("reconciliation")
         if run.number <= held.number or run.state not in ("ok", "partial") or not found:
             continue
-        if found.get("listed") is not None or asked.get("listed") is None:
+        if settles(listed=found.get("listed") is not None, shown_of_list=shown_of_list):
             return run
     return None
 

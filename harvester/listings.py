@@ -165,13 +165,12 @@ def show_quarantined(settings: Settings, source: str, identifier: str) -> None:
 def replay_quarantine(settings: Settings, source: str | None, *, dry_run: bool) -> int:
     """``quarantine replay``; what still cannot be mapped stays, with its present reason."""
     from harvester.replay import replay
-    from harvester.station import renew_configuration
+    from harvester.station import read_anew
 
-    configuration = read_configuration(settings)
     with existing_store(settings, write=True) as store:
         if store is not None:
-            renew_configuration(store, configuration)
-            report = replay(store, source, dry_run=dry_run)
+            configured = read_anew(settings, store, dry_run=dry_run)
+            report = replay(store, source, configured, dry_run=dry_run)
         elif settings.as_json:
             report = {"tried": 0, "mapped": 0, "kept": 0, "dry_run": dry_run}
         else:

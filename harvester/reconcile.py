@@ -61,13 +61,20 @@ class Reconciliation:
         return {"reason": self.held, "old": self.old} if self.doubted else None
 
     def waiting(self, run: int, before: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-        """What waits for the operator after this ``run``, if it waited ``before``: a run that
-        compares no lists does not settle what one showed (as ``runs approve`` sees it, too)."""
+        """What waits for the operator after this ``run``, if that waited ``before``."""
         if self.held is not None:
             return {"run": run, "reason": self.held, "of_list": self.listed is not None}
-        if before is not None and before.get("of_list") and self.listed is None:
+        if before is not None and not settles(
+            listed=self.listed is not None, shown_of_list=bool(before.get("of_list"))
+        ):
             return before
         return None
+
+
+def settles(*, listed: bool, shown_of_list: bool) -> bool:
+    """Whether a run that was not held settles what an earlier one showed to the operator: one that
+    compared no list has nothing to say of what a list showed (fault H05)."""
+    return listed or not shown_of_list
 
 
 @dataclass(frozen=True, slots=True)

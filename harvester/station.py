@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import logging
 import signal
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,11 +20,13 @@ from catalogue.store import Store
 from facility_http.http import Fetcher
 from harvester.indexing import FINISH_S
 from harvester.keys import HOW_TO_SAY_WHO, ConfigurationError
+from harvester.listings import read_configuration
 from harvester.progress import Silent, Watcher
 from harvester.run import Harvesting
 from harvester.sources import Configuration
 from harvester.space import Room, tidy
 from harvester.workers import MappingProcesses
+from pan_commons_terminal import Settings
 
 log = logging.getLogger(__name__)
 
@@ -106,19 +108,47 @@ def put_configuration(store: Store, configuration: Configuration) -> None:
         store.put_configuration(facilities, sources)
 
 
-def renew_configuration(store: Store, configuration: Configuration) -> None:
-    """Tell the store how its own sources are configured now. None is taken out, and none added:
-    whoever only looks after what is there may have named another file."""
+def configured_now(
+    store: Store, configuration: Configuration
+) -> dict[str, tuple[Facility, Source]]:
+    """The store's own sources by name, as they are configured now, with their facilities. None is
+    left out, and none added: whoever only looks after what is there may have named another
+    file."""
     named = {source.name: source for source in configuration.sources}
+    facilities = {facility.name: facility for facility in store.facilities()}
+    facilities |= {facility.name: facility for facility in configuration.facilities}
     sources = [named.get(source.name, source) for source in store.sources()]
-    held = {facility.name: facility for facility in store.facilities()}
-    held |= {
+    return {source.name: (facilities[source.facility], source) for source in sources}
+
+
+def renew_configuration(store: Store, configuration: Configuration) -> None:
+    """Tell the store how its own sources are configured now."""
+    pairs = configured_now(store, configuration)
+    facilities = {facility.name: facility for facility in store.facilities()}
+    facilities |= {facility.name: facility for facility, _ in pairs.values()}
+    facilities |= {
         facility.name: facility
         for facility in configuration.facilities
-        if facility.name in held or any(source.facility == facility.name for source in sources)
+        if facility.name in facilities
     }
-    if tuple(sources) != store.sources() or tuple(held.values()) != store.facilities():
-        store.put_configuration(list(held.values()), sources)
+    sources = tuple(source for _, source in pairs.values())
+    if sources != store.sources() or tuple(facilities.values()) != store.facilities():
+        store.put_configuration(list(facilities.values()), sources)
+
+
+def read_anew(
+    settings: Settings, store: Store, *, dry_run: bool
+) -> Mapping[str, tuple[Facility, Source]]:
+    """Read the configuration for what is mapped anew, and tell the store, unless nothing is to be
+    written; the store's sources as they are configured now.
+
+    Raises:
+        ConfigurationError: it cannot be meant.
+    """
+    configuration = read_configuration(settings)
+    if not dry_run:
+        renew_configuration(store, configuration)
+    return configured_now(store, configuration)
 
 
 @dataclass(frozen=True, slots=True)

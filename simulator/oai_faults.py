@@ -188,6 +188,12 @@ def ignores_from(exchange: Exchange, argument: str | None) -> None:
     exchange.params.pop("until", None)
 
 
+@kind("ignores-until", "request", "B18")
+def ignores_until(exchange: Exchange, argument: str | None) -> None:
+    """ignores-until lists everything since from, whatever until says."""
+    exchange.params.pop("until", None)
+
+
 @kind("no-seconds", "request", "B13")
 def no_seconds(exchange: Exchange, argument: str | None) -> None:
     """no-seconds refuses from and until with seconds, whatever Identify says."""

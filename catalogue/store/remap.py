@@ -7,12 +7,13 @@ taken. Works beside a running harvest: a record that was written meanwhile is le
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, TypeAlias
 
 import orjson
 
+from catalogue.facilities import Facility, Source, mapping_context, read_as
 from catalogue.records import ReadyRecord, SourceRecord
 from catalogue.store import outbox, parts
 from catalogue.store.configuration import (
@@ -32,6 +33,9 @@ from catalogue.store.ready import ready_record
 from catalogue.store.versions import find_versions, put_versions
 from mappings.context import Context, Header, Mapped
 from mappings.errors import MappingError, UnknownFormat
+
+Configured: TypeAlias = Mapping[str, tuple[Facility, Source]]
+"""Sources by name with their facilities, as they are configured now."""
 
 Mapper: TypeAlias = Callable[[str, bytes, Context, Header], Mapped]
 
@@ -78,7 +82,12 @@ class _Raw(NamedTuple):
 
 
 class Remapper:
-    """Runs records of a store through a mapper, a batch in a transaction."""
+    """Runs records of a store through a mapper, a batch in a transaction.
+
+    Args:
+        configured: takes the place of what the store knows of these sources, for a dry run, which
+            does not tell the store either.
+    """
 
     def __init__(
         self,
@@ -87,7 +96,9 @@ class Remapper:
         mapper: Mapper,
         now: int,
         progress: Callable[[RemapReport], None] | None = None,
+        configured: Configured | None = None,
     ) -> None:
+        self._configured = configured or {}
         self._database = database
         self._payloads = payloads
         self._mapper = mapper
@@ -100,7 +111,8 @@ class Remapper:
         """All records that other versions made; with ``dry_run`` nothing is written."""
         for row in self._sources(source):
             with self._database.read() as connection:
-                present = find_versions(connection, row.name)
+                context = self._context(connection, row.name)
+                present = find_versions(connection, row.name, context)
             self._all(row, _OUTDATED, present, dry_run=dry_run)
         return self.report
 
@@ -127,6 +139,16 @@ class Remapper:
                 assert mapped is not None
                 yield mapped
 
+    def _context(self, connection: sqlite3.Connection, source: str) -> Context:
+        if source in self._configured:
+            return mapping_context(*self._configured[source])
+        return context_of(connection, source)
+
+    def _format(self, connection: sqlite3.Connection, source: str) -> str:
+        if source in self._configured:
+            return read_as(self._configured[source][1])
+        return format_of(connection, source)
+
     def _sources(self, source: str | None) -> list[SourceRow]:
         with self._database.read() as connection:
             if source is not None:
@@ -135,11 +157,11 @@ class Remapper:
 
     def _all(self, source: SourceRow, select: str, value: object, *, dry_run: bool) -> None:
         with self._database.read() as connection:
-            read_as = format_of(connection, source.name)
+            other = self._format(connection, source.name)
         for pairs, context in self._batches(source, select, value):
             batch = [raw for raw, _ in pairs]
             made = [
-                ready_record(self._made(record, context, read_as), source.facility)
+                ready_record(self._made(record, context, other), source.facility)
                 for _, record in pairs
             ]
             self.report.examined += len(made)
@@ -155,7 +177,7 @@ class Remapper:
     ) -> Iterator[tuple[list[tuple[_Raw, SourceRecord]], Context]]:
         """Records with their payloads, a batch at a time, each read in a transaction of its own."""
         with self._database.read() as connection:
-            context = context_of(connection, source.name)
+            context = self._context(connection, source.name)
         after = 0
         while True:
             with self._database.read() as connection:
@@ -174,16 +196,16 @@ class Remapper:
         payload = self._payloads.unpack(connection, raw.dictionary, raw.body)
         return SourceRecord(header, raw.format, payload, None)
 
-    def _made(self, record: SourceRecord, context: Context, read_as: str) -> SourceRecord:
-        if not self._tries_again or read_as == record.format:
+    def _made(self, record: SourceRecord, context: Context, other: str) -> SourceRecord:
+        if not self._tries_again or other == record.format:
             return self._mapped(record, context)
-        other = replace(record, format=read_as)
+        tried = replace(record, format=other)
         try:
             made = self._mapped(record, context)
         except UnknownFormat:
-            return self._mapped(other, context)
+            return self._mapped(tried, context)
         if isinstance(made.mapped, MappingError):
-            again = self._mapped(other, context)
+            again = self._mapped(tried, context)
             return made if isinstance(again.mapped, MappingError) else again
         return made
 

@@ -15,7 +15,7 @@ from catalogue.store.forget import Eraser, ForgetReport
 from catalogue.store.forgotten import Forgotten, may_be_person, person_form, words_of
 from catalogue.store.inspection import CheckReport
 from catalogue.store.reading import Reading
-from catalogue.store.remap import Mapper, Remapper, RemapReport
+from catalogue.store.remap import Configured, Mapper, Remapper, RemapReport
 from catalogue.store.transfer import TransferReport
 from mappings.context import Mapped
 from mappings.errors import MappingError
@@ -32,6 +32,7 @@ class Upkeep(Reading):
         source: str | None = None,
         dry_run: bool = False,
         progress: Callable[[RemapReport], None] | None = None,
+        configured: Configured | None = None,
     ) -> RemapReport:
         """Map stored records anew that other versions made (semantics 1.6).
 
@@ -41,11 +42,14 @@ class Upkeep(Reading):
         Args:
             mapper: ``mappings.crosswalk``, or one like it.
             progress: told the report so far after each batch.
+            configured: how sources are configured now, where a dry run is not to tell the store.
 
         Raises:
             NotFound: there is no such source.
         """
-        remapper = Remapper(self._database, self._payloads, mapper, micros(now), progress)
+        remapper = Remapper(
+            self._database, self._payloads, mapper, micros(now), progress, configured
+        )
         return remapper.outdated(source, dry_run=dry_run)
 
     def replay(
@@ -56,9 +60,12 @@ class Upkeep(Reading):
         source: str | None = None,
         identifiers: Sequence[str] | None = None,
         dry_run: bool = False,
+        configured: Configured | None = None,
     ) -> RemapReport:
         """As ``remap``, for quarantined records: all, of a source, or those named."""
-        remapper = Remapper(self._database, self._payloads, mapper, micros(now))
+        remapper = Remapper(
+            self._database, self._payloads, mapper, micros(now), configured=configured
+        )
         return remapper.quarantined(source, identifiers, dry_run=dry_run)
 
     def mapped_now(self, mapper: Mapper, source: str) -> Iterator[Mapped | MappingError]:

@@ -231,6 +231,30 @@ async def test_a_run_goes_on_when_only_its_schedule_is_another(tmp_path: Path) -
         ]
 
 
+async def test_what_an_operator_s_command_reads_anew_the_daemon_reads_too(tmp_path: Path) -> None:
+    """Semantics 1.6: the store noted the file's new options for what was mapped with the old, so
+    that no remap looked at it. Another file than the daemon's is not taken up, and not fought."""
+    async with a_world(tmp_path, schedule="6h") as world:
+        heard = Heard()
+        file = [Configuration(None, (world.facility,), (world.source,))]
+        daemon = daemon_of(world, heard, reload=lambda: file[0])
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(daemon.run, 0.01)
+            await until(lambda: "run_ended" in heard.names())
+            strange = replace(world.source, options={"retries": 1})
+            world.store.put_configuration([world.facility], [strange])
+            await asyncio.sleep(0.1)
+            assert "reloaded" not in heard.names()
+            assert world.store.sources() == (strange,)
+            edited = replace(world.facility, lists_only_open=True)
+            file[0] = Configuration(None, (edited,), (world.source,))
+            world.store.put_configuration([edited], [world.source])
+            await until(lambda: "reloaded" in heard.names())
+            world.stopping.set()
+        assert daemon.configuration == file[0]
+        assert heard.names().count("reloaded") == 1
+
+
 async def test_a_durable_record_is_searchable_within_two_seconds(tmp_path: Path) -> None:
     """A daemon in its own process; SIGTERM ends it well; a person's harvest beside it works."""
     async with (
@@ -360,6 +384,7 @@ async def test_a_run_that_read_an_older_configuration_is_refused(tmp_path: Path)
         heard = Heard()
         daemon = daemon_of(world, heard)
         world.store.put_configuration([world.facility], [])
+        daemon._known = world.store.facilities(), world.store.sources()
         daemon.reload = lambda: Configuration(None, (world.facility,), ())
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(daemon.run, 0.01)

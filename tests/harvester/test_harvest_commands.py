@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import anyio.to_thread
 import pytest
 
 from catalogue.store import Store
@@ -20,6 +21,7 @@ from harvester.keys import ConfigurationError
 from harvester.place import Order
 from harvester.removal import remove
 from harvester.reports import stamp
+from pan_commons import run
 from pan_commons_terminal import Settings
 from simulator import Facility, running
 from tests.harvester.harvest_world import oai_spec
@@ -404,6 +406,35 @@ async def test_quarantine_is_replayed_as_the_configuration_reads_it_now(
             with closing(sqlite3.connect(settings.data / "store.sqlite")) as database:
                 formats = database.execute("SELECT DISTINCT format FROM records").fetchall()
             assert formats == [("oai_datacite",)], "so the next remap reads them"
+
+
+async def test_stored_records_are_mapped_anew_as_the_configuration_is_now(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Semantics 1.6: the store's copy of the configuration was that of the last harvest, and
+    nothing was looked at. A dry run does not tell it either."""
+
+    def remap(*more: str) -> dict[str, Any]:
+        folder = ["--data", str(settings.data), "--config", str(settings.config), "--json"]
+        assert run(["index", "remap", *more, *folder]) == 0
+        return answer(capsys)
+
+    async with two_facilities(tmp_path) as (settings, _, _):
+        await carry_out(settings, Wanted((), Order()))
+        capsys.readouterr()
+    assert settings.config is not None
+    text = settings.config.read_text(encoding="utf-8")
+    new = text.replace('title = "Facility ONE"', 'title = "Facility ONE"\nlists_only_open = true')
+    settings.config.write_text(new, encoding="utf-8")
+    for _ in range(2):
+        dry = await anyio.to_thread.run_sync(remap, "--dry-run")
+        assert (dry["examined"], dry["changed"]) == (25, 25)
+    done = await anyio.to_thread.run_sync(remap)
+    assert (done["examined"], done["changed"], done["entities"]) == (25, 25, 25)
+    again = await anyio.to_thread.run_sync(remap)
+    assert again["examined"] == 0
+    with Store.open(settings.data, read_only=True) as store:
+        assert [one.lists_only_open for one in store.facilities()] == [True, False]
 
 
 async def test_replaying_quarantine_takes_no_source_out(

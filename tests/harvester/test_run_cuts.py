@@ -81,6 +81,20 @@ async def test_tokens_that_never_work_where_windows_are_ignored_end_the_run(
         assert len(world.endpoint.requests) < 20
 
 
+async def test_where_only_the_end_of_windows_is_ignored_all_comes_one_by_one(
+    tmp_path: Path,
+) -> None:
+    """Faults A08, B18: whichever half is asked for, what fails is in it, until the window is too
+    small to be cut. No record is asked for twice."""
+    async with a_world(tmp_path, oai_spec(60), options={"retries": 0}) as world:
+        world.endpoint.faults.set("ignores-until", PAGE_TWO_FAILS)
+        run = await world.harvest()
+        assert (run.state, run.stop) == ("ok", "end_of_list"), run
+        assert world.held() == world.offered()
+        assert world.verbs().count("GetRecord") <= 60
+        assert len(world.endpoint.requests) < 60 + 150
+
+
 async def test_a_server_of_days_is_cut_into_days(tmp_path: Path) -> None:
     """Fault B13: Identify speaks of seconds; a day was cut down to its seconds, each of which was
     the whole day."""

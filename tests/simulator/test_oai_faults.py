@@ -118,6 +118,7 @@ FIRST, SECOND, THIRD = ([f"{n:03}" for n in range(low, min(low + 10, 25))] for l
         ),
         pytest.param("gap@page2", [FIRST, SECOND[1:], THIRD], id="B19 gap"),
         pytest.param("ignores-from", [FIRST, SECOND, THIRD], id="B18"),
+        pytest.param("ignores-until", [FIRST, SECOND, THIRD], id="B18 until"),
     ],
 )
 async def test_lists(
