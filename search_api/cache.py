@@ -10,11 +10,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from catalogue.engines.base import Seen
 from catalogue.query import (
     AccessIs,
     And,
@@ -94,31 +95,50 @@ class AnswerCache:
 
 
 class Position:
-    """How far the index is; requests within ``look_again_s`` share one look, also while it is being
-    taken."""
+    """How far the index is, as questions saw it within ``look_again_s``, or as a look of our own
+    tells, which those who ask meanwhile share.
 
-    def __init__(self, catalogue: Catalogue, look_again_s: float) -> None:
+    While another look is being taken the last one holds as long again, so that whoever takes it is
+    the only one to wait: with eight clients it takes 6 ms to get the interpreter and give it back
+    (measured), and a third of all questions waited for it.
+    """
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        look_again_s: float,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._look_again_s = look_again_s
+        self._monotonic = monotonic
         self._catalogue = catalogue
-        self._seen: tuple[float, int] | None = None
+        self._looked_at: Seen | None = None
         self._looked: asyncio.Event | None = None
 
     async def now(self) -> int:
-        oldest = time.monotonic() - self._look_again_s
-        while self._seen is None or self._seen[0] < oldest:
+        asked_at_s = self._monotonic()
+        while (seen := self._latest()) is None or seen.at_s < asked_at_s - self._holds_s:
             if self._looked is None:
                 await self._look()
             else:
                 # Not a lock: that lets those who wait through one by one, a turn of the event loop
                 # each, which made requests wait 0.4 s while the loop was busy (measured).
                 await self._looked.wait()
-        return self._seen[1]
+        return seen.position
+
+    def _latest(self) -> Seen | None:
+        ours, questions = self._looked_at, self._catalogue.engine.position_seen
+        return max(filter(None, (ours, questions)), default=None)
+
+    @property
+    def _holds_s(self) -> float:
+        return self._look_again_s if self._looked is None else 2 * self._look_again_s
 
     async def _look(self) -> None:
         self._looked = asyncio.Event()
-        began = time.monotonic()
+        began_s = self._monotonic()
         try:
-            self._seen = (began, await self._catalogue.engine.position())
+            self._looked_at = Seen(began_s, await self._catalogue.engine.position())
         finally:
             self._looked.set()
             self._looked = None

@@ -176,6 +176,13 @@ def newest_by_key(
     return [one if isinstance(one, Rendered) else render(one) for one in newest.values()]
 
 
+class Seen(NamedTuple):
+    """A position, and when somebody began to look at it, in seconds of ``time.monotonic``."""
+
+    at_s: float
+    position: int
+
+
 class Engine(Protocol):
     """An index of all entities. ``apply`` is idempotent: the change number is the version."""
 
@@ -212,6 +219,11 @@ class Engine(Protocol):
 
     async def position(self) -> int:
         """The change number up to which the index is complete; 0 when empty."""
+
+    @property
+    def position_seen(self) -> Seen | None:
+        """The position as the last reader found it; ``None`` where readers do not look at each
+        question."""
 
     async def clear(self) -> None:
         """Empty the index."""

@@ -18,7 +18,7 @@ import anyio
 import elasticsearch
 
 from catalogue.documents import EngineDocument
-from catalogue.engines.base import Applied, Reader, Rendered, newest_by_key
+from catalogue.engines.base import Applied, Reader, Rendered, Seen, newest_by_key
 from catalogue.engines.elasticsearch_bulk import BulkWriter, Item
 from catalogue.engines.elasticsearch_client import authorization, connect, translated
 from catalogue.engines.elasticsearch_frequencies import Frequencies
@@ -264,6 +264,9 @@ class ElasticsearchEngine:
         now = self._now()
         names = [self.index(name) for name in ENTITY_CLASSES]
         return sum([await purge_tombstones(self._client, name, now) for name in names])
+
+    position_seen: Seen | None = None
+    """Views are kept for a while, so a reader tells of the past."""
 
     async def position(self) -> int:
         return (await self._mark()).position

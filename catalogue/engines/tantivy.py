@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from catalogue.documents import EngineDocument
-from catalogue.engines.base import Applied, Numbering, Rendered, newest_by_key
+from catalogue.engines.base import Applied, Numbering, Rendered, Seen, newest_by_key
 from catalogue.engines.tantivy_documents import ORDINAL, numbered, rendered, unnumbered
 from catalogue.engines.tantivy_errors import guarded
 from catalogue.engines.tantivy_files import CommitFiles, WriterLock, translated_os_errors
@@ -77,6 +77,7 @@ class TantivyEngine:
         self._lock = WriterLock(self.root / LOCK)
         self._read: tuple[object, TantivyReader] | None = None
         self._watched: CommitFiles | None = None
+        self.position_seen: Seen | None = None
         self._guard = threading.RLock()
 
     # --- opening ------------------------------------------------------------------------------
@@ -352,6 +353,12 @@ class TantivyEngine:
         return await self._run(self._reader)
 
     def _reader(self) -> TantivyReader:
+        began_s = time.monotonic()
+        reader = self._present_reader()
+        self.position_seen = Seen(began_s, reader.complete_until)
+        return reader
+
+    def _present_reader(self) -> TantivyReader:
         # The view of a moment ago serves while no file has changed, also beside a long commit.
         files = self._files()
         held = self._read

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from catalogue.engines.base import Seen
 from catalogue.query import (
     AccessIs,
     And,
@@ -32,6 +33,7 @@ class LookedAt:
     def __init__(self) -> None:
         self.engine = self
         self.looks = 0
+        self.position_seen: Seen | None = None
         self.open = asyncio.Event()
 
     async def position(self) -> int:
@@ -68,6 +70,32 @@ async def test_when_whoever_looks_leaves_another_looks() -> None:
     there.open.set()
     assert await second == 7
     assert there.looks == 2
+
+
+async def test_while_somebody_looks_again_the_others_go_by_the_last_look() -> None:
+    there: Any = LookedAt()
+    there.open.set()
+    clock = iter([0.0, 0.0, 1.5, 1.5, 1.5, 2.5])
+    position = Position(there, look_again_s=1.0, monotonic=lambda: next(clock))
+    assert await position.now() == 7
+    there.open.clear()
+    who_looks = asyncio.ensure_future(position.now())
+    await a_few_turns()
+    assert await position.now() == 7
+    assert there.looks == 2
+    too_late = asyncio.ensure_future(position.now())
+    await a_few_turns()
+    assert not too_late.done()
+    there.open.set()
+    assert await who_looks == await too_late == 7
+
+
+async def test_what_questions_have_seen_of_the_index_spares_a_look() -> None:
+    there: Any = LookedAt()
+    there.position_seen = Seen(10.0, 8)
+    position = Position(there, look_again_s=1.0, monotonic=lambda: 10.5)
+    assert await position.now() == 8
+    assert there.looks == 0
 
 
 def reply(size: int = 10) -> Finished:
