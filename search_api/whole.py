@@ -20,11 +20,12 @@ from search_api.depth import within_the_catalogue
 from search_api.errors import BadRequest
 from search_api.facilities import FacilityStates
 from search_api.federation.accounting import Ledger, sure_of
+from search_api.federation.errors import NobodyAnswered
 from search_api.federation.federated import Federation
 from search_api.federation.overlay import Kept
-from search_api.federation.participants import MODES, Asked, live_source
+from search_api.federation.participants import MODES, Asked, choose, live_source
 from search_api.federation.progress import Arrived
-from search_api.federation.reports import FacilityLine, line_headers
+from search_api.federation.reports import FacilityLine, is_silence, line_headers
 from search_api.federation.session import FederatedAnswer
 from search_api.federation.via import HEADER, read_via, why_index_only
 from search_api.replies import Call
@@ -129,6 +130,7 @@ async def ask(
         if search.bare or search.contained:
             asked_whole = replace(search, bare=False, contained=0)
         return whole_of(await federation.search(asked_whole, asked, arrived))
+    _expect_somebody(states, search, asked)
     began = time.perf_counter()
     answer = await catalogue.search(await within_the_catalogue(catalogue, search))
     elapsed_ms = (time.perf_counter() - began) * 1000
@@ -160,6 +162,7 @@ async def count_whole(call: Call, search: Search, asked: Asked) -> tuple[Total, 
     live = call.server.live
     states = call.server.states
     if live is None or not needs_federation(live.federation, states, search, asked):
+        _expect_somebody(states, search, asked)
         total = await call.server.catalogue.count(search)
         told = index_headers(states, asked, search)
         total = _as_told(total, told)
@@ -179,6 +182,7 @@ async def find_whole(
     search = Search(entity_class, call.now, limit=0)
     states = call.server.states
     if live is None or not needs_federation(live.federation, states, search, asked):
+        _expect_somebody(states, search, asked)
         found = await catalogue.find(entity_class, pid)
         told = dict(index_headers(states, asked, search))
         return tuple(e for e in found if not e.deleted), catalogue.store, told
@@ -196,6 +200,17 @@ def needs_federation(
     if not states.remembered("live", lambda: tuple(filter(None, map(live_source, states.all)))):
         return False
     return bool(federation.participants(search, asked).live)
+
+
+def _expect_somebody(states: FacilityStates, search: Search, asked: Asked) -> None:
+    """Raise ``NobodyAnswered`` where all that a question is about are only asked live, and it asks
+    for nobody to be asked (fault G02). A node that may ask nobody says so in its lines."""
+    if asked.mode != "indexed" or asked.index_only is not None:
+        return
+    about = choose(states.all, asked, search.where).named
+    lines = [line for line in index_lines(states, asked, search) if line.name in about]
+    if is_silence(lines):
+        raise NobodyAnswered([line.json() for line in lines])
 
 
 def index_lines(

@@ -75,6 +75,11 @@ class FacilityLine:
         return shown
 
 
+def is_silence(lines: Sequence[FacilityLine]) -> bool:
+    """Whether all that a question is about are missing, and there is somebody it is about."""
+    return bool(lines) and all(line.is_missing for line in lines)
+
+
 def line_headers(lines: Sequence[FacilityLine]) -> dict[str, str]:
     """``X-Facilities-*`` for answers whose body has no room for lines."""
     by_state: dict[str, list[str]] = {}

@@ -49,7 +49,7 @@ from search_api.federation.pools import Made, PoolCache
 from search_api.federation.questions import LiveSource
 from search_api.federation.ranking import Deck, Ranked, Scorer, score_order
 from search_api.federation.ranking import sort_order as sort_key
-from search_api.federation.reports import FacilityLine
+from search_api.federation.reports import FacilityLine, is_silence
 from search_api.federation.takes import Need
 from search_api.federation.workshop import Workshop
 
@@ -198,8 +198,10 @@ class Session:
         silent = [one for one in outcomes if one.take is None]
         ledger = Ledger(self.states, self.asked, self.participants.named, self.search.now, waiting)
         speaking = self._speaking(silent, waiting)
-        if outcomes and not takes and not speaking and not waiting:
-            raise NobodyAnswered([line.json() for line in ledger.lines(outcomes, {})])
+        if not takes and not speaking and not waiting:
+            lines = ledger.lines(outcomes, {})
+            if outcomes or (is_silence(lines) and self.asked.index_only is None):
+                raise NobodyAnswered([line.json() for line in lines if outcomes or line.is_missing])
         made = await self._pool([take.reading for take in takes], speaking)
         # What is only related to one that came is the index's own to answer with.
         came = made.pool.entities
