@@ -50,6 +50,9 @@ class Configuration(Protocol):
     def sources(self) -> tuple[Source, ...]:
         """The configured sources."""
 
+    def unlisted(self) -> dict[str, int]:
+        """Live records of sources that are not configured any more."""
+
 
 class Runs(Protocol):
     """Harvest runs under leases, and the pages that they make durable."""

@@ -248,13 +248,18 @@ def _ended_with_its_process(record: RunRecord, now: datetime, lease_s: float) ->
 
 
 def _line(record: RunRecord) -> dict[str, object]:
-    return {
+    line: dict[str, object] = {
         "source": record.source,
         "run": record.number,
         "state": record.state,
         "stop": record.stop,
         "counts": dict(record.counts),
+        "error": record.details.get("error"),
     }
+    if record.state == "held":
+        advice = f"pan-commons runs approve {record.number}"
+        line |= {"held": record.details.get("held"), "advice": advice}
+    return line
 
 
 async def serve(settings: Settings, at_once: int = 16) -> int:

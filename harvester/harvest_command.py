@@ -12,6 +12,7 @@ import anyio.to_thread
 from catalogue.facilities import Facility, Source
 from catalogue.records import RunRecord
 from facility_http.errors import FacilityHttpError
+from harvester.approvals import RUNS_LOOKED_AT, deletions_to_approve, settled_by
 from harvester.deviations import known_deviations
 from harvester.dry_run import Forecast, forecast
 from harvester.fleet import exit_code, harvest_many
@@ -20,7 +21,6 @@ from harvester.keys import ConfigurationError
 from harvester.listings import existing_store, read_configuration, required
 from harvester.place import Order
 from harvester.progress import Progress
-from harvester.reconcile import settles
 from harvester.reports import RUN_COLUMNS, flat_problems, problem_rows, run_as_json, run_row
 from harvester.station import Station, choose_sources, heed_signals, open_station, require_contact
 from pan_commons_terminal import (
@@ -33,8 +33,6 @@ from pan_commons_terminal import (
     emit_table,
     say,
 )
-
-RUNS_LOOKED_AT = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,27 +202,6 @@ def acknowledge(settings: Settings, number: int, *, undo: bool) -> int:
     else:
         emit_table(f"Known of {record.source} from now on", ("What", "How much"), known.items())
     return EXIT_DONE
-
-
-def deletions_to_approve(held: RunRecord) -> int:
-    """How many records may go when a held run is approved: those it found gone; where identifiers
-    are thought to have changed (fault H07), all the old ones."""
-    found = held.details.get("reconciliation", {})
-    gone = int(found.get("told", 0)) + int(found.get("missing", 0))
-    return max(gone, int(found.get("old", 0))) if found.get("doubted") else gone
-
-
-def settled_by(held: RunRecord, runs: Sequence[RunRecord]) -> RunRecord | None:
-    """The later run of the source that settled what this one showed, if there is one: what would
-    go by now is not what the operator saw (fault H05)."""
-    shown_of_list = held.details.get("reconciliation", {}).get("listed") is not None
-    for run in runs:
-        found = run.details.get("reconciliation")
-        if run.number <= held.number or run.state not in ("ok", "partial") or not found:
-            continue
-        if settles(listed=found.get("listed") is not None, shown_of_list=shown_of_list):
-            return run
-    return None
 
 
 def deviations_to_acknowledge(record: RunRecord) -> dict[str, int]:

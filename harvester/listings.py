@@ -87,15 +87,20 @@ def list_runs(settings: Settings, source: str | None, limit: int) -> None:
 
 def show_run(settings: Settings, number: int) -> None:
     """``runs show``"""
+    from harvester.approvals import RUNS_LOOKED_AT, settled_by
     from harvester.reports import RUN_COLUMNS, problem_rows, run_as_json, run_facts, run_row
 
+    settled = None
     with existing_store(settings) as store:
-        record = required(store, settings).run(number)
+        known = required(store, settings)
+        record = known.run(number)
+        if record.state == "held":
+            settled = settled_by(record, known.runs(record.source, RUNS_LOOKED_AT))
     if settings.as_json:
         emit_json(run_as_json(record))
         return
     emit_table(f"Run {number}", RUN_COLUMNS, [run_row(record)])
-    rows = problem_rows([record])
+    rows = problem_rows([record], {number: settled.number} if settled else None)
     if rows:
         emit_table("Problems", ("Source", "Count", "What", "Where, for example"), rows)
     emit_facts("Details", run_facts(record))
@@ -238,12 +243,23 @@ async def show_status(settings: Settings, live_standings: Standings | None = Non
     now = utc_now()
     daemon = presence(settings.data, now)
     working = daemon.state == "working"
+    with existing_store(settings) as store:
+        unlisted = {} if store is None else store.unlisted()
     if settings.as_json:
         about = {"data": str(settings.data), "daemon": presence_as_json(daemon)}
-        emit_json({**about, **engine, "space": space, "sources": sources})
+        found = {**engine, "space": space, "sources": sources, "unlisted": unlisted}
+        emit_json({**about, **found})
         return working
 
     _show_sources(settings, sources, now)
+    for name, count in unlisted.items():
+        if name in configuration.removed:
+            say(f"{count:,} records of {name} are kept; it is not harvested any more.")
+        else:
+            say(
+                f"{count:,} records are left of {name}, which is not configured any more: "
+                f"pan-commons sources remove {name}"
+            )
     say(
         f"{engine['records']:,} records; change {engine['last_change']:,}, "
         + ("everything indexed." if not engine["lag"] else f"index {engine['lag']:,} behind.")

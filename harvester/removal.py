@@ -38,7 +38,8 @@ class _Removal:
 async def remove(settings: Settings, name: str, keep_records: bool) -> dict[str, Any]:
     """Take the source out of the configuration, stop its runs, remove its records.
 
-    Idempotent: what an interrupted removal left is taken away by the next.
+    Idempotent: what an interrupted removal left is taken away by the next. So is what is left of a
+    source that is not configured any more, whose name in the file became another, perhaps.
 
     Raises:
         ConfigurationError: there never was such a source.
@@ -46,7 +47,9 @@ async def remove(settings: Settings, name: str, keep_records: bool) -> dict[str,
     """
     configuration = read_configuration(settings)
     already = name in configuration.removed
-    if not already:
+    with existing_store(settings) as store:
+        left_behind = store is not None and name in store.unlisted()
+    if not already and not (left_behind and name not in configuration.origins):
         configuration.source(name)
         # First of all, so that no daemon starts another run of it.
         await anyio.to_thread.run_sync(added.remove_source, settings.data, name)

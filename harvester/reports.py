@@ -78,14 +78,21 @@ def run_facts(record: RunRecord) -> dict[str, Any]:
     return facts
 
 
-def problem_rows(records: Iterable[RunRecord]) -> list[Sequence[object]]:
-    """Reasons with counts and samples, over several runs."""
+def problem_rows(
+    records: Iterable[RunRecord], settled: Mapping[int, int] | None = None
+) -> list[Sequence[object]]:
+    """Reasons with counts and samples, over several runs; ``settled`` names the run that left
+    nothing to approve of a held one."""
     rows: list[Sequence[object]] = []
     for record in records:
         if record.details.get("error"):
             rows.append((record.source, "", record.details["error"], ""))
         if record.details.get("held"):
             advice = f"pan-commons runs approve {record.number}"
+            if record.details.get("approved_by_run"):
+                advice = f"approved by run {record.details['approved_by_run']}"
+            elif record.number in (settled or {}):
+                advice = f"run {(settled or {})[record.number]} found nothing to ask about any more"
             rows.append((record.source, "", f"held: {record.details['held']}", advice))
         if record.state == "partial" and record.details.get("deviations"):
             advice = f"if it always is so: pan-commons runs acknowledge {record.number}"

@@ -127,6 +127,16 @@ def sources(connection: sqlite3.Connection) -> tuple[Source, ...]:
     )
 
 
+def unlisted(connection: sqlite3.Connection) -> dict[str, int]:
+    """Sources that are not configured any more, and how many records they still have."""
+    return dict(
+        rows(
+            connection,
+            "SELECT name, live FROM sources WHERE configured = 0 AND live > 0 ORDER BY name",
+        )
+    )
+
+
 def source_row(connection: sqlite3.Connection, name: str) -> SourceRow:
     """A source by name, configured or not.
 

@@ -191,6 +191,11 @@ class Store(Upkeep):
         with self._database.read() as connection:
             return configuration.sources(connection)
 
+    def unlisted(self) -> dict[str, int]:
+        """Sources that are not configured any more, and how many live records they still have."""
+        with self._database.read() as connection:
+            return configuration.unlisted(connection)
+
     # -- runs -----------------------------------------------------------------------------------
 
     def begin_run(

@@ -116,6 +116,24 @@ async def test_a_clock_that_jumps_does_not_stop_the_daemon(tmp_path: Path, years
         assert "oai:test:0077" in world.held()
 
 
+async def test_a_held_run_is_said_with_its_reason_and_what_to_do(tmp_path: Path) -> None:
+    """Fault H05: the log said "held" and no more."""
+    async with a_world(tmp_path, schedule="6h") as world:
+        heard = Heard()
+        daemon = daemon_of(world, heard)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(daemon.run, 0.01)
+            await until(lambda: heard.names().count("run_ended") == 1)
+            for identifier in world.endpoint.records.identifiers()[:22]:
+                world.endpoint.records.delete(identifier, world.clock())
+            world.clock.advance(hours=8)
+            await until(lambda: heard.names().count("run_ended") == 2)
+            world.stopping.set()
+    told = in_words(*next(one for one in reversed(heard.events) if one[0] == "run_ended"))
+    assert "held=would take away 22 of 25 records" in told
+    assert "advice=pan-commons runs approve 2" in told
+
+
 @pytest.mark.parametrize(
     "problem",
     [

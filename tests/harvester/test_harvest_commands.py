@@ -194,8 +194,13 @@ async def test_held_deletions_wait_for_approval_and_approval_is_idempotent(
         shown = {one["source"]: one["waiting"] for one in answer(capsys)["sources"]}
         reason = held["details"]["held"]
         assert shown == {"ONE-oai": {"run": held["run"], "reason": reason}, "TWO-oai": None}
+        people = replace(settings, as_json=False)
+        listings.show_run(people, held["run"])
+        assert f"pan-commons runs approve {held['run']}" in capsys.readouterr().out
         assert await approve(settings, held["run"]) == 0
         (run,) = answer(capsys)["runs"]
+        listings.show_run(people, held["run"])
+        assert f"approved by run {run['run']}" in capsys.readouterr().out
         assert (run["state"], run["counts"]["deleted"]) == ("ok", 20)
         await listings.show_status(settings)
         assert not any(one["waiting"] for one in answer(capsys)["sources"])
@@ -227,6 +232,8 @@ async def test_an_approval_that_comes_too_late_lets_nothing_else_go(
             one.records.delete(f"oai:test:{number:04}", one.clock())
         with pytest.raises(ConfigurationError, match=f"run {settled['run']} found nothing to"):
             await approve(settings, settled["run"] - 2)
+        listings.show_run(replace(settings, as_json=False), settled["run"] - 2)
+        assert f"run {settled['run']} found nothing to ask about" in capsys.readouterr().out
         with Store.open(settings.data, read_only=True) as store:
             assert len(store.live_identifiers("ONE-oai", None, 100)) == 25
 
@@ -248,6 +255,35 @@ async def test_removing_a_source_leaves_tombstones_and_is_idempotent(
         assert 0 < status["space"]["used_bytes"] < status["space"]["free_bytes"]
         with pytest.raises(ConfigurationError, match="no source 'TWO-oai'"):
             await carry_out(settings, Wanted(("TWO-oai",), Order()))
+
+
+async def test_what_is_left_of_a_source_that_has_another_name_now_is_shown_and_can_be_removed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Fault H06: nobody asks for these records any more, so that one that is deleted at the
+    facility stays for good; `sources remove` knew no such source, and status did not show it."""
+    async with two_facilities(tmp_path) as (settings, one, _):
+        await carry_out(settings, Wanted((), Order()))
+        assert settings.config is not None
+        text = settings.config.read_text(encoding="utf-8")
+        settings.config.write_text(text.replace("ONE-oai", "first-oai"), encoding="utf-8")
+        await carry_out(settings, Wanted((), Order()))
+        one.records.delete("oai:test:0020", one.clock())
+        await carry_out(settings, Wanted((), Order()))
+        capsys.readouterr()
+        await listings.show_status(settings)
+        assert answer(capsys)["unlisted"] == {"ONE-oai": 25}
+        await listings.show_status(replace(settings, as_json=False))
+        assert "25 records are left of ONE-oai" in capsys.readouterr().err
+        with Store.open(settings.data) as store:
+            assert store.count("Document") == 25
+            report = await remove(settings, "ONE-oai", False)
+            assert (report["already_removed"], report["deleted"]) == (False, 25)
+            assert store.count("Document") == 24
+        await listings.show_status(settings)
+        assert answer(capsys)["unlisted"] == {}
+        with pytest.raises(ConfigurationError, match="no source 'ONE-oai'"):
+            await remove(settings, "ONE-oai", False)
 
 
 def run_command(settings: Settings, *arguments: str) -> tuple[int, str]:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from harvester.approvals import deletions_to_approve
 from harvester.deviations import is_known, unknown
-from harvester.harvest_command import acknowledge, deletions_to_approve
+from harvester.harvest_command import acknowledge
 from harvester.keys import ConfigurationError
 from harvester.outcomes import Account, judge
 from harvester.place import Order
