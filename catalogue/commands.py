@@ -34,6 +34,7 @@ from pan_commons_terminal import (
 
 if TYPE_CHECKING:
     from catalogue.store import Store
+    from catalogue.store.forget import ForgetReport
     from catalogue.store.remap import RemapReport
 
 
@@ -53,8 +54,12 @@ def _open(settings: Settings, *, make: bool = False, looking: bool = False) -> S
         return Store.open(settings.data, read_only=True)
 
 
+BEHIND = "not up to date"
+
+
 def _index(settings: Settings, *, anew: bool = False) -> str:
-    """Bring the search index up to date with the store, or make it anew; how that went.
+    """Bring the search index up to date with the store, or make it anew; how that went, which
+    begins with ``BEHIND`` where it did not.
 
     The store is done with already: an engine that is away is told of it when it is back.
     """
@@ -76,7 +81,7 @@ def _index(settings: Settings, *, anew: bool = False) -> str:
     except IndexBusy:
         return "up to date in seconds, by the process that is writing it"
     except EngineError as problem:
-        return f"not up to date ({problem}); run: pan-commons index rebuild"
+        return f"{BEHIND} ({problem}); run: pan-commons index rebuild"
     return "made anew" if anew else "up to date"
 
 
@@ -141,10 +146,13 @@ def check(ctx: click.Context, settings: Settings) -> None:
         for problem in report.problems:
             click.echo(problem)
         state = "not sound" if report.problems else "sound"
-        say(
-            f"{report.records:,} records of sources{and_gone(report.records_gone)} make "
-            f"{report.entities:,} entities{and_gone(report.entities_gone)}: {state}."
-        )
+        if report.entities or not report.problems:
+            say(
+                f"{report.records:,} records of sources{and_gone(report.records_gone)} make "
+                f"{report.entities:,} entities{and_gone(report.entities_gone)}: {state}."
+            )
+        else:
+            say(f"The store is {state}.")
     if report.problems:
         ctx.exit(EXIT_FAILED)
 
@@ -214,7 +222,8 @@ def export_(settings: Settings, target: Path) -> None:
 @index.command("import")
 @click.argument("origin", type=click.Path(path_type=Path, exists=True, allow_dash=True))
 @common_options
-def import_(settings: Settings, origin: Path) -> None:
+@click.pass_context
+def import_(ctx: click.Context, settings: Settings, origin: Path) -> None:
     """Take an export into an empty data folder; ORIGIN is its file, - is standard input.
 
     \b
@@ -243,6 +252,8 @@ def import_(settings: Settings, origin: Path) -> None:
             f"{report.records:,} records came in, {report.skipped:,} were there already;"
             f" search index: {indexed}."
         )
+    if indexed.startswith(BEHIND):
+        ctx.exit(EXIT_PARTLY)
 
 
 @index.command()
@@ -276,6 +287,7 @@ def remap(ctx: click.Context, settings: Settings, source: str | None, dry_run: b
             configured=configured_now and configured_now(settings, store, dry_run=dry_run),
         )
         changed = store.last_change() != before
+    indexed = ""
     if changed:
         indexed = _index(settings)
         if not settings.as_json:
@@ -284,7 +296,7 @@ def remap(ctx: click.Context, settings: Settings, source: str | None, dry_run: b
         emit_json(_remap_json(report))
     else:
         _show_remap(report, dry_run=dry_run)
-    if report.quarantined:
+    if report.quarantined or indexed.startswith(BEHIND):
         ctx.exit(EXIT_PARTLY)
 
 
@@ -333,7 +345,8 @@ def _show_remap(report: RemapReport, *, dry_run: bool) -> None:
 @click.option("--person", "kind", flag_value="person", help="NAME is a person.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @common_options
-def forget(settings: Settings, name: str, kind: str | None, yes: bool) -> None:
+@click.pass_context
+def forget(ctx: click.Context, settings: Settings, name: str, kind: str | None, yes: bool) -> None:
     """Erase a record or a person for good, from here and from all harvests to come.
 
     RECORD is a key, DOI, pid or the identifier at its source; PERSON is an ORCID or a full name.
@@ -355,32 +368,42 @@ def forget(settings: Settings, name: str, kind: str | None, yes: bool) -> None:
         # Left from before another engine came into use, or for when it goes out of use.
         _index(replace(settings, engine="tantivy"), anew=True)
     if settings.as_json:
-        emit_json(
+        emit_json(_forgotten_json(report) | {"index": indexed})
+    else:
+        _say_forgotten(report, indexed)
+    if report.left is not None or indexed.startswith(BEHIND):
+        ctx.exit(EXIT_PARTLY)
+
+
+def _forgotten_json(report: ForgetReport) -> dict[str, object]:
+    return {
+        "kind": report.kind,
+        "records": [list(record) for record in report.records],
+        "payloads": report.payloads,
+        "history": report.history,
+        "entities": report.entities,
+        "still_mentioned": report.still_mentioned,
+        "left": report.left,
+        "copies": [
             {
-                "kind": report.kind,
-                "records": [list(record) for record in report.records],
-                "payloads": report.payloads,
-                "history": report.history,
-                "entities": report.entities,
-                "still_mentioned": report.still_mentioned,
-                "index": indexed,
-                "copies": [
-                    {
-                        "path": str(copy.path),
-                        "kind": copy.kind,
-                        "made_at": copy.made_at.isoformat(),
-                        "exists": copy.exists,
-                    }
-                    for copy in report.copies
-                ],
+                "path": str(copy.path),
+                "kind": copy.kind,
+                "made_at": copy.made_at.isoformat(),
+                "exists": copy.exists,
             }
-        )
-        return
+            for copy in report.copies
+        ],
+    }
+
+
+def _say_forgotten(report: ForgetReport, indexed: str) -> None:
     say(
         f"Forgotten as {report.kind}: {len(report.records)} records, {report.payloads} payloads,"
         f" {report.history} earlier versions; {len(report.entities)} entities changed;"
         f" search index: {indexed}."
     )
+    if report.left is not None:
+        say(f"Traces stay in the file ({report.left}); then run: pan-commons index compact")
     for key in report.still_mentioned:
         say(f"The name still stands in the text of {key}.")
     for copy in report.copies:

@@ -62,7 +62,9 @@ def read_credential(
         try:
             value = Path(str(path)).read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as problem:
-            raise MissingCredential(f"{place} cannot be read: {type(problem).__name__}") from None
+            # Never the problem itself: what cannot be decoded is a key, and would be shown.
+            why = problem.strerror if isinstance(problem, OSError) else "it is no text"
+            raise MissingCredential(f"{place} cannot be read: {why}") from None
     else:
         return None
     if not value:

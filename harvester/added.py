@@ -24,6 +24,12 @@ _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 _HEAD = "# Written by `pan-commons sources add` and `remove`; your own file is left as it is.\n"
 
 
+class NotWritten(ConfigurationError):
+    """The file cannot be written; nothing is wrong with what was asked for."""
+
+    exit_code = 1
+
+
 def added_stamp(data: Path) -> tuple[int, int] | None:
     """Changes whenever ``sources add`` or ``remove`` has written the file; ``None`` without one."""
     try:
@@ -113,7 +119,7 @@ def _edited(data: Path) -> Iterator[dict[str, Any]]:
             yield document
             _replace(path, _HEAD + "\n" + write_toml(document))
     except OSError as problem:
-        raise ConfigurationError(f"{path} cannot be written: {problem.strerror}.") from problem
+        raise NotWritten(f"{path} cannot be written: {problem.strerror}.") from problem
 
 
 def _replace(path: Path, text: str) -> None:

@@ -254,8 +254,9 @@ def _line(record: RunRecord) -> dict[str, object]:
         "state": record.state,
         "stop": record.stop,
         "counts": dict(record.counts),
-        "error": record.details.get("error"),
     }
+    if record.details.get("error"):
+        line["error"] = record.details["error"]
     if record.state == "held":
         advice = f"pan-commons runs approve {record.number}"
         line |= {"held": record.details.get("held"), "advice": advice}
@@ -299,7 +300,8 @@ async def serve(settings: Settings, at_once: int = 16) -> int:
 
 def _told(state: Indexing) -> Mapping[str, object]:
     """How far the index is at the end; the next start does the rest."""
-    return {"index_lag": state.lag, "index": state.problem}
+    told: dict[str, object] = {"index_lag": state.lag}
+    return told if state.problem is None else told | {"index": state.problem}
 
 
 def _speaker(settings: Settings) -> Callable[[str, Mapping[str, object]], None]:

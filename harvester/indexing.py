@@ -103,6 +103,11 @@ class IndexFollower:
                     self.state.problem = str(problem)
                     if trouble.again(problem):
                         log.warning("index: %s", problem)
+                except Exception as mistake:
+                    # It must not end the harvests beside it; changes wait in the store.
+                    self.state.problem = f"a mistake of ours: {mistake!r}"
+                    if trouble.again(mistake):
+                        log.exception("index: a mistake of ours")
                 if self._stop.is_set():
                     return
                 with anyio.move_on_after(pause):

@@ -244,6 +244,8 @@ class TantivyEngine:
         self._follow_pointer()
         if self._generation is None:
             raise EngineDamaged("There is no search index yet.")
+        if self._named is None and self._generations.current() is None:
+            raise EngineDamaged("The search index was removed.")
         if self._meant not in (None, self._generation) or self._writers.lost:
             # Its position would be behind changes that went into the former one, or are gone.
             raise IndexReplaced(

@@ -60,7 +60,10 @@ class WriterLock:
             EngineError: the folder cannot be written.
         """
         if self._file is not None:
-            return
+            if self._is_in_place(self._file):
+                return
+            # Somebody removed the folder; whoever comes next would find the lock free.
+            self.free()
         with translated_os_errors():
             self._path.parent.mkdir(parents=True, exist_ok=True)
             file = self._path.open("a+")
@@ -80,6 +83,12 @@ class WriterLock:
                 file.close()
                 raise
         self._file = file
+
+    def _is_in_place(self, file: IO[str]) -> bool:
+        try:
+            return os.path.samestat(os.fstat(file.fileno()), os.stat(self._path))
+        except FileNotFoundError:
+            return False
 
     def is_taken(self) -> bool:
         """Whether some process has it, this one included. Needs no right to write the folder."""

@@ -52,7 +52,7 @@ class Generations:
 
     def next(self) -> str:
         """What one made now is to be called."""
-        return next_generation(path.name for path in self.root.iterdir() if path.is_dir())
+        return next_generation(path.name for path in self._folders())
 
     def remove(self, generation: str) -> None:
         """Remove its files, as far as they are there."""
@@ -60,9 +60,15 @@ class Generations:
 
     def remove_others(self, generation: str) -> None:
         """Remove all but this one."""
-        for path in self.root.iterdir():
-            if path.is_dir() and path.name != generation:
+        for path in self._folders():
+            if path.name != generation:
                 self.remove(path.name)
+
+    def _folders(self) -> list[Path]:
+        try:
+            return [path for path in self.root.iterdir() if path.is_dir()]
+        except FileNotFoundError:
+            return []
 
     def position(self, generation: str) -> int:
         """The change number up to which it is complete; 0 if it is of another record store."""

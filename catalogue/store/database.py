@@ -284,6 +284,18 @@ class Database:
             finally:
                 connection.rollback()
 
+    def empty_log(self) -> None:
+        """Bring the write-ahead log into the file, and leave nothing of it behind.
+
+        Raises:
+            StoreBusy: somebody still reads what lies in it.
+            StoreFull: the file has no room for it.
+        """
+        with translated(self.path):
+            busy, _, _ = self.connection().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if busy:
+            raise StoreBusy(f"{self.path} is being read as it was before")
+
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
         """One transaction that holds the write lock from its start: all of it or nothing."""

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import orjson
 
-from catalogue.errors import NotFound
+from catalogue.errors import NotFound, StoreError
 from catalogue.store import outbox, parts
 from catalogue.store.compaction import repack
 from catalogue.store.configuration import (
@@ -72,6 +72,7 @@ class ForgetReport:
         entities: keys of the entities that are gone or another, or lost a payload.
         still_mentioned: keys of entities in whose texts the name still stands.
         copies: backups and exports from before.
+        left: why traces stay in the file until it is compacted, if they do.
     """
 
     kind: str
@@ -81,6 +82,7 @@ class ForgetReport:
     entities: list[str] = field(default_factory=list)
     still_mentioned: list[str] = field(default_factory=list)
     copies: tuple[OldCopy, ...] = ()
+    left: str | None = None
 
 
 class _Record(NamedTuple):
@@ -130,7 +132,7 @@ class Eraser:
             self._take_out(connection, whole.values(), sources, report)
             self._rewrite(connection, partly, sources, forgotten, report)
             report.entities = _changed_since(connection, before)
-        self._clean({(record.source, record.format) for record in told})
+        self._clean({(record.source, record.format) for record in told}, report)
         return self._finished(report)
 
     def person(self, name: str) -> ForgetReport:
@@ -162,7 +164,7 @@ class Eraser:
             report.entities = _changed_since(connection, before)
         with self._database.read() as connection:
             report.still_mentioned = _mentioning(connection, forgotten)
-        self._clean({(record.source, record.format) for record in found})
+        self._clean({(record.source, record.format) for record in found}, report)
         return self._finished(report)
 
     def knows(self, name: str) -> bool:
@@ -294,12 +296,15 @@ class Eraser:
             report.payloads += _delete(connection, "payloads", "record", as_list(numbers))
             report.history += _delete(connection, "history", "record", as_list(numbers))
 
-    def _clean(self, formats: set[tuple[int, str]]) -> None:
-        """Dictionaries are made of pieces of payloads, so those that learnt from it go too."""
-        for source, form in sorted(formats):
-            repack(self._database, self._payloads, source, form, micros(self._now))
-        # What the write-ahead log still has of before.
-        self._database.connection().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    def _clean(self, formats: set[tuple[int, str]], report: ForgetReport) -> None:
+        """Dictionaries are made of pieces of payloads, so those that learnt from it go too, and
+        then what the write-ahead log still has of before. What was erased is erased already."""
+        try:
+            for source, form in sorted(formats):
+                repack(self._database, self._payloads, source, form, micros(self._now))
+            self._database.empty_log()
+        except StoreError as problem:
+            report.left = str(problem)
 
     def _finished(self, report: ForgetReport) -> ForgetReport:
         with self._database.read() as connection:

@@ -4,6 +4,7 @@ process that is told to stop make of it (semantics 10.3; faults F13, F15, H09)."
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, cast
@@ -119,6 +120,31 @@ async def test_a_question_leaves_an_index_alone_that_is_being_made_anew(tmp_path
     assert await found(catalogue) == 2
     assert (await verify(cast(Any, world), engine)).sound
     await catalogue.close()
+
+
+async def test_an_index_that_somebody_removes_under_its_writer_is_made_anew(
+    tmp_path: Path, world: Entities
+) -> None:
+    """Fault F15: it ended the daemon with a stack trace; and whoever came next found the lock
+    free, and wrote beside it."""
+    engine, next_one = TantivyEngine(tmp_path), TantivyEngine(tmp_path)
+    await engine.open()
+    indexer = Indexer(world, engine)
+    await indexer.index_once()
+    shutil.rmtree(tmp_path / "index")
+    world.document("late", title="glass")
+    await indexer.index_once()
+    assert await engine.position() == world.last_change()
+    assert (await verify(cast(Any, world), engine)).sound
+    assert not next_one.try_lock()
+    shutil.rmtree(tmp_path / "index")
+    world.document("later", title="glass")
+    assert next_one.try_lock()
+    assert not engine.try_lock()
+    await next_one.close()
+    await indexer.index_once()
+    assert (await verify(cast(Any, world), engine)).sound
+    await engine.close()
 
 
 async def test_told_to_stop_an_indexer_leaves_a_long_way_where_it_is(

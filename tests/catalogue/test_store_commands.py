@@ -10,7 +10,14 @@ from click.testing import CliRunner, Result
 from store_world import World, document, record
 
 from catalogue.commands import COMMANDS
-from catalogue.errors import CatalogueError, NotFound, StoreError, StoreReadOnly
+from catalogue.errors import (
+    CatalogueError,
+    NotFound,
+    StoreDamaged,
+    StoreError,
+    StoreFull,
+    StoreReadOnly,
+)
 from catalogue.store import Store
 
 
@@ -60,6 +67,18 @@ def test_check_exits_with_1_when_the_store_is_not_sound(world: World, folder: Pa
     result = call("index", "check", "--data", folder, "--json")
     assert result.exit_code == 1
     assert orjson.loads(result.stdout)["sound"] is False
+
+
+def test_check_counts_nothing_where_nothing_can_be_read(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def damaged(*_: object) -> None:
+        raise StoreDamaged("it is damaged")
+
+    monkeypatch.setattr("catalogue.store.inspection._problems", damaged)
+    result = call("index", "check", "--data", folder)
+    assert result.exit_code == 1
+    assert result.output.splitlines() == ["it is damaged", "The store is not sound."]
 
 
 def test_compact_says_what_it_gained(folder: Path) -> None:
@@ -115,6 +134,34 @@ def test_forget_asks_first(world: World, folder: Path) -> None:
     assert isinstance(result.exception, NotFound)
     result = call("forget", "Anna Müller", "--data", folder, "--yes")
     assert "Forgotten as person: 0 records" in result.stderr
+
+
+def test_forget_says_what_it_could_not_clean(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fault H09: on a full disk it said "disk is full" and no more, when all was erased but for
+    the log and the index; with an index that was not made anew its exit code was 0."""
+
+    def no_room(*_: object) -> None:
+        raise StoreFull("no space left to grow")
+
+    with monkeypatch.context() as disk:
+        disk.setattr("catalogue.store.forget.repack", no_room)
+        result = call("forget", "10.5072/a", "--data", folder, "--yes")
+    assert result.exit_code == 3
+    assert "1 records" in result.stderr
+    assert "(no space left to grow); then run: pan-commons index compact" in result.stderr
+    result = call(
+        "forget",
+        "Anna Müller",
+        "--data",
+        folder,
+        "--yes",
+        "--engine",
+        "elasticsearch",
+        "--elasticsearch-url",
+        "http://127.0.0.1:9",
+    )
+    assert result.exit_code == 3
+    assert "run: pan-commons index rebuild" in result.stderr
 
 
 def test_no_file_of_the_index_that_knew_a_forgotten_record_is_left(folder: Path) -> None:

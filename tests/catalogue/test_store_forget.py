@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,20 @@ def secret(title: str = "Zaphodium I") -> SourceRecord:
 
 
 # -- records --------------------------------------------------------------------------------------
+
+
+def test_whoever_still_reads_what_was_forgotten_is_told_of(tmp_path: Path) -> None:
+    """The write-ahead log keeps it as long as a reader looks at the state of before."""
+    world = World(tmp_path, busy_timeout_s=0.1)
+    world.put(secret())
+    with closing(sqlite3.connect(world.store.path)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM records").fetchone()
+        left = world.store.forget("oai:a", now=NOON).left
+    assert left is not None
+    assert "is being read as it was before" in left
+    world.store.compact(NOON)
+    assert SECRET not in on_disk(world)
 
 
 @pytest.mark.parametrize("name", ["https://doi.org/10.5072/A", A, "oai:a"])

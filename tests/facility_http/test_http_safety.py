@@ -263,7 +263,7 @@ def test_a_key_that_is_missing_or_would_add_headers_is_refused(value: str | None
 
 
 def test_a_key_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    with pytest.raises(MissingCredential, match="nowhere"):
+    with pytest.raises(MissingCredential, match="nowhere cannot be read: No such file"):
         read_credential({"api_key_file": str(tmp_path / "nowhere")}, ("", "", 0), {})
 
 

@@ -530,6 +530,23 @@ async def test_a_process_that_is_to_end_leaves_a_long_way_of_indexing_to_the_nex
     assert (state.lag, state.problem) == (3, LEFT)
 
 
+async def test_a_mistake_of_ours_while_indexing_ends_no_harvest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Fault H03: the index beside them does not take the runs down with it."""
+
+    def mistaken(*_: object) -> None:
+        raise KeyError("nothing")
+
+    monkeypatch.setattr("harvester.indexing.Catalogue.open", mistaken)
+    follower = IndexFollower(EngineSettings(tmp_path, "tantivy", None))
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(follower.follow)
+        state = await follower.finish()
+    assert state.problem == "a mistake of ours: KeyError('nothing')"
+    assert caplog.messages == ["index: a mistake of ours"]
+
+
 async def test_a_store_that_does_not_answer_is_said_once_and_its_end_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
