@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache, lru_cache
+from itertools import chain
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -283,11 +284,12 @@ class Texts(NamedTuple):
 
 
 class Stems(NamedTuple):
-    """``Texts`` with each line as one text, stems divided by blanks."""
+    """``Texts`` with each line as one text, stems divided by blanks; ``words`` as often as they
+    stand there."""
 
     title: list[str]
     text: list[str]
-    words: set[str]
+    words: list[str]
     wholes: set[str]
 
 
@@ -297,7 +299,7 @@ def texts_of(change: Change) -> Texts:
     return Texts(
         [one.split() for one in stems.title],
         [one.split() for one in stems.text],
-        stems.words,
+        set(stems.words),
         stems.wholes,
     )
 
@@ -317,12 +319,12 @@ def _put_together(
 ) -> Stems:
     text = [*title, *others]
     if not text:
-        return Stems([], [], set(), set[str]().union(*identifiers))
+        return Stems([], [], [], set[str]().union(*identifiers))
     stems, words, wholes, _ = zip(*text, strict=True)
     return Stems(
         list(stems[: len(title)]),
         list(stems),
-        set[str]().union(*words),
+        list(chain.from_iterable(words)),
         set[str]().union(*identifiers, *wholes),
     )
 

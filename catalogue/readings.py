@@ -171,15 +171,18 @@ def _contained(
 def _said(rows: Mapping[str, Row], links: Links, voice: Voice) -> dict[str, Said]:
     """The entities that one voice's rows make."""
     found: dict[str, Said] = {}
+    documents: list[Said] = []
+    is_there = rows.__contains__
     for key, row in rows.items():
         relatives = links.get(key, ())
-        if relatives and not rows.keys() >= set(relatives):
-            relatives = tuple([one for one in relatives if one in rows])
-        found[key] = Said(row, voice, relatives)
-    for one in found.values():
-        if one.relatives and one.row.entity_class == "Document":
-            there = [found[key] for key in one.relatives]
-            one.contained = tuple([child for child in there if not child.row.derived] or there)
+        if relatives and not all(map(is_there, relatives)):
+            relatives = tuple(filter(is_there, relatives))
+        one = found[key] = Said(row, voice, relatives)
+        if relatives and row.entity_class == "Document":
+            documents.append(one)
+    for one in documents:
+        there = [found[key] for key in one.relatives]
+        one.contained = tuple([child for child in there if not child.row.derived] or there)
     return found
 
 

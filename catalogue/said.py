@@ -251,8 +251,11 @@ def _facets(written: bytes, facilities: tuple[str, ...]) -> dict[str, tuple[str,
     return {**found, "facility": facilities}
 
 
-def _apart(terms: str) -> str:
-    return f" {terms.replace(' ', '  ').replace(NEXT, f' {NEXT} ')} "
+def _apart(lines: Sequence[str]) -> str:
+    return f" {_BETWEEN.join(lines).replace(' ', '  ')} "
+
+
+_BETWEEN = f" {NEXT} "
 
 
 def unpacked(packed: Mapping[str, Any]) -> dict[str, Any]:
@@ -285,7 +288,7 @@ def counted_rows(
     changes = [Change(_stored_of(part), tuple(map(_stored_of, inside))) for part, inside in parts]
     texts = [_text_columns(stems) for stems in stems_of(changes)]
     tags = [_tags_of(part, inside) for part, inside in parts]
-    facets = [_written(facet_values(one.entity, one.children)) for one in changes]
+    facets = [_counted(*facet_values(one.entity, one.children).items()) for one in changes]
     return [
         _tuple(Row, (*_identity(part), _written(part), True, *columns, tagged, counted))
         for (part, _), columns, tagged, counted in zip(parts, texts, tags, facets, strict=True)
@@ -306,14 +309,14 @@ def _identity(part: Mapping[str, Any]) -> tuple[str, str, str | None, bool]:
 def _text_columns(stems: Stems) -> tuple[str, str, str, str, int, int, int]:
     """From ``title`` to ``wholes_size`` of a ``Row``."""
     title, text, words, wholes = stems
-    titles, texts = NEXT.join(title), NEXT.join(text)
+    titles = _apart(title)
     return (
-        _apart(titles),
-        _apart(texts),
+        titles,
+        _apart(text),
         " ".join(words),
-        _apart(" ".join(wholes)),
-        titles.count(" ") + len(title) - title.count(""),
-        texts.count(" ") + len(text) - text.count(""),
+        f" {'  '.join(wholes)} ",
+        len(titles.split()),
+        len(words),
         len(wholes),
     )
 
@@ -321,13 +324,24 @@ def _text_columns(stems: Stems) -> tuple[str, str, str, str, int, int, int]:
 def _tags_of(part: Mapping[str, Any], contained: Sequence[Mapping[str, Any]]) -> str:
     datasets = (part,) if part["class"] == "Dataset" else contained
     techniques = [one for dataset in datasets for one in elements(dataset, "techniques")]
-    return " ".join(technique_scoring.tags_of(techniques))
+    return _listed(technique_scoring.tags_of(techniques))
+
+
+@lru_cache(maxsize=4_096)
+def _listed(tags: frozenset[str]) -> str:
+    return " ".join(tags)
 
 
 def _written(value: object) -> bytes:
     """The value as JSON, in a copy of its own: what orjson gives holds memory for several times as
     much (orjson 3.13: 8 kB for a record of 1), and thousands of these are kept."""
     return memoryview(orjson.dumps(value)).tobytes()
+
+
+@lru_cache(maxsize=4_096)
+def _counted(*facets: tuple[str, tuple[str, ...]]) -> bytes:
+    """Most records of a facility are counted under the same values: one object for all of them."""
+    return _written(dict(facets))
 
 
 def _stored_of(part: Mapping[str, Any]) -> StoredEntity:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import Counter, OrderedDict
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ from search_api.federation.questions import Question
 
 LARGE_BYTES = 192_000
 """From here on a body would hold the event loop for some milliseconds."""
+NOT_SMALL_BYTES = 16_000
+"""From here on no two are parsed in one turn of the event loop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,7 @@ class Parser:
         self._held = 0
         self._kept: OrderedDict[tuple[bytes, str], tuple[Parsed, int]] = OrderedDict()
         self._one_at_a_time: anyio.CapacityLimiter | None = None
+        self._turns = asyncio.Lock()
 
     async def parse(
         self, question: Question, body: bytes, *, status: int = 200, digest: bytes = b""
@@ -70,6 +74,11 @@ class Parser:
             MalformedResponse: no JSON, or not what was asked for.
         """
         is_large = len(body) >= LARGE_BYTES
+        if len(body) >= NOT_SMALL_BYTES and not is_large:
+            # Of many that come together the first goes on before the others are parsed: other
+            # processes can be at work on it meanwhile.
+            await self._turns.acquire()
+            asyncio.get_running_loop().call_soon(self._turns.release)
         if not digest:
             digest = await anyio.to_thread.run_sync(_digest, body) if is_large else _digest(body)
         form = "count" if question.count else "object" if question.pid is not None else "list"

@@ -114,6 +114,8 @@ class ReadingProcesses:
                 self._failed(problem)
                 raise NobodyReads from problem
         self._give_back(process)
+        # Whoever waits for it gives it the next records before the caller looks at these.
+        await asyncio.sleep(0)
         if answer is None:
             raise NobodyReads
         return answer
