@@ -65,6 +65,8 @@ class ElasticsearchEngine:
     name = "elasticsearch"
     in_process = False
     numbering = None
+    position_seen: Seen | None = None
+    """Views are kept for a while, so a reader tells of the past."""
 
     def __init__(
         self,
@@ -264,9 +266,6 @@ class ElasticsearchEngine:
         now = self._now()
         names = [self.index(name) for name in ENTITY_CLASSES]
         return sum([await purge_tombstones(self._client, name, now) for name in names])
-
-    position_seen: Seen | None = None
-    """Views are kept for a while, so a reader tells of the past."""
 
     async def position(self) -> int:
         return (await self._mark()).position
