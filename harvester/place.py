@@ -6,7 +6,7 @@ import hashlib
 import json
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -16,6 +16,8 @@ from harvester.windows import Window
 
 Kind = Literal["incremental", "full", "selective"]
 CHECKPOINT_VERSION = 1
+CONFIGURED = "configured"
+"""In a run's details: ``source_key`` of its source."""
 
 
 class OrderError(HarvestError):
@@ -62,6 +64,16 @@ def order_key(source: Source, order: Order) -> str:
     parts = [source.protocol, source.url, source.format, order.set or source.set, order.record]
     parts += [None if end is None else end.isoformat() for end in (order.start, order.end)]
     return hashlib.blake2b(json.dumps(parts).encode(), digest_size=12).hexdigest()
+
+
+def source_key(source: Source) -> str:
+    """Tells whether a source is what it was at its last run: all but when it is harvested, how far
+    it is believed and who else asks it."""
+    told = asdict(source)
+    for name in ("enabled", "mode", "schedule", "trust"):
+        del told[name]
+    text = json.dumps(told, sort_keys=True, default=str)
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ from catalogue.facilities import Source
 from catalogue.records import Quarantined, RunRecord, SourceStatus
 from catalogue.store.store import REMOVAL
 from harvester.holders import is_abandoned
-from harvester.place import remembered_instant
+from harvester.place import CONFIGURED, remembered_instant, source_key
 from harvester.presence import Presence
 from harvester.schedule import DEFAULT_SCHEDULE, next_start, parse_schedule
 
@@ -70,12 +70,15 @@ def run_facts(record: RunRecord) -> dict[str, Any]:
         "started": stamp(record.started_at),
         "ended": stamp(record.ended_at),
         "by": record.holder.partition(" [")[0],
-        **{name: value for name, value in sorted(record.details.items()) if name != "error"},
+        **{name: record.details[name] for name in sorted(record.details.keys() - _SAID_ELSEWHERE)},
     }
     compared = facts.get("reconciliation")
     if isinstance(compared, Mapping):
         facts["reconciliation"] = {name: value for name, value in compared.items() if value}
     return facts
+
+
+_SAID_ELSEWHERE = {"error", CONFIGURED}
 
 
 def problem_rows(
@@ -122,12 +125,14 @@ def failures_in_a_row(records: Iterable[RunRecord]) -> int:
 def due_at(
     source: Source, status: SourceStatus, recent: Iterable[RunRecord], now: datetime
 ) -> datetime:
-    """When the daemon harvests the source next."""
-    own = _since_removal(recent)
+    """When the daemon harvests the source next: at once where it is configured otherwise than it
+    was at its last run, which may have failed for just that."""
+    own, key = _since_removal(recent), source_key(source)
+    changed = bool(own) and own[0].details.get(CONFIGURED, key) != key
     return next_start(
         parse_schedule(source.schedule or DEFAULT_SCHEDULE),
         source=source.name,
-        last_started_at=own[0].started_at if own else None,
+        last_started_at=own[0].started_at if own and not changed else None,
         failures=failures_in_a_row(own),
         now=now,
         not_before=remembered_instant(status.memory, "not_before"),

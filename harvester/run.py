@@ -33,7 +33,7 @@ from harvester.holders import is_dead, this_process
 from harvester.ledger import Ledger, ledger_path
 from harvester.outcomes import CANCELLED, REQUESTED, SHUTDOWN, Account, Tally, judge
 from harvester.pages import Journal, RawPage, RawRecord, Sweep
-from harvester.place import Order
+from harvester.place import CONFIGURED, Order, source_key
 from harvester.progress import Silent, Watcher
 from harvester.quiet import look
 from harvester.reconcile import Ground, Reconciliation, reconcile
@@ -158,7 +158,7 @@ class SourceRun:
         self.reconciliation: Reconciliation | None = None
         self.memory: dict[str, Any] = {}
         self.remembered: Mapping[str, Any] = {}
-        self.details: dict[str, Any] = {}
+        self.details: dict[str, Any] = {CONFIGURED: source_key(source)}
 
     async def carry_out(self) -> None:
         """From the first request to the finished run."""

@@ -295,5 +295,6 @@ def remove_source(ctx: click.Context, settings: Settings, name: str, keep_record
     elif report["already_removed"] and not report["deleted"]:
         say(f"{name} was removed already.")
     else:
-        say(f"{name} is removed; {report['deleted']} records were taken away.")
+        taken = f"{report['deleted']} records were taken away"
+        say(f"{name} is removed; {'its records are kept' if keep_records else taken}.")
     ctx.exit(EXIT_DONE)

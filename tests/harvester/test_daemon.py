@@ -95,6 +95,26 @@ async def test_a_source_that_keeps_failing_is_backed_off(tmp_path: Path) -> None
             world.stopping.set()
 
 
+async def test_a_source_that_was_mended_is_tried_at_once(tmp_path: Path) -> None:
+    """Fault H03: it was backed off for up to a day for an address that it no longer has, also by a
+    daemon that was started anew. That only its schedule is another is no reason."""
+    async with a_world(tmp_path, schedule="6h") as world:
+        good, heard = world.source, Heard()
+        world.configure(url="http://127.0.0.1:9/oai", options={"retries": 0})
+        await world.harvest()
+        later = replace(world.source, schedule="1h", trust=7)
+        status, recent = world.store.source_status("test"), world.store.runs("test")
+        assert due_at(later, status, recent, world.clock()) > world.clock()
+        world.source = good
+        daemon = daemon_of(world, heard)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(daemon.run, 0.01)
+            await until(lambda: "run_ended" in heard.names())
+            await asyncio.sleep(0.05)
+            world.stopping.set()
+        assert [run.state for run in world.store.runs("test")] == ["ok", "failed"]
+
+
 @pytest.mark.parametrize("years", [-3, 3])
 async def test_a_clock_that_jumps_does_not_stop_the_daemon(tmp_path: Path, years: int) -> None:
     """Fault H10."""
