@@ -300,7 +300,7 @@ async def serve(settings: Settings, at_once: int = 16) -> int:
 
 def _told(state: Indexing) -> Mapping[str, object]:
     """How far the index is at the end; the next start does the rest."""
-    told: dict[str, object] = {"index_lag": state.lag}
+    told: dict[str, object] = {} if state.lag is None else {"index_lag": state.lag}
     return told if state.problem is None else told | {"index": state.problem}
 
 

@@ -52,10 +52,11 @@ class EngineSettings:
 
 @dataclass(slots=True)
 class Indexing:
-    """How far the index is: ``position`` is a change number; ``problem`` why it is behind."""
+    """How far the index is: ``position`` is a change number, ``lag`` counts those it is behind,
+    ``None`` where nobody knows; ``problem`` says why it is behind."""
 
-    position: int = 0
-    lag: int = 0
+    position: int | None = None
+    lag: int | None = None
     problem: str | None = None
 
 
@@ -100,12 +101,12 @@ class IndexFollower:
                         await self._catch_up(catalogue)
                     return
                 except CatalogueError as problem:
-                    self.state.problem = str(problem)
+                    self.state = Indexing(problem=str(problem))
                     if trouble.again(problem):
                         log.warning("index: %s", problem)
                 except Exception as mistake:
                     # It must not end the harvests beside it; changes wait in the store.
-                    self.state.problem = f"a mistake of ours: {mistake!r}"
+                    self.state = Indexing(problem=f"a mistake of ours: {mistake!r}")
                     if trouble.again(mistake):
                         log.exception("index: a mistake of ours")
                 if self._stop.is_set():

@@ -26,6 +26,11 @@ if TYPE_CHECKING:
     from harvester.space import Room
 
 
+ENGINE_ANSWERS_S = 5.0
+"""How long ``status`` waits for a search engine: it looks after the daemon, too, and whoever asks
+for that by a clock (compose: 20 s) must not take a silent engine for a dead daemon."""
+
+
 def read_configuration(settings: Settings) -> Configuration:
     """The configuration that the settings name."""
     from harvester.sources import load_configuration
@@ -260,12 +265,10 @@ async def show_status(settings: Settings, live_standings: Standings | None = Non
                 f"{count:,} records are left of {name}, which is not configured any more: "
                 f"pan-commons sources remove {name}"
             )
-    say(
-        f"{engine['records']:,} records; change {engine['last_change']:,}, "
-        + ("everything indexed." if not engine["lag"] else f"index {engine['lag']:,} behind.")
-    )
+    behind = "everything indexed." if not engine["lag"] else f"index {engine['lag']:,} behind."
     if engine["index_problem"]:
-        say(f"The index cannot be read: {engine['index_problem']}")
+        behind = f"and the index cannot be read: {engine['index_problem']}"
+    say(f"{engine['records']:,} records; change {engine['last_change']:,}, {behind}")
     say(presence_in_words(daemon, now))
     _say_room(settings, room)
     if configuration.contact is None and any(not source.demo for source in configuration.sources):
@@ -380,6 +383,8 @@ def _harvest_note(one: dict[str, Any], when: Any) -> str:
 
 async def _engine_status(settings: Settings) -> dict[str, Any]:
     """How much is kept, and how far the index is behind it."""
+    import anyio
+
     from catalogue.catalogue import Catalogue
     from catalogue.errors import EngineError
 
@@ -388,20 +393,26 @@ async def _engine_status(settings: Settings) -> dict[str, Any]:
             return {"records": 0, "last_change": 0, "indexed": 0, "lag": 0, "index_problem": None}
         newest = store.last_change()
         records = sum(store.source_status(source.name).records for source in store.sources())
-    position, problem = 0, None
+    position, problem = None, None
     try:
         opening = Catalogue.open(
             settings.data, settings.engine, settings.elasticsearch_url, read_only=True
         )
-        async with opening as catalogue:
-            position = await catalogue.engine.position()
+        with anyio.fail_after(ENGINE_ANSWERS_S):
+            async with opening as catalogue:
+                position = await catalogue.engine.position()
     except EngineError as trouble:
         problem = str(trouble)
+    except TimeoutError:
+        problem = f"it did not answer within {ENGINE_ANSWERS_S:.0f} s."
+    lag = None
+    if position is not None:
+        # Ahead of its store, an index is of another one, and made anew.
+        lag = newest - position if position <= newest else newest
     return {
         "records": records,
         "last_change": newest,
         "indexed": position,
-        # Ahead of its store, an index is of another one, and made anew.
-        "lag": newest - position if position <= newest else newest,
+        "lag": lag,
         "index_problem": problem,
     }

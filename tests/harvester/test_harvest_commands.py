@@ -96,6 +96,8 @@ async def test_an_index_that_cannot_be_opened_is_not_said_to_be_no_changes_behin
         )
         assert await carry_out(away, Wanted(("ONE",), Order())) == 3
         assert "The index is not up to date: " in capsys.readouterr().err
+        assert await carry_out(replace(away, as_json=True), Wanted(("ONE",), Order())) == 3
+        assert answer(capsys)["index"]["lag"] is None
 
 
 async def test_one_facility_that_fails_does_not_stop_the_other(

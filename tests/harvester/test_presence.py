@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -92,4 +93,20 @@ def test_status_says_why_the_index_cannot_be_read(
     Store.open(tmp_path).close()
     engine = ("--engine", "elasticsearch", "--elasticsearch-url", "http://127.0.0.1:9")
     assert run(["status", "--data", str(tmp_path), *engine]) == 0
-    assert "The index cannot be read: " in capsys.readouterr().err
+    assert "change 0, and the index cannot be read: " in capsys.readouterr().err
+    assert run(["status", "--json", "--data", str(tmp_path), *engine]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["indexed"], found["lag"]) == (None, None), "how far it is nobody knows"
+
+
+def test_a_search_engine_that_hangs_does_not_keep_a_monitor_waiting(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For half a minute: longer than the health check of compose waits for the daemon's state."""
+    monkeypatch.setattr("harvester.listings.ENGINE_ANSWERS_S", 0.05)
+    Store.open(tmp_path).close()
+    with socket.create_server(("127.0.0.1", 0)) as silent, present(tmp_path, datetime.now(UTC)):
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        engine = ("--engine", "elasticsearch", "--elasticsearch-url", url)
+        assert run(["status", "--json", "--expect-daemon", "--data", str(tmp_path), *engine]) == 0
+    assert "did not answer within" in json.loads(capsys.readouterr().out)["index_problem"]
