@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from operator import attrgetter
@@ -216,6 +216,30 @@ def joined(readings: Sequence[Reading]) -> Reading:
     return Reading(
         voice, tuple(listed), made, links, scores, sum(reading.dropped for reading in readings)
     )
+
+
+_EMBARGO = b'"embargoUntil"'
+
+
+def tied(datasets: Reading, documents: Reading) -> Reading:
+    """One source's list of Datasets with what its list of Documents says of whose they are: an
+    embargo of a Document holds for the Datasets in it (semantics 2.2)."""
+    rows: dict[str, Row] = {}
+    for key, said in datasets.said.items():
+        other = documents.said.get(key)
+        if other is None:
+            rows[key] = said.row
+        elif said.row.entity_class != "Dataset":
+            rows[key] = other.row
+        elif _EMBARGO in other.row.written and _EMBARGO not in said.row.written:
+            rows[key] = row_of({**said.part(), "access": other.part()["access"]})
+        else:
+            rows[key] = said.row
+    for key, said in documents.said.items():
+        rows.setdefault(key, said.row)
+    links = _all_links((datasets.links, documents.links))
+    made = _said(rows, links, datasets.voice)
+    return replace(datasets, said=made, links=links)
 
 
 def _is_repeated(said: Said, before: Said) -> bool:

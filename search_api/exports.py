@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -119,7 +120,8 @@ def write_jsonl(hits: Iterable[Json]) -> str:
 
 def write_bibtex(hits: Iterable[Json]) -> str:
     entries = []
-    for number, hit in enumerate(hits, start=1):
+    cited: set[str] = set()
+    for hit in hits:
         fields = {
             "title": hit.get("title"),
             "publisher": hit.get("facility"),
@@ -133,7 +135,12 @@ def write_bibtex(hits: Iterable[Json]) -> str:
             **{name: _verbatim(str(value)) for name, value in links.items() if value},
         }
         body = ",\n".join(f"  {name} = {{{value}}}" for name, value in written.items())
-        entries.append(f"@misc{{{_bibtex_key(hit, number)},\n{body}\n}}\n")
+        key = stem = _bibtex_stem(hit)
+        others = itertools.count(2)
+        while key in cited:
+            key = f"{stem}-{next(others)}"
+        cited.add(key)
+        entries.append(f"@misc{{{key},\n{body}\n}}\n")
     return "\n".join(entries)
 
 
@@ -165,9 +172,10 @@ def _verbatim(address: str) -> str:
     return re.sub(r"[{}\\\s]", lambda found: quote(found.group()), address)
 
 
-def _bibtex_key(hit: Json, number: int) -> str:
+def _bibtex_stem(hit: Json) -> str:
+    """What a record is cited by, wherever it stands in a list."""
     stem = re.sub(r"[^A-Za-z0-9]+", "-", str(hit.get("pid") or hit["key"])).strip("-")
-    return f"{stem[:80] or 'record'}-{number}"
+    return stem[:80] or "record"
 
 
 def _types(hit: Json) -> tuple[str, str]:

@@ -9,12 +9,14 @@ match was seen, and what could not be had.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from catalogue.facilities import mapping_context
 from catalogue.query import Everything, Node, Search
-from catalogue.readings import Reading, joined
+from catalogue.readings import Reading, joined, tied
+from catalogue.threads import in_thread
 from facility_http.rest_json import identifier_of
 from search_api.federation.details import Asks, Details, digest_of
 from search_api.federation.errors import FacilitySilent, QuestionRefused
@@ -26,6 +28,8 @@ from search_api.federation.relations import (
     NO_RELATIONS,
     Item,
     Wanted,
+    beyond,
+    depends_on,
     wanted_by,
     wanted_relations,
 )
@@ -85,7 +89,7 @@ class ReadingCache:
 @dataclass(slots=True)
 class Collector:
     """Collects from one source. ``profile`` and ``datasets`` are those of the asked class and of
-    Datasets, less what was learnt."""
+    Datasets, less what was learnt. ``documents``: collects the Documents that Datasets are of."""
 
     live: LiveSource
     profile: ClassProfile
@@ -94,6 +98,7 @@ class Collector:
     learn: Learn
     readings: ReadingCache
     readers: Readers
+    documents: Collector | None = None
 
     async def collect(self, search: Search, need: Need) -> Take:
         """Collect for one question.
@@ -103,21 +108,53 @@ class Collector:
         """
         split, list_filter = self._first_filter(search, need)
         first = self._pager(search, need, split, list_filter)
-        if not need.meant or self._sees_all(split, list_filter, need):
-            return await first.run()
+        first.documents = self._documents(search, need)
+        meant = () if self._sees_all(split, list_filter, need) else need.meant
         others = [
-            asyncio.create_task(self._if_any(self._pager(search, need, *asked, is_extra=True)))
-            for meant in need.meant
-            if (asked := self._meant_filter(search, need, meant)) is not None
+            asyncio.create_task(
+                self._if_any(self._pager(search, need, *asked, is_extra=True).run())
+            )
+            for one in meant
+            if (asked := self._meant_filter(search, need, one)) is not None
         ]
         try:
             take = await first.run()
             found = [more for other in others if (more := await other) is not None]
             return self._together([take, *found]) if found else take
         finally:
-            for other in others:
+            begun = [*others, *([first.documents] if first.documents is not None else [])]
+            for other in begun:
                 other.cancel()
-            await asyncio.gather(*others, return_exceptions=True)
+            await asyncio.gather(*begun, return_exceptions=True)
+
+    def _documents(self, search: Search, need: Need) -> asyncio.Task[Take | None] | None:
+        """The service's Documents, being read, where its Datasets do not say enough of theirs: the
+        list that questions for Documents share, of a service that has few. Of more only where the
+        question looks at them."""
+        documents = self.documents
+        if documents is None or "datasets" not in documents.profile.relations:
+            return None
+        if "documents" in self.profile.relations and not beyond(search, self.profile):
+            return None
+        most = need.most if depends_on(search, ("documents",)) else need.few
+        whole = replace(need, few=most, words=(), meant=(), beside=())
+        if not documents.is_small(whole):
+            return None
+        return asyncio.create_task(
+            self._if_any(documents.collect(Search("Document", search.now, limit=0), whole))
+        )
+
+    async def tied(self, reading: Reading, digest: bytes, documents: Take) -> Reading:
+        """Datasets with the Documents that name them, the same reading as long as both lists are
+        the same."""
+        known = bool(digest and documents.digest)
+        key = self._key(digest_of([b"tied", digest, documents.digest]))
+        found = self.readings.get(key) if known else None
+        if found is None:
+            found = await in_thread(partial(tied, reading, documents.reading))
+            if known:
+                self.readings.put(key, found)
+        return found
 
     def _pager(
         self, search: Search, need: Need, split: Split, asked: Item, *, is_extra: bool = False
@@ -128,10 +165,10 @@ class Collector:
         wanted = wanted_by(split.joins, self.profile) if split.joins else plain
         return Pager(self, search, need, split, asked, wanted, plain, is_extra)
 
-    async def _if_any(self, pager: Pager) -> Take | None:
+    async def _if_any(self, take: Awaitable[Take]) -> Take | None:
         """What a list gives that is only looked into for more; nothing where it fails."""
         try:
-            return await pager.run()
+            return await take
         except FacilitySilent:
             return None
 

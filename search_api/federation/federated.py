@@ -267,15 +267,11 @@ class Federation:
             for operator in sorted(operators):
                 await self.lessons.learn(live.source.name, entity_class, operator)
 
-        return Collector(
-            live,
-            self.profile(live, entity_class),
-            self.profile(live, "Dataset"),
-            ask,
-            learn,
-            self.readings,
-            self.readers,
-        )
+        datasets, shared = self.profile(live, "Dataset"), (ask, learn, self.readings, self.readers)
+        collector = Collector(live, self.profile(live, entity_class), datasets, *shared)
+        if entity_class == "Dataset":
+            collector.documents = Collector(live, self.profile(live, "Document"), datasets, *shared)
+        return collector
 
     async def _unlearned(self, collector: Collector) -> None:
         """Take away what the service turned out not to know since it was checked."""

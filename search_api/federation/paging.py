@@ -44,6 +44,13 @@ CHOSEN_PAGES = 5
 BY_PID = "pid ASC"
 
 
+def _tell_all(documents: Take) -> bool:
+    """Whether all Documents came with their Datasets and members: then it is known whose each
+    Dataset is, and what is said there."""
+    lost = {one for one in documents.missing if one in ("datasets", "members")}
+    return documents.complete and not documents.unseen and not lost
+
+
 class Learn(Protocol):
     """Remembers operators that a service turned out not to know, for a class."""
 
@@ -69,6 +76,8 @@ class Reads(Protocol):
     async def read(self, items: Sequence[Item], digest: bytes, need: Need) -> Reading: ...
 
     def whole(self, readings: Sequence[Reading], digests: Sequence[bytes]) -> Reading: ...
+
+    async def tied(self, reading: Reading, digest: bytes, documents: Take) -> Reading: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +115,8 @@ class _Seen:
 class Pager:
     """One list being read. ``asked``: what the filter has besides conditions, includes and page.
     ``wanted``: what it includes; ``plain``: what is wanted of each object in the end.
-    ``is_extra``: it is of no use without its conditions."""
+    ``is_extra``: it is of no use without its conditions. ``documents``: those that Datasets are of,
+    being read beside."""
 
     collector: Reads
     search: Search
@@ -117,6 +127,7 @@ class Pager:
     plain: Wanted
     is_extra: bool = False
     refused: bool = False
+    documents: asyncio.Task[Take | None] | None = None
 
     async def run(self) -> Take:
         """Read the list, and beside it the service's count where that will be needed.
@@ -158,10 +169,18 @@ class Pager:
         pages = seen.pages
         digests = [page.digest for page in pages]
         reading = self.collector.whole([page.reading for page in pages], digests)
+        digest = digests[0] if len(digests) == 1 else digest_of(digests)
+        documents = await self.documents if self.documents is not None else None
+        listed, ages = reading.listed, [page.answer.age_s for page in pages]
+        if documents is not None:
+            reading = await self.collector.tied(reading, digest, documents)
+            digest = digest_of([digest, documents.digest])
+            ages.append(documents.age_s)
+        are_known = documents is not None and _tell_all(documents)
         goes_on = not seen.ended and not seen.broken and self._can_go_on(seen)
         stale = any(page.answer.stale for page in pages)
         odd = any(page.objects.odd.total() for page in pages)
-        further = beyond(self.search, self.collector.profile)
+        further = () if are_known else beyond(self.search, self.collector.profile)
         unseen = tuple(sorted({*self.plain.unseen, *details.unseen, *further}))
         complete = seen.ended and not seen.broken and self.split.sure and not odd
         complete = complete and not reading.dropped and not stale
@@ -171,7 +190,10 @@ class Pager:
                 "unsupported",
                 f"what the question excludes could not be looked at: {', '.join(unseen)}",
             )
-        hidden = [name for name in self.plain.missing if name == "documents"]
+        missing = self.plain.missing
+        if are_known:
+            missing = tuple(name for name in missing if name != "documents")
+        hidden = [name for name in missing if name == "documents"]
         complete = complete and not depends_on(self.search, (*unseen, *hidden))
         lacks = next((page.answer.lacks for page in pages if page.answer.lacks), "")
         complete = complete and not lacks
@@ -180,14 +202,14 @@ class Pager:
             reading,
             complete,
             await self._number(complete, seen.skip),
-            self.plain.missing,
+            missing,
             unseen,
-            going_on=(reading.listed,) if goes_on else (),
-            age_s=max(page.answer.age_s for page in pages),
+            going_on=(listed,) if goes_on else (),
+            age_s=max(ages),
             stale=stale,
             lacks=lacks,
             without=tuple(sorted({one for page in pages for one in page.answer.without})),
-            digest=digests[0] if len(digests) == 1 else digest_of(digests),
+            digest=digest,
         )
 
     def _can_go_on(self, seen: _Seen) -> bool:

@@ -7,7 +7,7 @@ import tracemalloc
 from datetime import UTC, datetime
 from typing import Any
 
-from catalogue.readings import Pool, Reading, joined, make_pool, read_objects
+from catalogue.readings import Pool, Reading, joined, make_pool, read_objects, tied
 from catalogue.records import StoredEntity
 from mappings.context import Context
 
@@ -47,6 +47,21 @@ def test_objects_become_entities_with_their_children_and_their_facility() -> Non
     assert [child.key for child in entity.children] == ["dataset:doi:10.5072/run"]
     (dataset,) = found.of_class("Dataset")
     assert dataset.stored.record["documents"] == ["document:doi:10.5072/a"]
+
+
+def test_datasets_are_tied_to_documents_of_another_list() -> None:
+    """Semantics 2.2: each thing is as its own list has it, but for what only Documents tell."""
+    datasets = read_objects("Dataset", [{**RUN, "size": 7}], context("ESS"))
+    embargoed = document("10.5072/a", "A", releaseDate="2030-01-01T00:00:00Z", datasets=[RUN])
+    whole = tied(datasets, read("ESS", embargoed, document("10.5072/b", "B")))
+    assert whole.listed == ("dataset:doi:10.5072/run",)
+    found = pool(whole)
+    (dataset,) = found.of_class("Dataset")
+    record = dataset.stored.record
+    assert (record["documents"], record["size"]) == (["document:doi:10.5072/a"], 7)
+    assert record["access"]["embargoUntil"].startswith("2030-01-01")
+    assert "embargoUntil" not in pool(datasets).of_class("Dataset")[0].stored.record["access"]
+    assert len(found.of_class("Document")) == 2
 
 
 def test_one_malformed_object_does_not_break_the_list() -> None:

@@ -61,6 +61,16 @@ def test_bibtex_writes_signs_that_latex_prints() -> None:
     )
 
 
+def test_a_record_is_cited_by_the_same_key_wherever_it_stands() -> None:
+    """It had its place in the list in it, so that a text lost its citations with another search."""
+    one, other = hit("x"), hit("y", pid="10.5072/c")
+    assert re.findall(r"@misc\{(.*),", write_bibtex([one, other])) == ["10-5072-a-b", "10-5072-c"]
+    assert re.findall(r"@misc\{(.*),", write_bibtex([other, one])) == ["10-5072-c", "10-5072-a-b"]
+    like = hit("z", pid="10.5072/a-b")
+    keys = re.findall(r"@misc\{(.*),", write_bibtex([one, like, one]))
+    assert keys == ["10-5072-a-b", "10-5072-a-b-2", "10-5072-a-b-3"]
+
+
 def test_bibtex_leaves_links_as_they_are() -> None:
     """An address with a backslash in it leads nowhere."""
     written = write_bibtex([hit("x")])

@@ -105,7 +105,8 @@ async def test_what_a_node_lacks_the_node_that_asks_it_lacks_too(tmp_path: Path)
 async def test_relations_that_a_node_cannot_get_are_named_by_the_node_that_asks_it(
     tmp_path: Path,
 ) -> None:
-    """Fault G01: the facility behind it does not tell of which Documents its Datasets are."""
+    """Fault G01: the facility behind it does not tell of which Documents its Datasets are, in one
+    list or the other."""
     async with two_facilities() as (first, _):
         inner_places = [Place("F0", first.api_url)]
         inner = configure(tmp_path / "inner", inner_places)
@@ -114,6 +115,7 @@ async def test_relations_that_a_node_cannot_get_are_named_by_the_node_that_asks_
             places = [Place("NODE", node.url + "/api")]
             outer = configure(tmp_path / "outer", places)
             assert await check_all(outer, places) == {}
+            first.faults.set("error:502@Documents")
             with serving(outer) as asking:
                 _, alone = await get(f"{node.url}/api/search", type="datasets")
                 _, answer = await get(f"{asking.url}/api/search", type="datasets")
