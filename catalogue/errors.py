@@ -8,6 +8,7 @@ CatalogueError                 status 500, exit code 1 unless said otherwise
 │   ├── StoreFull              503  no space left
 │   ├── StoreBusy              503  another process kept the write lock too long
 │   ├── StoreReplaced          503  another file is in its place since it was opened
+│   ├── ImportUnfinished       409  only part of an export came in
 │   ├── MixedData              409  demo and real sources in one folder (semantics 10.5)
 │   ├── LeaseHeld              409  somebody else works on this source
 │   └── LeaseLost              409  our fencing number is no longer the newest: stop writing
@@ -76,6 +77,13 @@ class StoreReplaced(StoreError):
     What is written to the former one is gone with it."""
 
     status = 503
+
+
+class ImportUnfinished(StoreError):
+    """Only part of an export came in: a harvest from its sources' last dates on would never ask
+    for the rest."""
+
+    status = 409
 
 
 class MixedData(StoreError):

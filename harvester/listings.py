@@ -307,10 +307,17 @@ def _show_sources(settings: Settings, sources: Sequence[dict[str, Any]], now: da
 
 
 def _say_room(settings: Settings, room: Room) -> None:
-    """How full the data folder is, and whether a harvest would begin (fault H09)."""
+    """How full the data folder is, and why no harvest would begin (fault H09)."""
+    from catalogue.errors import ImportUnfinished
     from harvester.sources import MIB
     from harvester.space import NoRoom
 
+    with existing_store(settings) as store:
+        try:
+            if store is not None:
+                store.require_whole()
+        except ImportUnfinished as problem:
+            say(f"No harvest begins: {problem}")
     if settings.data.exists():
         of = "" if room.budget.bytes is None else f" of {room.budget.bytes // MIB:,}"
         used, free = room.used_bytes() // MIB, room.free_bytes() // MIB

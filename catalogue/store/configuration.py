@@ -6,10 +6,11 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
+from pathlib import Path
 
 import orjson
 
-from catalogue.errors import MixedData, NotFound
+from catalogue.errors import ImportUnfinished, MixedData, NotFound
 from catalogue.facilities import Facility, Service, Source, mapping_context, read_as
 from catalogue.store.database import dump, rows
 from mappings.context import Context
@@ -125,6 +126,23 @@ def sources(connection: sqlite3.Connection) -> tuple[Source, ...]:
             connection, "SELECT body FROM sources WHERE configured = 1 ORDER BY position"
         )
     )
+
+
+IMPORTING = "importing"
+"""Named value: an import has begun and did not come to its end."""
+
+
+def require_whole(connection: sqlite3.Connection, folder: Path) -> None:
+    """See that no import was broken off.
+
+    Raises:
+        ImportUnfinished: one was.
+    """
+    if meta(connection, IMPORTING) is not None:
+        raise ImportUnfinished(
+            f"{folder} has only part of an export: import it again, which goes on from there, or "
+            "begin with an empty folder"
+        )
 
 
 def unlisted(connection: sqlite3.Connection) -> dict[str, int]:

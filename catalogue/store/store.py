@@ -191,6 +191,11 @@ class Store(Upkeep):
         with self._database.read() as connection:
             return configuration.sources(connection)
 
+    def require_whole(self) -> None:
+        """Raises ``ImportUnfinished`` after an import that was broken off."""
+        with self._database.read() as connection:
+            configuration.require_whole(connection, self.folder)
+
     def unlisted(self) -> dict[str, int]:
         """Sources that are not configured any more, and how many live records they still have."""
         with self._database.read() as connection:
@@ -217,6 +222,7 @@ class Store(Upkeep):
         Raises:
             LeaseHeld: another run of the source is alive.
             NotFound: there is no such source, or it is not configured any more.
+            ImportUnfinished: an import was broken off.
             StoreFull: there is too little space to begin (fault H09).
         """
         if kind != REMOVAL:
@@ -225,6 +231,7 @@ class Store(Upkeep):
         with self._database.write() as connection:
             row = configuration.source_row(connection, source)
             if kind != REMOVAL:
+                configuration.require_whole(connection, self.folder)
                 configuration.require_configured(connection, source)
             return runs.begin(
                 connection,

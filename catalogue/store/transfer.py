@@ -19,7 +19,7 @@ import orjson
 
 from catalogue.errors import StoreError
 from catalogue.store import configuration, outbox, parts
-from catalogue.store.configuration import SourceRow, meta, set_meta, source_rows
+from catalogue.store.configuration import IMPORTING, SourceRow, meta, set_meta, source_rows
 from catalogue.store.database import Database, dump, instant, micros, rows
 from catalogue.store.forgotten import SALT, Forgotten
 from catalogue.store.parts import POSITION_BITS, Part
@@ -29,7 +29,6 @@ from catalogue.store.ready import parts_of, payload_hash
 
 FORMAT = 1
 BATCH = 500
-IMPORTING = "importing"
 
 _RUN_COLUMNS = (
     "number", "kind", "holder", "fence", "state", "started_at", "ended_at", "heartbeat_at", "stop",

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from catalogue.errors import StoreError
 from catalogue.store import Store
 from harvester.holders import this_process
 from harvester.presence import NOTE, SILENT_AFTER_S, Note, presence, present
@@ -97,6 +98,17 @@ def test_status_says_why_the_index_cannot_be_read(
     assert run(["status", "--json", "--data", str(tmp_path), *engine]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["indexed"], found["lag"]) == (None, None), "how far it is nobody knows"
+
+
+def test_status_says_that_an_import_was_broken_off(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Store.open(tmp_path) as store, pytest.raises(StoreError, match="line 2"):
+        store.import_([b'{"kind": "pan-commons store", "format": 1}', b"{"], NOW)
+    assert run(["status", "--data", str(tmp_path)]) == 0
+    assert "No harvest begins: " in capsys.readouterr().err
+    assert run(["status", "--data", str(tmp_path / "other")]) == 0
+    assert "No harvest begins: " not in capsys.readouterr().err
 
 
 def test_a_search_engine_that_hangs_does_not_keep_a_monitor_waiting(
