@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 
 from benchmarks.live import Place, check_all, configure, serving
 from benchmarks.search_api import free_port
@@ -103,10 +104,11 @@ async def test_what_a_node_lacks_the_node_that_asks_it_lacks_too(tmp_path: Path)
 
 
 async def test_relations_that_a_node_cannot_get_are_named_by_the_node_that_asks_it(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Fault G01: the facility behind it does not tell of which Documents its Datasets are, in one
-    list or the other."""
+    """Fault G01: the facility behind it does not tell of which Documents its Datasets are, and has
+    more than are read beside them."""
+    monkeypatch.setenv("PAN_COMMONS_LIVE_WHOLE", "5")
     async with two_facilities() as (first, _):
         inner_places = [Place("F0", first.api_url)]
         inner = configure(tmp_path / "inner", inner_places)
@@ -115,7 +117,6 @@ async def test_relations_that_a_node_cannot_get_are_named_by_the_node_that_asks_
             places = [Place("NODE", node.url + "/api")]
             outer = configure(tmp_path / "outer", places)
             assert await check_all(outer, places) == {}
-            first.faults.set("error:502@Documents")
             with serving(outer) as asking:
                 _, alone = await get(f"{node.url}/api/search", type="datasets")
                 _, answer = await get(f"{asking.url}/api/search", type="datasets")
