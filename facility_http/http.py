@@ -130,7 +130,7 @@ class Fetcher:
         self.redactor = Redactor()
         self.now = now
         self.certificates: dict[str, datetime] = {}
-        self._user_agent = f"{SOFTWARE} (mailto:{contact})" if contact else SOFTWARE
+        self.introduce(contact)
         self._at_once = at_once
         self._pace_s = pace_s
         self._sleep = sleep
@@ -145,6 +145,10 @@ class Fetcher:
         self._heard_by = everybody_who_hears()
         for listener in self._heard_by:
             listener.addFilter(self.redactor)
+
+    def introduce(self, contact: str | None) -> None:
+        """Say from now on that this is whom facilities can write to."""
+        self._user_agent = f"{SOFTWARE} (mailto:{contact})" if contact else SOFTWARE
 
     async def __aenter__(self) -> Self:
         return self

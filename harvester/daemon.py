@@ -93,6 +93,12 @@ class Daemon:
                     await self.shared.stopping.wait()
             self.say("stopping", {"running": sorted(self._running)})
 
+    def say_who_is_left_out(self) -> None:
+        """Real facilities are asked only by somebody they can write to (semantics 10.5)."""
+        real = [one.name for one in self.configuration.sources if one.enabled and not one.demo]
+        if real and self.configuration.contact is None:
+            self.say("no_contact", {"not_harvested": real, "advice": HOW_TO_SAY_WHO})
+
     def _others_configuration(self) -> bool:
         """Whether an operator's command has told the store of another configuration than ours:
         records would be noted as mapped with that one, and be mapped with ours."""
@@ -204,9 +210,11 @@ class Daemon:
             self.say("reload_refused", {"error": repr(problem)})
             return
         self.configuration = configuration
+        self.shared.http.introduce(configuration.contact)
         if self.shared.room is not None:
             self.shared.room.budget = configuration.storage
         self.say("reloaded", {"sources": len(configuration.sources)})
+        self.say_who_is_left_out()
         for name, (facility, source) in self._running.items():
             reason = withdrawal(configuration, facility, source)
             if reason is not None:
@@ -268,9 +276,6 @@ async def serve(settings: Settings, at_once: int = 16) -> int:
     configuration = read_configuration(settings)
     notifier = Notifier()
     say = _speaker(settings)
-    real = [s.name for s in configuration.sources if s.enabled and not s.demo]
-    if real and configuration.contact is None:
-        say("no_contact", {"not_harvested": real, "advice": HOW_TO_SAY_WHO})
     async with open_station(settings.data, configuration) as station:
         daemon = Daemon(
             station.shared,
@@ -284,6 +289,7 @@ async def serve(settings: Settings, at_once: int = 16) -> int:
             EngineSettings(settings.data, settings.engine, settings.elasticsearch_url),
             ahead=station.shared.ahead,
         )
+        daemon.say_who_is_left_out()
         now = station.shared.now
         with present(settings.data, now()) as note:
             async with anyio.create_task_group() as tasks:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -35,11 +35,11 @@ from harvester.outcomes import CANCELLED, REQUESTED, SHUTDOWN, Account, Tally, j
 from harvester.pages import Journal, RawPage, RawRecord, Sweep
 from harvester.place import CONFIGURED, Order, source_key
 from harvester.progress import Silent, Watcher
+from harvester.pulse import Clock, Pulse
 from harvester.quiet import look
 from harvester.reconcile import Ground, Reconciliation, reconcile
 from harvester.space import Room
 from harvester.sweeps import Situation, open_sweep
-from harvester.trouble import Trouble
 from harvester.workers import PreparePage, prepare_in_threads
 
 log = logging.getLogger(__name__)
@@ -48,15 +48,12 @@ LEASE_S = 60.0
 GRACE_S = 30.0
 """How long an answer is waited for once a run is to end. Service managers wait 60 to 90 s."""
 DICTIONARY_EVERY = 10
-STOP_POLL_S = 0.5
-"""How soon a run hears that somebody asked it to stop."""
 BUSY_ATTEMPTS = 5
 CERTIFICATE_WARNING = timedelta(days=21)
 """How long before a facility's certificate ends it is said (fault A12)."""
 
 INTERNAL_ERROR = "internal_error"
 
-Clock = Callable[[], datetime]
 T = TypeVar("T")
 
 
@@ -147,9 +144,8 @@ class SourceRun:
             on_retry=partial(shared.watcher.retry, source.name),
         )
         self.tally = Tally()
-        self.stop_requested = False
+        self.pulse = Pulse(shared.store, run, shared.now, shared.lease_s)
         self._ends_as: str | None = None
-        self.lease_lost = False
         self.failure: Exception | None = None
         self.stop = "end_of_list"
         self.sweep: Sweep | None = None
@@ -163,47 +159,21 @@ class SourceRun:
     async def carry_out(self) -> None:
         """From the first request to the finished run."""
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._keep_alive, tasks.cancel_scope)
+            tasks.start_soon(self.pulse.beat, tasks.cancel_scope)
             try:
                 await self._harvest()
             except (FacilityHttpError, StoreError) as problem:
                 self._fail(problem)
             tasks.cancel_scope.cancel()
-        if self.lease_lost:
+        if self.pulse.lost:
             log.warning("%s: another process took over run %d", self.source.name, self.run.number)
             return
         await self.finish(*await self._outcome())
 
-    async def _keep_alive(self, scope: anyio.CancelScope) -> None:
-        """Renew the lease, and hear of stop requests (faults H01, H02)."""
-        store, trouble = self.shared.store, Trouble()
-        beats_due = anyio.current_time() + self.shared.lease_s / 4
-        while True:
-            await anyio.sleep(min(self.shared.lease_s / 4, STOP_POLL_S))
-            try:
-                asked = await anyio.to_thread.run_sync(store.stop_requested, self.run)
-                self.stop_requested = self.stop_requested or asked
-                if anyio.current_time() < beats_due:
-                    continue
-                await anyio.to_thread.run_sync(
-                    store.heartbeat, self.run, self.shared.now(), self.shared.lease_s
-                )
-                beats_due = anyio.current_time() + self.shared.lease_s / 4
-                if trouble.over():
-                    log.warning("%s: the store takes heartbeats again", self.source.name)
-            except LeaseLost:
-                self.lease_lost = True
-                scope.cancel()
-                return
-            except StoreError as problem:
-                # The commit meets the same trouble and decides; a late heartbeat is no reason.
-                if trouble.again(problem):
-                    log.warning("%s: heartbeat failed: %s", self.source.name, problem)
-
     def _should_stop(self) -> bool:
         """Whether somebody wants the run to end. Once so, it stays so: a page was left out."""
         if self._ends_as is None:
-            if self.stop_requested:
+            if self.pulse.stop_requested:
                 self._ends_as = REQUESTED
             elif self.source.name in self.shared.withdrawn:
                 self._ends_as = self.shared.withdrawn[self.source.name]
@@ -248,7 +218,7 @@ class SourceRun:
             await self._carry(sweep, ledger, before=status.records)
             if self._should_stop() and not sweep.complete:
                 self._end_as_asked()
-            elif self.failure is None and not self.lease_lost:
+            elif self.failure is None and not self.pulse.lost:
                 await self._conclude(sweep, ledger, status.records)
         finally:
             await anyio.to_thread.run_sync(ledger.close)
@@ -403,7 +373,7 @@ class SourceRun:
 
     def _fail(self, problem: Exception) -> None:
         if isinstance(problem, LeaseLost):
-            self.lease_lost = True
+            self.pulse.lost = True
         if self.failure is None:
             self.failure = problem
             log.warning("%s: %s", self.source.name, problem)
@@ -471,7 +441,7 @@ class SourceRun:
                 )
             )
         except LeaseLost:
-            self.lease_lost = True
+            self.pulse.lost = True
         except (StoreFull, StoreBusy) as problem:
             log.error(
                 "%s: the end of run %d was not noted: %s",

@@ -62,6 +62,12 @@ def choose_sources(
                     for source in configuration.sources
                     if source.facility == name and source.enabled and source.mode != "live"
                 ]
+                if not own:
+                    raise ConfigurationError(
+                        f"{name} has no source that is enabled and harvested; "
+                        "`pan-commons sources list` shows all. One that is disabled is harvested "
+                        "when it is named itself."
+                    )
             for source in own or [configuration.source(name)]:
                 if source.mode == "live":
                     raise ConfigurationError(

@@ -252,6 +252,34 @@ async def test_a_run_ends_when_its_source_is_another_in_the_configuration(
             assert later == []
 
 
+async def test_who_asks_is_told_as_the_configuration_says_by_now(tmp_path: Path) -> None:
+    """Semantics 10.5: a daemon that was started without a contact, and told of one, asked real
+    facilities without naming it."""
+    async with a_world(tmp_path, schedule="6h") as world:
+        heard = Heard()
+        real = replace(world.source, demo=False)
+        facility = replace(world.facility, demo=False)
+        file = [Configuration(None, (facility,), (real,))]
+        with Store.open(tmp_path / "real") as store:
+            store.put_configuration([facility], [real])
+            daemon = daemon_of(world, heard, reload=lambda: file[0])
+            daemon.configuration = file[0]
+            daemon.shared = replace(daemon.shared, store=store)
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(daemon.run, 0.01)
+                daemon.reload_asked.set()
+                await until(lambda: "no_contact" in heard.names())
+                assert not world.endpoint.requests
+                file[0] = Configuration("data@institute.example", (facility,), (real,))
+                daemon.reload_asked.set()
+                await until(lambda: "run_ended" in heard.names())
+                world.stopping.set()
+        agents = {request.headers["User-Agent"] for request in world.endpoint.requests}
+        assert len(agents) == 1
+        assert "mailto:data@institute.example" in agents.pop()
+        assert heard.names().count("no_contact") == 1
+
+
 async def test_a_run_goes_on_when_only_its_schedule_is_another(tmp_path: Path) -> None:
     async with a_world(tmp_path, oai_spec(100), schedule="6h") as world:
         heard = Heard()

@@ -151,6 +151,19 @@ async def test_an_unknown_source_names_the_nearest(tmp_path: Path) -> None:
             await carry_out(settings, Wanted(("ONE-oia",), Order()))
 
 
+async def test_a_facility_all_of_whose_sources_are_disabled_is_not_said_to_be_unknown(
+    tmp_path: Path,
+) -> None:
+    async with two_facilities(tmp_path) as (settings, _, _):
+        assert settings.config is not None
+        text = settings.config.read_text(encoding="utf-8")
+        off = text.replace("[sources.ONE-oai]", "[sources.ONE-oai]\nenabled = false")
+        settings.config.write_text(off, encoding="utf-8")
+        with pytest.raises(ConfigurationError, match="ONE has no source that is enabled"):
+            await carry_out(settings, Wanted(("ONE",), Order()))
+        assert await carry_out(settings, Wanted(("ONE-oai",), Order())) == 0
+
+
 async def test_a_real_source_wants_to_know_who_asks(tmp_path: Path) -> None:
     """Semantics 10.5: not one request before a contact address is configured."""
     async with running(oai_spec(3)) as endpoint:
