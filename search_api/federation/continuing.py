@@ -13,7 +13,7 @@ import binascii
 import hashlib
 import secrets
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from itertools import islice
@@ -39,6 +39,10 @@ from search_api.federation.serving_store import ServingStore
 KIND = "live"
 MOST_IN_MEMORY = 64
 MOST_POOLS = 16
+SETTLING_S = 1.0
+"""How long a cursor's snapshot may be on its way to where other workers find it."""
+LOOKS = 50
+"""Looks for one in that time."""
 POOL_STEP = 200
 """Records of a pool that are written at a time, in less than a millisecond."""
 POOL_LEVEL = 1
@@ -236,12 +240,13 @@ def _fields(cursor: str) -> dict[str, Any] | None:
 
 @dataclass(slots=True)
 class Pages:
-    """Snapshots by name, for the cursors of one server process."""
+    """Snapshots by name, for the cursors of one server process. ``pause``: waits some seconds."""
 
     serving: ServingStore
     background: Background
     now: Callable[[], datetime]
     kept: timedelta = KEPT
+    pause: Callable[[float], Awaitable[None]] = anyio.sleep
     _held: OrderedDict[str, tuple[float, Snapshot]] = field(default_factory=OrderedDict)
     _pools: OrderedDict[int, tuple[Pool, str]] = field(default_factory=OrderedDict)
     _saving: anyio.Lock = field(default_factory=anyio.Lock)
@@ -254,7 +259,8 @@ class Pages:
         while len(self._held) > MOST_IN_MEMORY:
             self._held.popitem(last=False)
         self.background.start(self._save, name, snapshot, expires)
-        fields = {"k": KIND, "q": _short(digest_of(search, asked)), "s": name}
+        made_at = self.now().timestamp()
+        fields = {"k": KIND, "q": _short(digest_of(search, asked)), "s": name, "t": made_at}
         return base64.urlsafe_b64encode(orjson.dumps(fields)).decode().rstrip("=")
 
     async def get(self, cursor: str, search: Search, asked: Asked) -> Snapshot:
@@ -273,7 +279,7 @@ class Pages:
         held = self._held.get(name)
         if held is not None and held[0] >= now.timestamp():
             return held[1]
-        body = await self.serving.run(self.serving.snapshot, name, now)
+        body = await self._written(name, fields.get("t"))
         if body is None:
             raise expired()
         pool = pool_of(body)
@@ -283,6 +289,18 @@ class Pages:
         if records is None:
             raise expired()
         return await self.serving.run(from_bytes, body, records)
+
+    async def _written(self, name: str, made_at: object) -> bytes | None:
+        """A snapshot that another worker wrote, or is about to write: who reads fast is here with a
+        cursor before that."""
+        for _ in range(LOOKS):
+            now = self.now()
+            body = await self.serving.run(self.serving.snapshot, name, now)
+            is_new = isinstance(made_at, float | int) and now.timestamp() - made_at <= SETTLING_S
+            if body is not None or not is_new:
+                return body
+            await self.pause(SETTLING_S / LOOKS)
+        return None
 
     async def _save(self, name: str, snapshot: Snapshot, expires: datetime) -> None:
         """Write a snapshot, and its pool unless that is there already: the same records answer

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
+
+from catalogue.errors import CursorExpired
 from catalogue.query import Search, Text
 from catalogue.readings import make_pool, read_objects
 from catalogue.statistics import CollectionStatistics
@@ -96,6 +100,47 @@ class Noting(ServingStore):
     def put_snapshot(self, name: str, body: bytes, expires_at: datetime, now: datetime) -> None:
         self.put.append(name)
         super().put_snapshot(name, body, expires_at, now)
+
+
+class Held(ServingStore):
+    """A store that is slow to write until it is let go."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.go = threading.Event()
+
+    def put_snapshot(self, name: str, body: bytes, expires_at: datetime, now: datetime) -> None:
+        assert self.go.wait(10)
+        super().put_snapshot(name, body, expires_at, now)
+
+
+async def test_another_worker_that_is_asked_at_once_waits_for_what_is_being_written(
+    tmp_path: Path,
+) -> None:
+    """Semantics 9.3: it told a script that its cursor of this instant was ten minutes old."""
+    background, store, there = Background(), Held(tmp_path), ServingStore(tmp_path)
+    search, looks = Search("Document", NOW, text=Text("ice")), 0
+
+    async def let_go(seconds: float) -> None:
+        nonlocal looks
+        looks += 1
+        store.go.set()
+        await store.run(store.node)
+
+    async def never(seconds: float) -> None:
+        raise AssertionError("an old cursor is refused at once")
+
+    await background.open()
+    cursor = Pages(store, background, lambda: NOW).put(SNAPSHOT, search, Asked())
+    later = Pages(there, background, lambda: NOW + timedelta(seconds=5), pause=never)
+    with pytest.raises(CursorExpired):
+        await later.get(cursor, search, Asked())
+    other = Pages(there, background, lambda: NOW, pause=let_go)
+    assert (await other.get(cursor, search, Asked())).live == SNAPSHOT.live
+    assert looks
+    await background.close()
+    there.close()
+    store.close()
 
 
 async def test_another_worker_goes_on_and_records_of_one_pool_are_written_once(
