@@ -47,7 +47,7 @@ POLL_S = 0.25
 
 LOOK_AGAIN_S = 0.05
 UNMOVED_S = 1.0
-"""How long an index stays where it is before nobody is thought to bring it further."""
+"""How long an index stays where it is before it is asked whether anybody brings it further."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +141,7 @@ class Indexer:
         Raises:
             EngineError: the engine cannot say how far it is.
         """
-        began = moved_at = anyio.current_time()
+        began = seen_at = anyio.current_time()
         before = await self.engine.position()
         if before > change:
             # Perhaps of another store; nobody knows better than ``lag``.
@@ -149,11 +149,14 @@ class Indexer:
         position = before
         while position < change:
             now = anyio.current_time()
-            if position != before:
-                before, moved_at = position, now
-            given_up = now - moved_at >= UNMOVED_S and not self.engine.has_writer()
-            if given_up or now - began >= longest_s:
+            if now - began >= longest_s:
                 break
+            if position != before:
+                before, seen_at = position, now
+            elif now - seen_at >= UNMOVED_S:
+                if not await self.engine.has_writer():
+                    break
+                seen_at = now
             await anyio.sleep(LOOK_AGAIN_S)
             position = await self.engine.position()
         return max(0, change - position)

@@ -243,8 +243,8 @@ class Engine(Protocol):
     def try_lock(self) -> bool:
         """Become a writer, if this engine allows another."""
 
-    def has_writer(self) -> bool:
-        """Whether a process is known to be there that writes."""
+    async def has_writer(self) -> bool:
+        """Whether a process is there that writes, as far as can be seen."""
 
     async def release(self) -> None:
         """Let another process write."""

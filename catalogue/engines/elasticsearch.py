@@ -162,9 +162,9 @@ class ElasticsearchEngine:
         """Any number of processes may index: external versions keep their writes in order."""
         return not self.read_only
 
-    def has_writer(self) -> bool:
-        """Nobody takes a lock, so this cannot be known; that something is written shows."""
-        return False
+    async def has_writer(self) -> bool:
+        """Nobody takes a lock, but whoever follows the outbox renews what is published."""
+        return await self._notes.are_kept()
 
     async def release(self) -> None:
         """Nothing is held between writes."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
@@ -23,6 +24,10 @@ from catalogue.engines.shared_state import StateStore
 
 log = logging.getLogger(__name__)
 
+WRITTEN_AT = "written_at"
+KEPT_S = 10.0
+"""Twice as long as an indexer leaves the notes as they are (``indexer.PUBLISH_S``)."""
+
 
 class Note(NamedTuple):
     """A note, and what tells whether it was written since."""
@@ -39,10 +44,12 @@ class Notes:
         client: AsyncElasticsearch,
         prefix: str,
         sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
+        wall_s: Callable[[], float] = time.time,
     ) -> None:
         self._client = client
         self._prefix = prefix
         self._sleep = sleep
+        self._wall_s = wall_s
 
     async def get(self, name: str) -> Note | None:
         """A note, if there is one."""
@@ -88,7 +95,14 @@ class Notes:
             applied = await BulkWriter(self._send, self._sleep).write(items)
             for key, reason in applied.rejected.items():
                 log.warning("index: the raw records of %s are not passed on: %s", key, reason)
-        await self.put("state", state)
+        await self.put("state", {**state, WRITTEN_AT: self._wall_s()})
+
+    async def are_kept(self) -> bool:
+        """Whether somebody publishes, as an indexer does every few seconds, also while there is
+        nothing new. A clock that jumped either way says nothing of it (fault H10)."""
+        note = await self.get("state")
+        written_at = None if note is None else note.value.get(WRITTEN_AT)
+        return written_at is not None and abs(self._wall_s() - written_at) <= KEPT_S
 
     def _raw(self, store: StateStore, document: Rendered) -> Item:
         value = shared_state.raw_json(store.stored_records(document.key))

@@ -169,7 +169,7 @@ class TantivyEngine:
             return False
         return True
 
-    def has_writer(self) -> bool:
+    async def has_writer(self) -> bool:
         return self._lock.is_taken()
 
     # --- writing ------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import json
 import re
 import secrets
 import ssl
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -29,6 +30,7 @@ from catalogue.errors import CursorExpired, EngineError, ForeignStore
 from catalogue.indexer import Indexer
 from catalogue.plan import All
 from catalogue.query import Compare, Join, Search, Text
+from catalogue.store import Store
 from catalogue.verifying import rebuild, verify
 
 pytestmark = pytest.mark.elasticsearch
@@ -252,6 +254,20 @@ async def test_a_commit_that_was_never_ended_does_not_keep_questions_from_being_
 
 
 # --- whose the indices are ------------------------------------------------------------------------
+
+
+async def test_whoever_waits_sees_that_somebody_indexes_also_while_nothing_moves(
+    engine: ElasticsearchEngine, other: ElasticsearchEngine, tmp_path: Path
+) -> None:
+    """Semantics 10.2: there is no lock to look at, but an indexer renews what it publishes."""
+    await other.open()
+    assert not await other.has_writer()
+    with Store.open(tmp_path) as store:
+        await engine.publish(store)
+    assert await other.has_writer()
+    for off in (-60.0, 60.0):
+        other._notes._wall_s = lambda off=off: time.time() + off  # type: ignore[misc]
+        assert not await other.has_writer()
 
 
 async def test_two_stores_cannot_write_one_prefix(engine: ElasticsearchEngine) -> None:

@@ -83,7 +83,7 @@ async def test_who_asks_beside_a_writer_can_wait_for_what_is_committed(
     put_document(world, "a", "glass")
     await catalogue.indexer.index_once()
     async with Catalogue.open(world.store.folder, read_only=True) as asking:
-        assert asking.engine.has_writer()
+        assert await asking.engine.has_writer()
         put_document(world, "b", "glass beads")
         newest = world.store.last_change()
         assert await asking.indexer.wait_for(newest, 0.0) == 1
@@ -109,9 +109,34 @@ async def test_what_nobody_brings_in_is_not_waited_for(
         await writing.indexer.index_once()
     put_document(world, "a", "glass beads")
     async with Catalogue.open(world.store.folder, read_only=True) as asking:
-        assert not asking.engine.has_writer()
+        assert not await asking.engine.has_writer()
         with anyio.fail_after(30.0):
             assert await asking.indexer.wait_for(world.store.last_change(), 3600.0) == 1
+
+
+async def test_whoever_waits_asks_again_whether_anybody_is_at_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Semantics 10.2: whatever is between two commits of an indexer; but not once it has ended."""
+    monkeypatch.setattr("catalogue.indexer.UNMOVED_S", 0.0)
+    monkeypatch.setattr("catalogue.indexer.LOOK_AGAIN_S", 0.0)
+
+    class Between:
+        render, in_process = None, True
+
+        def __init__(self) -> None:
+            self.writers = [True, True, False]
+
+        async def position(self) -> int:
+            return 1
+
+        async def has_writer(self) -> bool:
+            return self.writers.pop(0)
+
+    engine = Between()
+    with anyio.fail_after(30.0):
+        assert await Indexer(world.store, cast(Any, engine)).wait_for(3, 3600.0) == 2
+    assert engine.writers == []
 
 
 async def test_a_changed_record_is_one_record(world: World, catalogue: Catalogue) -> None:
