@@ -276,7 +276,7 @@ def remap(ctx: click.Context, settings: Settings, source: str | None, dry_run: b
     counting = Counting("records looked at", silent=settings.as_json)
     # How sources are configured is known to another room, and brought by the front door.
     configured_now = (ctx.find_object(dict) or {}).get("configured_now")
-    with _open(settings) as store, counting:
+    with _open(settings, looking=dry_run) as store, counting:
         before = store.last_change()
         report = store.remap(
             crosswalk,

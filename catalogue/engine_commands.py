@@ -38,7 +38,7 @@ def status(settings: Settings) -> None:
     Example:
       pan-commons index status
     """
-    _run(settings, _status, read_only=False)
+    _run(settings, _status, looking=True)
 
 
 @click.command()
@@ -74,7 +74,7 @@ def verify(settings: Settings, repair: bool) -> None:
     async def ask(catalogue: Catalogue, as_json: bool) -> bool:
         return await _verify(catalogue, as_json, repair)
 
-    _run(settings, ask)
+    _run(settings, ask, looking=not repair)
 
 
 ENGINE_COMMANDS: tuple[click.Command, ...] = (status, rebuild, verify)
@@ -84,17 +84,23 @@ def _run(
     settings: Settings,
     ask: Callable[[Catalogue, bool], Awaitable[bool]],
     *,
-    read_only: bool = False,
+    looking: bool = False,
     taking_over: bool = False,
 ) -> None:
+    """Put a question to the catalogue; exit code 1 where the answer is no.
+
+    Args:
+        looking: nothing is to be written, so that a folder that cannot be does as well.
+    """
     import asyncio
 
     from catalogue.catalogue import Catalogue
+    from catalogue.errors import StoreReadOnly
 
     if settings.engine == "tantivy":
         expect_store(settings)
 
-    async def work() -> bool:
+    async def work(*, read_only: bool) -> bool:
         opening = Catalogue.open(
             settings.data,
             settings.engine,
@@ -105,7 +111,13 @@ def _run(
         async with opening as catalogue:
             return await ask(catalogue, settings.as_json)
 
-    if not asyncio.run(work()):
+    try:
+        good = asyncio.run(work(read_only=False))
+    except StoreReadOnly:
+        if not looking:
+            raise
+        good = asyncio.run(work(read_only=True))
+    if not good:
         raise SystemExit(EXIT_FAILED)
 
 

@@ -177,7 +177,7 @@ def replay_quarantine(settings: Settings, source: str | None, *, dry_run: bool) 
     from harvester.replay import replay
     from harvester.station import read_anew
 
-    with existing_store(settings, write=True) as store:
+    with existing_store(settings, write=not dry_run) as store:
         if store is not None:
             configured = read_anew(settings, store, dry_run=dry_run)
             report = replay(store, source, configured, dry_run=dry_run)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, cast
 
 import orjson
 import pytest
@@ -180,19 +181,33 @@ def test_an_empty_folder_is_said_so_and_stays_empty(tmp_path: Path, command: str
     assert list(tmp_path.iterdir()) == []
 
 
+def refusing_to_write(really: Any) -> Any:
+    def open_(folder: Path, *, read_only: bool = False, **more: Any) -> Store:
+        if not read_only:
+            raise StoreReadOnly(f"{folder} cannot be written")
+        return cast(Store, really(folder, read_only=True, **more))
+
+    return open_
+
+
+def test_who_only_looks_needs_no_right_to_write(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert call("index", "rebuild", "--data", folder).exit_code == 0
+    monkeypatch.setattr(Store, "open", refusing_to_write(Store.open))
+    assert call("index", "status", "--data", folder).exit_code == 0
+    assert call("index", "verify", "--data", folder).exit_code == 0
+    assert call("index", "remap", "--dry-run", "--data", folder).exit_code == 0
+    for command in (("verify", "--repair"), ("rebuild",), ("remap",)):
+        assert isinstance(fails("index", *command, "--data", folder), StoreReadOnly)
+
+
 @pytest.mark.parametrize("command", ["check", "backup", "export"])
 def test_what_is_on_a_disk_that_cannot_be_written_any_more_is_saved_from_there(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
     """Fault H09: a system that finds its disk failing makes it read-only."""
-    really = Store.open
-
-    def open_(folder: Path, *, read_only: bool = False) -> Store:
-        if not read_only:
-            raise StoreReadOnly(f"{folder} cannot be written")
-        return really(folder, read_only=True)
-
-    monkeypatch.setattr(Store, "open", open_)
+    monkeypatch.setattr(Store, "open", refusing_to_write(Store.open))
     target = [] if command == "check" else [tmp_path / "saved"]
     assert call("index", command, *target, "--data", folder).exit_code == 0
     assert all(path.stat().st_size > 0 for path in target)
