@@ -417,7 +417,7 @@ def highlights(text: str, wanted_stems: frozenset[str]) -> list[tuple[int, int]]
             if start == 0 or not lowered[start - 1].isalnum():
                 rest = _WORD_FROM.match(lowered, start)
                 end = rest.end() if rest else end
-                if stem(cut(lowered[start:end])) in wanted_stems:
+                if _stems[cut(lowered[start:end])] in wanted_stems:
                     found.add((start, end))
             start = lowered.find(head, end)
     return sorted(found)

@@ -13,13 +13,23 @@ from operator import not_
 from typing import TypeVar
 
 from catalogue.oracle import Entity, meets
-from catalogue.plan import All, AllOf, AnyOf, Empty, LevelScore, NoneOf, Plan, Score, Terms
+from catalogue.plan import (
+    All,
+    AllOf,
+    AnyOf,
+    Empty,
+    LevelScore,
+    NoneOf,
+    Plan,
+    Score,
+    Terms,
+    WordScore,
+)
 from catalogue.scoring import best_of_fields
 from catalogue.statistics import (
     SCORED_FIELDS,
     CollectionStatistics,
     FieldTerm,
-    Weighed,
     weighed,
 )
 
@@ -106,7 +116,7 @@ class Crowd:
         columns = [
             self._by_level(score)
             if isinstance(score, LevelScore)
-            else self._by_word(weighed(score, statistics))
+            else self._by_word(score, statistics)
             for score in scores
         ]
         return [sum(row) for row in zip(*columns, strict=True)] or [0.0] * len(self.entities)
@@ -119,13 +129,14 @@ class Crowd:
             found = [worth if holds else lower for holds, lower in pairs]
         return found
 
-    def _by_word(self, clauses: Sequence[Weighed]) -> list[float]:
+    def _by_word(self, score: WordScore, statistics: CollectionStatistics) -> list[float]:
         columns = []
-        for clause in clauses:
-            points = Known(clause.points)
-            pairs = zip(
-                self.counts(clause.field, clause.term), self.sizes(clause.field), strict=True
-            )
+        for clause in score.clauses:
+            counts = self.counts(clause.field, clause.term)
+            if not any(counts):
+                continue  # It brings nobody anything.
+            points = Known(weighed(clause, statistics).points)
+            pairs = zip(counts, self.sizes(clause.field), strict=True)
             columns.append([points[pair] for pair in pairs])
         best: Known[tuple[float, ...]] = Known(best_of_fields)
         return [best[row] for row in zip(*columns, strict=True)] or [0.0] * len(self.entities)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from catalogue.plan import LevelScore, Plan, Score, WordScore
+from catalogue.plan import Clause, LevelScore, Plan, Score, WordScore
 from catalogue.scoring import (
     best_of_fields,
     highest_for_levels,
@@ -164,25 +164,20 @@ class Weighed(NamedTuple):
         return self.worth * saturation(occurs, 1 + size, self.average) if occurs else 0.0
 
 
-def weighed(score: WordScore, statistics: CollectionStatistics) -> list[Weighed]:
-    """The clauses of a word's score."""
-    return [
-        Weighed(
-            clause.field,
-            clause.term,
-            statistics.average_length(clause.field),
-            # A record that is at hand is one that has the term.
-            clause.boost
-            * weight(
-                statistics.documents, max(1.0, statistics.frequency(clause.field, clause.term))
-            ),
-        )
-        for clause in score.clauses
-    ]
+def weighed(clause: Clause, statistics: CollectionStatistics) -> Weighed:
+    """A clause of a word's score."""
+    # A record that is at hand is one that has the term.
+    frequency = max(1.0, statistics.frequency(clause.field, clause.term))
+    return Weighed(
+        clause.field,
+        clause.term,
+        statistics.average_length(clause.field),
+        clause.boost * weight(statistics.documents, frequency),
+    )
 
 
 def _word(score: WordScore, statistics: CollectionStatistics) -> Callable[[Entity], float]:
-    clauses = weighed(score, statistics)
+    clauses = [weighed(clause, statistics) for clause in score.clauses]
     return lambda entity: best_of_fields(
         [
             one.points((entity.occurrences(one.field, one.term), entity.size(one.field)))

@@ -12,7 +12,7 @@ from catalogue.answers import FacetCount
 from search_api.facilities import FacilityStates
 from search_api.hits import LiveRecords, hit_json, load_children
 from search_api.search import SearchRequest
-from search_api.whole import Whole, with_page_hits
+from search_api.whole import Whole, page_hits
 
 Json = dict[str, Any]
 
@@ -57,6 +57,7 @@ def answer_json(request: SearchRequest, whole: Whole, hits: Sequence[Json]) -> J
     """The shape that scripts rely on; parts that were not asked for are empty. Facets are as sure
     as the total: lower bounds where that is one."""
     answer = whole.answer
+    on_page = page_hits(answer)
     shown: Json = {
         "hits": list(hits),
         "total": {"value": answer.total.value, "relation": answer.total.relation},
@@ -67,7 +68,7 @@ def answer_json(request: SearchRequest, whole: Whole, hits: Sequence[Json]) -> J
             {"text": one.text, "kind": one.kind, "id": one.id, "label": one.label}
             for one in answer.recognised
         ],
-        "facilities": [line.json() for line in with_page_hits(whole.lines, answer)],
+        "facilities": [line.json(on_page.get(line.name)) for line in whole.lines],
         "cursor": answer.cursor,
         "relaxed": answer.relaxed,
         "not_data": dict(answer.not_data),

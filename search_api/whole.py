@@ -243,16 +243,13 @@ def index_headers(states: FacilityStates, asked: Asked, search: Search) -> Mappi
     )
 
 
-def with_page_hits(lines: Sequence[FacilityLine], answer: Answer) -> list[FacilityLine]:
-    """The lines with how many hits of the page each facility has."""
-    on_page = Counter(
+def page_hits(answer: Answer) -> Counter[str]:
+    """How many hits of the page each facility has, where it has any."""
+    return Counter(
         str(name)
         for hit in answer.hits
         for name in hit.entity.record.get("facilities") or [hit.entity.record.get("facility")]
     )
-    return [
-        replace(line, hits=on_page[line.name]) if line.name in on_page else line for line in lines
-    ]
 
 
 def hold(call: Call, lines: Sequence[FacilityLine]) -> None:
@@ -277,7 +274,7 @@ __all__ = [
     "index_headers",
     "index_lines",
     "needs_federation",
+    "page_hits",
     "read_asked",
     "whole_of",
-    "with_page_hits",
 ]

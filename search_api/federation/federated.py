@@ -234,7 +234,8 @@ class Federation:
         self, live: LiveSource, need: Need, *, search: Search, asked: Asked, deadline: float
     ) -> Outcome:
         factor = self._factors.get(live.source.name, 1.0)
-        wanted = replace(need, candidates=min(need.most, int(need.candidates * factor)))
+        candidates = min(need.most, int(need.candidates * factor))
+        wanted = need if candidates == need.candidates else replace(need, candidates=candidates)
         collector = self._collector(live, search.entity_class, asked, deadline)
         await self._unlearned(collector)
         return await self._outcome(live, partial(collector.collect, search, wanted))

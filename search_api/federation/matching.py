@@ -121,6 +121,8 @@ class Matcher:
         if not any(facet_of(node) == "kind" for node in conditions(self.search.where)):
             return {}
         among = self.matching(lambda node: facet_of(node) != "kind")
+        if {one.kind for one in among}.isdisjoint(NOT_DATA):
+            return {}  # as mostly
         counts = facet_counts(among, "kind", self.search.now)
         return {one.id: one.count for one in counts if one.id in NOT_DATA}
 

@@ -52,14 +52,18 @@ class FacilityLine:
         """Whether the answer lacks what the facility has."""
         return self.state in ("timed_out", "failed", "paused", "unsupported")
 
-    def json(self) -> Json:
-        """The line as answers show it; what is not known is left out."""
+    def json(self, hits: int | None = None) -> Json:
+        """The line as answers show it; what is not known is left out.
+
+        Args:
+            hits: in place of its own.
+        """
         shown: Json = {
             "name": self.name,
             "state": self.state,
             "live": self.live,
             "elapsed_ms": round(self.elapsed_ms, 3),
-            "hits": self.hits,
+            "hits": self.hits if hits is None else hits,
             "total": self.total,
             "total_relation": self.total_relation,
             "silent_since": self.silent_since,
@@ -70,8 +74,8 @@ class FacilityLine:
             shown["until"] = self.until
         if self.age_s is not None:
             shown["age_s"] = round(self.age_s, 3)
-        if self.without:
-            shown["missing"] = list(self.without)
+        if without := self.without:
+            shown["missing"] = list(without)
         return shown
 
 

@@ -335,6 +335,9 @@ class Session:
         found: dict[str, Hit],
     ) -> None:
         """Put index hits into the deck, on the federation's scale."""
+        if not hits:
+            deck.add((), asked, got=0, most=INDEX_DEPTH if scorer else NO_END)
+            return
         found.update({hit.entity.key: hit for hit in hits})
         if scorer is not None and (deck.live or self.participants.live):
             entities = await as_entities(self.catalogue, hits)
