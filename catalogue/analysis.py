@@ -429,8 +429,15 @@ _WORD_FROM = re.compile(r"[a-z0-9]+")
 @lru_cache(maxsize=1_024)
 def _heads(stems: frozenset[str]) -> tuple[str, ...]:
     """How ASCII words with one of the stems begin. A word has the letters of its stem but for the
-    last two (dying, die), so that very few words have to be stemmed at all."""
-    return tuple({one[: max(1, len(one) - 2)] for one in stems if one and one.isascii()})
+    last two (dying, die), so that very few words have to be stemmed at all; one with a digit is its
+    own stem."""
+    return tuple(
+        {
+            one[: max(1, len(one) - 2)] if one.isalpha() else one
+            for one in stems
+            if one and one.isascii()
+        }
+    )
 
 
 def _trim(piece: str) -> str:

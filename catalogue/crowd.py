@@ -58,6 +58,12 @@ class Crowd:
         self._sizes: dict[str, list[int]] = {}
         self._counts: dict[FieldTerm, list[int]] = {}
 
+    def afresh(self) -> Crowd:
+        """The same for another question: what they have is known, what was counted of it not."""
+        made = Crowd(self.entities)
+        made._texts, made._sizes = self._texts, self._sizes
+        return made
+
     def texts(self, name: str) -> list[str]:
         """The terms of a scored field, see ``Entity.spaced``."""
         found = self._texts.get(name)

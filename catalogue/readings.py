@@ -15,6 +15,7 @@ from functools import partial
 from operator import attrgetter
 from typing import Any, NamedTuple, cast
 
+from catalogue.crowd import Crowd
 from catalogue.oracle import Entity
 from catalogue.records import Change, EntityClass, StoredEntity
 from catalogue.said import FIRST_ORDINAL, Row, Said, Voice, alone, counted_rows, row_of
@@ -261,6 +262,7 @@ class Pool:
     _by_class: dict[EntityClass, list[Entity]] = field(
         default_factory=dict, repr=False, compare=False
     )
+    _crowds: dict[EntityClass, Crowd] = field(default_factory=dict, repr=False, compare=False)
     remembered: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def of_class(self, entity_class: EntityClass) -> list[Entity]:
@@ -276,6 +278,13 @@ class Pool:
             found.sort(key=_key_of)
             self._by_class[entity_class] = found
         return found
+
+    def crowd(self, entity_class: EntityClass) -> Crowd:
+        """The entities of a class for one question: their words are looked up for the first."""
+        found = self._crowds.get(entity_class)
+        if found is None:
+            found = self._crowds[entity_class] = Crowd(self.of_class(entity_class))
+        return found.afresh()
 
     def own_scores(self, key: str) -> dict[str, Any]:
         """What each facility said that the thing is worth, by source."""

@@ -92,7 +92,7 @@ class Matcher:
     def _that_meet(self) -> Crowd:
         """Entities of the class that satisfy the text, by key; worked out once."""
         if not self._met:
-            among = Crowd(self.pool.of_class(self.search.entity_class))
+            among = self.pool.crowd(self.search.entity_class)
             if self.membership is not None:
                 among = among.only(among.meets(self.membership))
             self._met.append(among)
