@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 
 import pytest
 
@@ -10,7 +11,7 @@ from catalogue.crowd import Crowd
 from catalogue.oracle import Entity, meets
 from catalogue.plan import All, AllOf, AnyOf, Empty, NoneOf, Phrase, Plan, Terms
 from catalogue.query import Text
-from catalogue.readings import read_objects
+from catalogue.readings import make_pool, read_objects
 from catalogue.records import Change
 from catalogue.said import Said
 from catalogue.statistics import CollectionStatistics, scoring_by, statistics_of
@@ -38,6 +39,7 @@ OBJECTS = [
     for number, title in enumerate(TITLES)
 ]
 CONTEXT = Context("ESS", "ess")
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 QUESTIONS = (
     "lysozyme",
     "lysozyme water -ice",
@@ -103,3 +105,12 @@ def test_without_words_nobody_scores() -> None:
     entities = several()
     assert Crowd(entities).scores((), CollectionStatistics()) == [0.0] * len(entities)
     assert Crowd(()).scores(plan_text(Text("ice")).scores, CollectionStatistics()) == []
+
+
+def test_a_pool_answers_each_question_as_if_it_were_the_first() -> None:
+    pool = make_pool([read_objects("Document", OBJECTS, CONTEXT, counted=True)], now=NOW)
+    for words in (*QUESTIONS, *QUESTIONS[::-1]):
+        scores = plan_text(Text(words)).scores
+        first = Crowd(pool.of_class("Document"))
+        statistics = statistics_of(first.entities)
+        assert pool.crowd("Document").scores(scores, statistics) == first.scores(scores, statistics)
