@@ -15,10 +15,11 @@ import click
 
 from catalogue.clock import utc_now
 from catalogue.engine_commands import (
+    BEHIND,
     ENGINE_COMMANDS,
     and_gone,
+    bring_in,
     expect_store,
-    rebuild_counting,
 )
 from pan_commons_terminal import (
     EXIT_FAILED,
@@ -52,37 +53,6 @@ def _open(settings: Settings, *, make: bool = False, looking: bool = False) -> S
         if not looking:
             raise
         return Store.open(settings.data, read_only=True)
-
-
-BEHIND = "not up to date"
-
-
-def _index(settings: Settings, *, anew: bool = False) -> str:
-    """Bring the search index up to date with the store, or make it anew; how that went, which
-    begins with ``BEHIND`` where it did not.
-
-    The store is done with already: an engine that is away is told of it when it is back.
-    """
-    import asyncio
-
-    from catalogue.catalogue import Catalogue
-    from catalogue.errors import EngineError, IndexBusy
-
-    async def work() -> None:
-        opening = Catalogue.open(settings.data, settings.engine, settings.elasticsearch_url)
-        async with opening as catalogue:
-            if anew:
-                await rebuild_counting(catalogue, silent=settings.as_json)
-            else:
-                await catalogue.indexer.index_once()
-
-    try:
-        asyncio.run(work())
-    except IndexBusy:
-        return "up to date in seconds, by the process that is writing it"
-    except EngineError as problem:
-        return f"{BEHIND} ({problem}); run: pan-commons index rebuild"
-    return "made anew" if anew else "up to date"
 
 
 @click.group(cls=Family)
@@ -237,7 +207,7 @@ def import_(ctx: click.Context, settings: Settings, origin: Path) -> None:
         Counting("lines read", silent=settings.as_json) as counting,
     ):
         report = store.import_(counting.each(lines), utc_now())
-    indexed = _index(settings)
+    indexed = bring_in(settings)
     if settings.as_json:
         emit_json(
             {
@@ -289,7 +259,7 @@ def remap(ctx: click.Context, settings: Settings, source: str | None, dry_run: b
         changed = store.last_change() != before
     indexed = ""
     if changed:
-        indexed = _index(settings)
+        indexed = bring_in(settings)
         if not settings.as_json:
             say(f"Search index: {indexed}.")
     if settings.as_json:
@@ -363,10 +333,10 @@ def forget(ctx: click.Context, settings: Settings, name: str, kind: str | None, 
 
     with _open(settings) as store:
         report = store.forget(name, now=utc_now(), kind=kind)
-    indexed = _index(settings, anew=True)
+    indexed = bring_in(settings, anew=True)
     if settings.engine != "tantivy" and (settings.data / FOLDER).exists():
         # Left from before another engine came into use, or for when it goes out of use.
-        _index(replace(settings, engine="tantivy"), anew=True)
+        bring_in(replace(settings, engine="tantivy"), anew=True)
     if settings.as_json:
         emit_json(_forgotten_json(report) | {"index": indexed})
     else:

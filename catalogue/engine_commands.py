@@ -133,6 +133,37 @@ def expect_store(settings: Settings) -> None:
         )
 
 
+BEHIND = "not up to date"
+
+
+def bring_in(settings: Settings, *, anew: bool = False) -> str:
+    """Bring the search index up to date with the store, or make it anew; how that went, which
+    begins with ``BEHIND`` where it did not.
+
+    The store is done with already: an engine that is away is told of it when it is back.
+    """
+    import asyncio
+
+    from catalogue.catalogue import Catalogue
+    from catalogue.errors import EngineError, IndexBusy
+
+    async def work() -> None:
+        opening = Catalogue.open(settings.data, settings.engine, settings.elasticsearch_url)
+        async with opening as catalogue:
+            if anew:
+                await rebuild_counting(catalogue, silent=settings.as_json)
+            else:
+                await catalogue.indexer.index_once()
+
+    try:
+        asyncio.run(work())
+    except IndexBusy:
+        return "up to date in seconds, by the process that is writing it"
+    except EngineError as problem:
+        return f"{BEHIND} ({problem}); run: pan-commons index rebuild"
+    return "made anew" if anew else "up to date"
+
+
 def and_gone(count: int) -> str:
     """For behind a number of what is there: how many tombstones there are beside."""
     return f" (and {count:,} that are gone)" if count else ""

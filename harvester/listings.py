@@ -174,6 +174,7 @@ def show_quarantined(settings: Settings, source: str, identifier: str) -> None:
 
 def replay_quarantine(settings: Settings, source: str | None, *, dry_run: bool) -> int:
     """``quarantine replay``; what still cannot be mapped stays, with its present reason."""
+    from catalogue.engine_commands import BEHIND, bring_in
     from harvester.replay import replay
     from harvester.station import read_anew
 
@@ -186,11 +187,16 @@ def replay_quarantine(settings: Settings, source: str | None, *, dry_run: bool) 
         else:
             say(nothing_yet(settings))
             return EXIT_DONE
+    indexed = bring_in(settings) if report["mapped"] and not dry_run else None
     if settings.as_json:
-        emit_json(report)
+        emit_json({**report, "index": indexed})
     else:
         verb = "would be mapped" if dry_run else "are mapped now"
         say(f"{report['mapped']} of {report['tried']} records {verb}; {report['kept']} stay.")
+        if indexed is not None:
+            say(f"Search index: {indexed}.")
+    if indexed is not None and indexed.startswith(BEHIND):
+        return EXIT_PARTLY
     if not report["tried"] or not report["kept"]:
         return EXIT_DONE
     return EXIT_PARTLY if report["mapped"] else EXIT_FAILED

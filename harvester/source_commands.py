@@ -9,6 +9,7 @@ import click
 from pan_commons_terminal import (
     EXIT_DONE,
     EXIT_FAILED,
+    EXIT_PARTLY,
     Family,
     Settings,
     common_options,
@@ -287,14 +288,18 @@ def remove_source(ctx: click.Context, settings: Settings, name: str, keep_record
     """
     import anyio
 
+    from catalogue.engine_commands import BEHIND, bring_in
     from harvester.removal import remove
 
     report = anyio.run(remove, settings, name, keep_records)
+    indexed = bring_in(settings) if report["deleted"] else None
     if settings.as_json:
-        emit_json(report)
+        emit_json({**report, "index": indexed})
     elif report["already_removed"] and not report["deleted"]:
         say(f"{name} was removed already.")
     else:
         taken = f"{report['deleted']} records were taken away"
         say(f"{name} is removed; {'its records are kept' if keep_records else taken}.")
-    ctx.exit(EXIT_DONE)
+    if indexed is not None and not settings.as_json:
+        say(f"Search index: {indexed}.")
+    ctx.exit(EXIT_PARTLY if indexed is not None and indexed.startswith(BEHIND) else EXIT_DONE)

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -301,6 +302,22 @@ async def test_what_is_left_of_a_source_that_has_another_name_now_is_shown_and_c
             await remove(settings, "ONE-oai", False)
 
 
+async def test_what_a_removal_takes_away_is_not_found_any_more(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without a daemon the index showed it until the next harvest."""
+    async with two_facilities(tmp_path) as (settings, _, _):
+        await carry_out(settings, Wanted((), Order()))
+        folder = ["--data", str(settings.data), "--config", str(settings.config), "--json"]
+        capsys.readouterr()
+        words = ["sources", "remove", "ONE-oai", *folder]
+        assert await anyio.to_thread.run_sync(run, words) == 0
+        removed = answer(capsys)
+        assert (removed["deleted"], removed["index"]) == (25, "up to date")
+        await listings.show_status(settings)
+        assert answer(capsys)["lag"] == 0
+
+
 def run_command(settings: Settings, *arguments: str) -> tuple[int, str]:
     """A command through the front door, as a person types it."""
     from click.testing import CliRunner
@@ -410,6 +427,12 @@ async def test_what_is_known_of_a_source_is_acknowledged_by_a_command(
             run_command(settings, "runs", "acknowledge", str(run["run"] + 1))
 
 
+async def replay(settings: Settings, source: str | None = None, *, dry_run: bool = False) -> int:
+    """``quarantine replay``, which runs an event loop of its own."""
+    work = partial(listings.replay_quarantine, settings, source, dry_run=dry_run)
+    return await anyio.to_thread.run_sync(work)
+
+
 async def test_quarantine_is_listed_shown_and_replayed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -422,7 +445,7 @@ async def test_quarantine_is_listed_shown_and_replayed(
         assert refused
         listings.show_quarantined(settings, "ONE-oai", refused[0]["identifier"])
         assert answer(capsys)["identifier"] == refused[0]["identifier"]
-        code = listings.replay_quarantine(settings, None, dry_run=False)
+        code = await replay(settings)
         assert (code, answer(capsys)["kept"]) == (1, len(refused)), "nothing there to map"
         one.faults.clear()
         assert await carry_out(settings, Wanted(("ONE-oai",), Order(full=True))) == 0
@@ -443,15 +466,17 @@ async def test_quarantine_is_replayed_as_the_configuration_reads_it_now(
         settings = settings_for(tmp_path, wrong)
         assert await carry_out(settings, Wanted(("ONE-oai",), Order())) == 1
         capsys.readouterr()
-        code = listings.replay_quarantine(settings, None, dry_run=dry_run)
+        code = await replay(settings, dry_run=dry_run)
         assert (code, answer(capsys)["mapped"]) == (1, 0)
         assert settings.config is not None
         settings.config.write_text(right, encoding="utf-8")
-        code = listings.replay_quarantine(settings, "ONE-oai", dry_run=dry_run)
+        code = await replay(settings, "ONE-oai", dry_run=dry_run)
         assert (code, answer(capsys)["mapped"]) == (0, 25)
         listings.list_quarantine(settings, None, 100)
         assert len(answer(capsys)["quarantine"]) == (25 if dry_run else 0)
         if not dry_run:
+            await listings.show_status(settings)
+            assert answer(capsys)["lag"] == 0, "and they can be found"
             with Store.open(settings.data) as store:
                 assert store.count("Document") == 25
             with closing(sqlite3.connect(settings.data / "store.sqlite")) as database:
@@ -496,7 +521,7 @@ async def test_replaying_quarantine_takes_no_source_out(
         one.faults.set("missing-metadata:5@ListRecords")
         await carry_out(settings, Wanted((), Order()))
         capsys.readouterr()
-        listings.replay_quarantine(replace(settings, config=None), None, dry_run=False)
+        await replay(replace(settings, config=None))
         with Store.open(settings.data, read_only=True) as store:
             assert [source.name for source in store.sources()] == ["ONE-oai", "TWO-oai"]
 
