@@ -33,7 +33,8 @@ ERROR_TEXTS = {
     400: "The request cannot be meant; the message names the place and what is allowed.",
     403: "Only for the operator, with the key; closed where the server has none.",
     404: "There is no such thing.",
-    409: "Several facilities use this pid (add ?facility=), or the index is of another version.",
+    409: "Several facilities use this pid (add ?facility=), mode= leaves nobody to answer, or "
+    "the index is of another version.",
     410: "The cursor is older than it is kept; start again without it.",
     413: "The body is too large.",
     414: "The address is too long; send the filter as a body.",

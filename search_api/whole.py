@@ -20,7 +20,7 @@ from search_api.depth import within_the_catalogue
 from search_api.errors import BadRequest
 from search_api.facilities import FacilityStates
 from search_api.federation.accounting import Ledger, sure_of
-from search_api.federation.errors import NobodyAnswered
+from search_api.federation.errors import NobodyAsked
 from search_api.federation.federated import Federation
 from search_api.federation.overlay import Kept
 from search_api.federation.participants import MODES, Asked, choose, live_source
@@ -203,14 +203,14 @@ def needs_federation(
 
 
 def _expect_somebody(states: FacilityStates, search: Search, asked: Asked) -> None:
-    """Raise ``NobodyAnswered`` where all that a question is about are only asked live, and it asks
+    """Raise ``NobodyAsked`` where all that a question is about are only asked live, and it asks
     for nobody to be asked (fault G02). A node that may ask nobody says so in its lines."""
     if asked.mode != "indexed" or asked.index_only is not None:
         return
     about = choose(states.all, asked, search.where).named
     lines = [line for line in index_lines(states, asked, search) if line.name in about]
     if is_silence(lines):
-        raise NobodyAnswered([line.json() for line in lines])
+        raise NobodyAsked([line.json() for line in lines])
 
 
 def index_lines(

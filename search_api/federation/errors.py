@@ -4,6 +4,7 @@ FederationError(SearchApiError)
 ├── FacilitySilent        one facility gave no answer: ``state``, ``reason``, ``until``
 ├── QuestionRefused       one facility does not take this question; the planner learns from it
 ├── NobodyAnswered        503: no facility answered and nobody speaks through the index
+├── NobodyAsked           409: the chosen mode leaves nobody who could answer
 └── TooDeep               400: a page deeper than facilities are asked live; use the cursor
 
 The first two speak of one facility. They are raised by ``asking.Asker`` and never reach a client
@@ -101,15 +102,35 @@ class NobodyAnswered(FederationError):
         return {"facilities": list(self.lines)}
 
     def headers(self) -> dict[str, str]:
-        """As answers have them, for a HEAD too; a pause or a time-out is soon over."""
-        names = [str(line["name"]) for line in self.lines]
-        return {
-            "Retry-After": RETRY_AFTER_S,
-            "X-Facilities-Missing": ", ".join(names),
-            "X-Facilities-States": ", ".join(
-                f"{line['name']}={line['state']}" for line in self.lines
-            ),
-        }
+        """A pause or a time-out is soon over."""
+        return {"Retry-After": RETRY_AFTER_S, **_told(self.lines)}
+
+
+class NobodyAsked(FederationError):
+    """The mode that a request chose leaves nobody who could answer: who is only asked live is not
+    to be asked, or who is only harvested. Never an empty list (fault G02); another moment changes
+    nothing about it."""
+
+    status = 409
+
+    def __init__(self, lines: Sequence[Mapping[str, Any]]) -> None:
+        said = "; ".join(f"{line['name']}: {line.get('why') or line['state']}" for line in lines)
+        super().__init__(f"With this mode nobody is asked ({said}).")
+        self.lines = tuple(lines)
+
+    def details(self) -> dict[str, Any]:
+        return {"field": "mode", "facilities": list(self.lines)}
+
+    def headers(self) -> dict[str, str]:
+        return _told(self.lines)
+
+
+def _told(lines: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """The lines as headers, as answers have them, for a HEAD too."""
+    return {
+        "X-Facilities-Missing": ", ".join(str(line["name"]) for line in lines),
+        "X-Facilities-States": ", ".join(f"{line['name']}={line['state']}" for line in lines),
+    }
 
 
 class TooDeep(FederationError):

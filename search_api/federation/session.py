@@ -34,7 +34,7 @@ from search_api.federation.accounting import (
     sure_of,
     total_of,
 )
-from search_api.federation.errors import NobodyAnswered, TooDeep
+from search_api.federation.errors import NobodyAnswered, NobodyAsked, TooDeep
 from search_api.federation.index_side import (
     EMPTY,
     IndexSide,
@@ -152,6 +152,7 @@ class Session:
 
         Raises:
             NobodyAnswered: no facility answered and nobody speaks through the index.
+            NobodyAsked: the chosen mode leaves nobody.
         """
         takes = [one for one in outcomes if one.take is not None]
         ledger, made, side = await self.gathered(outcomes, waiting=waiting)
@@ -200,8 +201,10 @@ class Session:
         speaking = self._speaking(silent, waiting)
         if not takes and not speaking and not waiting:
             lines = ledger.lines(outcomes, {})
-            if outcomes or (is_silence(lines) and self.asked.index_only is None):
-                raise NobodyAnswered([line.json() for line in lines if outcomes or line.is_missing])
+            if outcomes:
+                raise NobodyAnswered([line.json() for line in lines])
+            if is_silence(lines) and self.asked.index_only is None:
+                raise NobodyAsked([line.json() for line in lines])
         made = await self._pool([take.reading for take in takes], speaking)
         # What is only related to one that came is the index's own to answer with.
         came = made.pool.entities

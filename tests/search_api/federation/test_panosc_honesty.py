@@ -128,20 +128,21 @@ async def test_where_nobody_is_to_be_asked_it_is_no_empty_list_either(
         for question in questions:
             address = f"{path}{'&' if '?' in path else '?'}{question}"
             response = await there.client.get(address)
-            assert response.status == 503, address
+            assert response.status == 409, address
             error = (await response.json())["error"]
-            assert error["name"] == "NobodyAnswered"
+            assert (error["name"], error["field"]) == ("NobodyAsked", "mode")
+            assert response.headers["X-Facilities-Missing"]
             assert [line["state"] for line in error["facilities"]] == ["unsupported"]
         response = await there.client.get(f"{path}{'&' if '?' in path else '?'}mode=indexed")
         assert response.status == 200, path
         assert response.headers["X-Facilities-Missing"] == "Now"
     for path in (*ONES, *FILES):
         address = f"{path}{'&' if '?' in path else '?'}facilities=Now&mode=indexed"
-        assert (await there.client.get(address)).status == 503, address
+        assert (await there.client.get(address)).status == 409, address
     async with served(tmp_path / "alone", NOW) as alone:
         for path in (*LISTS, *COUNTS, *ONES, *FILES, "/api/search"):
             address = f"{path}{'&' if '?' in path else '?'}mode=indexed"
-            assert (await alone.client.get(address)).status == 503, address
+            assert (await alone.client.get(address)).status == 409, address
 
 
 async def test_who_is_asked_can_be_chosen_on_every_route(there: Served) -> None:
