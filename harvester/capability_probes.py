@@ -124,9 +124,17 @@ def _between(sample: Sample) -> Probes:
         yield "", Probe({name: {"between": [_PAST, _FUTURE]}}, bool, {name: {"between": none}})
 
 
+def _names_in(item: Mapping[str, Any], name: str) -> str:
+    """What a condition on a text may be met by: ontology services look at synonyms of a name, too
+    (crosswalks 2.4)."""
+    synonyms = item.get("synonym") if name == "name" else None
+    others = synonyms if isinstance(synonyms, list) else ()
+    return " ".join(str(text) for text in (item.get(name), *others) if text)
+
+
 def _has_word(sample: Sample) -> Callable[[Items], bool]:
     name, word = str(sample.text_field), sample.word.lower()
-    return lambda items: all(word in str(item.get(name) or "").lower() for item in items)
+    return lambda items: all(word in _names_in(item, name).lower() for item in items)
 
 
 def _like(operator: str, change: Callable[[str], str]) -> Callable[[Sample], Probes]:
@@ -166,7 +174,7 @@ def _regexp(sample: Sample) -> Probes:
             Probe(
                 {name: {"regexp": f"{sample.word[:2]}.*"}},
                 lambda items: all(
-                    sample.word[:2].lower() in str(item.get(name) or "").lower() for item in items
+                    sample.word[:2].lower() in _names_in(item, name).lower() for item in items
                 ),
                 {name: {"regexp": f"^{NO_SUCH}$"}},
             ),

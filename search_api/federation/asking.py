@@ -34,6 +34,7 @@ from search_api.federation.hedging import Hedged
 from search_api.federation.latencies import (
     Histories,
     LimitFigures,
+    in_words,
     is_idle,
     kind_of,
     limit_figures,
@@ -304,7 +305,7 @@ class Asker:
         left_s = max(terms.deadline - self.monotonic(), 0.0)
         if not await flight.wait(left_s, is_patient=terms.is_patient):
             waited_s = self.monotonic() - began
-            reason = f"no answer within our {waited_s:.1f} s"
+            reason = f"no answer within our {in_words(waited_s)}"
             if not flight.sent:
                 reason += "; it waited in our own queue"
             elif flight.is_slow and not terms.is_patient:

@@ -218,6 +218,11 @@ def seconds_of(step: int) -> float:
     return float(FIRST_STEP_S * STEP**step)
 
 
+def in_words(seconds: float) -> str:
+    """``1.5 s``, or ``4 ms`` where that would be 0.0 s."""
+    return f"{seconds:.1f} s" if seconds >= 0.1 else f"{seconds * 1000:.0f} ms"
+
+
 def is_idle(last_answer: float | None, now: float) -> bool:
     """Whether a source was left alone for so long that it may be slow to wake; both in seconds
     since 1970."""

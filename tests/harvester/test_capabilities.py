@@ -13,7 +13,7 @@ from catalogue.statistics import from_json
 from facility_http.errors import FacilityHttpError
 from facility_http.panosc_client import RestOptions, SearchApi
 from harvester.capabilities import check_service, probe_service
-from harvester.capability_probes import OPERATORS
+from harvester.capability_probes import OPERATORS, PROBES, Sample
 from harvester.sampling import SAMPLED, summarised
 from simulator import DIALECTS, Facility, FacilitySpec, running
 from simulator import RestOptions as Endpoint
@@ -94,6 +94,15 @@ async def test_what_scicat_drops_and_ignores() -> None:
     assert (found["order"], found["fields"], found["bare_includes"]) == (False, False, False)
     assert found["scores"] == "scored"
     assert classes["Dataset"]["relations"]["documents"] == "document"
+
+
+@pytest.mark.parametrize("operator", ["regexp", "like"])
+def test_a_name_may_be_met_by_a_synonym(operator: str) -> None:
+    """Crosswalks 2.4: an ontology service, ours too, was told to get regular expressions wrong."""
+    sample = Sample.of([{"pid": "PaNET01125", "name": "photon probe technique"}])
+    (_, probe), *_ = PROBES[operator](sample)
+    assert probe.expected([{"name": "XPS", "synonym": ["x-ray photoelectron, photon in"]}])
+    assert not probe.expected([{"name": "XPS", "synonym": None}])
 
 
 async def test_what_ill_answers_otherwise() -> None:

@@ -24,6 +24,7 @@ from search_api.federation.latencies import (
     History,
     Limits,
     aged,
+    in_words,
     is_idle,
     kind_of,
     limits_from,
@@ -61,6 +62,10 @@ def history(*answers_s: float, given_up_s: tuple[float, ...] = (), at: float = 0
 @pytest.mark.parametrize("elapsed_s", [0.0, 0.004, 0.01, 0.011, 0.5, 3.9, 60.0])
 def test_a_step_is_at_most_a_quarter_longer_than_what_it_holds(elapsed_s: float) -> None:
     assert elapsed_s <= seconds_of(step_of(elapsed_s)) <= max(FIRST_STEP_S, elapsed_s * STEP)
+
+
+def test_no_time_is_told_as_none() -> None:
+    assert [in_words(seconds) for seconds in (3.46, 0.1, 0.0021)] == ["3.5 s", "0.1 s", "2 ms"]
 
 
 def test_the_last_step_holds_all_that_is_longer() -> None:
