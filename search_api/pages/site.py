@@ -201,7 +201,7 @@ def _answered(pairs: Pairs, skip: int, answer: Json, reach: int, most: int) -> J
             (form, "/api/search?" + urlencode([*rest, ("limit", str(most)), ("format", form)]))
             for form in ("json", "csv", "bibtex", "ris")
         ],
-        "downloaded": min(most, answer["total"]["value"]),
+        "first_only": most if answer["total"]["value"] > most else None,
         "not_data": _not_data(pairs, answer),
         "views": _views(pairs),
         "missing": [

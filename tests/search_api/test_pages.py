@@ -130,6 +130,7 @@ async def test_a_download_holds_the_whole_result_or_says_that_it_does_not(
     assert "This result as" in shown.text
     address = next(link["href"] for link in shown.all("a") if "format=csv" in str(link["href"]))
     assert len((await (await server.get(str(address))).text()).splitlines()) == 1 + 25
+    assert "format=csv" not in str((await page(server, "/?q=nothing-of-the-kind")).tags)
     small = await serve(catalogue, max_limit=5)
     shown = await page(small, "/?q=neutron")
     assert "The first 5 as" in shown.text
