@@ -152,11 +152,3 @@ def test_nothing_tracked_names_a_path_of_some_machine() -> None:
     home = re.compile(r"/(?:home|Users)/[a-z]+/|/root/")
     text_files.remove("tests/test_docs.py")
     assert [n for n in text_files if home.search((ROOT / n).read_text("utf-8", "replace"))] == []
-
-
-def test_no_page_shows_two_states_of_itself() -> None:
-    """What a merge left undone stood in a page of settings for a night."""
-    marks = re.compile(r"^(?:<{7} |>{7} |={7}$)", re.MULTILINE)
-    pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("benchmarks/*.md")]
-    assert len(pages) > 5
-    assert [page.name for page in pages if marks.search(page.read_text(encoding="utf-8"))] == []
