@@ -32,7 +32,7 @@ from catalogue.records import PageCommit, SourceRecord
 from catalogue.store import Store
 from mappings import crosswalk
 from mappings.context import Header
-from search_api.app import create_app
+from search_api.app import create_app, runner_options
 from search_api.conditions import Reading
 from search_api.settings import ServerSettings
 
@@ -94,6 +94,14 @@ async def catalogue(tmp_path: Path) -> AsyncIterator[Catalogue]:
 Serve = Callable[..., Awaitable[TestClient[Any, Any]]]
 
 
+def as_served(settings: ServerSettings) -> dict[str, Any]:
+    """How ``pan-commons serve`` runs the application, limits of HTTP's lines included. That
+    handlers end with their client, aiohttp's test server sees to itself."""
+    options = dict(runner_options(settings))
+    del options["handler_cancellation"]
+    return options
+
+
 @pytest.fixture
 async def serve() -> AsyncIterator[Serve]:
     """Starts real servers on loopback over a catalogue, and stops them."""
@@ -102,7 +110,9 @@ async def serve() -> AsyncIterator[Serve]:
     async def start(catalogue: Catalogue, **settings: Any) -> TestClient[Any, Any]:
         chosen = ServerSettings(**{"status_max_age_s": 0, "look_again_s": 0.0, **settings})
         app = create_app(catalogue, now=lambda: NOW, settings=chosen)
-        client: TestClient[Any, Any] = TestClient(TestServer(app))
+        server = TestServer(app)
+        await server.start_server(**as_served(chosen))
+        client: TestClient[Any, Any] = TestClient(server)
         await client.start_server()
         clients.append(client)
         return client
@@ -141,9 +151,10 @@ class Background:
             self._catalogue = Catalogue(Store.open(folder), self._engine, SnapshotFile(folder))
         for facility, source, payloads in sources:
             await keep_payloads(self._catalogue, facility, source, payloads)
-        app = create_app(self._catalogue, now=lambda: NOW, settings=ServerSettings())
+        chosen = ServerSettings()
+        app = create_app(self._catalogue, now=lambda: NOW, settings=chosen)
         self._server = TestServer(app)
-        await self._server.start_server()
+        await self._server.start_server(**as_served(chosen))
         return self._server.port
 
     def close(self) -> None:
