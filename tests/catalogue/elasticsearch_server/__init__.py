@@ -24,6 +24,7 @@ CACHE = HERE.parents[2] / ".elasticsearch"
 JARS = CACHE / "jars"
 PLUGIN_FILES = "META-INF/es-plugins/transport-netty4/"
 START_S = 240
+ATTEMPTS = 3
 
 
 class Unavailable(Exception):
@@ -62,6 +63,10 @@ def compiled() -> Path:
     return folder
 
 
+class PortTaken(Unavailable):
+    """Another program had the port of a node first."""
+
+
 def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -86,7 +91,9 @@ class Node:
         deadline = time.monotonic() + START_S
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
-                raise Unavailable(f"Elasticsearch ended at once: {self.log.read_text()[-500:]}")
+                told = self.log.read_text()
+                ended = PortTaken if "Address already in use" in told else Unavailable
+                raise ended(f"Elasticsearch ended at once: {told[-500:]}")
             try:
                 address = f"{self.url}/_cluster/health?wait_for_status=yellow&timeout=1s"
                 with urllib.request.urlopen(address, timeout=3) as answer:
@@ -124,6 +131,16 @@ def start(folder: Path, count: int = 1, heap: str = "512m") -> Cluster:
         Unavailable: see ``fetch_jars``, or a node does not come up.
     """
     fetch_jars()
+    for attempt in range(ATTEMPTS - 1):
+        try:
+            return _start(folder / f"attempt{attempt}", count, heap)
+        except PortTaken:
+            # Free when it was chosen, and taken by another test's server since.
+            continue
+    return _start(folder, count, heap)
+
+
+def _start(folder: Path, count: int, heap: str) -> Cluster:
     cluster = Cluster()
     transports = [free_port() for _ in range(count)]
     seeds = ",".join(f"127.0.0.1:{port}" for port in transports)
