@@ -11,7 +11,7 @@ from pathlib import Path
 import orjson
 
 from catalogue.errors import ImportUnfinished, MixedData, NotFound
-from catalogue.facilities import Facility, Service, Source, mapping_context, read_as
+from catalogue.facilities import Facility, Service, Source, mapping_context
 from catalogue.store.database import dump, rows
 from mappings.context import Context
 
@@ -188,8 +188,12 @@ def source_rows(connection: sqlite3.Connection) -> dict[int, SourceRow]:
     return {row[0]: SourceRow(*row) for row in found}
 
 
-def context_of(connection: sqlite3.Connection, source: str) -> Context:
-    """What the crosswalks are told about records of a source, by its stored configuration."""
+def as_stored(connection: sqlite3.Connection, source: str) -> tuple[Facility, Source]:
+    """A source and its facility as the store knows them.
+
+    Raises:
+        NotFound: there is no such source, or its facility is not there.
+    """
     row = connection.execute("SELECT body, facility FROM sources WHERE name = ?", (source,))
     found = row.fetchone()
     if found is None:
@@ -197,13 +201,12 @@ def context_of(connection: sqlite3.Connection, source: str) -> Context:
     body = connection.execute("SELECT body FROM facilities WHERE name = ?", (found[1],)).fetchone()
     if body is None:
         raise NotFound(f"facility {found[1]} of source {source} is not in the store")
-    return mapping_context(_facility(body[0]), Source(**orjson.loads(found[0])))
+    return _facility(body[0]), Source(**orjson.loads(found[0]))
 
 
-def format_of(connection: sqlite3.Connection, source: str) -> str:
-    """The format that a source's metadata is read as, by its stored configuration."""
-    (body,) = connection.execute("SELECT body FROM sources WHERE name = ?", (source,)).fetchone()
-    return read_as(Source(**orjson.loads(body)))
+def context_of(connection: sqlite3.Connection, source: str) -> Context:
+    """What the crosswalks are told about records of a source, by its stored configuration."""
+    return mapping_context(*as_stored(connection, source))
 
 
 def providers(connection: sqlite3.Connection) -> dict[str, str]:

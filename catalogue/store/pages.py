@@ -25,7 +25,7 @@ from catalogue.records import (
     SourceRecord,
 )
 from catalogue.store import outbox, parts, runs
-from catalogue.store.configuration import SourceRow, providers, source_row
+from catalogue.store.configuration import SourceRow, context_of, providers, source_row
 from catalogue.store.database import Database, micros
 from catalogue.store.forgotten import Forgotten
 from catalogue.store.parts import CLASS_NAMES, DATASETS, INSTRUMENT, Part
@@ -43,6 +43,7 @@ from catalogue.store.raw import (
 )
 from catalogue.store.ready import parts_of, payload_hash, ready_record
 from catalogue.store.versions import find_versions, put_versions
+from mappings.context import Context
 
 AnyRecord: TypeAlias = SourceRecord | ReadyRecord
 
@@ -92,11 +93,11 @@ class PageWriter:
         connection: sqlite3.Connection,
         source: SourceRow,
         records: Mapping[str, AnyRecord],
-        versions: Callable[[sqlite3.Connection, str], int],
+        versions: Callable[[sqlite3.Connection, Context], int],
     ) -> _Held:
         return _Held(
             known_records(connection, source.id, records),
-            versions(connection, source.name),
+            versions(connection, context_of(connection, source.name)),
             Forgotten.load(connection),
             {
                 form: newest_dictionary(connection, source.id, form)

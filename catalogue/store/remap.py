@@ -16,13 +16,7 @@ import orjson
 from catalogue.facilities import Facility, Source, mapping_context, read_as
 from catalogue.records import ReadyRecord, SourceRecord
 from catalogue.store import outbox, parts
-from catalogue.store.configuration import (
-    SourceRow,
-    context_of,
-    format_of,
-    source_row,
-    source_rows,
-)
+from catalogue.store.configuration import SourceRow, as_stored, source_row, source_rows
 from catalogue.store.database import Database, as_list, rows
 from catalogue.store.forgotten import Forgotten
 from catalogue.store.pages import without_forgotten
@@ -110,9 +104,9 @@ class Remapper:
     def outdated(self, source: str | None, *, dry_run: bool) -> RemapReport:
         """All records that other versions made; with ``dry_run`` nothing is written."""
         for row in self._sources(source):
+            context = mapping_context(*self._of(row))
             with self._database.read() as connection:
-                context = self._context(connection, row.name)
-                present = find_versions(connection, row.name, context)
+                present = find_versions(connection, context)
             self._all(row, _OUTDATED, present, dry_run=dry_run)
         return self.report
 
@@ -133,21 +127,20 @@ class Remapper:
     def current(self, source: str) -> Iterator[Mapped | MappingError]:
         """What the mapper makes of every payload that is kept of a source; nothing is written."""
         (row,) = self._sources(source)
-        for batch, context in self._batches(row, _KEPT, None):
+        context = mapping_context(*self._of(row))
+        for batch in self._batches(row, _KEPT, None):
             for _, record in batch:
                 mapped = self._mapped(record, context).mapped
                 assert mapped is not None
                 yield mapped
 
-    def _context(self, connection: sqlite3.Connection, source: str) -> Context:
-        if source in self._configured:
-            return mapping_context(*self._configured[source])
-        return context_of(connection, source)
-
-    def _format(self, connection: sqlite3.Connection, source: str) -> str:
-        if source in self._configured:
-            return read_as(self._configured[source][1])
-        return format_of(connection, source)
+    def _of(self, row: SourceRow) -> tuple[Facility, Source]:
+        """What is to be believed of how the source is configured."""
+        told = self._configured.get(row.name)
+        if told is not None:
+            return told
+        with self._database.read() as connection:
+            return as_stored(connection, row.name)
 
     def _sources(self, source: str | None) -> list[SourceRow]:
         with self._database.read() as connection:
@@ -156,9 +149,9 @@ class Remapper:
             return list(source_rows(connection).values())
 
     def _all(self, source: SourceRow, select: str, value: object, *, dry_run: bool) -> None:
-        with self._database.read() as connection:
-            other = self._format(connection, source.name)
-        for pairs, context in self._batches(source, select, value):
+        facility, told = self._of(source)
+        context, other = mapping_context(facility, told), read_as(told)
+        for pairs in self._batches(source, select, value):
             batch = [raw for raw, _ in pairs]
             made = [
                 ready_record(self._made(record, context, other), source.facility)
@@ -168,16 +161,14 @@ class Remapper:
             if dry_run:
                 self._compare(source, batch, made)
             else:
-                self._write(source, batch, made)
+                self._write(source, context, batch, made)
             if self._progress is not None:
                 self._progress(self.report)
 
     def _batches(
         self, source: SourceRow, select: str, value: object
-    ) -> Iterator[tuple[list[tuple[_Raw, SourceRecord]], Context]]:
+    ) -> Iterator[list[tuple[_Raw, SourceRecord]]]:
         """Records with their payloads, a batch at a time, each read in a transaction of its own."""
-        with self._database.read() as connection:
-            context = self._context(connection, source.name)
         after = 0
         while True:
             with self._database.read() as connection:
@@ -189,7 +180,7 @@ class Remapper:
             if not batch:
                 return
             after = batch[-1][0].id
-            yield batch, context
+            yield batch
 
     def _source_record(self, connection: sqlite3.Connection, raw: _Raw) -> SourceRecord:
         header = Header(raw.identifier, raw.datestamp, tuple(orjson.loads(raw.sets or "[]")))
@@ -221,10 +212,16 @@ class Remapper:
             mapped = MappingError("crosswalk", f"{type(bug).__name__}: {bug}", "no such surprise")
         return SourceRecord(record.header, record.format, record.payload, mapped)
 
-    def _write(self, source: SourceRow, batch: Sequence[_Raw], made: Sequence[ReadyRecord]) -> None:
+    def _write(
+        self,
+        source: SourceRow,
+        context: Context,
+        batch: Sequence[_Raw],
+        made: Sequence[ReadyRecord],
+    ) -> None:
         with self._database.write() as connection:
             forgotten = Forgotten.load(connection)
-            versions = put_versions(connection, source.name)
+            versions = put_versions(connection, context)
             still = {
                 (number, digest)
                 for number, digest in rows(

@@ -8,7 +8,6 @@ from hashlib import blake2b
 
 import orjson
 
-from catalogue.store.configuration import context_of
 from mappings.context import Context
 from mappings.versions import VERSIONS
 
@@ -26,23 +25,17 @@ def current_versions(context: Context) -> str:
     return orjson.dumps({**VERSIONS, "context": digest}, option=orjson.OPT_SORT_KEYS).decode()
 
 
-def find_versions(
-    connection: sqlite3.Connection, source: str, context: Context | None = None
-) -> int:
-    """The number of the present versions; ``NONE`` while nothing was stored with them.
-
-    Args:
-        context: what the source's records are mapped with; else what the store knows of that.
-    """
-    present = current_versions(context or context_of(connection, source))
+def find_versions(connection: sqlite3.Connection, context: Context) -> int:
+    """The number of the versions that a record mapped now is made by; ``NONE`` while nothing was
+    stored with them."""
+    present = current_versions(context)
     row = connection.execute("SELECT id FROM versions WHERE body = ?", (present,)).fetchone()
     return NONE if row is None else int(row[0])
 
 
-def put_versions(connection: sqlite3.Connection, source: str) -> int:
+def put_versions(connection: sqlite3.Connection, context: Context) -> int:
     """As ``find_versions``, giving them a number where they have none."""
-    context = context_of(connection, source)
-    found = find_versions(connection, source, context)
+    found = find_versions(connection, context)
     if found:
         return found
     cursor = connection.execute(
