@@ -15,7 +15,6 @@ import click
 
 from catalogue.clock import utc_now
 from catalogue.engine_commands import (
-    BEHIND,
     ENGINE_COMMANDS,
     and_gone,
     bring_in,
@@ -214,15 +213,15 @@ def import_(ctx: click.Context, settings: Settings, origin: Path) -> None:
                 "records": report.records,
                 "skipped": report.skipped,
                 "entities": report.entities,
-                "index": indexed,
+                "index": indexed.told,
             }
         )
     else:
         say(
             f"{report.records:,} records came in, {report.skipped:,} were there already;"
-            f" search index: {indexed}."
+            f" search index: {indexed.told}."
         )
-    if indexed.startswith(BEHIND):
+    if indexed.is_behind:
         ctx.exit(EXIT_PARTLY)
 
 
@@ -257,16 +256,14 @@ def remap(ctx: click.Context, settings: Settings, source: str | None, dry_run: b
             configured=configured_now and configured_now(settings, store, dry_run=dry_run),
         )
         changed = store.last_change() != before
-    indexed = ""
-    if changed:
-        indexed = bring_in(settings)
-        if not settings.as_json:
-            say(f"Search index: {indexed}.")
+    indexed = bring_in(settings) if changed else None
+    if indexed is not None and not settings.as_json:
+        say(f"Search index: {indexed.told}.")
     if settings.as_json:
         emit_json(_remap_json(report))
     else:
         _show_remap(report, dry_run=dry_run)
-    if report.quarantined or indexed.startswith(BEHIND):
+    if report.quarantined or (indexed is not None and indexed.is_behind):
         ctx.exit(EXIT_PARTLY)
 
 
@@ -338,10 +335,10 @@ def forget(ctx: click.Context, settings: Settings, name: str, kind: str | None, 
         # Left from before another engine came into use, or for when it goes out of use.
         bring_in(replace(settings, engine="tantivy"), anew=True)
     if settings.as_json:
-        emit_json(_forgotten_json(report) | {"index": indexed})
+        emit_json(_forgotten_json(report) | {"index": indexed.told})
     else:
-        _say_forgotten(report, indexed)
-    if report.left is not None or indexed.startswith(BEHIND):
+        _say_forgotten(report, indexed.told)
+    if report.left is not None or indexed.is_behind:
         ctx.exit(EXIT_PARTLY)
 
 

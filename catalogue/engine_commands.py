@@ -7,7 +7,7 @@ reads. Heavy imports are inside the functions.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -133,12 +133,15 @@ def expect_store(settings: Settings) -> None:
         )
 
 
-BEHIND = "not up to date"
+class BroughtIn(NamedTuple):
+    """How bringing the index up to date went, in words, and whether it is behind all the same."""
+
+    told: str
+    is_behind: bool = False
 
 
-def bring_in(settings: Settings, *, anew: bool = False) -> str:
-    """Bring the search index up to date with the store, or make it anew; how that went, which
-    begins with ``BEHIND`` where it did not.
+def bring_in(settings: Settings, *, anew: bool = False) -> BroughtIn:
+    """Bring the search index up to date with the store, or make it anew.
 
     The store is done with already: an engine that is away is told of it when it is back.
     """
@@ -158,10 +161,11 @@ def bring_in(settings: Settings, *, anew: bool = False) -> str:
     try:
         asyncio.run(work())
     except IndexBusy:
-        return "up to date in seconds, by the process that is writing it"
+        return BroughtIn("up to date in seconds, by the process that is writing it")
     except EngineError as problem:
-        return f"{BEHIND} ({problem}); run: pan-commons index rebuild"
-    return "made anew" if anew else "up to date"
+        told = f"not up to date ({problem}); run: pan-commons index rebuild"
+        return BroughtIn(told, is_behind=True)
+    return BroughtIn("made anew" if anew else "up to date")
 
 
 def and_gone(count: int) -> str:

@@ -174,7 +174,7 @@ def show_quarantined(settings: Settings, source: str, identifier: str) -> None:
 
 def replay_quarantine(settings: Settings, source: str | None, *, dry_run: bool) -> int:
     """``quarantine replay``; what still cannot be mapped stays, with its present reason."""
-    from catalogue.engine_commands import BEHIND, bring_in
+    from catalogue.engine_commands import bring_in
     from harvester.replay import replay
     from harvester.station import read_anew
 
@@ -189,13 +189,13 @@ def replay_quarantine(settings: Settings, source: str | None, *, dry_run: bool) 
             return EXIT_DONE
     indexed = bring_in(settings) if report["mapped"] and not dry_run else None
     if settings.as_json:
-        emit_json({**report, "index": indexed})
+        emit_json({**report, "index": indexed and indexed.told})
     else:
         verb = "would be mapped" if dry_run else "are mapped now"
         say(f"{report['mapped']} of {report['tried']} records {verb}; {report['kept']} stay.")
         if indexed is not None:
-            say(f"Search index: {indexed}.")
-    if indexed is not None and indexed.startswith(BEHIND):
+            say(f"Search index: {indexed.told}.")
+    if indexed is not None and indexed.is_behind:
         return EXIT_PARTLY
     if not report["tried"] or not report["kept"]:
         return EXIT_DONE
@@ -254,8 +254,7 @@ async def show_status(settings: Settings, live_standings: Standings | None = Non
     now = utc_now()
     daemon = presence(settings.data, now)
     working = daemon.state == "working"
-    with existing_store(settings) as store:
-        unlisted = {} if store is None else store.unlisted()
+    unlisted, hindrance = _left_behind(settings)
     if settings.as_json:
         about = {"data": str(settings.data), "daemon": presence_as_json(daemon)}
         found = {**engine, "space": space, "sources": sources, "unlisted": unlisted}
@@ -276,6 +275,8 @@ async def show_status(settings: Settings, live_standings: Standings | None = Non
         behind = f"and the index cannot be read: {engine['index_problem']}"
     say(f"{engine['records']:,} records; change {engine['last_change']:,}, {behind}")
     say(presence_in_words(daemon, now))
+    if hindrance is not None:
+        say(f"No harvest begins: {hindrance}")
     _say_room(settings, room)
     if configuration.contact is None and any(not source.demo for source in configuration.sources):
         from harvester.keys import HOW_TO_SAY_WHO
@@ -312,18 +313,26 @@ def _show_sources(settings: Settings, sources: Sequence[dict[str, Any]], now: da
     )
 
 
-def _say_room(settings: Settings, room: Room) -> None:
-    """How full the data folder is, and why no harvest would begin (fault H09)."""
+def _left_behind(settings: Settings) -> tuple[dict[str, int], str | None]:
+    """What the store still has of sources that are not configured any more, by name, and why what
+    an import left undone keeps harvests from beginning."""
     from catalogue.errors import ImportUnfinished
+
+    with existing_store(settings) as store:
+        if store is None:
+            return {}, None
+        try:
+            store.require_whole()
+        except ImportUnfinished as problem:
+            return store.unlisted(), str(problem)
+        return store.unlisted(), None
+
+
+def _say_room(settings: Settings, room: Room) -> None:
+    """How full the data folder is, and whether a harvest would begin (fault H09)."""
     from harvester.sources import MIB
     from harvester.space import NoRoom
 
-    with existing_store(settings) as store:
-        try:
-            if store is not None:
-                store.require_whole()
-        except ImportUnfinished as problem:
-            say(f"No harvest begins: {problem}")
     if settings.data.exists():
         of = "" if room.budget.bytes is None else f" of {room.budget.bytes // MIB:,}"
         used, free = room.used_bytes() // MIB, room.free_bytes() // MIB

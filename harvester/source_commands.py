@@ -288,18 +288,18 @@ def remove_source(ctx: click.Context, settings: Settings, name: str, keep_record
     """
     import anyio
 
-    from catalogue.engine_commands import BEHIND, bring_in
+    from catalogue.engine_commands import bring_in
     from harvester.removal import remove
 
     report = anyio.run(remove, settings, name, keep_records)
     indexed = bring_in(settings) if report["deleted"] else None
     if settings.as_json:
-        emit_json({**report, "index": indexed})
+        emit_json({**report, "index": indexed and indexed.told})
     elif report["already_removed"] and not report["deleted"]:
         say(f"{name} was removed already.")
     else:
         taken = f"{report['deleted']} records were taken away"
         say(f"{name} is removed; {'its records are kept' if keep_records else taken}.")
     if indexed is not None and not settings.as_json:
-        say(f"Search index: {indexed}.")
-    ctx.exit(EXIT_PARTLY if indexed is not None and indexed.startswith(BEHIND) else EXIT_DONE)
+        say(f"Search index: {indexed.told}.")
+    ctx.exit(EXIT_PARTLY if indexed is not None and indexed.is_behind else EXIT_DONE)
