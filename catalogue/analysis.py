@@ -423,6 +423,22 @@ def highlights(text: str, wanted_stems: frozenset[str]) -> list[tuple[int, int]]
     return sorted(found)
 
 
+def highlights_again(text: str, wanted_stems: frozenset[str]) -> list[tuple[int, int]]:
+    """As ``highlights``, for texts that are kept in memory and shown again and again: where each
+    word stands is worked out once for all questions."""
+    if not text.isascii():
+        return highlights(text, wanted_stems)
+    found = [places for one in wanted_stems if (places := _places(text, one))]
+    if len(found) == 1:
+        return list(found[0])
+    return sorted({place for places in found for place in places})
+
+
+@lru_cache(maxsize=2_048)
+def _places(text: str, stem: str) -> tuple[tuple[int, int], ...]:
+    return tuple(highlights(text, frozenset((stem,))))
+
+
 _WORD_FROM = re.compile(r"[a-z0-9]+")
 
 

@@ -100,6 +100,9 @@ class Crowd:
         """What ``oracle.meets`` says of each."""
         columns: list[Sequence[object]]
         match plan:
+            case Terms(name, terms) if terms and name in SCORED_FIELDS:  # as nearly all are
+                columns = [self.counts(name, term) for term in terms]
+                return list(map(any, zip(*columns, strict=True)))
             case All() | AllOf(()):
                 return [True] * len(self.entities)
             case Empty() | AnyOf(()):
@@ -112,9 +115,6 @@ class Crowd:
                 return list(map(any, zip(*columns, strict=True)))
             case NoneOf(part):
                 return list(map(not_, self.meets(part)))
-            case Terms(name, terms) if terms and name in SCORED_FIELDS:
-                columns = [self.counts(name, term) for term in terms]
-                return list(map(any, zip(*columns, strict=True)))
         return [meets(plan, one) for one in self.entities]
 
     def scores(self, scores: Sequence[Score], statistics: CollectionStatistics) -> list[float]:

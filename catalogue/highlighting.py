@@ -11,12 +11,17 @@ SHOWN = ("title", "summary")
 
 
 def highlights(
-    record: Mapping[str, Any], stems: frozenset[str]
+    record: Mapping[str, Any], stems: frozenset[str], *, is_kept: bool = False
 ) -> dict[str, Sequence[tuple[int, int]]]:
-    """Field → (start, end) offsets of the original text, for fields in which a word stands."""
+    """Field → (start, end) offsets of the original text, for fields in which a word stands.
+
+    Args:
+        is_kept: whether the record stays in memory and is likely to be shown again.
+    """
+    places_of = analysis.highlights_again if is_kept else analysis.highlights
     found: dict[str, Sequence[tuple[int, int]]] = {}
     for name in SHOWN:
         value = record.get(name)
-        if isinstance(value, str) and (places := analysis.highlights(value, stems)):
+        if isinstance(value, str) and (places := places_of(value, stems)):
             found[name] = places
     return found

@@ -236,7 +236,7 @@ class Fetcher:
     ) -> Response:
         """Send the request and follow redirects; gives the last answer, body unread."""
         limits = access.limits or self.limits
-        here = URL(url, encoded=True)
+        here = _read_address(url)
         seen: set[URL] = set()
         permanent, lost_at = True, None
         for hop in range(limits.redirects + 1):
@@ -310,13 +310,11 @@ class Fetcher:
     def _address(self, url: str) -> URL:
         """Raises ``ForbiddenAddress`` for what no request can go to."""
         try:
-            address = URL(url, encoded=True)
-            _ = address.host, address.port
+            return _read_address(url)
         except ValueError as error:
             raise ForbiddenAddress(
                 f"no address that can be asked ({error})", url=self.redactor.clean(url)
             ) from error
-        return address
 
     def gate(self, url: URL) -> HostGate | None:
         """Where requests to a host wait their turn, if they do."""
@@ -420,6 +418,20 @@ class Attempt:
             judged = judge_status(answer, error, self._fetcher.now(), clean)
             if judged is not error:
                 raise judged from error
+
+
+@lru_cache(maxsize=256)
+def _read_address(url: str) -> URL:
+    """An address that a request can go to, with what was worked out of it: facilities are asked for
+    the same lists again and again.
+
+    Raises:
+        ValueError: it is none.
+    """
+    address = URL(url, encoded=True)
+    # Looked at only when asked for, and what cannot be a port or a name raises then.
+    _ = address.host, address.port
+    return address
 
 
 @lru_cache(maxsize=256)

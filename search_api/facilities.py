@@ -170,6 +170,8 @@ def expect_facilities(names: Iterable[str], facilities: Sequence[Facility], fiel
 
 def header_text(text: str) -> str:
     """Text that may stand in a header: no control characters (fault I09), Latin-1 only."""
+    if text.isascii() and text.isprintable():
+        return text
     kept = "".join(character for character in text if character.isprintable())
     return kept.encode("latin-1", errors="replace").decode("latin-1")
 

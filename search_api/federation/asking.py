@@ -245,7 +245,9 @@ class Asker:
         began = self.monotonic()
         line = self._line(live.source)
         self._look_around()
-        key = key_of(live, question, terms.via)
+        # Where nothing is kept or shared there is nothing to be found by it.
+        is_found = self._cache.is_on or bool(self._settings.facility_single_flight)
+        key = key_of(live, question, terms.via) if is_found else b""
         kept = self._cache.fresh(key, self._now()) if self._cache.is_on else None
         if kept is not None:
             self._count(live.source.name, "kept")
@@ -483,12 +485,14 @@ class Asker:
 
     def _may_sleep(self, line: Line) -> bool:
         """Whether the facility was left alone for so long that it may be slow to wake."""
-        last = last_answer(line.source.name, line, self._pausing)
-        return is_idle(seconds(last), self._now().timestamp())
+        here, now = seconds(line.window.last_contact), self._now().timestamp()
+        if not is_idle(here, now):
+            return False
+        return is_idle(seconds(last_answer(line.source.name, line, self._pausing)), now)
 
     def _line(self, source: Source) -> Line:
         line = self._lines.get(source.name)
-        if line is not None and line.source == source:
+        if line is not None and (line.source is source or line.source == source):
             return line
         self._lines[source.name] = line_to(
             source, self._settings, self._environment, self.monotonic, line

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from catalogue.facilities import mapping_context
-from catalogue.query import Everything, Node, Search
+from catalogue.query import Node, Search
 from catalogue.readings import Reading, joined, tied
 from catalogue.threads import in_thread
 from facility_http.rest_json import identifier_of
@@ -46,6 +46,8 @@ from search_api.federation.takes import Need, Take
 
 _SORTABLE = frozenset({"pid", "title", "name", "startDate", "endDate", "releaseDate",
                        "creationDate", "size"})  # fmt: skip
+ALL_OF_FEW = Split({}, {}, sure=True, whole=False, operators=frozenset())
+"""Nothing is sent, and all is left to the oracle."""
 _WORD_FIELDS = {"Document": ("title", "summary"), "Dataset": ("title",), "Instrument": ("name",)}
 
 
@@ -125,7 +127,8 @@ class Collector:
             begun = [*others, *([first.documents] if first.documents is not None else [])]
             for other in begun:
                 other.cancel()
-            await asyncio.gather(*begun, return_exceptions=True)
+            if begun:  # to wait for nobody takes a turn of the loop, too
+                await asyncio.gather(*begun, return_exceptions=True)
 
     def _documents(self, search: Search, need: Need) -> asyncio.Task[Take | None] | None:
         """The service's Documents, being read, where its Datasets do not say enough of theirs: the
@@ -274,16 +277,17 @@ class Collector:
         return likely_words(words, self.profile, _WORD_FIELDS[self.profile.entity_class])
 
     def _first_filter(self, search: Search, need: Need) -> tuple[Split, Item]:
-        small = self.is_small(need)
-        # Of few records all are asked for, whatever is asked: the same list serves every question.
-        where = Everything() if small else search.where
+        if self.is_small(need):
+            # Of few records all are asked for, whatever is asked: the same list serves every
+            # question.
+            return ALL_OF_FEW, {"order": _order(search)} if self.profile.order else {}
         total = self.profile.total
         # Where all can be read, only what surely lets through all that matches is sent: exact.
         likely = search.text is not None or total is None or total > need.most
-        split = split_filter(where, self.profile, likely=likely, datasets=self.datasets)
-        sure, whole = split.sure, split.whole and not small and search.text is None
+        split = split_filter(search.where, self.profile, likely=likely, datasets=self.datasets)
+        sure, whole = split.sure, split.whole and search.text is None
         asked: Item = {}
-        if search.text is not None and not small:
+        if search.text is not None:
             if self.profile.scored:
                 asked["query"] = " ".join(need.words) or search.text.words
                 sure = False

@@ -305,6 +305,7 @@ class Federation:
             self.participants(search, asked),
             nobody,
             lambda live: self._sampled(live, search.entity_class),
+            with_copies(self.states),
             self.pools,
             self.workshop,
             self.settings.live_depth,

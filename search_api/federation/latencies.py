@@ -167,7 +167,7 @@ class Histories:
     def __init__(self) -> None:
         self._known: Mapping[Kinds, History] = {}
         self._new: dict[Kinds, tuple[dict[int, float], dict[int, float]]] = {}
-        self._limits: dict[tuple[str, str, Bounds], Limits] = {}
+        self._limits: dict[tuple[str, str], tuple[Bounds, Limits]] = {}
 
     def answered(self, source: str, kind: str, elapsed_s: float) -> None:
         """Note an answer."""
@@ -179,11 +179,11 @@ class Histories:
 
     def limits(self, source: str, kind: str, bounds: Bounds) -> Limits:
         """How long to wait for an answer now."""
-        key = (source, kind, bounds)
-        found = self._limits.get(key)
-        if found is None:
-            history = self._known.get((source, kind), History())
-            found = self._limits[key] = limits_from(history, bounds)
+        known = self._limits.get((source, kind))
+        if known is not None and (known[0] is bounds or known[0] == bounds):
+            return known[1]
+        found = limits_from(self._known.get((source, kind), History()), bounds)
+        self._limits[source, kind] = (bounds, found)
         return found
 
     def of(self, source: str) -> dict[str, History]:

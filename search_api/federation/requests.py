@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -30,6 +31,10 @@ _RELATION = re.compile(r"[A-Za-z][A-Za-z. ]{0,60}")
 CANARY: Mapping[str, Any] = {"limit": 1}
 
 
+# A facility with few records is asked for the same list by every question.
+_quoted = lru_cache(maxsize=256)(quoted)
+
+
 def path_of(live: LiveSource, question: Question) -> str:
     """The endpoint's name, as its last check found it."""
     known = live.of_class(question.entity_class).get("path")
@@ -47,7 +52,7 @@ def address_of(live: LiveSource, question: Question, path: str) -> str:
         path += "/" + quote(question.pid, safe="")
     if not asked:
         return f"{base}/{path}"
-    return f"{base}/{path}?{name}={quoted(orjson.dumps(asked))}"
+    return f"{base}/{path}?{name}={_quoted(orjson.dumps(asked))}"
 
 
 def is_plain(question: Question) -> bool:

@@ -13,7 +13,7 @@ from operator import itemgetter
 from typing import TypeVar
 
 from catalogue import technique_scoring
-from catalogue.answers import Answer, FacetCount, Hit
+from catalogue.answers import Answer, FacetCount, Hit, Total
 from catalogue.catalogue import Catalogue
 from catalogue.crowd import Crowd
 from catalogue.highlighting import highlights
@@ -44,7 +44,7 @@ from search_api.federation.index_side import (
 )
 from search_api.federation.matching import Matcher, Ranking, added, near, text_plan
 from search_api.federation.overlay import Overlay
-from search_api.federation.participants import Asked, Participants, has_copy
+from search_api.federation.participants import Asked, Participants
 from search_api.federation.pools import Made, PoolCache
 from search_api.federation.questions import LiveSource
 from search_api.federation.ranking import Deck, Ranked, Scorer, score_order
@@ -98,7 +98,8 @@ class _Found:
 
 @dataclass(slots=True)
 class Session:
-    """One question. ``ask_one`` asks a source; ``states`` are all facilities as last seen."""
+    """One question. ``ask_one`` asks a source; ``states`` are all facilities as last seen,
+    ``copies`` those of which the index has what they told before."""
 
     catalogue: Catalogue
     states: Sequence[FacilityState]
@@ -108,6 +109,7 @@ class Session:
     participants: Participants
     ask_one: Callable[[LiveSource, Need], Awaitable[Outcome]]
     live_statistics: Callable[[LiveSource], CollectionStatistics]
+    copies: frozenset[str]
     pools: PoolCache
     workshop: Workshop
     most_live: int = 1_000
@@ -171,16 +173,12 @@ class Session:
             skip = max(0, skip - found.first.total.value)
             self._check_depth(skip + self.search.limit, takes)
         dealt = await self.deal(deck, found.side, scorer, skip, self.search.limit, hits)
-        answer = await self.workshop.run(len(pool.entities), self._answer, found)
         outcomes = believed(outcomes, found.matching)
         total = total_of(found.first, found.matching, outcomes, waiting=bool(waiting))
         lines = ledger.lines(outcomes, facility_totals(found.first, found.matching))
+        shown, total = await self.hits_of(dealt, pool, hits, scorer), sure_of(total, lines)
         return FederatedAnswer(
-            replace(
-                answer,
-                hits=await self.hits_of(dealt, pool, hits, scorer),
-                total=sure_of(total, lines),
-            ),
+            await self.workshop.run(len(pool.entities), self._answer, found, shown, total),
             Overlay(pool, self.catalogue.store),
             lines,
             pool,
@@ -230,12 +228,11 @@ class Session:
 
     def _speaking(self, silent: Sequence[Outcome], waiting: Sequence[str]) -> tuple[str, ...]:
         """Who speaks through the index: the indexed ones, and silent ones that left a copy."""
+        if not self.copies or self.asked.mode == "live" or not (silent or waiting):
+            return self.participants.indexed
         quiet = {one.live.facility.name for one in silent} | set(waiting)
-        copies = [
-            state.facility.name
-            for state in self.states
-            if state.facility.name in quiet and has_copy(state) and self.asked.mode != "live"
-        ]
+        names = (state.facility.name for state in self.states)
+        copies = [name for name in names if name in quiet and name in self.copies]
         return (*self.participants.indexed, *copies)
 
     async def _pool(self, readings: Sequence[Reading], speaking: tuple[str, ...]) -> Made:
@@ -286,7 +283,7 @@ class Session:
         scores = text.scores
         terms = terms_asked(scores)
         parts = [self.live_statistics(live) for live in self.participants.live]
-        if any(has_copy(state) for state in self.states):
+        if self.copies:
             parts.append(await self.statistics.of(self.search.entity_class, terms))
         return await self.workshop.run(len(found.matching), Scorer.of, scores, parts, found.crowd)
 
@@ -415,17 +412,19 @@ class Session:
             if self.search.explain and scorer is not None and one.key in entities:
                 own = pool.own_scores(one.key)
                 explanation = scorer.explain(entities[one.key], own)
-            marks = highlights(stored.record, text.stems) if text is not None else {}
+            marks: Mapping[str, Sequence[tuple[int, int]]] = {}
+            if text is not None:
+                marks = highlights(stored.record, text.stems, is_kept=live is not None)
             shown.append(Hit(stored, one.score, marks, explanation))
         return shown
 
-    def _answer(self, found: _Found) -> Answer:
-        """Everything of the answer but its hits and total, counted on both sides."""
+    def _answer(self, found: _Found, hits: Sequence[Hit], total: Total) -> Answer:
+        """The answer with everything beside hits and total counted on both sides."""
         matcher, first = found.matcher, found.first
         ours = matcher.facets()
         return Answer(
-            (),
-            first.total,
+            hits,
+            total,
             {
                 facet.field: added(
                     [first.facets.get(facet.field, ()), ours.get(facet.field, ())], facet.size

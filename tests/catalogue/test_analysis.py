@@ -142,3 +142,6 @@ def test_marked_is_every_word_with_a_wanted_stem_and_nothing_else(
     assert analysis.highlights(text, wanted) == marked
     # A letter outside of ASCII takes the other way to the same places.
     assert analysis.highlights(text + " é", wanted) == marked
+    # And so does a text that is kept, word by word.
+    assert analysis.highlights_again(text, wanted) == marked
+    assert analysis.highlights_again(text + " é", wanted) == marked
