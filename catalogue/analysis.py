@@ -35,6 +35,14 @@ _ASCII_WORDS = bytes(
 )
 """Letters and digits in lower case, spaces for all else. A table of bytes: looking a text up letter
 by letter in one of characters costs four times as much."""
+_ASCII_SIGNS = bytes(
+    ord("a" if chr(code).isalnum() else " " if chr(code).isspace() else ".")
+    if code < 128
+    else ord(".")
+    for code in range(256)
+)
+"""Letters and digits as ``a``, white space as spaces, signs as full stops."""
+_LONG = b"a" * (_SURELY_SHORT + 1)
 _PIECES = re.compile(r"[/,;|]")
 _JOINERS = re.compile(r"[-‐‑‒–—'’·]")
 _ONLY_JOINED = re.compile(r"[^\W_]+(?:[-‐‑‒–—'’·][^\W_]+)+", re.UNICODE)
@@ -143,22 +151,26 @@ def line(text: str) -> Line:
     """All that ``words``, ``stems`` and ``wholes`` give, in one go."""
     chunks: list[str] | None = None
     if text.isascii():
-        spaced = _spaced(text)
+        written = text.encode()
+        spaced = written.translate(_ASCII_WORDS).decode()
         listed = spaced.split()
-        if spaced.count(" ") != text.count(" "):  # else there are letters, digits and spaces alone
+        signs = written.translate(_ASCII_SIGNS)
+        # Most texts have none: signs stand at the ends of words alone, and no word is long.
+        if b".a" in signs or b".." in signs:
             chunks = text.split()
+        may_be_long = len(text) > _SURELY_SHORT and _LONG in signs
+        may_be_xray = "ray" in spaced
     else:
         chunks = text.split()
         listed = _words_of_chunks(chunks)
-    # No word of a short text is long, unless folding makes several letters of one.
-    may_be_long = len(text) > _SURELY_SHORT or not text.isascii()
+        may_be_long = may_be_xray = True  # Folding makes several letters of one.
     long = may_be_long and bool(listed) and max(map(len, listed)) > _SURELY_SHORT
     if long:
         listed = [cut(word) for word in listed]
     found: set[str] = set()
     if chunks:
         _add_wholes(chunks, found)
-    if "x" in listed:
+    if may_be_xray and "x" in listed:
         _add_xray(listed, found)
     return Line(stemmed(listed), listed, found or _NOTHING, long and may_be_cut(listed))
 
