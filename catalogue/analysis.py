@@ -343,6 +343,38 @@ def _wholes_of_identifier(identifier: str) -> frozenset[str]:
     return frozenset(found)
 
 
+class Signs:
+    """Which terms may be among the wholes of identifiers and the like, told without working these
+    out: a whole is a part of its identifier, without the signs that join or with them, and stemmed
+    where it has letters alone.
+
+    Args:
+        texts: identifiers, plain ones (``identifiers_are_plain``) in lower case, and wholes.
+    """
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        text = "\n".join(texts)
+        self._bare = _without_joiners(text)
+        joined = map(_without_joiners, _JOINED_LETTERS.findall(text))
+        self._stems = frozenset([_stems[one] for one in joined])
+
+    def may_have(self, term: str) -> bool:
+        """Whether the term may be one of the wholes; surely not where it says no."""
+        return _without_joiners(term) in self._bare or term in self._stems
+
+
+_JOINED_LETTERS = re.compile(r"(?<![0-9a-z])[a-z]+(?:['-][a-z]+)+(?![0-9a-z])")
+
+
+def _without_joiners(text: str) -> str:
+    return text.replace("-", "").replace("'", "")
+
+
+def identifiers_are_plain(identifiers: str, count: int) -> bool:
+    """Whether so many identifiers, in lower case and a line each, are such as ``Signs`` knows."""
+    return identifiers.isascii() and "ray" not in identifiers and identifiers.count("\n") < count
+
+
 def cut(term: str) -> str:
     """A term of at most 200 bytes of UTF-8, cut between characters (fault F08)."""
     if len(term) * 4 <= MAX_TERM_BYTES:

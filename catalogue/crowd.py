@@ -12,6 +12,7 @@ from itertools import compress
 from operator import not_
 from typing import TypeVar
 
+from catalogue.analysis import Signs
 from catalogue.oracle import Entity, meets
 from catalogue.plan import (
     All,
@@ -57,11 +58,12 @@ class Crowd:
         self._texts: dict[str, list[str]] = {}
         self._sizes: dict[str, list[int]] = {}
         self._counts: dict[FieldTerm, list[int]] = {}
+        self._signs: list[Signs] = []
 
     def afresh(self) -> Crowd:
         """The same for another question: what they have is known, what was counted of it not."""
         made = Crowd(self.entities)
-        made._texts, made._sizes = self._texts, self._sizes
+        made._texts, made._sizes, made._signs = self._texts, self._sizes, self._signs
         return made
 
     def texts(self, name: str) -> list[str]:
@@ -83,8 +85,18 @@ class Crowd:
         found = self._counts.get((name, term))
         if found is None:
             spaced = f" {term} "
-            found = self._counts[name, term] = [text.count(spaced) for text in self.texts(name)]
+            if name == "wholes" and not self._may_have(term):
+                found = [0] * len(self.entities)
+            else:
+                found = [text.count(spaced) for text in self.texts(name)]
+            self._counts[name, term] = found
         return found
+
+    def _may_have(self, term: str) -> bool:
+        """Whether any of them may have the term among its wholes, which few questions find."""
+        if not self._signs:
+            self._signs.append(Signs([one.signs for one in self.entities]))
+        return self._signs[0].may_have(term)
 
     def only(self, chosen: Sequence[bool]) -> Crowd:
         """Those that are chosen, with what is known of them."""
@@ -94,6 +106,7 @@ class Crowd:
         made._texts = _chosen(self._texts, chosen)
         made._sizes = _chosen(self._sizes, chosen)
         made._counts = _chosen(self._counts, chosen)
+        made._signs = self._signs.copy()  # What is looked up for fewer says nothing of others.
         return made
 
     def meets(self, plan: Plan) -> list[bool]:

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache, lru_cache
-from itertools import chain
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -283,50 +282,36 @@ class Texts(NamedTuple):
     wholes: set[str]
 
 
-class Stems(NamedTuple):
-    """``Texts`` with each line as one text, stems divided by blanks; ``words`` as often as they
-    stand there."""
+class ReadLines(NamedTuple):
+    """``TextLines`` with each line of prose read into words."""
 
-    title: list[str]
-    text: list[str]
-    words: list[str]
-    wholes: set[str]
+    titles: list[Line]
+    others: list[Line]
+    identifiers: tuple[str, ...]
 
 
 def texts_of(change: Change) -> Texts:
     """The texts of an entity and what it contains, as the engines index them."""
-    (stems,) = stems_of((change,))
+    ((titles, others, identifiers),) = read_lines((change,))
+    text = [*titles, *others]
     return Texts(
-        [one.split() for one in stems.title],
-        [one.split() for one in stems.text],
-        set(stems.words),
-        stems.wholes,
+        [one.stems.split() for one in titles],
+        [one.stems.split() for one in text],
+        set[str]().union(*[one.words for one in text]),
+        set[str]().union(
+            *map(analysis.identifier_wholes, identifiers), *[one.wholes for one in text]
+        ),
     )
 
 
-def stems_of(changes: Iterable[Change]) -> list[Stems]:
-    """The same of each, for whoever does not look at single stems; in steps, as
+def read_lines(changes: Iterable[Change]) -> list[ReadLines]:
+    """The lines of each, for whoever does not look at single stems; in steps, as
     ``engine_documents``."""
     listed = list(map(text_lines, changes))
     titles = [list(map(line_again, one.title)) for one in listed]
     others = [list(map(line_again, one.others)) for one in listed]
-    identifiers = [list(map(analysis.identifier_wholes, one.identifiers)) for one in listed]
-    return [_put_together(*parts) for parts in zip(titles, others, identifiers, strict=True)]
-
-
-def _put_together(
-    title: Sequence[Line], others: Sequence[Line], identifiers: Sequence[frozenset[str]]
-) -> Stems:
-    text = [*title, *others]
-    if not text:
-        return Stems([], [], [], set[str]().union(*identifiers))
-    stems, words, wholes, _ = zip(*text, strict=True)
-    return Stems(
-        list(stems[: len(title)]),
-        list(stems),
-        list(chain.from_iterable(words)),
-        set[str]().union(*identifiers, *wholes),
-    )
+    identifiers = [one.identifiers for one in listed]
+    return list(map(ReadLines, titles, others, identifiers))
 
 
 def _add_text(

@@ -142,6 +142,11 @@ class Entity:
         """The terms of a scored field in one text, each between two blanks of its own."""
         return f" {'  '.join(self.bags[name])} "
 
+    @property
+    def signs(self) -> str:
+        """What shows which terms may be in ``wholes``: ``analysis.Signs`` of it has them all."""
+        return self.spaced("wholes")
+
     def has_any(self, name: str, terms: frozenset[str]) -> bool:
         """Whether one of the terms stands in a scored field."""
         return not terms.isdisjoint(self.bags[name])

@@ -7,15 +7,17 @@ beside, as a few texts: the garbage collector finds nothing in them to look thro
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from itertools import chain
 from typing import Any, NamedTuple, cast
 
 import orjson
 
 from catalogue import technique_scoring
-from catalogue.documents import Stems, Texts, facet_values, stems_of
+from catalogue.analysis import identifier_wholes, identifiers_are_plain
+from catalogue.documents import ReadLines, Texts, facet_values, read_lines
 from catalogue.fields import elements
 from catalogue.oracle import Entity, Thing
 from catalogue.records import Change, EntityClass, StoredEntity
@@ -34,8 +36,9 @@ class Row(NamedTuple):
     ``derived``: a Dataset made of a flat record, which gives way to real ones (semantics 1.3).
     ``written``: the record as JSON. What it is found and counted by stands behind it where that was
     worked out already (``is_counted``): ``documents.Texts``, each term between two blanks of its
-    own and each line at the end of one; how many terms there are; tags; ``documents.facet_values``
-    as JSON.
+    own and each line at the end of one, but of ``wholes`` only those that are not of
+    ``identifiers``, which stand beside in lower case, a line each: hardly a question asks for them;
+    how many terms there are; tags; ``documents.facet_values`` as JSON.
     """
 
     key: str
@@ -48,9 +51,9 @@ class Row(NamedTuple):
     text: str = ""
     words: str = ""
     wholes: str = ""
+    identifiers: str = ""
     title_size: int = 0
     text_size: int = 0
-    wholes_size: int = 0
     tags: str = ""
     facets: bytes = b"{}"
 
@@ -152,7 +155,7 @@ class Said(Entity):
             [line.split() for line in row.title.split(NEXT)],
             [line.split() for line in row.text.split(NEXT)],
             set(row.words.split()),
-            set(row.wholes.split()),
+            set(self._wholes),
         )
 
     @property
@@ -160,14 +163,16 @@ class Said(Entity):
         row = self.row
         if not row.is_counted:
             return super().bags
-        return {"text": row.text.split(), "title": row.title.split(), "wholes": row.wholes.split()}
+        return {"text": row.text.split(), "title": row.title.split(), "wholes": self._wholes}
 
     def occurrences(self, name: str, term: str) -> int:
         row = self.row
         if not row.is_counted:
             return super().occurrences(name, term)
         # Of all that scoring does this is done most: the field is looked up here.
-        field = row.text if name == "text" else row.title if name == "title" else row.wholes
+        if name == "wholes":
+            return self._wholes.count(term)
+        field = row.text if name == "text" else row.title
         return field.count(f" {term} ")
 
     def size(self, name: str) -> int:
@@ -176,7 +181,7 @@ class Said(Entity):
             return super().size(name)
         if name == "text":
             return row.text_size
-        return row.title_size if name == "title" else row.wholes_size
+        return row.title_size if name == "title" else len(self._wholes)
 
     def spaced(self, name: str) -> str:
         return self._field(name) if self.row.is_counted else super().spaced(name)
@@ -201,7 +206,19 @@ class Said(Entity):
     def _field(self, name: str) -> str:
         if name == "text":
             return self.row.text
-        return self.row.title if name == "title" else self.row.wholes
+        return self.row.title if name == "title" else _spaced(self._wholes)
+
+    @property
+    def signs(self) -> str:
+        row = self.row
+        return f"{row.wholes}{NEXT}{row.identifiers}" if row.is_counted else super().signs
+
+    @cached_property
+    def _wholes(self) -> tuple[str, ...]:
+        """All wholes, those of identifiers worked out when somebody asks for them."""
+        found = set(self.row.wholes.split())
+        found.update(*map(identifier_wholes, self.row.identifiers.split(NEXT)))
+        return tuple(found)
 
     @property
     def facets(self) -> dict[str, tuple[str, ...]]:
@@ -258,6 +275,10 @@ def _apart(lines: Sequence[str]) -> str:
 _BETWEEN = f" {NEXT} "
 
 
+def _spaced(terms: Collection[str]) -> str:
+    return f" {'  '.join(terms)} "
+
+
 def unpacked(packed: Mapping[str, Any]) -> dict[str, Any]:
     """The record that ``Said.packed`` wrote."""
     return alone(packed["said"], Voice(*packed["by"]), packed["related"])
@@ -286,7 +307,7 @@ def counted_rows(
     """Parts as they are kept, each with what it contains (of a Document, its Datasets); all in
     steps, because the code of a step fits into a processor's caches and that of all does not."""
     changes = [Change(_stored_of(part), tuple(map(_stored_of, inside))) for part, inside in parts]
-    texts = [_text_columns(stems) for stems in stems_of(changes)]
+    texts = list(map(_text_columns, read_lines(changes)))
     tags = [_tags_of(part, inside) for part, inside in parts]
     facets = [_counted(*facet_values(one.entity, one.children).items()) for one in changes]
     return [
@@ -306,18 +327,29 @@ def _identity(part: Mapping[str, Any]) -> tuple[str, str, str | None, bool]:
     return part["key"], part["class"], known, bool(part.get("derived"))
 
 
-def _text_columns(stems: Stems) -> tuple[str, str, str, str, int, int, int]:
-    """From ``title`` to ``wholes_size`` of a ``Row``."""
-    title, text, words, wholes = stems
-    titles = _apart(title)
+def _text_columns(lines: ReadLines) -> tuple[str, str, str, str, str, int, int]:
+    """From ``title`` to ``text_size`` of a ``Row``."""
+    titles, others, identifiers = lines
+    listed = NEXT.join(identifiers).lower()
+    wholes: set[str] = set()
+    if not identifiers_are_plain(listed, len(identifiers)):
+        listed = ""
+        wholes.update(*map(identifier_wholes, identifiers))
+    text = [*titles, *others]
+    if not text:
+        return (_apart(()), _apart(()), "", _spaced(wholes), listed, 0, 0)
+    stems, words, of_lines, _ = zip(*text, strict=True)
+    if any(of_lines):
+        wholes.update(*of_lines)
+    end = len(titles)
     return (
-        titles,
-        _apart(text),
-        " ".join(words),
-        f" {'  '.join(wholes)} ",
-        len(titles.split()),
-        len(words),
-        len(wholes),
+        _apart(stems[:end]),
+        _apart(stems),
+        " ".join(chain.from_iterable(words)),
+        _spaced(wholes),
+        listed,
+        sum(map(len, words[:end])),
+        sum(map(len, words)),
     )
 
 

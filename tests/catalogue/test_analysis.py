@@ -75,6 +75,43 @@ def test_the_quick_way_for_ascii_is_the_same_way(text: str) -> None:
     assert analysis.words(text) == [token.text for token in analysis.tokenize(text)]
 
 
+PIECES = (
+    *("a", "B", "7", "x", "word", "running", "ray", "rays", "X-ray", "10.5072/a-b", "dye-ing"),
+    *(" ", "\t", "\x1c", "\n", "\u3000", "b" * 50, "b" * 51),
+    *("-", "'", ".", ",", "/", ";", "|", "_", "(", ")", "é", "²", "ﬁ", "—", "’"),
+)
+MIXED = st.lists(st.sampled_from(PIECES)).map("".join)
+
+
+@given(st.text() | MIXED)
+def test_a_line_is_all_that_is_told_of_its_text(text: str) -> None:
+    line = analysis.line(text)
+    assert line.words == analysis.words(text)
+    assert line.stems.split() == analysis.stems(text)
+    assert set(line.wholes) == analysis.wholes(text)
+    if analysis.may_be_cut(line.words):
+        assert line.cut
+
+
+@given(st.lists(st.text() | MIXED, max_size=4))
+def test_no_whole_of_plain_identifiers_is_missed(identifiers: list[str]) -> None:
+    listed = "\n".join(identifiers).lower()
+    if analysis.identifiers_are_plain(listed, len(identifiers)):
+        signs = analysis.Signs([listed])
+        for identifier in identifiers:
+            assert all(map(signs.may_have, analysis.identifier_wholes(identifier)))
+            again = analysis.identifier_wholes(identifier.lower())
+            assert analysis.identifier_wholes(identifier) == again
+
+
+def test_signs_show_what_identifiers_are_not_found_by() -> None:
+    signs = analysis.Signs(["10.5072/lyso-zyme-3", "running-s", "x-rayed"])
+    assert signs.may_have("lysozyme3")
+    assert signs.may_have("run")  # as "runnings" is stemmed, and nothing else
+    assert not signs.may_have("lysozymes")
+    assert not signs.may_have("ice")
+
+
 @given(st.text())
 def test_tokens_stand_where_they_say(text: str) -> None:
     for token in analysis.tokenize(text):

@@ -101,6 +101,14 @@ def test_every_kind_of_look_up_says_the_same(plan: Plan) -> None:
     assert Crowd(entities).meets(plan) == [meets(plan, one) for one in entities]
 
 
+def test_what_some_are_found_by_says_nothing_of_the_others() -> None:
+    entities = several()
+    crowd = Crowd(entities)
+    few = crowd.only([number == 1 for number in range(len(entities))])
+    assert not any(few.counts("wholes", "crowd-2"))
+    assert sum(crowd.counts("wholes", "crowd-2")) == 3
+
+
 def test_without_words_nobody_scores() -> None:
     entities = several()
     assert Crowd(entities).scores((), CollectionStatistics()) == [0.0] * len(entities)
