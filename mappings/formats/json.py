@@ -7,13 +7,13 @@ with a note (fault D11).
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import orjson
 
 from mappings.dates import Moment, moment
-from mappings.drafts import Notes
+from mappings.drafts import MOST_NOTES, Notes
 from mappings.errors import MappingError
 from mappings.text import clip, known
 
@@ -88,6 +88,36 @@ def _is_ghost(item: Mapping[str, Any]) -> bool:
     return True
 
 
+class Again(dict[bytes, Any]):
+    """What was read of JSON objects, by how they are written: a facility's people and techniques
+    come again and again, and looking one up takes a tenth of reading it. Whoever gets it must not
+    change it. Bounded."""
+
+    def read(
+        self, item: Mapping[str, Any], read: Callable[[Mapping[str, Any]], Any], notes: Notes
+    ) -> Any:
+        """What ``read`` makes of the object. Where that is ``None``, or something was to be noted,
+        it is read anew each time."""
+        try:
+            written = orjson.dumps(item)
+        except TypeError:  # no plain JSON
+            return read(item)
+        found = self.get(written)
+        if found is None:
+            noted = len(notes.problems)
+            found = read(item)
+            is_noted = len(notes.problems) > noted or noted >= MOST_NOTES
+            if found is not None and not is_noted and len(written) <= LONGEST_AGAIN:
+                if len(self) >= MOST_AGAIN:
+                    self.clear()
+                self[written] = found
+        return found
+
+
+MOST_AGAIN = 4_096
+LONGEST_AGAIN = 2_000
+
+
 def truth(value: object) -> bool | None:
     """A JSON boolean, or one of the ways in which it is also sent."""
     if isinstance(value, bool):
@@ -130,7 +160,12 @@ def moment_in(
     record: Mapping[str, Any], name: str, time_zone: str, notes: Notes
 ) -> tuple[Moment, str] | None:
     """The date under ``name`` with its text as sent; what is no date is noted."""
-    text = date_text(record.get(name))
+    return moment_of(record.get(name), name, time_zone, notes)
+
+
+def moment_of(value: object, name: str, time_zone: str, notes: Notes) -> tuple[Moment, str] | None:
+    """The same of the value that stands there."""
+    text = known(value) if type(value) is str else date_text(value)
     if text is None:
         return None
     found = moment(text, time_zone)

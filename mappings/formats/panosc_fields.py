@@ -9,8 +9,8 @@ from typing import Any
 from mappings.context import Context, Entity, Header, Mapped
 from mappings.drafts import Notes
 from mappings.errors import MappingError
-from mappings.formats.json import keep_unused, moment_in, objects_in, text_in, truth
-from mappings.formats.rules import Rules
+from mappings.formats.json import keep_unused, moment_of, objects_in, text_in, truth
+from mappings.formats.rules import Rules, nothing
 from mappings.identifiers import doi, entity_key, global_key, identify
 from mappings.rights import evidence, licence
 from mappings.text import clip, known, split_keywords
@@ -39,9 +39,15 @@ class Reading:
                 earlier.setdefault(name, value)
 
     def mapped(self) -> Mapped:
-        ranks = {"Document": 0, "Dataset": 1, "Instrument": 2}
-        found = sorted(self.entities.values(), key=lambda entity: ranks[entity["class"]])
+        found = sorted(self.entities.values(), key=_rank)
         return self.notes.mapped(found)
+
+
+_RANKS = {"Document": 0, "Dataset": 1, "Instrument": 2}
+
+
+def _rank(entity: Entity) -> int:
+    return _RANKS[entity["class"]]
 
 
 # --- identity --------------------------------------------------------------------------------
@@ -51,24 +57,33 @@ def pid_of(record: Mapping[str, Any]) -> str | None:
     return text_in(record, "pid", "id", "doi")
 
 
-def base(record: Mapping[str, Any], name: str, reading: Reading, path: str) -> Entity:
+def base(
+    record: Mapping[str, Any], name: str, reading: Reading, path: str, pid: str | None = None
+) -> Entity:
     """``class``, ``key``, ``pid``, ``doi``, ``facility`` of an object.
 
     A Document's DOI is its key even when the pid is a number (ESRF); a Dataset's is not, because
     Datasets were seen with the DOI of what contains them.
 
+    Args:
+        pid: ``pid_of(record)``, where the caller has it.
+
     Raises:
         MappingError: it has no identifier.
     """
-    pid = pid_of(record)
+    pid = pid_of(record) if pid is None else pid
     if pid is None:
         raise MappingError(f"{path}.pid", clip(record.get("pid")), "a pid, id or doi")
-    sent = text_in(record, "doi")
-    own = doi(sent) if sent is not None else None
-    if sent is not None and own is None:
-        reading.notes.dropped(f"{path}.doi", sent, "no DOI")
-    found = own or doi(pid)
     identified = identify(pid)
+    # As most are: a pid that is nothing but a DOI.
+    in_pid = pid if identified.scheme == "doi" and identified.display == pid else doi(pid)
+    sent = text_in(record, "doi")
+    own = None
+    if sent is not None:
+        own = in_pid if sent == pid else doi(sent)
+        if own is None:
+            reading.notes.dropped(f"{path}.doi", sent, "no DOI")
+    found = own or in_pid
     by_doi = name == "Document" and found is not None
     entity: Entity = {
         "class": name,
@@ -96,6 +111,8 @@ def read_fields(
         if not value and (value is None or value == "" or value == []):
             continue
         reader = readers.get(name)
+        if reader is nothing:
+            continue
         if reader is None:
             keep_unused(value, f"{path}.{clip(name, 80)}", reading.notes)
         else:
@@ -125,7 +142,7 @@ def date_field(name: str) -> _Shared:
     """A reader that keeps a date under ``name``, for the caller to turn into text."""
 
     def read(value: Any, entity: Entity, reading: Reading, path: str) -> None:
-        found = moment_in({name: value}, name, reading.context.time_zone, reading.notes)
+        found = moment_of(value, name, reading.context.time_zone, reading.notes)
         if found is not None:
             entity[name] = found
 

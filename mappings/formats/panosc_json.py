@@ -8,6 +8,7 @@ ESRF. What differs is listed in ``docs/crosswalks.md``.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache, partial
 from typing import Any
 
 from mappings.context import Context, Entity, Header, Mapped
@@ -16,6 +17,7 @@ from mappings.drafts import Notes, interval_fields, policies
 from mappings.errors import MappingError
 from mappings.formats.json import (
     OBJECTS,
+    Again,
     mapping_of,
     objects_in,
     text_in,
@@ -131,15 +133,16 @@ def _read_document(record: Mapping[str, Any], reading: Reading, path: str = "$")
     _settle_dates(entity)
     entity["access"] = decide(entity.get("access", []) + policies(context))
     settle_parameters(entity, reading)
-    included = list(objects_in(record, "datasets"))
     reading.add(entity)
     keys = []
     embargoes = _embargoes(entity)
-    for dataset in included:
-        if pid_of(dataset) is None:
-            reading.notes.dropped(f"{path}.datasets[]", dataset.get("title"), "no pid")
+    below = f"{path}.datasets[]"
+    for dataset in objects_in(record, "datasets"):
+        pid = pid_of(dataset)
+        if pid is None:
+            reading.notes.dropped(below, dataset.get("title"), "no pid")
             continue
-        child = _read_dataset(dataset, reading, entity["key"], f"{path}.datasets[]", embargoes)
+        child = _read_dataset(dataset, reading, entity["key"], below, embargoes, pid)
         keys.append(child["key"])
     if keys:
         _tie(reading.entities[entity["key"]], keys)
@@ -157,21 +160,24 @@ def _tie(document: Entity, datasets: list[str]) -> None:
 
 def _settle_dates(entity: Entity) -> None:
     """Dates as text, the experiment's interval, and the release as evidence (semantics 2)."""
-    dates: dict[str, tuple[Moment, str]] = {
-        name: entity.pop(name)
-        for name in ("startDate", "endDate", "releaseDate", "creationDate")
-        if name in entity
-    }
-    for name, (found, _) in dates.items():
-        entity[name] = found.text
-    start, end = dates.get("startDate"), dates.get("endDate")
-    entity.update(interval_fields(start[0] if start else None, end[0] if end else None))
-    if "releaseDate" in dates:
-        found, text = dates["releaseDate"]
+    start, end = _settled(entity, "startDate"), _settled(entity, "endDate")
+    release = _settled(entity, "releaseDate")
+    if start is not None or end is not None:
+        entity.update(interval_fields(start and start[0], end and end[0]))
+    if release is not None:
+        found, text = release
         # A release before the experiment (ESRF) is no embargo; it says nothing.
         if start is None or found.last_second >= start[0].first_second:
             pieces = entity.setdefault("access", [])
             pieces.append(evidence("embargo_until", "$.releaseDate", text, found.opens))
+
+
+def _settled(entity: Entity, name: str) -> tuple[Moment, str] | None:
+    """A date as it was read, its text now in the entity."""
+    read: tuple[Moment, str] | None = entity.pop(name, None)
+    if read is not None:
+        entity[name] = read[0].text
+    return read
 
 
 DOCUMENT.settles("pid id", "Document.pid, key", "pid, else id, else doi; `pid:7` is local 7")
@@ -229,15 +235,17 @@ def _read_dataset(
     parent: str | None,
     path: str = "$",
     embargoes: Sequence[dict[str, str]] = (),
+    pid: str | None = None,
 ) -> Entity:
-    entity = base(record, "Dataset", reading, path)
+    entity = base(record, "Dataset", reading, path, pid)
     read_fields(record, DATASET, entity, reading, path)
     entity["kind"] = "data"
-    _settle_dates(entity)
+    _settled(entity, "creationDate")
     settle_parameters(entity, reading)
-    formats = [name for file in entity.get("files", ()) for name in format_of_name(file["name"])]
-    if formats:
-        entity["formats"] = list(dict.fromkeys(formats))
+    if "files" in entity:
+        formats = [name for file in entity["files"] for name in format_of_name(file["name"])]
+        if formats:
+            entity["formats"] = list(dict.fromkeys(formats))
     keys = [] if parent is None else [parent]
     for document in objects_in(record, "documents", "document"):
         if pid_of(document) is None:
@@ -246,8 +254,9 @@ def _read_dataset(
             keys.append(_document_of(document, entity["key"], reading, path))
     if keys:
         entity["documents"] = list(dict.fromkeys(keys))
-    named = [reading.entities[key] for key in keys if key != parent and key in reading.entities]
-    embargoes = [*embargoes, *(piece for document in named for piece in _embargoes(document))]
+    for key in keys:
+        if key != parent and key in reading.entities:
+            embargoes = [*embargoes, *_embargoes(reading.entities[key])]
     entity["access"] = decide([*entity.get("access", ()), *embargoes, *policies(reading.context)])
     reading.add(entity)
     return entity
@@ -287,17 +296,25 @@ def _size(value: Any, entity: Entity, reading: Reading, path: str) -> None:
     ),
 )
 def _techniques(value: Any, entity: Entity, reading: Reading, path: str) -> None:
-    tags = []
+    tags: list[dict[str, Any]] = []
+    probes = reading.context.probes
+    read = partial(_technique, probes=probes)
     for item in value if isinstance(value, list) else [value]:
         if isinstance(item, OBJECTS):
-            tags += _technique(item, reading.context.probes)
+            tags += _techniques_met(probes).read(item, read, reading.notes)
         elif isinstance(item, str):
-            tags += technique_tags(item, None, reading.context.probes)
+            tags += technique_tags(item, None, probes)
     for tag in tags:
         if tag.get("rule") == "label against id":
             reading.notes.dropped(path, f"{tag['name']} ≠ {tag['evidence']}", "label against id")
     if tags:
         entity["techniques"] = without_repeats(tags)
+
+
+@lru_cache(maxsize=64)
+def _techniques_met(probes: tuple[str, ...]) -> Again:
+    """Techniques by how they were sent, where beams are of these probes."""
+    return Again()
 
 
 def _technique(item: Mapping[str, Any], probes: tuple[str, ...]) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mappings.context import Entity
-from mappings.formats.json import objects_in, text_in
+from mappings.formats.json import Again, objects_in, text_in
 from mappings.formats.panosc_fields import Reading
 from mappings.identifiers import orcid, ror
 from mappings.people import person_name, role
@@ -14,23 +14,35 @@ from mappings.people import person_name, role
 
 def read_members(value: Any, entity: Entity, reading: Reading, path: str) -> None:
     """The people of a Document with role and affiliation, one by one."""
+
+    def read(item: Mapping[str, Any]) -> dict[str, Any] | None:
+        return _member(item, reading, path)
+
     members = []
     for item in objects_in({"members": value}, "members"):
-        made: dict[str, Any] = {}
-        if (identifier := text_in(item, "id")) is not None:
-            made["id"] = identifier
-        if (part := text_in(item, "role")) is not None:
-            made["role"] = role(part)
-        person = next(objects_in(item, "person"), None)
-        if person is not None and (read := _person(person, reading, f"{path}[].person")):
-            made["person"] = read
-        affiliation = next(objects_in(item, "affiliation", "affiliations"), None)
-        if affiliation is not None and (where := _affiliation(affiliation)):
-            made["affiliation"] = where
-        if "person" in made or "affiliation" in made:
+        made = _MET.read(item, read, reading.notes)
+        if made is not None:
             members.append(made)
     if members:
         entity["members"] = members
+
+
+_MET = Again()
+
+
+def _member(item: Mapping[str, Any], reading: Reading, path: str) -> dict[str, Any] | None:
+    made: dict[str, Any] = {}
+    if (identifier := text_in(item, "id")) is not None:
+        made["id"] = identifier
+    if (part := text_in(item, "role")) is not None:
+        made["role"] = role(part)
+    person = next(objects_in(item, "person"), None)
+    if person is not None and (read := _person(person, reading, f"{path}[].person")):
+        made["person"] = read
+    affiliation = next(objects_in(item, "affiliation", "affiliations"), None)
+    if affiliation is not None and (where := _affiliation(affiliation)):
+        made["affiliation"] = where
+    return made if "person" in made or "affiliation" in made else None
 
 
 def _person(record: Mapping[str, Any], reading: Reading, path: str) -> dict[str, Any] | None:

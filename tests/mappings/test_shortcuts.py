@@ -11,7 +11,18 @@ from hypothesis import strategies as st
 from lxml import etree
 from mapping_records import mapped
 
-from mappings import MappingError, checks, dates, identifiers, people, rights, values
+from mappings import (
+    Context,
+    Header,
+    MappingError,
+    checks,
+    crosswalk,
+    dates,
+    identifiers,
+    people,
+    rights,
+    values,
+)
 from mappings.formats.xml import attribute, text_of
 from mappings.schema import MODELS, validated
 from mappings.text import known
@@ -173,3 +184,35 @@ def test_what_fits_a_pattern_is_remembered_within_bounds(monkeypatch: pytest.Mon
         assert check({**document, "key": f"document:doi:10.5072/{number}"})
         assert not check({**document, "key": f"document:doy:10.5072/{number}"})
         assert not check({**document, "key": "document:doi:\ud800"})
+
+
+PEOPLE = (
+    {"role": "pi", "person": {"fullName": "Doe, Jane", "orcid": "0000-0000-0000-0000"}},
+    {"role": "pi", "person": {"fullName": "Roe, Jo"}, "affiliation": {"name": "ESS"}},
+    {"role": "pi", "person": {"fullName": "al."}},
+)
+
+
+def test_whoever_was_met_before_is_read_and_noted_as_at_first() -> None:
+    """An ORCID that is none is noted of each record that has it."""
+    record = {"pid": "10.5072/people", "members": [*PEOPLE, *PEOPLE]}
+    context, header = Context("ESS"), Header("documents/1")
+    first = crosswalk("panosc-document", record, context, header)
+    again = crosswalk("panosc-document", record, context, header)
+    assert again == first
+    members = first.entities[0]["members"]
+    assert [one["person"]["fullName"] for one in members] == ["Jane Doe", "Jo Roe"] * 2
+    assert [one.path for one in again.problems] == [
+        "$.members[].person.orcid",
+        "$.members[].person",
+    ] * 2
+
+
+def test_a_technique_is_linked_by_the_probes_of_its_source() -> None:
+    record = {"pid": "10.5072/runs", "techniques": [{"name": "small angle scattering"}] * 2}
+    found = [
+        crosswalk("panosc-dataset", record, Context("X", probes=probes), Header("d")).entities[0]
+        for probes in (("neutron",), ("photon",), ("neutron",))
+    ]
+    neutrons, photons, again = ([tag["panet"] for tag in one["techniques"]] for one in found)
+    assert neutrons == again != photons
