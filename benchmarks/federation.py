@@ -136,8 +136,12 @@ async def part_loop(stand: Stand) -> None:
                 rows = (await asyncio.to_thread(watched, run.server, target))["longest"]
                 print(f"  {what:28}" + ("nothing above 2 ms" if not rows else ""))
                 for row in rows[:3]:
-                    print(f"    {row['wall_ms']:7.1f} ms ({row['cpu_ms']:.1f} of the processor) "
+                    print(f"    {row['wall_ms']:7.1f} ms: work {row['cpu_ms']:.1f}, not run by the "
+                          f"kernel {row['delay_ms']:.1f}, held by others {row['held_ms']:.1f}; "
                           f"{row['what'][:110]}")  # fmt: skip
+                for part in ("cpu_ms", "held_ms"):
+                    worst = max((row[part] for row in rows), default=0.0)
+                    print(f"      largest {part} among the longest {len(rows)}: {worst:.1f}")
 
 
 def watched(server: Server, target: Path) -> dict[str, Any]:
