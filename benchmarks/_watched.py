@@ -3,11 +3,11 @@
     WATCHED_REPORT=FILE python -m benchmarks._watched serve --port 8080 …
 
 Every callback of the loop is timed. On SIGUSR1 the longest ones since the last time are written to
-the file, and forgotten. Of each it is told what it was, and in milliseconds the clock (``wall_ms``) and
-what that is made of: the processor's time in this thread (``cpu_ms``); what it could have run and the
-kernel let others (``delay_ms``, of ``schedstat``); and the rest, in which it waited for somebody
-(``held_ms``): in a callback, where nothing waits for the network, for a thread of ours that had the
-interpreter, or for the kernel in a call.
+the file, and forgotten. Of each it is told what it was, and in milliseconds the clock (``wall_ms``)
+and what that is made of: the processor's time in this thread (``cpu_ms``); what it could have run
+while the kernel let others (``delay_ms``, of ``schedstat``); and the rest (``held_ms``), in which
+it waited for somebody: in a callback, where nothing waits for the network, for a thread of ours
+that had the interpreter, or for the kernel in a call.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ def watch() -> None:
 
 
 def _schedstat() -> int:
-    """The kernel's own figures of this thread, open: nanoseconds that it ran, and that it waited for
-    a processor."""
+    """The kernel's own figures of this thread, open: nanoseconds that it ran, and that it waited
+    for a processor."""
     return os.open(f"/proc/self/task/{threading.get_native_id()}/schedstat", os.O_RDONLY)
 
 

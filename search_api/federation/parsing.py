@@ -23,6 +23,7 @@ from facility_http.rest_json import (
     parse_json_in_steps,
 )
 from search_api.federation.questions import Question
+from search_api.garbage import left_alone
 
 LARGE_BYTES = 192_000
 """From here on a body would hold the event loop for some milliseconds."""
@@ -94,6 +95,9 @@ class Parser:
             parsed = await anyio.to_thread.run_sync(
                 _read_large, question, body, status, digest, limiter=self._one_at_a_time
             )
+        elif len(body) >= NOT_SMALL_BYTES:
+            with left_alone():
+                parsed = _read(question, *parse_json(body), status, digest)
         else:
             parsed = _read(question, *parse_json(body), status, digest)
         self._keep(key, parsed, len(body))
@@ -115,7 +119,8 @@ def _digest(body: bytes) -> bytes:
 
 
 def _read_large(question: Question, body: bytes, status: int, digest: bytes) -> Parsed:
-    return _read(question, *parse_json_in_steps(body, _let_others_run), status, digest)
+    with left_alone():
+        return _read(question, *parse_json_in_steps(body, _let_others_run), status, digest)
 
 
 def _let_others_run() -> None:

@@ -11,6 +11,7 @@ from mappings.context import Context
 from search_api.federation.reading_processes import NobodyReads, ReadingProcesses
 from search_api.federation.relations import Item
 from search_api.federation.workshop import Workshop
+from search_api.garbage import left_alone
 
 FEW = 20
 """So many objects are read in three milliseconds: on a busy machine sooner than they come back."""
@@ -43,7 +44,8 @@ class Readers:
             try:
                 rows = await self._workshop.aside(len(items), "read aside", read_aside)
                 if len(rows.rows) <= MANY:
-                    return as_reading(rows)
+                    with left_alone():
+                        return as_reading(rows)
                 return await self._workshop.run(len(rows.rows), as_reading, rows)
             except NobodyReads:
                 pass

@@ -26,6 +26,7 @@ from catalogue.records import EntityClass
 from mappings.context import Context
 from search_api.federation.background import Background
 from search_api.federation.reading_process import LENGTH_BYTES, PIPE_BYTES, frame
+from search_api.garbage import left_alone
 
 log = logging.getLogger("pan_commons.search_api.federation")
 
@@ -131,7 +132,9 @@ class ReadingProcesses:
         assert process.stdin is not None
         process.stdin.write(message)
         await process.stdin.drain()
-        took_s, rows = pickle.loads(await _body(process))  # noqa: S301 (our own child's)
+        body = await _body(process)
+        with left_alone():
+            took_s, rows = pickle.loads(body)  # noqa: S301 (our own child's)
         if isinstance(rows, str):  # the process is well; the objects are read here, and it shows
             log.warning("a process that reads answers failed: %s", rows)
             return None
