@@ -11,7 +11,7 @@ from typing import Final
 from mappings.quantities import UNITS_VERSION
 from mappings.techniques import panet_version
 
-CROSSWALK_VERSION: Final = "4"
+CROSSWALK_VERSION: Final = "5"
 
 VERSIONS: Final[dict[str, str]] = {
     "crosswalk": CROSSWALK_VERSION,

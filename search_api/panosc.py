@@ -104,7 +104,8 @@ def count_of(class_name: EntityClass) -> Handler:
         question = replace(question, skip=0, limit=0)
         named = await _named(call, class_name)
         search = _search(class_name, question, call, named)
-        total, headers = await count_whole(call, search, read_asked(call))
+        asked = read_asked(call, files=includes_files(question.includes))
+        total, headers = await count_whole(call, search, asked)
         return json_reply({"count": total.value}, headers=headers)
 
     return answer

@@ -384,7 +384,7 @@ def _dataset_instrument(value: Any, entity: Entity, reading: Reading, path: str)
     entity["instrument"] = {
         "pid": instrument["pid"],
         "name": instrument["name"],
-        "facility": instrument["facility"],
+        "facility": reading.context.facility,
         "key": instrument["key"],
     }
     entity["instrumentKey"] = instrument["key"]

@@ -18,6 +18,7 @@ from catalogue.query import Node, Search
 from catalogue.readings import Reading, joined, tied
 from catalogue.threads import in_thread
 from facility_http.rest_json import identifier_of
+from mappings.identifiers import GLOBAL_SCHEMES, identify
 from search_api.federation.details import Asks, Details, digest_of
 from search_api.federation.errors import FacilitySilent, QuestionRefused
 from search_api.federation.paging import BY_PID, Learn, Pager
@@ -195,19 +196,12 @@ class Collector:
         Raises:
             FacilitySilent: no answer.
         """
-        wanted = wanted_relations(self.profile, self.datasets, files=need.files)
-        entity_class = self.profile.entity_class
-        filter_ = {"include": list(wanted.include)} if wanted.include else {}
-        try:
-            answer = await self.ask(Question(entity_class, filter_, pid=pid))
-        except QuestionRefused:
-            wanted = NO_RELATIONS
-            try:
-                answer = await self.ask(Question(entity_class, {}, pid=pid))
-            except QuestionRefused as refusal:
-                raise self.unsupported(refusal) from refusal
-        if not (answer.objects and answer.objects.items) and is_doi(pid):
-            answer = await self._by_doi(pid, wanted) or answer
+        plain = _plain(pid)
+        answer, wanted = await self._by_pid(plain, need)
+        if not _found(answer) and is_doi(plain):
+            answer = await self._by_doi(plain, wanted) or answer
+        if not _found(answer) and plain != pid:
+            answer, wanted = await self._by_pid(pid, need)
         assert answer.objects is not None
         details = self.details(wanted, need)
         items, digest = await details.of(answer.objects.items, answer.digest)
@@ -221,6 +215,19 @@ class Collector:
             lacks=answer.lacks,
             without=answer.without,
         )
+
+    async def _by_pid(self, pid: str, need: Need) -> tuple[FacilityAnswer, Wanted]:
+        """What is there under a pid, with the relations that could be had."""
+        wanted = wanted_relations(self.profile, self.datasets, files=need.files)
+        entity_class = self.profile.entity_class
+        filter_ = {"include": list(wanted.include)} if wanted.include else {}
+        try:
+            return await self.ask(Question(entity_class, filter_, pid=pid)), wanted
+        except QuestionRefused:
+            try:
+                return await self.ask(Question(entity_class, {}, pid=pid)), NO_RELATIONS
+            except QuestionRefused as refusal:
+                raise self.unsupported(refusal) from refusal
 
     async def _by_doi(self, doi: str, wanted: Wanted) -> FacilityAnswer | None:
         """Things whose pid is a number and whose DOI stands in a field of its own (ESRF)."""
@@ -329,6 +336,16 @@ class Collector:
             if digest:
                 self.readings.put(key, found)
         return found
+
+
+def _plain(pid: str) -> str:
+    """A DOI, Handle or IGSN without what people write before it; anything else as it is."""
+    named = identify(pid)
+    return named.display if named.scheme in GLOBAL_SCHEMES else pid
+
+
+def _found(answer: FacilityAnswer) -> bool:
+    return bool(answer.objects and answer.objects.items)
 
 
 def _order(search: Search) -> str:

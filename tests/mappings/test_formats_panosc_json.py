@@ -237,6 +237,12 @@ def test_an_instrument_may_be_only_a_name() -> None:
     assert "instrument" not in only(_map("dataset", {"pid": "1", "instrument": 4}))
 
 
+def test_an_instrument_is_of_the_facility_that_is_asked_whatever_it_calls_itself() -> None:
+    sent = {"pid": "1", "instrument": {"pid": "i1", "name": "D33", "facility": "Elsewhere"}}
+    dataset = _map("dataset", sent).entities[0]
+    assert dataset["instrument"]["facility"] == "Demo"
+
+
 def test_instruments_and_what_was_measured_on_them() -> None:
     result = _map(
         "instrument",

@@ -330,6 +330,9 @@ async def test_a_thing_is_found_by_its_pid_wherever_it_is(tmp_path: Path) -> Non
             ("10.5072/doc-0009", [{"Now"}]),
             ("1000001", [{"Now"}, {"Ill"}]),
             ("10.5072/none", []),
+            ("https://doi.org/10.5072/doc-0009", [{"Now"}]),
+            ("doi:10.5072/doc-0007", [{"Old", "Now"}]),
+            ("10.5072%2Fdoc-0009", [{"Now"}]),
         ):
             found = await there.federation.find("Document", pid, Asked())
             held = [set(one.record["facilities"]) for one in found.entities]

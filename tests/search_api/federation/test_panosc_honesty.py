@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -90,6 +91,41 @@ async def test_files_that_a_facility_does_not_give_are_not_none(tmp_path: Path) 
         assert response.status == 200
         assert await response.json() == []
         assert "Flat=files" in response.headers["X-Facilities-Without"]
+
+
+async def test_a_count_by_files_is_that_of_the_list(tmp_path: Path) -> None:
+    """Semantics 9.5: files are asked for only where a question looks at them, as a count may."""
+    filed = documents(0, 3)
+    filed[0]["datasets"][0]["files"] = [{"id": "f", "name": "run.nxs", "size": 7}]
+    async with served(tmp_path, Part("Filed", filed)) as there:
+        for condition, expected in (({"name": {"like": "nxs"}}, 1), ({"size": {"gt": 7}}, 0)):
+            of_files = {"relation": "files", "scope": {"where": condition}}
+            of_datasets = {"relation": "datasets", "scope": {"include": [of_files]}}
+            for path, include in (("Datasets", of_files), ("Documents", of_datasets)):
+                asked = {"filter": json.dumps({"include": [include]})}
+                response = await there.client.get(f"/api/{path}/count", params=asked)
+                assert await response.json() == {"count": expected}
+                response = await there.client.get(f"/api/{path}", params=asked)
+                assert len(await response.json()) == expected
+
+
+async def test_an_instrument_is_of_the_facility_that_has_it(tmp_path: Path) -> None:
+    """A facility's own name for itself is not looked for: the one configured here is."""
+    own = {"pid": "i", "name": "P02", "facility": "Itself"}
+    known = documents(0, 2)
+    known[0]["datasets"][0]["instrument"] = own
+    harvested = Part("Old", documents(6, 2), mode="indexed", harvested=True)
+    async with served(tmp_path, harvested, Part("Now", known)) as there:
+        for name, expected in (("Now", 1), ("Itself", 0)):
+            scope = {"where": {"facility": {"like": name}}}
+            asked = {"include": [{"relation": "instrument", "scope": scope}]}
+            for path, filter_ in (("Datasets", asked), ("Instruments", scope)):
+                params = {"filter": json.dumps(filter_)}
+                response = await there.client.get(f"/api/{path}", params=params)
+                found = await response.json()
+                assert len(found) == expected, path
+                for one in found:
+                    assert one.get("instrument", one)["facility"] == "Now"
 
 
 async def test_what_nobody_has_is_simply_unknown(there: Served) -> None:

@@ -85,6 +85,8 @@ def test_a_substring_is_sent_as_its_longest_word() -> None:
     assert where(LYSOZYME, replace(ABLE, like="sql")) == {"title": {"ilike": "%Lysozyme%"}}
     assert where(Pattern(("title",), "Å–θ", ignore_case=True)) == {}
     assert where(Pattern(("title",), "a.*b", "regexp")) == {}
+    own_name = Pattern(("name", "facility"), "ESRF", ignore_case=True)
+    assert where(own_name) == {}, "a facility may call itself otherwise than it is configured"
 
 
 def test_a_doi_is_asked_for_in_the_spellings_it_comes_in() -> None:
