@@ -331,14 +331,18 @@ def forget(ctx: click.Context, settings: Settings, name: str, kind: str | None, 
     with _open(settings) as store:
         report = store.forget(name, now=utc_now(), kind=kind)
     indexed = bring_in(settings, anew=True)
+    other = None
     if settings.engine != "tantivy" and (settings.data / FOLDER).exists():
         # Left from before another engine came into use, or for when it goes out of use.
-        bring_in(replace(settings, engine="tantivy"), anew=True)
+        other = bring_in(replace(settings, engine="tantivy"), anew=True)
     if settings.as_json:
-        emit_json(_forgotten_json(report) | {"index": indexed.told})
+        told = {"index": indexed.told, "other_index": other and other.told}
+        emit_json(_forgotten_json(report) | told)
     else:
         _say_forgotten(report, indexed.told)
-    if report.left is not None or indexed.is_behind:
+        if other is not None:
+            say(f"The index of the other engine, in {settings.data / FOLDER}: {other.told}.")
+    if report.left is not None or indexed.is_behind or (other is not None and other.is_behind):
         ctx.exit(EXIT_PARTLY)
 
 

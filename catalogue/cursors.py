@@ -326,8 +326,8 @@ def short_stamp(stamp: str | None) -> str:
 
 def expired() -> CursorExpired:
     return CursorExpired(
-        "This cursor is older than the ten minutes that it is kept. Ask again without it to start "
-        "from the first page."
+        "This cursor is not kept any more: it is older than ten minutes, or the server lost what "
+        "it remembered. Ask again without it to start from the first page."
     )
 
 

@@ -163,9 +163,14 @@ def bring_in(settings: Settings, *, anew: bool = False) -> BroughtIn:
     except IndexBusy:
         return BroughtIn("up to date in seconds, by the process that is writing it")
     except EngineError as problem:
-        told = f"not up to date ({problem}); run: pan-commons index rebuild"
+        told = f"not up to date ({problem}); run: {_rebuilds(settings)}"
         return BroughtIn(told, is_behind=True)
     return BroughtIn("made anew" if anew else "up to date")
+
+
+def _rebuilds(settings: Settings) -> str:
+    """The command that makes this index anew, where ours may not be the engine of every day."""
+    return f"pan-commons index rebuild --engine {settings.engine}"
 
 
 def and_gone(count: int) -> str:

@@ -8,6 +8,7 @@ CatalogueError                 status 500, exit code 1 unless said otherwise
 │   ├── StoreFull              503  no space left
 │   ├── StoreBusy              503  another process kept the write lock too long
 │   ├── StoreReplaced          503  another file is in its place since it was opened
+│   │   └── StoreGone          503  none is
 │   ├── ImportUnfinished       409  only part of an export came in
 │   ├── MixedData              409  demo and real sources in one folder (semantics 10.5)
 │   ├── LeaseHeld              409  somebody else works on this source
@@ -77,6 +78,10 @@ class StoreReplaced(StoreError):
     What is written to the former one is gone with it."""
 
     status = 503
+
+
+class StoreGone(StoreReplaced):
+    """There is no file in its place at all: it was removed, or its disk was taken away."""
 
 
 class ImportUnfinished(StoreError):

@@ -40,9 +40,19 @@ class Configuration(Protocol):
         """Whether it holds demo data; ``None`` while undecided."""
 
     def put_configuration(
-        self, facilities: Sequence[Facility], sources: Sequence[Source], now: datetime | None = None
+        self,
+        facilities: Sequence[Facility],
+        sources: Sequence[Source],
+        now: datetime | None = None,
+        origin: str | None = None,
     ) -> None:
         """Replace the configuration."""
+
+    def configured_by(self) -> str | None:
+        """Which file it is from."""
+
+    def data_version(self) -> int:
+        """Another number whenever anybody has written since."""
 
     def facilities(self) -> tuple[Facility, ...]:
         """The configured facilities."""

@@ -11,7 +11,7 @@ import logging
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -20,9 +20,16 @@ import anyio.abc
 import anyio.to_thread
 import click
 
-from catalogue.errors import LeaseHeld, NotFound, StoreError, StoreFull
+from catalogue.errors import (
+    LeaseHeld,
+    NotFound,
+    StoreError,
+    StoreFull,
+    StoreGone,
+    StoreReplaced,
+)
 from catalogue.facilities import Facility, Source, mapping_context
-from catalogue.records import RunRecord
+from catalogue.records import RunRecord, SourceStatus
 from facility_http.errors import FacilityHttpError
 from harvester.added import added_stamp
 from harvester.indexing import EngineSettings, IndexFollower, Indexing
@@ -49,6 +56,9 @@ log = logging.getLogger(__name__)
 TICK_S = 0.5
 """How often due sources are looked for; a schedule is kept to about a second."""
 RECENT_RUNS = 20
+GONE_S = 60.0
+"""How long a store may be gone: whoever puts a backup back removes the former file first, and a
+daemon that is started anew in between would make an empty one."""
 
 
 @dataclass(slots=True)
@@ -73,9 +83,16 @@ class Daemon:
     _troubles: dict[str, Trouble] = field(default_factory=dict)
     _read_at: object = None
     _known: object = None
+    _version: int | None = None
+    _histories: dict[str, tuple[SourceStatus, Sequence[RunRecord]]] = field(default_factory=dict)
+    _gone_since: float | None = None
+    lost: StoreReplaced | None = None
 
     async def run(self, tick_s: float = TICK_S) -> None:
-        """Start what is due until ``shared.stopping``; then let runs finish their page."""
+        """Start what is due until ``shared.stopping``; then let runs finish their page.
+
+        Ends by itself, with ``lost`` saying why, when another file is in the store's place.
+        """
         slots = anyio.CapacityLimiter(self.at_once)
         self._read_at = await anyio.to_thread.run_sync(self.stamp)
         async with anyio.create_task_group() as tasks:
@@ -86,6 +103,10 @@ class Daemon:
                     await self._reload()
                 elif await anyio.to_thread.run_sync(self._others_configuration):
                     await self._reload(only_changes=True)
+                if self.lost is not None:
+                    self.say("store_lost", {"error": str(self.lost)})
+                    self.shared.stopping.set()
+                    break
                 for facility, source in await self._due():
                     self._running[source.name] = facility, source
                     tasks.start_soon(self._harvest, facility, source, slots)
@@ -104,13 +125,40 @@ class Daemon:
         records would be noted as mapped with that one, and be mapped with ours."""
         store = self.shared.store
         try:
+            if not self._is_written():
+                return False
             known = store.facilities(), store.sources()
+        except StoreReplaced as problem:
+            self._lose(problem)
+            return False
         except StoreError:
+            self._version = None
             return False
         if known == self._known:
             return False
         self._known = known
         return known != (self.configuration.facilities, self.configuration.sources)
+
+    def _is_written(self) -> bool:
+        """Whether anybody has written to the store since we looked; what was read is read anew."""
+        version = self.shared.store.data_version()
+        self._gone_since = None
+        if version == self._version:
+            return False
+        self._version = version
+        self._histories.clear()
+        return True
+
+    def _lose(self, problem: StoreReplaced) -> None:
+        """Nothing that we do reaches the store any more, but a process that is started anew does
+        it."""
+        if isinstance(problem, StoreGone):
+            now = self.monotonic()
+            if self._gone_since is None:
+                self._gone_since = now
+            if now - self._gone_since < GONE_S:
+                return
+        self.lost = problem
 
     async def _due(self) -> list[tuple[Facility, Source]]:
         """Sources whose time has come and that nobody harvests."""
@@ -135,15 +183,18 @@ class Daemon:
         return due
 
     def _due_at(self, source: Source, now: datetime) -> datetime:
-        store = self.shared.store
-        try:
-            status = store.source_status(source.name)
-        except NotFound:
-            return now
+        if source.name not in self._histories:
+            store = self.shared.store
+            try:
+                status = store.source_status(source.name)
+            except NotFound:
+                return now
+            self._histories[source.name] = status, store.runs(source.name, RECENT_RUNS)
+        status, recent = self._histories[source.name]
         last = status.last_run
         if last is not None and _ended_with_its_process(last, now, self.shared.lease_s):
             return now
-        return due_at(source, status, store.runs(source.name, RECENT_RUNS), now)
+        return due_at(source, status, recent, now)
 
     async def _harvest(
         self, facility: Facility, source: Source, slots: anyio.CapacityLimiter
@@ -272,7 +323,12 @@ def _line(record: RunRecord) -> dict[str, object]:
 
 
 async def serve(settings: Settings, at_once: int = 16) -> int:
-    """Run the daemon in this process until SIGTERM or SIGINT; gives the exit code."""
+    """Run the daemon in this process until SIGTERM or SIGINT; gives the exit code.
+
+    Raises:
+        StoreReplaced: another file is in the store's place, or none; whoever looks after the
+            process is to start it again.
+    """
     configuration = read_configuration(settings)
     notifier = Notifier()
     say = _speaker(settings)
@@ -301,6 +357,8 @@ async def serve(settings: Settings, at_once: int = 16) -> int:
                 await daemon.run()
                 say("stopped", _told(await follower.finish(station.shared.stopping)))
                 tasks.cancel_scope.cancel()
+    if daemon.lost is not None:
+        raise daemon.lost
     return EXIT_DONE
 
 

@@ -258,7 +258,8 @@ async def show_status(settings: Settings, live_standings: Standings | None = Non
     if settings.as_json:
         about = {"data": str(settings.data), "daemon": presence_as_json(daemon)}
         found = {**engine, "space": space, "sources": sources, "unlisted": unlisted}
-        emit_json({**about, **found})
+        reasons = [reason for reason in (hindrance, _no_room(settings, room)) if reason]
+        emit_json({**about, **found, "no_harvest_begins": reasons})
         return working
 
     _show_sources(settings, sources, now)
@@ -331,16 +332,27 @@ def _left_behind(settings: Settings) -> tuple[dict[str, int], str | None]:
 def _say_room(settings: Settings, room: Room) -> None:
     """How full the data folder is, and whether a harvest would begin (fault H09)."""
     from harvester.sources import MIB
-    from harvester.space import NoRoom
 
     if settings.data.exists():
         of = "" if room.budget.bytes is None else f" of {room.budget.bytes // MIB:,}"
         used, free = room.used_bytes() // MIB, room.free_bytes() // MIB
         say(f"{used:,}{of} MiB used, {free:,} MiB free on disk.")
-        try:
-            room.require()
-        except NoRoom as problem:
+        problem = _no_room(settings, room)
+        if problem is not None:
             say(f"No harvest begins: {problem}")
+
+
+def _no_room(settings: Settings, room: Room) -> str | None:
+    """Why the disk keeps harvests from beginning, if it does."""
+    from harvester.space import NoRoom
+
+    if not settings.data.exists():
+        return None
+    try:
+        room.require()
+    except NoRoom as problem:
+        return str(problem)
+    return None
 
 
 def _next(due: str | None, now: datetime) -> str:

@@ -13,7 +13,7 @@ import os
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +63,8 @@ class Configuration:
     """Everything that was configured, checked.
 
     ``contact`` is the e-mail address that goes into our User-Agent. ``origins`` says for each
-    source which file it is from; ``removed`` are sources that ``sources remove`` took out.
+    source which file it is from; ``removed`` are sources that ``sources remove`` took out. ``file``
+    is the operator's own, ``None`` where the shipped one stands in.
     """
 
     contact: str | None
@@ -72,6 +73,7 @@ class Configuration:
     origins: Mapping[str, Path] = field(default_factory=dict)
     removed: tuple[str, ...] = ()
     storage: Budget = Budget()
+    file: Path | None = None
 
     def facility(self, name: str) -> Facility:
         """The facility of that short name.
@@ -116,7 +118,8 @@ def load_configuration(
     added = data / ADDED_NAME
     if added.exists():
         layers.append((added, read_toml(added)))
-    return merge_layers(layers, environment)
+    merged = merge_layers(layers, environment)
+    return merged if config is None else replace(merged, file=config.absolute())
 
 
 def read_toml(path: Path) -> Mapping[str, Any]:

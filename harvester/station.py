@@ -14,7 +14,7 @@ import anyio
 import anyio.to_thread
 
 from catalogue.clock import utc_now
-from catalogue.facilities import Facility, Source
+from catalogue.facilities import Facility, Source, mapping_context
 from catalogue.processes import collect_rarely
 from catalogue.store import Store
 from facility_http.http import Fetcher
@@ -26,7 +26,7 @@ from harvester.run import Harvesting
 from harvester.sources import Configuration
 from harvester.space import Room, tidy
 from harvester.workers import MappingProcesses
-from pan_commons_terminal import Settings
+from pan_commons_terminal import Settings, say
 
 log = logging.getLogger(__name__)
 
@@ -107,11 +107,16 @@ async def open_store(folder: Path, configuration: Configuration) -> AsyncIterato
         await anyio.to_thread.run_sync(store.close)
 
 
+SHIPPED_ONE = "the shipped configuration"
+
+
 def put_configuration(store: Store, configuration: Configuration) -> None:
     """Tell the store what is configured, when that differs from what it knows."""
     facilities, sources = configuration.facilities, configuration.sources
-    if store.facilities() != facilities or store.sources() != sources:
-        store.put_configuration(facilities, sources)
+    origin = SHIPPED_ONE if configuration.file is None else str(configuration.file)
+    known = store.facilities(), store.sources(), store.configured_by()
+    if known != (facilities, sources, origin):
+        store.put_configuration(facilities, sources, origin=origin)
 
 
 def configured_now(
@@ -149,12 +154,38 @@ def read_anew(
     written; the store's sources as they are configured now.
 
     Raises:
-        ConfigurationError: it cannot be meant.
+        ConfigurationError: it cannot be meant; or none was named, and the shipped one has sources
+            otherwise that another file was harvested with.
     """
     configuration = read_configuration(settings)
+    _notice_another_file(settings, store, configuration)
     if not dry_run:
         renew_configuration(store, configuration)
     return configured_now(store, configuration)
+
+
+def _notice_another_file(settings: Settings, store: Store, configuration: Configuration) -> None:
+    """Whoever forgets ``--config`` must not have records mapped by the shipped file's sources of
+    the same name; whoever names another file than that of the harvests is told what it has
+    otherwise."""
+    origin = store.configured_by()
+    here = SHIPPED_ONE if configuration.file is None else str(configuration.file)
+    if origin is None or origin == here:
+        return
+    homes = {facility.name: facility for facility in store.facilities()}
+    known = {source.name: (homes[source.facility], source) for source in store.sources()}
+    others = [
+        name
+        for name, pair in configured_now(store, configuration).items()
+        if mapping_context(*pair) != mapping_context(*known[name])
+    ]
+    if not others:
+        return
+    more = f" and {len(others) - 3} more" if len(others) > 3 else ""
+    told = f"{', '.join(others[:3])}{more}: harvested as {origin} has it, and otherwise in {here}"
+    if settings.config is None:
+        raise ConfigurationError(f"{told}; name the file to map by with --config.")
+    say(f"{told}, which is gone by.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,13 @@ import elasticsearch
 from catalogue.documents import EngineDocument
 from catalogue.engines.base import Applied, Reader, Rendered, Seen, newest_by_key
 from catalogue.engines.elasticsearch_bulk import BulkWriter, Item
-from catalogue.engines.elasticsearch_client import authorization, connect, translated
+from catalogue.engines.elasticsearch_client import (
+    OPENING_TIMEOUT_S,
+    authorization,
+    connect,
+    translated,
+    without_password,
+)
 from catalogue.engines.elasticsearch_frequencies import Frequencies
 from catalogue.engines.elasticsearch_generations import Generations
 from catalogue.engines.elasticsearch_mapping import document_id, rendered
@@ -79,6 +85,7 @@ class ElasticsearchEngine:
         generation: str | None = None,
         store: str | None = None,
         taking_over: bool = False,
+        opens_within_s: float = OPENING_TIMEOUT_S,
         sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -94,6 +101,7 @@ class ElasticsearchEngine:
         self._notes = Notes(self._client, prefix, sleep)
         self._generations = Generations(self._client, prefix, shards, replicas)
         self._meant: str | None = None
+        self._opens_within_s = opens_within_s
         self._sleep = sleep
         self._now = now
         self._purged_at = time.monotonic()
@@ -129,9 +137,19 @@ class ElasticsearchEngine:
     async def _check_settings(self) -> None:
         async with translated("checking its settings"):
             try:
-                answer = await self._client.cluster.get_settings(
+                # Of several nodes the next is asked where one hangs.
+                patient = self._client.options(
+                    request_timeout=self._opens_within_s, retry_on_timeout=True
+                )
+                nodes = self.urls.count(",") + 1
+                answer = await patient.options(max_retries=nodes - 1).cluster.get_settings(
                     include_defaults=True, flat_settings=True
                 )
+            except elasticsearch.ConnectionTimeout as error:
+                raise EngineUnavailable(
+                    f"Elasticsearch at {without_password(self.urls)} gave no answer within "
+                    f"{self._opens_within_s:g} s: it hangs, or is overloaded."
+                ) from error
             except (elasticsearch.AuthorizationException, elasticsearch.AuthenticationException):
                 return  # rights on our own indices are enough
         for part in ("transient", "persistent", "defaults"):

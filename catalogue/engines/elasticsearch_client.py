@@ -21,6 +21,9 @@ from catalogue.errors import EngineDamaged, EngineError, EngineUnavailable, Quer
 API_KEY_VARIABLE = "ELASTICSEARCH_API_KEY"
 CA_VARIABLE = "ELASTICSEARCH_CA_CERTS"
 REQUEST_TIMEOUT_S = 30.0
+OPENING_TIMEOUT_S = 5.0
+"""For the first request, which costs a server nothing: one that takes connections and never answers
+(its process is frozen, its machine swaps) is not waited for as long as for a large answer."""
 
 
 class IncompleteAnswer(EngineUnavailable):

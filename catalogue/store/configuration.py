@@ -40,6 +40,10 @@ def set_meta(connection: sqlite3.Connection, name: str, value: str) -> None:
     )
 
 
+ORIGIN = "configured_by"
+"""The name under which the file is kept that the configuration is from."""
+
+
 def demo_flag(connection: sqlite3.Connection) -> bool | None:
     """Whether the folder holds demo data; ``None`` while it is undecided."""
     value = meta(connection, "demo")

@@ -166,11 +166,18 @@ class Store(Upkeep):
     # -- configuration --------------------------------------------------------------------------
 
     def put_configuration(
-        self, facilities: Sequence[Facility], sources: Sequence[Source], now: datetime | None = None
+        self,
+        facilities: Sequence[Facility],
+        sources: Sequence[Source],
+        now: datetime | None = None,
+        origin: str | None = None,
     ) -> None:
         """Replace the configuration. Entities are merged anew where trust or facility changed.
 
         What is no longer named is no longer listed, but keeps its records.
+
+        Args:
+            origin: which file says so, to be remembered; ``None`` for the one known already.
 
         Raises:
             MixedData: demo and real sources would meet (semantics 10.5).
@@ -178,8 +185,23 @@ class Store(Upkeep):
         """
         with self._database.write() as connection:
             moved = configuration.put_configuration(connection, facilities, sources)
+            if origin is not None:
+                configuration.set_meta(connection, configuration.ORIGIN, origin)
             if moved:
                 outbox.merge_again(connection, moved, micros(now or datetime.now(UTC)))
+
+    def configured_by(self) -> str | None:
+        """Which file the configuration is from; ``None`` when that was never told."""
+        with self._database.read() as connection:
+            return configuration.meta(connection, configuration.ORIGIN)
+
+    def data_version(self) -> int:
+        """Another number whenever anybody has written since; for whoever looks often. Cheap.
+
+        Raises:
+            StoreReplaced: another file, or none, is in the place of the one that was opened.
+        """
+        return self._database.data_version()
 
     def facilities(self) -> tuple[Facility, ...]:
         """The configured facilities."""

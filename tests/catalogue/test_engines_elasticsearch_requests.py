@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +28,7 @@ from catalogue.engines.elasticsearch_frequencies import (
     missing,
 )
 from catalogue.engines.elasticsearch_searches import Searches
-from catalogue.errors import EngineError
+from catalogue.errors import EngineError, EngineUnavailable
 from catalogue.plan import All, AllOf, AnyOf, NoneOf, Numbers, Phrase, Terms
 from catalogue.query import Facet, Search, Text, data_only
 
@@ -262,3 +263,19 @@ async def test_an_answer_that_is_no_json_object_is_no_elasticsearch_s() -> None:
     with pytest.raises(EngineError, match="no Elasticsearch"):
         async with translated("searching"):
             await searches.answers([{"size": 0}])
+
+
+async def test_a_server_that_takes_connections_and_never_answers_is_not_waited_for_long() -> None:
+    """A frozen process: its system goes on taking connections. Of several nodes, the next is
+    asked."""
+    with socket.create_server(("127.0.0.1", 0)) as frozen:
+        hung = f"http://somebody:secret@127.0.0.1:{frozen.getsockname()[1]}"
+        engine = ElasticsearchEngine(hung, read_only=True, opens_within_s=0.05)
+        with pytest.raises(EngineUnavailable, match=r"@?127.*within 0.05 s: it hangs") as told:
+            await engine.open()
+        await engine.close()
+        assert "secret" not in str(told.value)
+        both = f"{hung},{elasticsearch_url()}"
+        engine = ElasticsearchEngine(both, read_only=True, opens_within_s=1.0)
+        await engine.open()
+        await engine.close()

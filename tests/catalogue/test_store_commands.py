@@ -223,3 +223,18 @@ def test_forget_reaches_the_index_of_an_engine_that_is_not_in_use(folder: Path) 
     result = call("forget", "10.5072/a", "--yes", "--data", folder, *nobody)
     assert "search index: not up to date" in result.stderr
     assert not [path for path in segments if path.exists()]
+
+
+def test_forget_says_when_the_index_that_is_not_in_use_could_not_be_made_anew(
+    folder: Path,
+) -> None:
+    """Semantics 11.1: what still knows of it must not pass for clean."""
+    assert call("index", "rebuild", "--data", folder).exit_code == 0
+    (folder / "index").rename(folder / "before")
+    (folder / "index").write_bytes(b"")
+    nobody = ("--engine", "elasticsearch", "--elasticsearch-url", "http://127.0.0.1:1")
+    result = call("forget", "10.5072/a", "--yes", "--json", "--data", folder, *nobody)
+    assert result.exit_code == 3
+    told = orjson.loads(result.stdout)
+    assert "index rebuild --engine elasticsearch" in told["index"]
+    assert "index rebuild --engine tantivy" in told["other_index"]

@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import socket
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -633,6 +634,89 @@ async def test_a_store_that_does_not_answer_is_said_once_and_its_end_too(
             tasks.cancel_scope.cancel()
     assert heard.events == [("store_error", {"error": "locked"}), ("store_answers", {})]
     assert notifier.fed_at[:5] == renewed[:5] == [1, 2, 7, 8, 9]
+
+
+async def test_an_idle_daemon_reads_nothing_of_the_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It looks twice a second, for a year; what is written is seen at the next look."""
+    looks: list[str] = []
+
+    def noting(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+        def told(*given: Any) -> Any:
+            looks.append(name)
+            return real(*given)
+
+        return told
+
+    for name in ("sources", "facilities", "source_status", "runs", "data_version"):
+        monkeypatch.setattr(Store, name, noting(name, getattr(Store, name)))
+    async with a_world(tmp_path) as world:
+        heard = Heard()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(daemon_of(world, heard).run, 0.005)
+            await until(lambda: "run_ended" in heard.names())
+            await until(lambda: looks[-9:] == ["data_version"] * 9)
+            with Store.open(tmp_path / "data") as operators:
+                operators.put_configuration([world.facility], [world.source])
+            await until(lambda: "sources" in looks[-9:] and "source_status" in looks[-9:])
+            await until(lambda: looks[-9:] == ["data_version"] * 9)
+            world.stopping.set()
+
+
+@pytest.mark.parametrize("put_back", [True, False], ids=["a backup put back", "removed"])
+async def test_a_daemon_whose_store_is_another_ends_and_says_so(
+    tmp_path: Path, put_back: bool
+) -> None:
+    """Fault H08: what it did came to nothing. One that is gone may come back in a moment, and a
+    daemon started anew in between would make an empty one."""
+    async with a_world(tmp_path) as world:
+        heard, now = Heard(), [0.0]
+        daemon = replace(daemon_of(world, heard), monotonic=lambda: now[0])
+        world.store.backup(tmp_path / "kept.sqlite", world.clock())
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(daemon.run, 0.005)
+            await until(lambda: "run_ended" in heard.names())
+            world.store.path.rename(tmp_path / "former.sqlite")
+            await until(lambda: daemon._gone_since is not None)
+            assert daemon.lost is None
+            if put_back:
+                (tmp_path / "kept.sqlite").rename(world.store.path)
+            else:
+                now[0] = 61.0
+        assert daemon.lost is not None
+        assert heard.names()[-2:] == ["store_lost", "stopping"]
+
+
+async def test_a_daemon_whose_store_was_gone_for_a_moment_goes_on(tmp_path: Path) -> None:
+    async with a_world(tmp_path, schedule="6h") as world:
+        heard = Heard()
+        daemon = daemon_of(world, heard)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(daemon.run, 0.005)
+            await until(lambda: "run_ended" in heard.names())
+            world.store.path.rename(tmp_path / "elsewhere.sqlite")
+            await until(lambda: daemon._gone_since is not None)
+            (tmp_path / "elsewhere.sqlite").rename(world.store.path)
+            await until(lambda: daemon._gone_since is None)
+            world.clock.advance(hours=7)
+            await until(lambda: heard.names().count("run_ended") == 2)
+            world.stopping.set()
+        assert daemon.lost is None
+
+
+async def test_a_daemon_that_lost_its_store_fails_so_that_it_is_started_again(
+    tmp_path: Path,
+) -> None:
+    async with running(oai_spec(20)) as endpoint, a_zygote(tmp_path, endpoint) as zygote:
+        await zygote.start(daemon=True)
+        await until(lambda: "run_ended" in zygote.output())
+        with Store.open(tmp_path / "data") as store:
+            store.backup(tmp_path / "kept.sqlite", datetime.now(UTC))
+        (tmp_path / "kept.sqlite").replace(tmp_path / "data" / "store.sqlite")
+        assert await zygote.wait() == 99, "as the front door makes exit code 1 of"
+        assert "store_lost" in zygote.output()
+        assert zygote.output().rstrip().splitlines()[-1].startswith("catalogue.errors.Store")
 
 
 def test_the_service_manager_is_told(tmp_path: Path) -> None:

@@ -526,6 +526,40 @@ async def test_replaying_quarantine_takes_no_source_out(
             assert [source.name for source in store.sources()] == ["ONE-oai", "TWO-oai"]
 
 
+async def test_a_forgotten_config_maps_nothing_by_the_shipped_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Semantics 1.6: sources of the same name stand in both. The store knows which file it was
+    harvested with; another one that is named on purpose is gone by, and that is said."""
+
+    def remap(*more: str) -> int:
+        return run(["index", "remap", "--data", str(settings.data), *more])
+
+    async with two_facilities(tmp_path) as (settings, _, _):
+        await carry_out(settings, Wanted((), Order()))
+    capsys.readouterr()
+    assert settings.config is not None
+    text = settings.config.read_text(encoding="utf-8")
+    other = tmp_path / "other.toml"
+    other.write_text(text, encoding="utf-8")
+    monkeypatch.setattr("harvester.sources.SHIPPED", other)
+    assert await anyio.to_thread.run_sync(remap) == 0, "it says the same"
+    new = text.replace('title = "Facility ONE"', 'title = "Facility ONE"\nlists_only_open = true')
+    other.write_text(new, encoding="utf-8")
+    capsys.readouterr()
+    for more in ((), ("--dry-run",)):
+        assert await anyio.to_thread.run_sync(remap, *more) == 2
+        told = capsys.readouterr().err
+        assert f"ONE-oai: harvested as {settings.config} has it" in told
+        assert "with --config" in told
+    with pytest.raises(ConfigurationError, match="with --config"):
+        await replay(replace(settings, config=None))
+    assert await anyio.to_thread.run_sync(remap, "--config", str(other)) == 0
+    told = capsys.readouterr().err
+    assert f"otherwise in {other}, which is gone by" in told
+    assert "25 changed" in told
+
+
 async def test_a_repository_of_thousands_of_sets_is_shown_by_the_first_of_them(
     tmp_path: Path,
 ) -> None:

@@ -107,6 +107,11 @@ def test_status_says_that_an_import_was_broken_off(
         store.import_([b'{"kind": "pan-commons store", "format": 1}', b"{"], NOW)
     assert run(["status", "--data", str(tmp_path)]) == 0
     assert "No harvest begins: " in capsys.readouterr().err
+    assert run(["status", "--json", "--data", str(tmp_path)]) == 0
+    (reason,) = json.loads(capsys.readouterr().out)["no_harvest_begins"]
+    assert "import it again" in reason
+    assert run(["status", "--json", "--data", str(tmp_path / "other")]) == 0
+    assert json.loads(capsys.readouterr().out)["no_harvest_begins"] == []
     assert run(["status", "--data", str(tmp_path / "other")]) == 0
     assert "No harvest begins: " not in capsys.readouterr().err
 
