@@ -104,8 +104,7 @@ def count_of(class_name: EntityClass) -> Handler:
         question = replace(question, skip=0, limit=0)
         named = await _named(call, class_name)
         search = _search(class_name, question, call, named)
-        asked = read_asked(call, files=includes_files(question.includes))
-        total, headers = await count_whole(call, search, asked)
+        total, headers = await count_whole(call, search, read_asked(call))
         return json_reply({"count": total.value}, headers=headers)
 
     return answer

@@ -34,6 +34,7 @@ from search_api.federation.progress import Arrived, ask_telling
 from search_api.federation.questions import FacilityAnswer, LiveSource, Question
 from search_api.federation.readers import Readers
 from search_api.federation.reading_processes import ReadingProcesses
+from search_api.federation.relations import looks_at_files
 from search_api.federation.reports import FacilityLine
 from search_api.federation.resuming import resume, snapshot_of
 from search_api.federation.session import FederatedAnswer, Session
@@ -347,7 +348,7 @@ class Federation:
             words=wanted_words(search),
             meant=meant,
             beside=beside,
-            files=asked.files,
+            files=asked.files or looks_at_files(search.where),
         )
 
     def _check_depth(self, search: Search, participants: Participants) -> None:

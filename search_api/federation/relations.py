@@ -146,6 +146,21 @@ def _joins(node: Node) -> bool:
             return isinstance(node, Join)
 
 
+def looks_at_files(node: Node) -> bool:
+    """Whether a condition looks at the files of Datasets, or at what their names tell."""
+    match node:
+        case And(clauses) | Or(clauses):
+            return any(map(looks_at_files, clauses))
+        case Not(clause):
+            return looks_at_files(clause)
+        case Join(relation, where):
+            return relation == "files" or looks_at_files(where)
+        case Compare(name) | OneOf(name) | Exists(name):
+            return name == "formats"
+        case _:
+            return False
+
+
 def excludes_by(search: Search, unseen: Iterable[str]) -> bool:
     """Whether the filter excludes by what could not be had: then nobody can say who is left."""
     looked_at = set().union(*(_excluded_by(node) for node in conditions(search.where)))

@@ -107,6 +107,11 @@ async def test_a_count_by_files_is_that_of_the_list(tmp_path: Path) -> None:
                 assert await response.json() == {"count": expected}
                 response = await there.client.get(f"/api/{path}", params=asked)
                 assert len(await response.json()) == expected
+        for file_format, expected in (("NeXus", 1), ("TIFF", 0)):
+            for kind in ("documents", "datasets"):
+                asked = {"type": kind, "file_format": file_format}
+                response = await there.client.get("/api/search", params=asked)
+                assert (await response.json())["total"]["value"] == expected
 
 
 async def test_an_instrument_is_of_the_facility_that_has_it(tmp_path: Path) -> None:
