@@ -264,6 +264,10 @@ def _ask(
 ) -> tuple[tuple[str, ...], str, _Interval]:
     found = interval_for_query(name, op, operand, unit)
     if found is None:
+        if interval_for_query(name, "eq", 1, unit) is not None:
+            raise BadRequest(
+                f"A value in {unit[:50]} is beyond what can be compared.", field=unit_path
+            )
         dimension = announced_dimension(name)
         kind = f" for {dimension}" if dimension else ""
         raise BadRequest(

@@ -168,3 +168,8 @@ def test_alternatives_are_bounded(reading: Make) -> None:
     choice = {"or": [{"name": "a"}, {"name": "b"}]}
     with pytest.raises(BadRequest, match="more than 128 alternatives"):
         read_parameter_where({"and": [choice] * 8}, reading(), "where")
+
+
+def test_a_value_beyond_what_can_be_compared_does_not_blame_its_unit(reading: Make) -> None:
+    with pytest.raises(BadRequest, match="A value in nm is beyond what can be compared"):
+        node_of(condition("wavelength", "lt", 1e308, "nm"), reading)
