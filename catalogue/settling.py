@@ -35,6 +35,12 @@ from catalogue.threads import in_thread
 MAX_LOOKED_AT = 300_000
 """Records that one condition may look at one by one; beyond it the question is refused."""
 
+MAX_TOGETHER = 2 * MAX_LOOKED_AT
+"""Looks at records that all conditions of one question may take together."""
+
+MAX_SCANS = 4
+"""How many times its bound the patterns that have one may look at together."""
+
 CHUNK = 2_000
 
 
@@ -68,6 +74,8 @@ class Settler:
         self.hydrate = hydrate
         self.stated = stated
         self.now = now
+        self._looks = 0
+        self._scans = 0
 
     async def filter_plan(self, node: Node, entity_class: EntityClass, context: Plan) -> Plan:
         """The exact plan of a filter.
@@ -127,9 +135,27 @@ class Settler:
             )
         if count == 0:
             return Empty()
+        self._charge(count, leaf.bound)
         held = await self.reader.versions(entity_class, among)
         found = await in_thread(partial(self._evaluate, leaf.node, entity_class, held))
         return Numbers("ordinal", frozenset(found)) if found else Empty()
+
+    def _charge(self, count: int, bound: int | None) -> None:
+        """Count what a question looks at: a thousand cheap conditions are a dear one."""
+        self._looks += count
+        if bound is not None:
+            self._scans += count
+            if self._scans > MAX_SCANS * bound:
+                raise QueryTooCostly(
+                    "Patterns without three literal characters in a row look at every record that "
+                    f"the other conditions leave; all of them together at {MAX_SCANS * bound:,} at "
+                    "most. Lengthen them, ask for fewer, or add conditions."
+                )
+        if self._looks > MAX_TOGETHER:
+            raise QueryTooCostly(
+                "Several conditions have to be looked at record by record, together at "
+                f"{MAX_TOGETHER:,} at most. Ask for fewer, or add other conditions."
+            )
 
     def _evaluate(
         self, node: Node, entity_class: EntityClass, held: Mapping[str, tuple[int, int]]

@@ -35,7 +35,7 @@ class ServerSettings:
     max_files: int = _setting(10_000, "Files one page of a Dataset's file list holds at most.")
     max_body_bytes: int = _setting(262_144, "Bytes of a request body.")
     max_uri_bytes: int = _setting(65_536, "Bytes of an address; longer filters go by POST.")
-    max_values: int = _setting(10_000, "Values in one inq or nin.")
+    max_values: int = _setting(1_000, "Values in one inq or nin.")
     max_pattern_chars: int = _setting(256, "Characters of like and regexp operands.")
     max_text_chars: int = _setting(2_000, "Characters of a text query.")
     max_alternatives: int = _setting(128, "Alternatives that a parameter condition opens into.")

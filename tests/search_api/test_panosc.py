@@ -12,6 +12,7 @@ from yarl import URL
 
 from catalogue.catalogue import Catalogue
 from catalogue.facilities import Facility, Source
+from search_api.settings import ServerSettings
 
 PROVIDER = "https://a.example.org/api"
 FILES = [{"id": number, "name": f"run_{number}.h5", "size": number} for number in range(1, 6)]
@@ -219,3 +220,34 @@ async def test_a_technique_shows_when_it_was_read(server: TestClient[Any, Any]) 
     given = {"fields": ["pid", "createdAt"], "order": "createdAt DESC", "limit": 1}
     (one,) = await answer(server, address("/techniques", filter=given))
     assert set(one) == {"pid", "createdAt"}
+
+
+@pytest.mark.parametrize(
+    ("bound", "message"),
+    [
+        ("catalogue.settling.MAX_SCANS", "without three literal characters"),
+        ("catalogue.settling.MAX_TOGETHER", "record by record, together"),
+    ],
+)
+async def test_a_thousand_cheap_patterns_are_a_dear_one(
+    bound: str, message: str, server: TestClient[Any, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Semantics 6.2: eight such filters held a server for ten seconds."""
+    patterns = [{"title": {"regexp": f"(a|b)*.{{{n}}}"}} for n in range(9)]
+    params = {"filter": json.dumps({"where": {"or": patterns}})}
+    assert (await server.get("/api/Documents", params=params)).status == 200
+    monkeypatch.setattr(bound, 0)
+    params = {"filter": json.dumps({"where": {"or": patterns[1:]}})}
+    response = await server.get("/api/Documents", params=params)
+    assert response.status == 400
+    assert message in (await response.json())["error"]["message"]
+
+
+async def test_as_many_values_as_the_settings_allow_are_looked_for(
+    server: TestClient[Any, Any],
+) -> None:
+    most = ServerSettings().max_values
+    for count, status in ((most, 200), (most + 1, 400)):
+        pids = [f"10.5072/{n}" for n in range(count)]
+        response = await server.post("/api/Documents", json={"where": {"pid": {"inq": pids}}})
+        assert response.status == status
