@@ -236,6 +236,7 @@ async def show_status(settings: Settings, live_standings: Standings | None = Non
     from catalogue.clock import utc_now
     from harvester.presence import presence
     from harvester.reports import presence_as_json, presence_in_words
+    from harvester.sources import SHIPPED_ONE
     from harvester.space import Room
 
     configuration = read_configuration(settings)
@@ -254,15 +255,24 @@ async def show_status(settings: Settings, live_standings: Standings | None = Non
     now = utc_now()
     daemon = presence(settings.data, now)
     working = daemon.state == "working"
-    unlisted, hindrance = _left_behind(settings)
+    unlisted, hindrance, harvested_as = _left_behind(settings, configuration)
     if settings.as_json:
-        about = {"data": str(settings.data), "daemon": presence_as_json(daemon)}
+        about = {
+            "data": str(settings.data),
+            "configured_by": harvested_as,
+            "daemon": presence_as_json(daemon),
+        }
         found = {**engine, "space": space, "sources": sources, "unlisted": unlisted}
         reasons = [reason for reason in (hindrance, _no_room(settings, room)) if reason]
         emit_json({**about, **found, "no_harvest_begins": reasons})
         return working
 
     _show_sources(settings, sources, now)
+    if settings.config is None and harvested_as not in (None, SHIPPED_ONE):
+        say(
+            f"What is here was harvested as {harvested_as} has it, and shown are the sources of "
+            f"{SHIPPED_ONE}: name that file with --config or PAN_COMMONS_CONFIG."
+        )
     for name, count in unlisted.items():
         if name in configuration.removed:
             say(f"{count:,} records of {name} are kept; it is not harvested any more.")
@@ -314,19 +324,35 @@ def _show_sources(settings: Settings, sources: Sequence[dict[str, Any]], now: da
     )
 
 
-def _left_behind(settings: Settings) -> tuple[dict[str, int], str | None]:
-    """What the store still has of sources that are not configured any more, by name, and why what
-    an import left undone keeps harvests from beginning."""
+def _left_behind(
+    settings: Settings, configuration: Configuration
+) -> tuple[dict[str, int], str | None, str | None]:
+    """What the store still has of sources that are not configured any more, by name; why what an
+    import left undone keeps harvests from beginning; and the file that was harvested with."""
     from catalogue.errors import ImportUnfinished
 
     with existing_store(settings) as store:
         if store is None:
-            return {}, None
+            return {}, None, None
+        hindrance = None
         try:
             store.require_whole()
         except ImportUnfinished as problem:
-            return store.unlisted(), str(problem)
-        return store.unlisted(), None
+            hindrance = str(problem)
+        return unlisted(store, configuration), hindrance, store.configured_by()
+
+
+def unlisted(store: Store, configuration: Configuration) -> dict[str, int]:
+    """Sources that are not configured any more, and how many live records they still have: those
+    that the store was told of, and those taken out of its own file since. Of another file's
+    sources none is said to be missing; that one may be named by mistake."""
+    found = store.unlisted()
+    if store.configured_by() == configuration.origin:
+        named = {source.name for source in configuration.sources}
+        for source in store.sources():
+            if source.name not in named and (count := store.source_status(source.name).records):
+                found[source.name] = count
+    return found
 
 
 def _say_room(settings: Settings, room: Room) -> None:
@@ -409,6 +435,9 @@ def _harvest_note(one: dict[str, Any], when: Any) -> str:
     ends = last.get("details", {}).get("certificate_ends")
     if ends:
         return f"its certificate ends {when(ends)}"
+    moved_to = last.get("details", {}).get("moved_to")
+    if moved_to:
+        return f"it has moved to {moved_to}; configure that address"
     if one["state"] in ("partial", "stopped"):
         reasons = ", ".join(last.get("problems", {}))
         return " ".join(filter(None, (last.get("stop"), reasons)))

@@ -14,7 +14,7 @@ Answers are believed before their HTTP status (fault A09); each list is walked w
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 from urllib.parse import quote
@@ -87,6 +87,7 @@ class OaiClient:
         self.options = options or OaiOptions()
         self.granularity = SECOND
         self.moved_to: str | None = None
+        self.on_move: Callable[[str], None] | None = None
 
     async def identify(self) -> Identity:
         """Ask what the repository says of itself (4.2) and take on its granularity (fault B13).
@@ -362,7 +363,10 @@ class OaiClient:
                         if records:
                             yield records
                     envelope = reader.close()
-                    self.moved_to = answer.moved_to or self.moved_to
+                    if answer.moved_to is not None:
+                        self.moved_to = answer.moved_to
+                        if self.on_move is not None:
+                            self.on_move(answer.moved_to)
                     if envelope.errors and not envelope.records:
                         raise protocol_error(
                             envelope.errors, verb=verb, url=self._fetcher.redactor.clean(url)

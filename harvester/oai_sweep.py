@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Any, NoReturn
 
 from catalogue.facilities import Source
@@ -90,6 +91,8 @@ async def open_oai_sweep(http: Fetcher, situation: Situation, journal: Journal) 
         # The crosswalk parses each payload anyway, in another process, and says what is wrong.
         options=replace(read_options(source.options), check_payloads=False, **_known(journal)),
     )
+    # Followed as long as it lasts, so that nobody learns of it until the old address ends.
+    client.on_move = partial(journal.notes.__setitem__, "moved_to")
     sweep = OaiSweep(client, situation, journal, await identify(client, situation))
     if sweep.lookups.crosswalk not in FORMATS:
         raise ConfigurationError(

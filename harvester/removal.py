@@ -17,7 +17,7 @@ from catalogue.store.store import REMOVAL
 from harvester import added
 from harvester.holders import is_dead, this_process
 from harvester.ledger import ledger_path, remove_files
-from harvester.listings import existing_store, read_configuration
+from harvester.listings import existing_store, read_configuration, unlisted
 from harvester.station import put_configuration
 from pan_commons_terminal import Settings
 
@@ -48,7 +48,7 @@ async def remove(settings: Settings, name: str, keep_records: bool) -> dict[str,
     configuration = read_configuration(settings)
     already = name in configuration.removed
     with existing_store(settings) as store:
-        left_behind = store is not None and name in store.unlisted()
+        left_behind = store is not None and name in unlisted(store, configuration)
     if not already and not (left_behind and name not in configuration.origins):
         configuration.source(name)
         # First of all, so that no daemon starts another run of it.

@@ -33,6 +33,7 @@ from harvester.keys import (
 )
 
 SHIPPED = Path(__file__).with_name("default.toml")
+SHIPPED_ONE = "the shipped configuration"
 ADDED_NAME = "sources.toml"
 MIB = 2**20
 
@@ -74,6 +75,11 @@ class Configuration:
     removed: tuple[str, ...] = ()
     storage: Budget = Budget()
     file: Path | None = None
+
+    @property
+    def origin(self) -> str:
+        """The file in words, as stores remember it."""
+        return SHIPPED_ONE if self.file is None else str(self.file)
 
     def facility(self, name: str) -> Facility:
         """The facility of that short name.

@@ -107,13 +107,10 @@ async def open_store(folder: Path, configuration: Configuration) -> AsyncIterato
         await anyio.to_thread.run_sync(store.close)
 
 
-SHIPPED_ONE = "the shipped configuration"
-
-
 def put_configuration(store: Store, configuration: Configuration) -> None:
     """Tell the store what is configured, when that differs from what it knows."""
     facilities, sources = configuration.facilities, configuration.sources
-    origin = SHIPPED_ONE if configuration.file is None else str(configuration.file)
+    origin = configuration.origin
     known = store.facilities(), store.sources(), store.configured_by()
     if known != (facilities, sources, origin):
         store.put_configuration(facilities, sources, origin=origin)
@@ -169,7 +166,7 @@ def _notice_another_file(settings: Settings, store: Store, configuration: Config
     the same name; whoever names another file than that of the harvests is told what it has
     otherwise."""
     origin = store.configured_by()
-    here = SHIPPED_ONE if configuration.file is None else str(configuration.file)
+    here = configuration.origin
     if origin is None or origin == here:
         return
     homes = {facility.name: facility for facility in store.facilities()}

@@ -137,14 +137,8 @@ class ElasticsearchEngine:
     async def _check_settings(self) -> None:
         async with translated("checking its settings"):
             try:
-                # Of several nodes the next is asked where one hangs.
-                patient = self._client.options(
-                    request_timeout=self._opens_within_s, retry_on_timeout=True
-                )
-                nodes = self.urls.count(",") + 1
-                answer = await patient.options(max_retries=nodes - 1).cluster.get_settings(
-                    include_defaults=True, flat_settings=True
-                )
+                brief = self._client.options(request_timeout=self._opens_within_s)
+                answer = await brief.cluster.get_settings(include_defaults=True, flat_settings=True)
             except elasticsearch.ConnectionTimeout as error:
                 raise EngineUnavailable(
                     f"Elasticsearch at {without_password(self.urls)} gave no answer within "

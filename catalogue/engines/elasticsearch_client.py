@@ -111,9 +111,21 @@ async def translated(doing: str) -> AsyncIterator[None]:
         raise EngineUnavailable(message) from error
 
 
+_OPENING = (
+    "no_shard_available_action_exception",
+    "illegal_index_shard_state_exception",
+    "unavailable_shards_exception",
+)
+"""What a server says for seconds after its start, and for as long as a shard's node is away."""
+
+
 def _of_status(error: elastic_transport.ApiError, doing: str) -> EngineError | QueryTooCostly:
     status = error.meta.status
     kind = error_type(error.body) or error.message
+    if kind in _OPENING:
+        return EngineUnavailable(
+            f"Elasticsearch has not opened our indices yet, or lost them, while {doing} ({kind})."
+        )
     if status in (429, 502, 503, 504) and kind != "cluster_block_exception":
         return EngineUnavailable(f"Elasticsearch is overloaded while {doing} ({kind}).")
     if kind == "cluster_block_exception":

@@ -266,16 +266,11 @@ async def test_an_answer_that_is_no_json_object_is_no_elasticsearch_s() -> None:
 
 
 async def test_a_server_that_takes_connections_and_never_answers_is_not_waited_for_long() -> None:
-    """A frozen process: its system goes on taking connections. Of several nodes, the next is
-    asked."""
+    """A frozen process: its system goes on taking connections."""
     with socket.create_server(("127.0.0.1", 0)) as frozen:
         hung = f"http://somebody:secret@127.0.0.1:{frozen.getsockname()[1]}"
         engine = ElasticsearchEngine(hung, read_only=True, opens_within_s=0.05)
-        with pytest.raises(EngineUnavailable, match=r"@?127.*within 0.05 s: it hangs") as told:
+        with pytest.raises(EngineUnavailable, match=r"within 0\.05 s: it hangs") as told:
             await engine.open()
         await engine.close()
         assert "secret" not in str(told.value)
-        both = f"{hung},{elasticsearch_url()}"
-        engine = ElasticsearchEngine(both, read_only=True, opens_within_s=1.0)
-        await engine.open()
-        await engine.close()

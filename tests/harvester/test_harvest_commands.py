@@ -526,6 +526,39 @@ async def test_replaying_quarantine_takes_no_source_out(
             assert [source.name for source in store.sources()] == ["ONE-oai", "TWO-oai"]
 
 
+async def test_a_source_taken_out_of_the_file_is_shown_and_removed_before_any_harvest(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nobody had told the store: its records were counted without a name, and not to be removed.
+    Another file, perhaps named by mistake, says nothing of the sources that it lacks."""
+    async with two_facilities(tmp_path) as (settings, _, _):
+        await carry_out(settings, Wanted((), Order()))
+    assert settings.config is not None
+    text = settings.config.read_text(encoding="utf-8")
+    other = tmp_path / "other.toml"
+    for file in (other, settings.config):
+        file.write_text(text[: text.index("[sources.TWO-oai]")], encoding="utf-8")
+        capsys.readouterr()
+        await listings.show_status(replace(settings, config=file))
+        found = answer(capsys)
+        assert found["configured_by"] == str(settings.config)
+        assert found["unlisted"] == ({} if file == other else {"TWO-oai": 12})
+    with pytest.raises(ConfigurationError, match="no source"):
+        await remove(replace(settings, config=other), "TWO-oai", False)
+    assert (await remove(settings, "TWO-oai", False))["deleted"] == 12
+
+
+async def test_status_says_when_the_file_that_was_harvested_with_is_not_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with two_facilities(tmp_path) as (settings, _, _):
+        await carry_out(settings, Wanted((), Order()))
+    for config, said in ((settings.config, False), (None, True)):
+        capsys.readouterr()
+        await listings.show_status(replace(settings, config=config, as_json=False))
+        assert (f"harvested as {settings.config} has it" in capsys.readouterr().err) == said
+
+
 async def test_a_forgotten_config_maps_nothing_by_the_shipped_file(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,7 +11,7 @@ from catalogue.records import PageReport
 from harvester import oai_sweep
 from harvester.place import Order
 from harvester.progress import Silent
-from simulator import Record
+from simulator import Record, running
 from tests.harvester.harvest_world import START, Clock, a_world, oai_record, oai_spec
 
 ALL = {f"oai:test:{number:04}" for number in range(25)}
@@ -488,6 +488,17 @@ async def test_a_certificate_that_ends_soon_is_said_before(tmp_path: Path) -> No
             world.http.certificates["127.0.0.1"] = world.clock() + timedelta(days=days)
             run = await world.harvest()
             assert ("certificate_ends" in run.details) == said
+
+
+async def test_a_source_that_has_moved_is_harvested_and_its_new_address_said(
+    tmp_path: Path,
+) -> None:
+    """Fault A10: one that is followed in silence is a facility lost when the old address ends."""
+    async with a_world(tmp_path) as world, running(oai_spec(25)) as elsewhere:
+        assert "moved_to" not in (await world.harvest()).details
+        world.endpoint.faults.set(f"redirect:{elsewhere.oai_url}")
+        run = await world.harvest()
+        assert (run.state, run.details["moved_to"]) == ("ok", elsewhere.oai_url)
 
 
 async def test_a_server_that_was_years_ahead_is_harvested_whole_again(tmp_path: Path) -> None:
