@@ -54,6 +54,6 @@ class Readers:
             return read_objects(entity_class, items, context, counted=counted)
 
         reading = await self._workshop.run(len(items), read)
-        if processes is not None:
+        if processes is not None and len(items) > FEW:  # fewer they would not be asked for
             processes.note(len(items))
         return reading

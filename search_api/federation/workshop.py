@@ -27,6 +27,9 @@ Result = TypeVar("Result")
 
 INLINE = 40
 """So many records are looked at on the event loop, some milliseconds; more in a worker thread."""
+IN_A_TURN_S = 0.001
+"""So are more, in a turn of the loop that is theirs, where they are known to take no longer: to go
+to a thread and back costs a tenth of that of the processor, and more waiting where many ask."""
 AT_ONCE = 2
 """Python works on one at a time whatever the number; the second keeps it busy meanwhile."""
 _FIRST_GUESS_S = 0.00005
@@ -42,15 +45,21 @@ class Workshop:
 
     Args:
         monotonic: seconds, to measure how long work takes; the clock of deadlines.
+        processor: seconds that a thread has had of the processor.
     """
 
     def __init__(
-        self, at_once: int = AT_ONCE, monotonic: Callable[[], float] = time.monotonic
+        self,
+        at_once: int = AT_ONCE,
+        monotonic: Callable[[], float] = time.monotonic,
+        processor: Callable[[], float] = time.thread_time,
     ) -> None:
         self._monotonic = monotonic
+        self._processor = processor
         self._at_once = at_once
         self._limiter: anyio.CapacityLimiter | None = None
         self._per_record_s: dict[str, float] = {}
+        self._worked_apiece_s: dict[str, float] = {}
         self.backlog_s = 0.0
         self._questions = 0
         self._per_question_s = 0.0
@@ -70,12 +79,17 @@ class Workshop:
             took_s, result = self._timed(work, arguments)
             self._worked_s += took_s
             return result
+        kind = getattr(work, "__qualname__", "work")
+        work_on = partial(self._work_on, kind, size, work, arguments)
+        if size * self._worked_apiece_s.get(kind, math.inf) <= IN_A_TURN_S:
+            await asyncio.sleep(0)
+            took_s, result = work_on()
+            self._worked_s += took_s
+            return result
         if self._limiter is None:
             self._limiter = anyio.CapacityLimiter(self._at_once)
-        in_thread = partial(
-            anyio.to_thread.run_sync, self._timed_aside, work, arguments, limiter=self._limiter
-        )
-        return await self.aside(size, getattr(work, "__qualname__", "work"), in_thread)
+        in_thread = partial(anyio.to_thread.run_sync, work_on, limiter=self._limiter)
+        return await self.aside(size, kind, in_thread)
 
     async def aside(
         self, size: int, kind: str, work: Callable[[], Awaitable[tuple[float, Result]]]
@@ -202,12 +216,18 @@ class Workshop:
         result = work(*arguments)
         return self._monotonic() - began, result
 
-    def _timed_aside(
-        self, work: Callable[..., Result], arguments: tuple[Any, ...]
+    def _work_on(
+        self, kind: str, size: int, work: Callable[..., Result], arguments: tuple[Any, ...]
     ) -> tuple[float, Result]:
-        """The same of much, for which a collection of garbage would have to look through it all."""
+        """The same of much, which no collection of garbage should look through. What it takes of
+        the processor is learnt, which does not depend on how many others are at work."""
+        spent_s = self._processor()
         with left_alone():
-            return self._timed(work, arguments)
+            timed = self._timed(work, arguments)
+        apiece_s = (self._processor() - spent_s) / size
+        known_s = self._worked_apiece_s.get(kind, apiece_s)
+        self._worked_apiece_s[kind] = known_s + _SHARE_OF_NEWS * (apiece_s - known_s)
+        return timed
 
     def _learn(self, kind: str, per_record_s: float) -> None:
         known = self._per_record_s.get(kind, per_record_s)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from math import inf
@@ -10,7 +11,7 @@ from math import inf
 import pytest
 
 from search_api.errors import Overloaded
-from search_api.federation.workshop import INLINE, Workshop
+from search_api.federation.workshop import IN_A_TURN_S, INLINE, Workshop
 
 
 def clock(*seconds: float) -> Iterator[float]:
@@ -21,6 +22,37 @@ async def test_little_work_is_done_at_once_and_counts_for_nothing() -> None:
     shop = Workshop()
     assert await shop.run(INLINE, sum, [1, 2]) == 3
     assert shop.backlog_s == 0
+
+
+async def test_work_that_has_shown_to_be_quick_is_done_without_a_thread() -> None:
+    spent_s = [0.0]
+    threads: list[bool] = []
+
+    def work(takes_s: float) -> None:
+        threads.append(threading.current_thread() is not threading.main_thread())
+        spent_s[0] += takes_s
+
+    shop = Workshop(processor=lambda: spent_s[0])
+    size = 2 * INLINE
+    await shop.run(size, work, IN_A_TURN_S / 2)
+    await shop.run(size, work, IN_A_TURN_S / 2)
+    assert threads == [True, False]
+    await shop.run(4 * size, work, 100 * IN_A_TURN_S)  # of so many it would take too long
+    await shop.run(size, work, IN_A_TURN_S)  # as all of its kind have since
+    assert threads == [True, False, True, True]
+    assert shop.backlog_s == pytest.approx(0.0)
+
+
+async def test_who_works_in_a_turn_of_the_loop_lets_others_have_theirs_first() -> None:
+    shop = Workshop(processor=lambda: 0.0)
+    size, order = 2 * INLINE, list[str]()
+    await shop.run(size, order.append, "in a thread")
+
+    async def other() -> None:
+        order.append("other")
+
+    await asyncio.gather(shop.run(size, order.append, "here"), other())
+    assert order == ["in a thread", "other", "here"]
 
 
 async def test_little_work_is_part_of_what_a_question_takes() -> None:
@@ -43,8 +75,8 @@ async def test_little_work_is_part_of_what_a_question_takes() -> None:
 
 
 async def test_what_waits_is_told_in_seconds_as_work_has_shown_them() -> None:
-    ticks = clock(0.0, 10.0, 10.0, 10.5)
-    shop = Workshop(monotonic=lambda: next(ticks))
+    ticks, spent = clock(0.0, 10.0, 10.0, 10.5), clock(0.0, 10.0, 10.0, 10.5)
+    shop = Workshop(monotonic=lambda: next(ticks), processor=lambda: next(spent))
     seen: list[float] = []
 
     def slow() -> None:
