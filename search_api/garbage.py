@@ -23,8 +23,9 @@ NEVER = 1_000_000
 EVERY_S = 60.0
 LOOKS = 600
 LOOK_AGAIN_S = 0.1
-ALL_EVERY = 60
-"""Of so many quiet moments one is for what was left alone, too."""
+ALL_EVERY = 10
+"""Of so many quiet moments one is for what was left alone, too. Cycles of others that were young
+when it was made are kept until then, so it is not seldom."""
 
 
 class _Spared:
