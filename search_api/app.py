@@ -400,5 +400,7 @@ def runner_options(settings: ServerSettings) -> Mapping[str, Any]:
         "max_line_size": MAX_LINE_BYTES,
         "max_field_size": 65_536,
         "access_log": None,
+        # aiohttp's own is an hour: a thousand connections that say nothing would leave none.
+        "keepalive_timeout": settings.idle_timeout_s,
         "shutdown_timeout": settings.deadline_s,
     }

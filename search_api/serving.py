@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import errno
 import multiprocessing
+import resource
 import signal
 import socket
 import sys
@@ -47,6 +48,7 @@ from search_api.whole import ask, asked_of
 
 RESTART_PAUSE_S = 1.0
 BACKLOG = 1_024
+MOST_FILES = 65_536
 SWITCH_S = 0.001
 """After so long a thread lets another one have the interpreter. The event loop asks for it anew
 after each call to the network, and can lose Python's 5 ms each time that a thread is at work."""
@@ -166,6 +168,7 @@ async def serve_one(
     async with open_catalogue(settings, index=index) as catalogue:
         await anyio.to_thread.run_sync(warm_up)
         only_young()
+        allow_connections()
         sys.setswitchinterval(SWITCH_S)
         contact = configured_contact(settings.config, settings.data)
         app = create_app(catalogue, settings=options, contact=contact, rates=shared)
@@ -196,6 +199,15 @@ async def serve_one(
                 await asyncio.gather(*besides, return_exceptions=True)
         finally:
             await runner.cleanup()
+
+
+def allow_connections() -> None:
+    """Let this process have as many files and connections as it may: systems start it with 1,024
+    of many more, for programs that count in bits (``select``)."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def warm_up() -> None:

@@ -14,7 +14,7 @@ PREFIX = "PAN_COMMONS_"
 KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 POSITIVE = frozenset(
     {"default_limit", "max_limit", "max_ranked", "max_body_bytes", "max_uri_bytes", "max_in_flight"}
-    | {"deadline_s", "facility_timeout_s", "facility_at_once", "live_deadline_s"}
+    | {"deadline_s", "idle_timeout_s", "facility_timeout_s", "facility_at_once", "live_deadline_s"}
 )
 """Numbers that nothing works without."""
 
@@ -40,6 +40,9 @@ class ServerSettings:
     max_text_chars: int = _setting(2_000, "Characters of a text query.")
     max_alternatives: int = _setting(128, "Alternatives that a parameter condition opens into.")
     deadline_s: float = _setting(10.0, "Seconds after which an answer is given up.")
+    idle_timeout_s: float = _setting(
+        75.0, "Seconds a connection may be open without a whole request."
+    )
     max_in_flight: int = _setting(256, "Requests under way before more are shed with 503.")
     retry_after_s: int = _setting(2, "Seconds a shed client is asked to wait.")
     requests_per_s: float = _setting(100.0, "Requests a second of one client; 0 for any number.")

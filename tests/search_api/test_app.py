@@ -362,6 +362,17 @@ async def test_bodies_and_addresses_have_a_largest_size(catalogue: Catalogue, se
     assert status == 415
 
 
+async def test_a_connection_that_never_asks_is_ended(catalogue: Catalogue, serve: Any) -> None:
+    """So many of them would leave none for others."""
+    server = await serve(catalogue, idle_timeout_s=0.05)
+    for begun in (b"", b"GET / HTTP/1.1\r\nHost:"):
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(begun)
+        async with asyncio.timeout(10):
+            assert await reader.read() == b""
+        writer.close()
+
+
 async def test_overload_sheds_and_health_keeps_answering(catalogue: Catalogue, serve: Any) -> None:
     server = await serve(catalogue, max_in_flight=0)
     status, _, headers = await error_of(server, "/api/Documents")
