@@ -22,6 +22,7 @@ from catalogue.errors import (
     CatalogueError,
     EngineDamaged,
     EngineError,
+    EngineUnavailable,
     IndexBusy,
     IndexReplaced,
     StoreError,
@@ -390,7 +391,8 @@ class Indexer:
         left where it is then.
 
         An engine that cannot be written keeps the changes waiting in the outbox; the log and
-        ``last_error`` tell why, and the pause grows to half a minute.
+        ``last_error`` tell why, and the pause grows to half a minute; to five seconds for a server
+        that is away.
         """
         with self._heeding(stop):
             await self._follow(stop, poll_s, pace)
@@ -421,7 +423,9 @@ class Indexer:
             except (EngineError, StoreError) as error:
                 if not stop.is_set():
                     self._now_hindered_by(error)
-                pause = min(30.0, max(1.0, 2 * pause))
+                # To ask whether a server is back costs nothing; whether a disk is full may.
+                longest_s = 5.0 if isinstance(error, EngineUnavailable) else 30.0
+                pause = min(longest_s, max(1.0, 2 * pause))
             with anyio.move_on_after(pause):
                 await stop.wait()
 

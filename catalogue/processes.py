@@ -7,15 +7,19 @@ import gc
 import multiprocessing
 import multiprocessing.connection
 import os
+import resource
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
 
 import anyio.to_thread
 
 Result = TypeVar("Result")
+
+MANY_FILES = 65_536
 
 
 class WorkProcesses:
@@ -103,6 +107,17 @@ def end_with_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True, name="end with parent").start()
+
+
+def allow_many_files() -> None:
+    """As many open files as the system lets us have: a store, an index and connections take
+    hundreds. The usual bound (1,024; 256 on a Mac) is for programs that use ``select``."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # A Mac says "without limit", and refuses it.
+    wanted = MANY_FILES if hard == resource.RLIM_INFINITY else min(hard, MANY_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def collect_rarely(after: int = 200_000) -> None:

@@ -100,7 +100,7 @@ class IndexFollower:
                         await catalogue.indexer.follow(self._stop, pace=self._pace)
                         await self._catch_up(catalogue)
                     return
-                except CatalogueError as problem:
+                except (CatalogueError, OSError) as problem:
                     self.state = Indexing(problem=str(problem))
                     if trouble.again(problem):
                         log.warning("index: %s", problem)

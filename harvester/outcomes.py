@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -109,6 +110,8 @@ def _failed(run: Account, problem: Exception) -> Outcome:
 def stop_name(problem: Exception) -> str:
     """A short name for why a run ended early: ``TimedOut`` → ``timed_out``."""
     if isinstance(problem, LedgerFault):
-        return "disk_full"
+        cause = getattr(problem.__cause__, "sqlite_errorcode", sqlite3.SQLITE_FULL)
+        # Which a process that may open no more files has, too.
+        return "ledger_fault" if cause & 0xFF == sqlite3.SQLITE_CANTOPEN else "disk_full"
     name = type(problem).__name__
     return "".join("_" + c.lower() if c.isupper() else c for c in name).lstrip("_")

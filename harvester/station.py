@@ -15,7 +15,7 @@ import anyio.to_thread
 
 from catalogue.clock import utc_now
 from catalogue.facilities import Facility, Source, mapping_context
-from catalogue.processes import collect_rarely
+from catalogue.processes import allow_many_files, collect_rarely
 from catalogue.store import Store
 from facility_http.http import Fetcher
 from harvester.indexing import FINISH_S
@@ -199,6 +199,7 @@ async def open_station(
 ) -> AsyncIterator[Station]:
     """Open what a harvest needs."""
     share_heaps()
+    allow_many_files()
     collect_rarely()
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_store(folder, configuration))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -63,6 +64,8 @@ def crosswalk(format: str, payload: Any, context: Context, header: Header) -> Ma
     try:
         zone(context.time_zone)
     except (KeyError, ValueError, OSError) as error:
+        if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+            raise  # The process has too many files open, which says nothing of the record.
         raise MappingError("context.time_zone", context.time_zone, "an IANA time zone") from error
     if format in XML_FORMATS:
         read, _ = XML_FORMATS[format]

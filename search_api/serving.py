@@ -22,6 +22,7 @@ from aiohttp import web
 from catalogue.catalogue import Catalogue
 from catalogue.clock import utc_now
 from catalogue.errors import CatalogueError, EngineDamaged, StoreDamaged, StoreReadOnly
+from catalogue.processes import allow_many_files
 from catalogue.store.database import FILE_NAME
 from mappings.linking import recognise
 from mappings.quantities import interval_for_query
@@ -165,6 +166,7 @@ async def serve_one(
 ) -> None:
     """Serve in this process until SIGINT or SIGTERM; with others on the same port where there is
     something ``shared``, in which the requests of clients are counted."""
+    allow_many_files()
     async with open_catalogue(settings, index=index) as catalogue:
         await anyio.to_thread.run_sync(warm_up)
         only_young()

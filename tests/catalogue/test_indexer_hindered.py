@@ -19,7 +19,7 @@ from catalogue.cursors import SnapshotFile
 from catalogue.engines.base import Engine
 from catalogue.engines.elasticsearch import ElasticsearchEngine
 from catalogue.engines.tantivy import TantivyEngine
-from catalogue.errors import EngineDamaged, EngineUnavailable, IndexBusy, IndexEmpty
+from catalogue.errors import EngineDamaged, EngineError, EngineUnavailable, IndexBusy, IndexEmpty
 from catalogue.indexer import Indexer
 from catalogue.query import Search
 from catalogue.verifying import verify
@@ -211,6 +211,25 @@ class Hindered:
         if problem is not None:
             raise problem
         return 0
+
+
+async def test_a_server_that_is_back_is_indexed_to_within_seconds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Fault F12: after an outage of a minute it had been half a minute."""
+    waits, waited = anyio.move_on_after, list[float]()
+
+    def noting(seconds: float) -> anyio.CancelScope:
+        waited.append(seconds)
+        return waits(0)
+
+    monkeypatch.setattr("catalogue.indexer.anyio.move_on_after", noting)
+    for problem, longest_s in ((EngineUnavailable("away"), 5.0), (EngineError("odd"), 30.0)):
+        waited.clear()
+        stop = anyio.Event()
+        hindered = Hindered([problem] * 8, stop)
+        await Indexer(Entities(), cast(Any, hindered)).follow(stop, poll_s=0)
+        assert (waited[0], max(waited), waited[-1]) == (1.0, longest_s, longest_s)
 
 
 async def test_what_hinders_the_index_is_in_the_log_once_and_its_end_too(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import json
 import os
 import signal
@@ -594,6 +595,20 @@ async def test_a_mistake_of_ours_while_indexing_ends_no_harvest(
         state = await follower.finish()
     assert state.problem == "a mistake of ours: KeyError('nothing')"
     assert caplog.messages == ["index: a mistake of ours"]
+
+
+async def test_a_process_that_may_open_no_more_files_says_so_without_a_trace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def none_left(*_: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr("harvester.indexing.Catalogue.open", none_left)
+    follower = IndexFollower(EngineSettings(tmp_path, "tantivy", None))
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(follower.follow)
+        await follower.finish()
+    assert caplog.messages == ["index: [Errno 24] Too many open files"]
 
 
 async def test_a_store_that_does_not_answer_is_said_once_and_its_end_too(

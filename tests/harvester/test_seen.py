@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 import tracemalloc
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harvester.ledger import LedgerFault
+from harvester.ledger import Ledger, LedgerFault
+from harvester.outcomes import stop_name
 from harvester.seen import Seen
 
 identifiers = st.lists(st.text(st.characters(), max_size=3), max_size=30)
@@ -60,3 +63,14 @@ def test_a_full_disk_is_told_in_our_own_words() -> None:
     with pytest.raises(LedgerFault, match="temporary file") as raised:
         all(seen.add(f"10.5072/{number}") for number in range(1_000))
     assert isinstance(raised.value.__cause__, sqlite3.DatabaseError)
+
+
+def test_notes_that_cannot_be_opened_are_not_called_a_full_disk(tmp_path: Path) -> None:
+    """A process with too many files open had every run end as disk_full."""
+    (tmp_path / "s.sqlite").mkdir()
+    with pytest.raises(LedgerFault) as told:
+        Ledger(tmp_path / "s.sqlite", "1")
+    assert stop_name(told.value) == "ledger_fault"
+    full = LedgerFault("no room")
+    full.__cause__ = OSError(errno.ENOSPC, "No space left on device")
+    assert stop_name(full) == "disk_full"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from typing import Any
 
@@ -278,6 +279,19 @@ def test_payloads_of_the_wrong_sort() -> None:
     for zone in ("Mars/Olympus", "", "../etc/passwd"):
         with pytest.raises(MappingError, match="time zone"):
             crosswalk("panosc", b"<panosc/>", Context("Demo", time_zone=zone), HEADER)
+
+
+def test_a_process_that_may_open_no_more_files_refuses_no_record(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whole pages had gone to quarantine, since time zones are files."""
+
+    def none_left(_: str) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr("mappings.crosswalks.zone", none_left)
+    with pytest.raises(OSError, match="Too many"):
+        crosswalk("panosc", b"<panosc/>", CONTEXT, HEADER)
 
 
 def test_the_payload_is_not_changed() -> None:
