@@ -143,6 +143,7 @@ class Asker:
         self._parser = Parser(settings.facility_cache_bytes // 8)
         self._sharing = Sharing(serving, self._cache, self._histories, now)
         self._background = Background()
+        self._told: frozenset[str] = frozenset()
         self._lines: dict[str, Line] = {}
         self._flights: dict[bytes, Flight[Heard]] = {}
         self._flying: set[asyncio.Task[None]] = set()
@@ -197,6 +198,7 @@ class Asker:
         itself about once a second."""
         await self._pausing.look()
         await self._sharing.share(self._lines)
+        self._told = await self._serving.run(self._serving.sources_of_answers)
 
     def figures(self, source: str) -> FacilityFigures:
         """How a source has answered lately."""
@@ -256,7 +258,9 @@ class Asker:
             heard = await self._heard(line, live, question, key, began, terms)
         except FacilitySilent as silent:
             silent.elapsed_s = self.monotonic() - began
-            stale = None if silent.state == "unsupported" else await self._stale(key)
+            stale = (
+                None if silent.state == "unsupported" else await self._stale(live.source.name, key)
+            )
             self._count(live.source.name, silent.state if stale is None else "stale")
             if stale is None:
                 raise
@@ -466,11 +470,12 @@ class Asker:
             without=kept.without,
         )
 
-    async def _stale(self, key: bytes) -> Kept | None:
-        """A kept answer that may stand in for a failure, from here or from other workers."""
+    async def _stale(self, source: str, key: bytes) -> Kept | None:
+        """A kept answer that may stand in for a failure, from here or from other workers. One that
+        has told nobody anything, as was seen at the last look, is not looked for."""
         now = self._now()
         kept = self._cache.stale(key, now)
-        if kept is not None or not self._cache.is_on:
+        if kept is not None or not self._cache.is_on or source not in self._told:
             return kept
         with anyio.move_on_after(_SHARED_LOOK_S):
             found = await self._serving.run(self._serving.kept_answer, key, now)

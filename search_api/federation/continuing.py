@@ -14,7 +14,7 @@ import hashlib
 import secrets
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, Literal, cast
@@ -170,7 +170,7 @@ def to_bytes(snapshot: Snapshot, pool: str | None = None) -> bytes:
             ],
             "total": snapshot.total,
             "relaxed": snapshot.relaxed,
-            "lines": [asdict(line) for line in snapshot.lines],
+            "lines": snapshot.lines,
             "partly": sorted(snapshot.partly),
         },
         option=orjson.OPT_NON_STR_KEYS,

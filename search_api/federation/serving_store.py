@@ -33,6 +33,8 @@ FILE_NAME = "serving.sqlite"
 VERSION = 1
 _BUSY_MS = 1_000
 _LEVEL = 3
+_MEASURE_AGAIN = 64
+"""Bodies are added up when so much of what may be kept has come since: to do so reads the table."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS node (only_one INTEGER PRIMARY KEY CHECK (only_one = 1), name TEXT);
@@ -54,6 +56,7 @@ CREATE TABLE IF NOT EXISTS answers (
 );
 CREATE TABLE IF NOT EXISTS snapshots (name TEXT PRIMARY KEY, body BLOB, expires_at REAL);
 CREATE INDEX IF NOT EXISTS answers_by_end ON answers (stale_until);
+CREATE INDEX IF NOT EXISTS answers_by_source ON answers (source);
 CREATE INDEX IF NOT EXISTS snapshots_by_end ON snapshots (expires_at);
 """
 _TABLES = ("node", "breakers", "contacts", "latencies", "learned", "answers", "snapshots")
@@ -98,6 +101,7 @@ class ServingStore:
     def __init__(self, folder: Path | None, *, most_bytes: int = 256 << 20) -> None:
         self._lock = threading.Lock()
         self._most_bytes = most_bytes
+        self._not_measured: dict[str, int] = {}
         self._limiter: anyio.CapacityLimiter | None = None
         self._memory: sqlite3.Connection | None = None
         self._file: sqlite3.Connection | None = None
@@ -273,7 +277,8 @@ class ServingStore:
 
         def work(connection: sqlite3.Connection) -> None:
             connection.executemany("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?)", rows)
-            _keep_within(connection, "answers", "stale_until", self._most_bytes, now.timestamp())
+            came = sum(len(row[2]) for row in rows)
+            self._keep_within(connection, "answers", "stale_until", came, now.timestamp())
 
         self._transaction(work)
 
@@ -293,6 +298,15 @@ class ServingStore:
 
         return self._transaction(read)
 
+    def sources_of_answers(self) -> frozenset[str]:
+        """The sources of which any answer is kept."""
+
+        def read(connection: sqlite3.Connection) -> frozenset[str]:
+            rows = connection.execute("SELECT DISTINCT source FROM answers")
+            return frozenset(name for (name,) in rows)
+
+        return self._transaction(read)
+
     # --- snapshots of results -------------------------------------------------------------------
 
     def put_snapshot(self, name: str, body: bytes, expires_at: datetime, now: datetime) -> None:
@@ -303,7 +317,8 @@ class ServingStore:
                 "INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?)",
                 (name, body, expires_at.timestamp()),
             )
-            _keep_within(connection, "snapshots", "expires_at", self._most_bytes, now.timestamp())
+            came = len(body)
+            self._keep_within(connection, "snapshots", "expires_at", came, now.timestamp())
 
         self._transaction(work)
 
@@ -347,6 +362,19 @@ class ServingStore:
             if self._memory is None:
                 self._memory = _prepared(sqlite3.connect(":memory:", **_OPTIONS))
             return _within(self._memory, work)
+
+    def _keep_within(
+        self, connection: sqlite3.Connection, table: str, end: str, came: int, now: float
+    ) -> None:
+        """Drop what has ended; where ``came`` and what came before it may be too much, also what
+        ends first, until the bodies fit."""
+        connection.execute(f"DELETE FROM {table} WHERE {end} <= ?", (now,))  # noqa: S608
+        came += self._not_measured.get(table, self._most_bytes)
+        if came * _MEASURE_AGAIN <= self._most_bytes:
+            self._not_measured[table] = came
+            return
+        _drop_what_is_too_much(connection, table, end, self._most_bytes)
+        self._not_measured[table] = 0
 
     def _give_up(self, problem: Exception) -> None:
         """Go on in memory; the file is left as it is."""
@@ -405,11 +433,10 @@ def _within(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection],
     return answer
 
 
-def _keep_within(
-    connection: sqlite3.Connection, table: str, end: str, most_bytes: int, now: float
+def _drop_what_is_too_much(
+    connection: sqlite3.Connection, table: str, end: str, most_bytes: int
 ) -> None:
-    """Drop what has ended, then what ends first, until the bodies fit."""
-    connection.execute(f"DELETE FROM {table} WHERE {end} <= ?", (now,))  # noqa: S608
+    """Drop what ends first, until the bodies fit."""
     held = connection.execute(f"SELECT coalesce(sum(length(body)), 0) FROM {table}")  # noqa: S608
     total = held.fetchone()[0]
     while total > most_bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import pytest
 from search_api.federation.errors import FacilitySilent, QuestionRefused
 from search_api.federation.facility_cache import FacilityCache, key_of
 from search_api.federation.questions import LiveSource, Question
-from search_api.federation.serving_store import ServingStore
+from search_api.federation.serving_store import KeptBody, ServingStore
 from simulator import Facility as Simulated
 from tests.search_api.federation.asking_world import (
     COUNT,
@@ -221,6 +221,31 @@ async def test_another_process_finds_what_this_one_has_kept(tmp_path: Path) -> N
             assert world.asker.figures("test").last_contact == NOW
         other.close()
     assert (stale.stale, stale.age_s, pids(stale)) == (True, 120.0, expected())
+
+
+async def test_who_never_told_anybody_anything_is_not_looked_for_when_silent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One that hangs is missing from every answer, and each would wait for a look in vain."""
+    looked: list[bytes] = []
+    look = ServingStore.kept_answer
+
+    def kept_answer(store: ServingStore, question: bytes, now: datetime) -> KeptBody | None:
+        looked.append(question)
+        return look(store, question, now)
+
+    monkeypatch.setattr(ServingStore, "kept_answer", kept_answer)
+    async with facility() as here, asking(**KEEPING) as world:
+        here.faults.set("error:503x1")
+        with pytest.raises(FacilitySilent):
+            await world.ask(live(here))
+        assert looked == []
+        await world.ask(live(here))
+        await world.asker.look()
+        here.faults.set("error:503x1")
+        with pytest.raises(FacilitySilent):
+            await world.ask(live(here), of("Document", where={"pid": "no such"}))
+        assert len(looked) == 1
 
 
 async def test_what_is_kept_holds_no_key(tmp_path: Path) -> None:

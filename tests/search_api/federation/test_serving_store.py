@@ -102,6 +102,29 @@ def test_answers_and_snapshots_are_bounded(tmp_path: Path) -> None:
     store.close()
 
 
+def test_small_ones_are_bounded_too_but_not_added_up_one_by_one(tmp_path: Path) -> None:
+    """To add them up reads them all: with thousands there, each new one took as long as that."""
+    store = ServingStore(tmp_path, most_bytes=6_400)
+    assert store._file is not None
+    asked: list[str] = []
+    store._file.set_trace_callback(asked.append)
+    for number in range(500):
+        end = NOW + timedelta(seconds=60 + number)
+        store.put_snapshot(f"s{number}", bytes(20), end, NOW)
+    store._file.set_trace_callback(None)
+    there = [number for number in range(500) if store.snapshot(f"s{number}", NOW)]
+    assert there == list(range(500 - len(there), 500))
+    assert 6_400 <= 20 * len(there) <= 6_400 + 6_400 // 64
+    assert sum("sum(" in one for one in asked) < 500 // 4
+    store.close()
+
+
+def test_it_is_told_whose_answers_are_kept(store: ServingStore) -> None:
+    assert store.sources_of_answers() == frozenset()
+    store.keep_answers([kept(b"q"), kept(b"r")], NOW)
+    assert store.sources_of_answers() == {kept(b"q").source}
+
+
 def test_a_snapshot_ends_when_it_said(store: ServingStore) -> None:
     store.put_snapshot("page", b"x", NOW + timedelta(seconds=5), NOW)
     assert store.snapshot("page", NOW) == b"x"
