@@ -50,8 +50,7 @@ _TITLES = ("title", "name")
 _OTHERS = ("summary", "keywords", "instrumentNames", "type", "proposal")
 
 
-@dataclass(frozen=True, slots=True)
-class TextLines:
+class TextLines(NamedTuple):
     """What of a record is searched as text: prose by line, and identifiers."""
 
     title: tuple[str, ...]
@@ -99,15 +98,12 @@ class EngineDocument:
 def text_lines(change: Change) -> TextLines:
     """The texts of an entity and what it contains, in a fixed order, each line once."""
     record = change.entity.record
-    contained = [child.record for child in change.children]
-    if change.entity.entity_class == "Document":
-        datasets: Sequence[Mapping[str, Any]] = contained
-    else:
-        datasets = [record]
+    of_document = change.entity.entity_class == "Document"
     title = strings(record, *_TITLES)
     others = strings(record, *_OTHERS)
-    others += lines_of("members", elements(record, "members"))
-    for dataset in datasets:
+    if "members" in record:
+        others += lines_of("members", elements(record, "members"))
+    for dataset in [child.record for child in change.children] if of_document else (record,):
         for relation in CARRIED:
             if relation in dataset:
                 others += lines_of(relation, elements(dataset, relation))
@@ -373,28 +369,27 @@ def facet_values(
 ) -> dict[str, tuple[str, ...]]:
     """The values under which an entity is counted, for the facets that do not depend on today."""
     record = entity.record
-    datasets = _datasets(entity, children)
-    instruments = {
-        str(instrument["name"])
-        for dataset in datasets
-        for instrument in elements(dataset, "instrument")
-        if instrument.get("name")
-    }
-    instruments |= {str(name) for name in record.get("instrumentNames") or ()}
-    samples = {
-        str(sample["name"])
-        for dataset in datasets
-        for sample in elements(dataset, "samples")
-        if sample.get("name")
-    }
+    instruments, samples = [], []
+    for dataset in _datasets(entity, children):
+        # Most have neither.
+        if "instrument" in dataset:
+            instruments += _names_of(dataset, "instrument")
+        if "samples" in dataset:
+            samples += _names_of(dataset, "samples")
+    if record.get("instrumentNames"):
+        instruments += map(str, record["instrumentNames"])
     return {
         "instrument_key": (str(record["instrumentKey"]),) if record.get("instrumentKey") else (),
         "facility": tuple(sorted({str(name) for name in _held(record) if name})),
-        "instrument": tuple(sorted(instruments)),
+        "instrument": tuple(sorted(set(instruments))) if instruments else (),
         "year": _years(record),
         "kind": (str(record["kind"]),) if record.get("kind") else (),
-        "sample": tuple(sorted(samples)),
+        "sample": tuple(sorted(set(samples))) if samples else (),
     }
+
+
+def _names_of(dataset: Mapping[str, Any], relation: str) -> list[str]:
+    return [str(part["name"]) for part in elements(dataset, relation) if part.get("name")]
 
 
 def _held(record: Mapping[str, Any]) -> Sequence[Any]:

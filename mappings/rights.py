@@ -208,7 +208,7 @@ def decide(pieces: Sequence[Evidence]) -> dict[str, Any]:
     if "restriction" not in block and (
         "open" in says or "lists_only_open" in says or "releases_automatically" in says
     ):
-        opened = _latest(pieces, _OPENED, "at")
+        opened = _latest(pieces, _OPENED, "at") if "opened" in says else None
         opens = _opening(says, embargo, opened or year)
         if opens is not None:
             block["openFrom"] = opens
