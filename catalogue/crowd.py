@@ -95,7 +95,8 @@ class Crowd:
     def _may_have(self, term: str) -> bool:
         """Whether any of them may have the term among its wholes, which few questions find."""
         if not self._signs:
-            self._signs.append(Signs([one.signs for one in self.entities]))
+            signs = [one.signs for one in self.entities]
+            self._signs.append(Signs([one for one, _ in signs], [one for _, one in signs]))
         return self._signs[0].may_have(term)
 
     def only(self, chosen: Sequence[bool]) -> Crowd:

@@ -143,9 +143,10 @@ class Entity:
         return f" {'  '.join(self.bags[name])} "
 
     @property
-    def signs(self) -> str:
-        """What shows which terms may be in ``wholes``: ``analysis.Signs`` of it has them all."""
-        return self.spaced("wholes")
+    def signs(self) -> tuple[str, str]:
+        """What shows which terms may be in ``wholes``, for ``analysis.Signs``: some of them, and
+        the identifiers that have the others."""
+        return self.spaced("wholes"), ""
 
     def has_any(self, name: str, terms: frozenset[str]) -> bool:
         """Whether one of the terms stands in a scored field."""

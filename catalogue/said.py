@@ -209,9 +209,9 @@ class Said(Entity):
         return self.row.title if name == "title" else _spaced(self._wholes)
 
     @property
-    def signs(self) -> str:
+    def signs(self) -> tuple[str, str]:
         row = self.row
-        return f"{row.wholes}{NEXT}{row.identifiers}" if row.is_counted else super().signs
+        return (row.wholes, row.identifiers) if row.is_counted else super().signs
 
     @cached_property
     def _wholes(self) -> tuple[str, ...]:
