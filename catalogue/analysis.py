@@ -155,8 +155,8 @@ def line(text: str) -> Line:
         spaced = written.translate(_ASCII_WORDS).decode()
         listed = spaced.split()
         signs = written.translate(_ASCII_SIGNS)
-        # Most texts have none: signs stand at the ends of words alone, and no word is long.
-        if b".a" in signs or b".." in signs:
+        # In most texts signs stand at the ends of words alone, and no word is long.
+        if signs.count(b".") != signs.count(b". ") + signs.endswith(b"."):
             chunks = text.split()
         may_be_long = len(text) > _SURELY_SHORT and _LONG in signs
         may_be_xray = "ray" in spaced
