@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import errno
 import multiprocessing
-import resource
 import signal
 import socket
 import sys
@@ -29,6 +28,7 @@ from mappings.quantities import interval_for_query
 from pan_commons_terminal import Settings, log_to_stderr, say
 from search_api.app import SERVER, create_app, runner_options
 from search_api.conditions import Reading
+from search_api.connections import Exhaustion, allow_connections
 from search_api.errors import NothingToServe, PortInUse, SearchApiError
 from search_api.facilities import FacilityStates
 from search_api.federation.contact import configured_contact
@@ -49,7 +49,6 @@ from search_api.whole import ask, asked_of
 
 RESTART_PAUSE_S = 1.0
 BACKLOG = 1_024
-MOST_FILES = 65_536
 SWITCH_S = 0.001
 """After so long a thread lets another one have the interpreter. The event loop asks for it anew
 after each call to the network, and can lose Python's 5 ms each time that a thread is at work."""
@@ -171,6 +170,7 @@ async def serve_one(
         await anyio.to_thread.run_sync(warm_up)
         only_young()
         allow_connections()
+        asyncio.get_running_loop().set_exception_handler(Exhaustion().tell)
         sys.setswitchinterval(SWITCH_S)
         contact = configured_contact(settings.config, settings.data)
         app = create_app(catalogue, settings=options, contact=contact, rates=shared)
@@ -201,15 +201,6 @@ async def serve_one(
                 await asyncio.gather(*besides, return_exceptions=True)
         finally:
             await runner.cleanup()
-
-
-def allow_connections() -> None:
-    """Let this process have as many files and connections as it may: systems start it with 1,024
-    of many more, for programs that count in bits (``select``)."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def warm_up() -> None:

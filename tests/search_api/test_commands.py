@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import resource
 import signal
 import socket
 import sys
@@ -22,19 +21,7 @@ from pan_commons import run
 from search_api.answer_view import title_of
 from search_api.commands import COMMANDS
 from search_api.errors import PortInUse
-from search_api.serving import MOST_FILES, address, allow_connections, check_port
-
-
-def test_a_server_may_have_as_many_connections_as_the_system_lets_it() -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 1_024), hard))
-    try:
-        allow_connections()
-        now, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        most = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
-        assert now == most
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+from search_api.serving import address, check_port
 
 
 @pytest.fixture
