@@ -40,15 +40,15 @@ if TYPE_CHECKING:
 
 def _open(settings: Settings, *, make: bool = False, looking: bool = False) -> Store:
     """The store of the data folder; only ``import`` may make one. ``looking`` makes do with a
-    folder that cannot be written: what is on a failing disk has to be saved from there."""
-    from catalogue.errors import StoreReadOnly
+    folder that cannot be written: what is on a failing or full disk has to be saved from there."""
+    from catalogue.errors import StoreFull, StoreReadOnly
     from catalogue.store import Store
 
     if not make:
         expect_store(settings)
     try:
         return Store.open(settings.data)
-    except StoreReadOnly:
+    except (StoreReadOnly, StoreFull):
         if not looking:
             raise
         return Store.open(settings.data, read_only=True)

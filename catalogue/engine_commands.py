@@ -95,7 +95,7 @@ def _run(
     import asyncio
 
     from catalogue.catalogue import Catalogue
-    from catalogue.errors import StoreReadOnly
+    from catalogue.errors import StoreFull, StoreReadOnly
 
     if settings.engine == "tantivy":
         expect_store(settings)
@@ -113,7 +113,7 @@ def _run(
 
     try:
         good = asyncio.run(work(read_only=False))
-    except StoreReadOnly:
+    except (StoreReadOnly, StoreFull):
         if not looking:
             raise
         good = asyncio.run(work(read_only=True))

@@ -110,8 +110,8 @@ def end_with_parent() -> None:
 
 
 def allow_many_files() -> None:
-    """As many open files as the system lets us have: a store, an index and connections take
-    hundreds. The usual bound (1,024; 256 on a Mac) is for programs that use ``select``."""
+    """Let this process have as many files and connections as it may: systems start it with 1,024
+    of many more (a Mac with 256), for programs that count in bits (``select``)."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     # A Mac says "without limit", and refuses it.
     wanted = MANY_FILES if hard == resource.RLIM_INFINITY else min(hard, MANY_FILES)

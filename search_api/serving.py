@@ -20,7 +20,7 @@ from aiohttp import web
 
 from catalogue.catalogue import Catalogue
 from catalogue.clock import utc_now
-from catalogue.errors import CatalogueError, EngineDamaged, StoreDamaged, StoreReadOnly
+from catalogue.errors import CatalogueError, EngineDamaged, StoreDamaged, StoreFull, StoreReadOnly
 from catalogue.processes import allow_many_files
 from catalogue.store.database import FILE_NAME
 from mappings.linking import recognise
@@ -28,7 +28,7 @@ from mappings.quantities import interval_for_query
 from pan_commons_terminal import Settings, log_to_stderr, say
 from search_api.app import SERVER, create_app, runner_options
 from search_api.conditions import Reading
-from search_api.connections import Exhaustion, allow_connections
+from search_api.connections import Exhaustion
 from search_api.errors import NothingToServe, PortInUse, SearchApiError
 from search_api.facilities import FacilityStates
 from search_api.federation.contact import configured_contact
@@ -65,7 +65,7 @@ async def open_catalogue(settings: Settings, *, index: bool) -> AsyncIterator[Ca
     if settings.engine == "tantivy":
         # Make store and index where they are missing, so that a server may start first. A node
         # with Elasticsearch and an empty folder reads everything from there (semantics 10.4).
-        with contextlib.suppress(StoreReadOnly):
+        with contextlib.suppress(StoreReadOnly, StoreFull):
             async with Catalogue.open(*named):
                 pass
     async with Catalogue.open(*named, read_only=True) as catalogue:
@@ -165,11 +165,10 @@ async def serve_one(
 ) -> None:
     """Serve in this process until SIGINT or SIGTERM; with others on the same port where there is
     something ``shared``, in which the requests of clients are counted."""
-    allow_many_files()
     async with open_catalogue(settings, index=index) as catalogue:
         await anyio.to_thread.run_sync(warm_up)
         only_young()
-        allow_connections()
+        allow_many_files()
         asyncio.get_running_loop().set_exception_handler(Exhaustion().tell)
         sys.setswitchinterval(SWITCH_S)
         contact = configured_contact(settings.config, settings.data)

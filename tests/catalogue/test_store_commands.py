@@ -181,37 +181,44 @@ def test_an_empty_folder_is_said_so_and_stays_empty(tmp_path: Path, command: str
     assert list(tmp_path.iterdir()) == []
 
 
-def refusing_to_write(really: Any) -> Any:
+def refusing_to_write(really: Any, kind: type[StoreError] = StoreReadOnly) -> Any:
     def open_(folder: Path, *, read_only: bool = False, **more: Any) -> Store:
         if not read_only:
-            raise StoreReadOnly(f"{folder} cannot be written")
+            raise kind(f"{folder} cannot be written")
         return cast(Store, really(folder, read_only=True, **more))
 
     return open_
 
 
+@pytest.mark.parametrize("kind", [StoreReadOnly, StoreFull])
 def test_who_only_looks_needs_no_right_to_write(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, monkeypatch: pytest.MonkeyPatch, kind: type[StoreError]
 ) -> None:
     assert call("index", "rebuild", "--data", folder).exit_code == 0
-    monkeypatch.setattr(Store, "open", refusing_to_write(Store.open))
+    monkeypatch.setattr(Store, "open", refusing_to_write(Store.open, kind))
     assert call("index", "status", "--data", folder).exit_code == 0
     assert call("index", "verify", "--data", folder).exit_code == 0
     assert call("index", "remap", "--dry-run", "--data", folder).exit_code == 0
     for command in (("verify", "--repair"), ("rebuild",), ("remap",)):
-        assert isinstance(fails("index", *command, "--data", folder), StoreReadOnly)
+        assert isinstance(fails("index", *command, "--data", folder), kind)
 
 
+@pytest.mark.parametrize("kind", [StoreReadOnly, StoreFull])
 @pytest.mark.parametrize("command", ["check", "backup", "export"])
 def test_what_is_on_a_disk_that_cannot_be_written_any_more_is_saved_from_there(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+    kind: type[StoreError],
 ) -> None:
-    """Fault H09: a system that finds its disk failing makes it read-only."""
-    monkeypatch.setattr(Store, "open", refusing_to_write(Store.open))
+    """Fault H09: a system that finds its disk failing makes it read-only; SQLite wants room even to
+    open a file for writing."""
+    monkeypatch.setattr(Store, "open", refusing_to_write(Store.open, kind))
     target = [] if command == "check" else [tmp_path / "saved"]
     assert call("index", command, *target, "--data", folder).exit_code == 0
     assert all(path.stat().st_size > 0 for path in target)
-    assert isinstance(fails("index", "compact", "--data", folder), StoreReadOnly)
+    assert isinstance(fails("index", "compact", "--data", folder), kind)
 
 
 def test_forget_reaches_the_index_of_an_engine_that_is_not_in_use(folder: Path) -> None:

@@ -16,12 +16,15 @@ import pytest
 from click.testing import CliRunner
 
 from catalogue.catalogue import Catalogue
+from catalogue.errors import StoreError, StoreFull, StoreReadOnly
 from catalogue.facilities import Facility, Source
+from catalogue.store import Store
 from pan_commons import run
+from pan_commons_terminal import Settings
 from search_api.answer_view import title_of
 from search_api.commands import COMMANDS
 from search_api.errors import PortInUse
-from search_api.serving import address, check_port
+from search_api.serving import address, check_port, open_catalogue
 
 
 @pytest.fixture
@@ -38,6 +41,24 @@ async def data(tmp_path: Path, keep: Any) -> Path:
         }
         await keep(catalogue, facility, source, [("panosc-document", payload)])
     return folder
+
+
+@pytest.mark.parametrize("kind", [StoreReadOnly, StoreFull])
+async def test_a_server_starts_over_a_disk_that_takes_nothing(
+    data: Path, monkeypatch: pytest.MonkeyPatch, kind: type[StoreError]
+) -> None:
+    """Fault H09: what was harvested is searched all the same."""
+    really = Store.open
+
+    def refusing(folder: Path, *, read_only: bool = False, **more: Any) -> Store:
+        if not read_only:
+            raise kind(f"{folder} takes nothing")
+        return really(folder, read_only=True, **more)
+
+    monkeypatch.setattr(Store, "open", refusing)
+    settings = Settings(data, None, "tantivy", None, as_json=False)
+    async with open_catalogue(settings, index=False) as catalogue:
+        assert catalogue.store.count("Document") == 1
 
 
 def call(*arguments: str) -> Any:

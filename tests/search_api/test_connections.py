@@ -1,27 +1,14 @@
-"""How many connections a server may have, and what it says when there are no more."""
+"""What a server says when there are no more connections to be had."""
 
 from __future__ import annotations
 
 import asyncio
 import errno
 import os
-import resource
 
 import pytest
 
-from search_api.connections import MOST_FILES, TELL_AGAIN_S, Exhaustion, allow_connections
-
-
-def test_a_server_may_have_as_many_connections_as_the_system_lets_it() -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 1_024), hard))
-    try:
-        allow_connections()
-        now, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        most = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
-        assert now == most
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+from search_api.connections import TELL_AGAIN_S, Exhaustion
 
 
 async def test_a_server_without_connections_says_so_now_and_then(
