@@ -16,6 +16,8 @@ from catalogue.engines.base import Reader
 from catalogue.errors import QueryTooCostly
 from catalogue.oracle import Evaluator, Thing, matches
 from catalogue.plan import (
+    AllOf,
+    AnyOf,
     Empty,
     Linked,
     Numbers,
@@ -60,6 +62,24 @@ _TOLD_BY_OTHERS = frozenset({"facility", "facilities", "provider", "instrumentKe
 """Fields of a record that it does not state itself."""
 
 
+class _Beside:
+    """What a whole plan says beside one of its leaves. An alternative that the leaf is one of says
+    nothing more, and to look it up for each leaf costs the square of their number."""
+
+    def __init__(self, widest: Plan) -> None:
+        parts = widest.parts if isinstance(widest, AllOf) else (widest,)
+        self._parts = [(part, frozenset(_alternatives(part))) for part in parts]
+
+    def narrowing(self, own: Plan) -> Plan:
+        """What narrows the candidates of a leaf, ``own``, down."""
+        mine = _alternatives(own)
+        return both(*(part for part, others in self._parts if not others.issuperset(mine)))
+
+
+def _alternatives(plan: Plan) -> tuple[Plan, ...]:
+    return plan.parts if isinstance(plan, AnyOf) else (plan,)
+
+
 class Settler:
     """Settles the plans of one question on one view of the index.
 
@@ -89,15 +109,16 @@ class Settler:
         """
         plan = plan_filter(node, entity_class, self.now)
         plan = await self._settle_links(plan, entity_class)
-        widest = upper(plan)
+        beside = _Beside(upper(plan))
         answers: dict[Plan, Plan] = {}
         for leaf in leaves(plan):
             if isinstance(leaf, Undecided) and leaf not in answers:
-                among = both(context, widest, upper(leaf.among))
+                own = upper(leaf.among)
+                among = both(context, beside.narrowing(own), own)
                 answers[leaf] = await self._look_at(leaf, entity_class, among)
         if not answers:
             return plan
-        # What was found is among the candidates, so nothing outside ``widest`` satisfies this.
+        # What was found is among the candidates, so nothing outside these satisfies this.
         return rewrite(plan, lambda leaf: answers.get(leaf, leaf))
 
     async def _settle_links(self, plan: Plan, entity_class: EntityClass) -> Plan:
