@@ -16,6 +16,7 @@ from catalogue.answers import Answer, FacetCount, Total
 from catalogue.catalogue import Catalogue
 from catalogue.query import Search
 from catalogue.records import EntityClass, StoredEntity
+from mappings.identifiers import LONGEST
 from search_api.depth import within_the_catalogue
 from search_api.errors import BadRequest
 from search_api.facilities import FacilityStates
@@ -179,6 +180,8 @@ async def find_whole(
     """The things of a pid, the records to include from, and headers."""
     live = call.server.live
     catalogue = call.server.catalogue
+    if len(pid) > LONGEST:
+        return (), catalogue.store, {}  # Facilities would refuse the address.
     search = Search(entity_class, call.now, limit=0)
     states = call.server.states
     if live is None or not needs_federation(live.federation, states, search, asked):

@@ -239,3 +239,14 @@ async def test_a_name_that_no_header_can_hold_breaks_nothing(tmp_path: Path) -> 
         there.there.facilities["Świerk"].faults.set("error:502")
         response = await there.client.get("/api/Documents")
         assert (response.status, response.headers["X-Facilities-Missing"]) == (503, "?wierk")
+
+
+async def test_an_id_longer_than_any_is_unknown_and_nobody_is_asked(there: Served) -> None:
+    """Facilities refuse such an address, and the answer was 503."""
+    asked_before = len(there.there.asked("Now"))
+    for path in ("Documents/{}", "Datasets/{}/files", "records?pid={}"):
+        response = await there.client.get("/api/" + path.format("a" * 7_900))
+        assert response.status == 404, path
+    response = await there.client.get("/api/Documents", params={"pid": "a" * 7_900})
+    assert await response.json() == []
+    assert len(there.there.asked("Now")) == asked_before
