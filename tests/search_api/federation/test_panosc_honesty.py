@@ -247,6 +247,6 @@ async def test_an_id_longer_than_any_is_unknown_and_nobody_is_asked(there: Serve
     for path in ("Documents/{}", "Datasets/{}/files", "records?pid={}"):
         response = await there.client.get("/api/" + path.format("a" * 7_900))
         assert response.status == 404, path
+    assert len(there.there.asked("Now")) == asked_before
     response = await there.client.get("/api/Documents", params={"pid": "a" * 7_900})
     assert await response.json() == []
-    assert len(there.there.asked("Now")) == asked_before
