@@ -6,7 +6,7 @@ They work while the daemon runs (semantics 10.1). Heavy imports are inside.
 from __future__ import annotations
 
 import sys
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -170,11 +170,16 @@ def export_(settings: Settings, target: Path) -> None:
         raise StoreError(f"{target} exists already; name another file")
     lines = 0
     counting = Counting("lines written", silent=settings.as_json)
-    with _open(settings, looking=True) as store, translated(target), counting:
+    # Whoever reads standard output may go away, which is no fault of a file.
+    faults = nullcontext() if to_stdout else translated(target)
+    with _open(settings, looking=True) as store, faults, counting:
         exported = store.export(utc_now(), None if to_stdout else target)
         partial = target.with_name(f"{target.name}.partial")
         try:
-            with nullcontext(sys.stdout.buffer) if to_stdout else partial.open("wb") as out:
+            with (
+                closing(exported),
+                nullcontext(sys.stdout.buffer) if to_stdout else partial.open("wb") as out,
+            ):
                 for line in counting.each(exported):
                     out.write(line)
                     lines += 1

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
@@ -46,7 +46,7 @@ class TransferReport:
     entities: int = 0
 
 
-def export(database: Database, payloads: Payloads, now: datetime) -> Iterator[bytes]:
+def export(database: Database, payloads: Payloads, now: datetime) -> Generator[bytes]:
     """The store at one instant as lines of JSON, each with its line end."""
     with database.read() as connection:
         for item in _items(connection, payloads, now):

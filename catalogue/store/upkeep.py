@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -124,7 +124,7 @@ class Upkeep(Reading):
         with translated(self._database.path):
             return compaction.compact(self._database, self._payloads, micros(now))
 
-    def export(self, now: datetime, target: Path | None = None) -> Iterator[bytes]:
+    def export(self, now: datetime, target: Path | None = None) -> Generator[bytes]:
         """The whole store as JSON Lines, at one instant; ``target`` is noted as a copy."""
         if target is not None and not self.read_only:
             with self._database.write() as connection:

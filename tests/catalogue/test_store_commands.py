@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any, cast
 
@@ -179,6 +181,21 @@ def test_an_empty_folder_is_said_so_and_stays_empty(tmp_path: Path, command: str
     problem = fails("index", command, "--data", tmp_path)
     assert "there is no store in" in str(problem)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_export_whose_reader_goes_away_ends_without_a_trace(world: World) -> None:
+    """As in ``… index export - | head``."""
+    world.put(*(record(f"oai:{n}", document(f"doi:10.5072/{n}")) for n in range(100)))
+    program = "import pan_commons; pan_commons.main()"
+    command = [sys.executable, "-c", program, "index", "export", "-", "--data"]
+    process = subprocess.Popen(
+        [*command, str(world.store.folder)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    process.stdout.close()
+    _, said = process.communicate()
+    assert process.returncode == 1
+    assert b"Traceback" not in said
 
 
 def refusing_to_write(really: Any, kind: type[StoreError] = StoreReadOnly) -> Any:
