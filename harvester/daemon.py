@@ -21,6 +21,7 @@ import anyio.to_thread
 import click
 
 from catalogue.errors import (
+    ImportUnfinished,
     LeaseHeld,
     NotFound,
     StoreError,
@@ -119,6 +120,14 @@ class Daemon:
         real = [one.name for one in self.configuration.sources if one.enabled and not one.demo]
         if real and self.configuration.contact is None:
             self.say("no_contact", {"not_harvested": real, "advice": HOW_TO_SAY_WHO})
+
+    def say_what_hinders(self) -> None:
+        """An import left undone keeps every harvest from beginning, and hours may pass until one is
+        due that says so."""
+        try:
+            self.shared.store.require_whole()
+        except ImportUnfinished as problem:
+            self.say("no_harvest_begins", {"error": str(problem)})
 
     def _others_configuration(self) -> bool:
         """Whether an operator's command has told the store of another configuration than ours:
@@ -346,6 +355,7 @@ async def serve(settings: Settings, at_once: int = 16) -> int:
             ahead=station.shared.ahead,
         )
         daemon.say_who_is_left_out()
+        await anyio.to_thread.run_sync(daemon.say_what_hinders)
         now = station.shared.now
         with present(settings.data, now()) as note:
             async with anyio.create_task_group() as tasks:

@@ -651,6 +651,22 @@ async def test_a_store_that_does_not_answer_is_said_once_and_its_end_too(
     assert notifier.fed_at[:5] == renewed[:5] == [1, 2, 7, 8, 9]
 
 
+async def test_a_daemon_says_that_an_import_was_broken_off(tmp_path: Path) -> None:
+    async with a_world(tmp_path) as world:
+        heard = Heard()
+        daemon = daemon_of(world, heard)
+        daemon.say_what_hinders()
+        assert heard.events == []
+        with pytest.raises(StoreError, match="line 2"):
+            world.store.import_(
+                [b'{"kind": "pan-commons store", "format": 1}', b"{"], world.clock()
+            )
+        daemon.say_what_hinders()
+        ((event, told),) = heard.events
+        assert event == "no_harvest_begins"
+        assert "import it again" in str(told["error"])
+
+
 async def test_an_idle_daemon_reads_nothing_of_the_store(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
