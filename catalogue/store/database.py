@@ -57,7 +57,10 @@ _MICROSECOND = timedelta(microseconds=1)
 _BY_CODE: dict[int, tuple[type[StoreError], str]] = {
     sqlite3.SQLITE_PERM: (StoreReadOnly, "may not be written with our rights"),
     sqlite3.SQLITE_READONLY: (StoreReadOnly, "cannot be written: read-only"),
-    sqlite3.SQLITE_CANTOPEN: (StoreReadOnly, "cannot be opened: is the folder there and writable?"),
+    sqlite3.SQLITE_CANTOPEN: (
+        StoreReadOnly,
+        "cannot be opened: is the folder there and writable, and may we open more files?",
+    ),
     sqlite3.SQLITE_AUTH: (StoreReadOnly, "may not be used with our rights"),
     sqlite3.SQLITE_FULL: (StoreFull, "has no space left to grow"),
     sqlite3.SQLITE_BUSY: (StoreBusy, "is locked by another process for too long; try again"),

@@ -216,7 +216,7 @@ class Hindered:
 async def test_a_server_that_is_back_is_indexed_to_within_seconds(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Fault F12: after an outage of a minute it had been half a minute."""
+    """After an outage of a minute it had been half a minute."""
     waits, waited = anyio.move_on_after, list[float]()
 
     def noting(seconds: float) -> anyio.CancelScope:
