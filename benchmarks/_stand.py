@@ -150,12 +150,15 @@ def session() -> aiohttp.ClientSession:
 
 @asynccontextmanager
 async def bench(
-    stand: Stand, environment: Mapping[str, str], module: str = "pan_commons"
+    stand: Stand,
+    environment: Mapping[str, str],
+    module: str = "pan_commons",
+    workers: int = 1,
 ) -> AsyncIterator[Bench]:
     settings = configure(stand.folder, stand.places)
     for learnt in settings.data.glob("serving.sqlite*"):
         learnt.unlink()  # who hung in another part is not paused in this one
-    with canned(stand), serving(settings, environment, module) as server:
+    with canned(stand), serving(settings, environment, module, workers=workers) as server:
         made = Bench(stand, server, session())
         try:
             yield made
@@ -164,6 +167,6 @@ async def bench(
 
 
 def cpu_s(process: psutil.Process) -> float:
-    """Processor seconds of a process so far."""
-    used = process.cpu_times()
-    return float(used.user + used.system)
+    """Processor seconds of a process and its children so far."""
+    used = [one.cpu_times() for one in (process, *process.children(recursive=True))]
+    return float(sum(one.user + one.system for one in used))

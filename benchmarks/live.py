@@ -94,6 +94,7 @@ def serving(
     environment: Mapping[str, str] | None = None,
     module: str = "pan_commons",
     port: int | None = None,
+    workers: int = 1,
 ) -> Iterator[Server]:
     """``pan-commons serve`` over a data folder, ready when the block begins.
 
@@ -104,6 +105,7 @@ def serving(
     port = port or free_port()
     command = [sys.executable, "-m", module, "serve", "--port", str(port)]
     command += ["--data", str(settings.data), "--config", str(settings.config)]
+    command += ["--workers", str(workers)]
     process = subprocess.Popen(
         command,
         env={**os.environ, **(environment or {})},

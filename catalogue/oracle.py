@@ -20,7 +20,15 @@ from catalogue.access import STATES, public_at, state_at
 from catalogue.answers import FacetCount
 from catalogue.documents import Texts, engine_document, facet_values, texts_of
 from catalogue.errors import QueryError
-from catalogue.fields import Value, comparable, elements, kind_of, relation_of, values_of
+from catalogue.fields import (
+    Kind,
+    Value,
+    comparable,
+    elements,
+    kind_of,
+    relation_of,
+    values_of,
+)
 from catalogue.parameter_terms import overlaps
 from catalogue.patterns import compile_pattern
 from catalogue.plan import (
@@ -196,6 +204,7 @@ class Evaluator:
     def __init__(self, now: datetime, related: Mapping[str, Entity] | None = None) -> None:
         self.now = now
         self.related = related
+        self._lists: dict[tuple[int, Kind], frozenset[Value]] = {}
 
     def holds(self, node: Node, thing: Thing) -> bool:
         """Whether the thing satisfies the condition."""
@@ -274,10 +283,14 @@ class Evaluator:
     def _one_of(self, node: OneOf, thing: Thing) -> bool:
         field = node.field
         kind = kind_of(thing.class_name, field)
-        if kind != "text" or not all(isinstance(value, str) for value in node.values):
+        if kind == "public" or None in node.values:
             return any(self._compare(Compare(field, "eq", v), thing) for v in node.values)
-        # Texts are equal as they stand, which is what nearly every list holds.
-        return any(held in node.values for held in values_of(thing.record, field, kind))
+        wanted = self._lists.get((id(node), kind))
+        if wanted is None:
+            # A portal asks for a thousand pids at once, of each of a thousand records.
+            wanted = frozenset(comparable(kind, value, field) for value in node.values)
+            self._lists[id(node), kind] = wanted
+        return not wanted.isdisjoint(values_of(thing.record, field, kind))
 
     def _related(self, thing: Thing, relation: str) -> list[Thing]:
         found = relation_of(thing.class_name, relation)

@@ -7,6 +7,7 @@ engines compile it, the oracle evaluates it. Fields are PaNOSC names of the clas
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, TypeAlias
@@ -288,14 +289,25 @@ def check_bounds(node: Node) -> None:
         QueryTooCostly: more than ``MAX_DEPTH`` levels or ``MAX_CLAUSES`` clauses and values.
     """
     clauses = 0
-    pending: list[tuple[Node, int]] = [(node, 1)]
-    while pending:
-        current, depth = pending.pop()
+    for current, depth in _walk(node):
         clauses += len(current.values) if isinstance(current, OneOf) else 1
         if depth > MAX_DEPTH:
             raise QueryTooCostly(f"The filter is nested deeper than {MAX_DEPTH} levels.")
         if clauses > MAX_CLAUSES:
             raise QueryTooCostly(f"The filter has more than {MAX_CLAUSES:,} conditions.")
+
+
+def count_conditions(node: Node) -> int:
+    """How many conditions one look at a record may take; a list of values is one."""
+    return sum(not isinstance(part, And | Or | Not) for part, _ in _walk(node))
+
+
+def _walk(node: Node) -> Iterator[tuple[Node, int]]:
+    """All parts of a filter, each with its level."""
+    pending: list[tuple[Node, int]] = [(node, 1)]
+    while pending:
+        current, depth = pending.pop()
+        yield current, depth
         if isinstance(current, And | Or):
             pending.extend((clause, depth + 1) for clause in current.clauses)
         elif isinstance(current, Not):

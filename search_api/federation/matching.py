@@ -9,6 +9,7 @@ from functools import lru_cache
 from catalogue import technique_scoring
 from catalogue.answers import FacetCount
 from catalogue.crowd import Crowd
+from catalogue.errors import QueryTooCostly
 from catalogue.facets import facet_of
 from catalogue.oracle import Entity, Evaluator, facet_counts, meets
 from catalogue.plan import Plan
@@ -26,9 +27,11 @@ from catalogue.query import (
     Search,
     TechniqueIn,
     conditions,
+    count_conditions,
 )
 from catalogue.query_language import parse_words
 from catalogue.readings import Pool
+from catalogue.settling import MAX_TOGETHER
 from catalogue.statistics import CollectionStatistics
 from catalogue.text_query import TextPlan, plan_text
 from search_api.federation.ranking import Ranked
@@ -77,6 +80,13 @@ class Matcher:
 
     def _look(self, nodes: Sequence[Node]) -> Crowd:
         found = self._that_meet()
+        looks = len(found.entities) * sum(map(count_conditions, nodes))
+        if looks > MAX_TOGETHER:
+            raise QueryTooCostly(
+                f"The conditions have to be looked at {looks:,} times in what the facilities sent, "
+                f"and {MAX_TOGETHER:,} is the most. Ask for fewer conditions, or for fewer "
+                "facilities."
+            )
         evaluator = Evaluator(self.search.now, self.pool.entities)
         for node in nodes:
             if not _asks_for_kind(node):

@@ -133,6 +133,22 @@ async def test_an_instrument_is_of_the_facility_that_has_it(tmp_path: Path) -> N
                     assert one.get("instrument", one)["facility"] == "Now"
 
 
+async def test_conditions_without_end_are_refused_and_long_lists_of_ids_are_not(
+    tmp_path: Path,
+) -> None:
+    """Semantics 6.2: what is looked at record by record is bounded; a list is one look."""
+    async with served(tmp_path, Part("Now", documents(0, 700))) as there:
+        patterns = [{"title": {"like": f"unheard of {number}"}} for number in range(900)]
+        response = await there.client.post("/api/Documents", json={"where": {"or": patterns}})
+        assert response.status == 400
+        assert "630,000 times" in (await response.json())["error"]["message"]
+        pids = [f"https://doi.org/10.5072/DOC-{number:04d}" for number in range(690, 1_000)]
+        found = await there.client.post(
+            "/api/Documents", json={"where": {"pid": {"inq": pids}}, "limit": 100}
+        )
+        assert len(await found.json()) == 10
+
+
 async def test_what_nobody_has_is_simply_unknown(there: Served) -> None:
     response = await there.client.get("/api/Documents/nothing")
     assert response.status == 404
