@@ -14,6 +14,7 @@ from search_api.garbage import (
     EVERY_S,
     LOOK_AGAIN_S,
     LOOKS,
+    MANY,
     Collect,
     collect_in_quiet_moments,
     left_alone,
@@ -71,7 +72,7 @@ def sparing(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def test_what_is_left_alone_is_not_looked_through_then_or_later(sparing: None) -> None:
     with left_alone():
-        made = [{"object": number} for number in range(10)]
+        made = [{"object": number} for number in range(2 * MANY)]
         assert not gc.isenabled()
         with left_alone():  # another thread's
             pass
@@ -81,6 +82,13 @@ def test_what_is_left_alone_is_not_looked_through_then_or_later(sparing: None) -
     assert id(made) not in watched
     later = [made]
     assert id(later) in {id(one) for one in gc.get_objects()}
+
+
+def test_what_is_little_is_looked_through_as_ever(sparing: None) -> None:
+    gc.collect()
+    with left_alone():
+        made = [{"object": number} for number in range(10)]
+    assert id(made) in {id(one) for one in gc.get_objects()}
 
 
 def test_the_collector_works_again_after_a_failure(sparing: None) -> None:
@@ -98,7 +106,7 @@ def test_in_the_end_all_is_looked_through_where_something_was_left(
     monkeypatch: pytest.MonkeyPatch, sparing: None
 ) -> None:
     with left_alone():
-        pass
+        _ = [{"object": number} for number in range(2 * MANY)]
     done: list[str] = []
     for name in ("unfreeze", "collect", "freeze"):
         monkeypatch.setattr(gc, name, lambda name=name: done.append(name))
