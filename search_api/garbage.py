@@ -19,8 +19,6 @@ import anyio
 YOUNG = 2_500
 """So many new objects more than have gone, and the young ones are looked through: a millisecond or
 two. With four times as many it was up to nine on a busy machine, the most of what held the loop."""
-MANY = 2 * YOUNG
-"""With fewer new objects than that a look at the young ones is short enough."""
 NEVER = 1_000_000
 EVERY_S = 60.0
 LOOKS = 600
@@ -47,7 +45,7 @@ class _Spared:
     def end(self) -> None:
         with self._lock:
             self._at_work -= 1
-            if gc.get_count()[0] > MANY:
+            if gc.get_count()[0] > YOUNG:  # else no look is due
                 # At once, however many there are: the lists of all objects change hands. Those of
                 # others, too, which may be in cycles: left alone after each small answer, these
                 # took a megabyte more each second (50 questions a second, three facilities hang).

@@ -14,7 +14,7 @@ from search_api.garbage import (
     EVERY_S,
     LOOK_AGAIN_S,
     LOOKS,
-    MANY,
+    YOUNG,
     Collect,
     collect_in_quiet_moments,
     left_alone,
@@ -72,7 +72,7 @@ def sparing(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def test_what_is_left_alone_is_not_looked_through_then_or_later(sparing: None) -> None:
     with left_alone():
-        made = [{"object": number} for number in range(2 * MANY)]
+        made = [{"object": number} for number in range(2 * YOUNG)]
         assert not gc.isenabled()
         with left_alone():  # another thread's
             pass
@@ -106,7 +106,7 @@ def test_in_the_end_all_is_looked_through_where_something_was_left(
     monkeypatch: pytest.MonkeyPatch, sparing: None
 ) -> None:
     with left_alone():
-        _ = [{"object": number} for number in range(2 * MANY)]
+        _ = [{"object": number} for number in range(2 * YOUNG)]
     done: list[str] = []
     for name in ("unfreeze", "collect", "freeze"):
         monkeypatch.setattr(gc, name, lambda name=name: done.append(name))
