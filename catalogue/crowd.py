@@ -12,7 +12,6 @@ from itertools import compress
 from operator import not_
 from typing import TypeVar
 
-from catalogue.analysis import Signs
 from catalogue.oracle import Entity, meets
 from catalogue.plan import (
     All,
@@ -27,6 +26,7 @@ from catalogue.plan import (
     WordScore,
 )
 from catalogue.scoring import best_of_fields
+from catalogue.signs import Signs
 from catalogue.statistics import (
     SCORED_FIELDS,
     CollectionStatistics,

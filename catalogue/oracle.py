@@ -8,7 +8,7 @@ reading of a record into words (``analysis``, ``documents.text_lines``) and the 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -79,6 +79,11 @@ class Thing:
     entity: Entity | None = None
 
 
+def spaced_out(terms: Collection[str]) -> str:
+    """Terms in one text, each between two blanks of its own."""
+    return f" {'  '.join(terms)} "
+
+
 class Entity:
     """An entity with what it contains, and its texts read into words once."""
 
@@ -147,12 +152,12 @@ class Entity:
         return len(self.bags[name])
 
     def spaced(self, name: str) -> str:
-        """The terms of a scored field in one text, each between two blanks of its own."""
-        return f" {'  '.join(self.bags[name])} "
+        """``spaced_out`` of the terms of a scored field."""
+        return spaced_out(self.bags[name])
 
     @property
     def signs(self) -> tuple[str, str]:
-        """What shows which terms may be in ``wholes``, for ``analysis.Signs``: some of them, and
+        """What shows which terms may be in ``wholes``, for ``signs.Signs``: some of them, and
         the identifiers that have the others."""
         return self.spaced("wholes"), ""
 

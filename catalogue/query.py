@@ -289,7 +289,7 @@ def check_bounds(node: Node) -> None:
         QueryTooCostly: more than ``MAX_DEPTH`` levels or ``MAX_CLAUSES`` clauses and values.
     """
     clauses = 0
-    for current, depth in _walk(node):
+    for current, depth in parts_of(node):
         clauses += len(current.values) if isinstance(current, OneOf) else 1
         if depth > MAX_DEPTH:
             raise QueryTooCostly(f"The filter is nested deeper than {MAX_DEPTH} levels.")
@@ -299,11 +299,11 @@ def check_bounds(node: Node) -> None:
 
 def count_conditions(node: Node) -> int:
     """How many conditions one look at a record may take; a list of values is one."""
-    return sum(not isinstance(part, And | Or | Not) for part, _ in _walk(node))
+    return sum(not isinstance(part, And | Or | Not) for part, _ in parts_of(node))
 
 
-def _walk(node: Node) -> Iterator[tuple[Node, int]]:
-    """All parts of a filter, each with its level."""
+def parts_of(node: Node) -> Iterator[tuple[Node, int]]:
+    """All parts of a filter, those of its joins too, each with its level."""
     pending: list[tuple[Node, int]] = [(node, 1)]
     while pending:
         current, depth = pending.pop()

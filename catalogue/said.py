@@ -7,7 +7,7 @@ beside, as a few texts: the garbage collector finds nothing in them to look thro
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import chain
@@ -16,11 +16,12 @@ from typing import Any, NamedTuple, cast
 import orjson
 
 from catalogue import technique_scoring
-from catalogue.analysis import identifier_wholes, identifiers_are_plain
+from catalogue.analysis import identifier_wholes
 from catalogue.documents import ReadLines, Texts, facet_values, read_lines
 from catalogue.fields import elements
-from catalogue.oracle import Entity, Thing
+from catalogue.oracle import Entity, Thing, spaced_out
 from catalogue.records import Change, EntityClass, StoredEntity
+from catalogue.signs import identifiers_are_plain
 
 FIRST_ORDINAL = 1 << 40
 """Ordinals of entities that are in no store begin here, behind all that a store gives."""
@@ -206,7 +207,7 @@ class Said(Entity):
     def _field(self, name: str) -> str:
         if name == "text":
             return self.row.text
-        return self.row.title if name == "title" else _spaced(self._wholes)
+        return self.row.title if name == "title" else spaced_out(self._wholes)
 
     @property
     def signs(self) -> tuple[str, str]:
@@ -275,10 +276,6 @@ def _apart(lines: Sequence[str]) -> str:
 _BETWEEN = f" {NEXT} "
 
 
-def _spaced(terms: Collection[str]) -> str:
-    return f" {'  '.join(terms)} "
-
-
 def unpacked(packed: Mapping[str, Any]) -> dict[str, Any]:
     """The record that ``Said.packed`` wrote."""
     return alone(packed["said"], Voice(*packed["by"]), packed["related"])
@@ -337,7 +334,7 @@ def _text_columns(lines: ReadLines) -> tuple[str, str, str, str, str, int, int]:
         wholes.update(*map(identifier_wholes, identifiers))
     text = [*titles, *others]
     if not text:
-        return (_apart(()), _apart(()), "", _spaced(wholes), listed, 0, 0)
+        return (_apart(()), _apart(()), "", spaced_out(wholes), listed, 0, 0)
     stems, words, of_lines, _ = zip(*text, strict=True)
     if any(of_lines):
         wholes.update(*of_lines)
@@ -346,7 +343,7 @@ def _text_columns(lines: ReadLines) -> tuple[str, str, str, str, str, int, int]:
         _apart(stems[:end]),
         _apart(stems),
         " ".join(chain.from_iterable(words)),
-        _spaced(wholes),
+        spaced_out(wholes),
         listed,
         sum(map(len, words[:end])),
         sum(map(len, words)),

@@ -85,10 +85,7 @@ def together(
     return CollectionStatistics(
         sum(part.documents for part in parts),
         {name: sum(part.lengths.get(name, 0.0) for part in parts) for name in SCORED_FIELDS},
-        {
-            term: sum([min(one.frequencies.get(term, 0.0), one.documents) for one in parts])
-            for term in dict.fromkeys(terms)
-        },
+        {term: sum(part.frequency(*term) for part in parts) for term in set(terms)},
     )
 
 

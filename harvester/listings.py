@@ -236,7 +236,6 @@ async def show_status(settings: Settings, live_standings: Standings | None = Non
     from catalogue.clock import utc_now
     from harvester.presence import presence
     from harvester.reports import presence_as_json, presence_in_words
-    from harvester.sources import SHIPPED_ONE
     from harvester.space import Room
 
     configuration = read_configuration(settings)
@@ -268,19 +267,7 @@ async def show_status(settings: Settings, live_standings: Standings | None = Non
         return working
 
     _show_sources(settings, sources, now)
-    if settings.config is None and harvested_as not in (None, SHIPPED_ONE):
-        say(
-            f"What is here was harvested as {harvested_as} has it, and shown are the sources of "
-            f"{SHIPPED_ONE}: name that file with --config or PAN_COMMONS_CONFIG."
-        )
-    for name, count in unlisted.items():
-        if name in configuration.removed:
-            say(f"{count:,} records of {name} are kept; it is not harvested any more.")
-        else:
-            say(
-                f"{count:,} records are left of {name}, which is not configured any more: "
-                f"pan-commons sources remove {name}"
-            )
+    _say_left_behind(settings, configuration, unlisted, harvested_as)
     behind = "everything indexed." if not engine["lag"] else f"index {engine['lag']:,} behind."
     if engine["index_problem"]:
         behind = f"and the index cannot be read: {engine['index_problem']}"
@@ -294,6 +281,29 @@ async def show_status(settings: Settings, live_standings: Standings | None = Non
 
         say("No contact: " + HOW_TO_SAY_WHO)
     return working
+
+
+def _say_left_behind(
+    settings: Settings,
+    configuration: Configuration,
+    unlisted: Mapping[str, int],
+    harvested_as: str | None,
+) -> None:
+    from harvester.sources import SHIPPED_ONE
+
+    if settings.config is None and harvested_as not in (None, SHIPPED_ONE):
+        say(
+            f"What is here was harvested as {harvested_as} has it, and shown are the sources of "
+            f"{SHIPPED_ONE}: name that file with --config or PAN_COMMONS_CONFIG."
+        )
+    for name, count in unlisted.items():
+        if name in configuration.removed:
+            say(f"{count:,} records of {name} are kept; it is not harvested any more.")
+        else:
+            say(
+                f"{count:,} records are left of {name}, which is not configured any more: "
+                f"pan-commons sources remove {name}"
+            )
 
 
 def _show_sources(settings: Settings, sources: Sequence[dict[str, Any]], now: datetime) -> None:

@@ -37,7 +37,7 @@ class LiveSource:
     def of_class(self, entity_class: EntityClass) -> Mapping[str, Any]:
         """The profile of one class; empty when nothing is known."""
         found = self.capabilities.get("classes", {}).get(entity_class)
-        return found if isinstance(found, dict | Mapping) else {}
+        return found if isinstance(found, Mapping) else {}
 
 
 @dataclass(frozen=True, slots=True)

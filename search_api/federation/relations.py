@@ -7,7 +7,7 @@ come by a second request that names the things. What cannot be had at all is tol
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,6 +29,7 @@ from catalogue.query import (
     Pattern,
     Search,
     conditions,
+    parts_of,
 )
 from facility_http.panosc_client import MEMBERS_IN_FULL
 from facility_http.rest_json import identifier_of
@@ -129,36 +130,30 @@ def beyond(search: Search, profile: ClassProfile) -> tuple[str, ...]:
         return ()
     nodes = conditions(search.where)
     if profile.entity_class == "Instrument":
-        return ("datasets",) if any(map(_joins, nodes)) else ()
+        return ("datasets",) if any(isinstance(part, Join) for part in _parts(search.where)) else ()
     if "documents" not in profile.relations:
         return ()
     looked_at = set[str]().union(*map(_looked_at, nodes))
     return tuple(sorted(name for name in looked_at if name.startswith("documents.")))
 
 
-def _joins(node: Node) -> bool:
-    match node:
-        case And(clauses) | Or(clauses):
-            return any(map(_joins, clauses))
-        case Not(clause):
-            return _joins(clause)
-        case _:
-            return isinstance(node, Join)
-
-
 def looks_at_files(node: Node) -> bool:
     """Whether a condition looks at the files of Datasets, or at what their names tell."""
-    match node:
-        case And(clauses) | Or(clauses):
-            return any(map(looks_at_files, clauses))
-        case Not(clause):
-            return looks_at_files(clause)
-        case Join(relation, where):
-            return relation == "files" or looks_at_files(where)
+    return any(map(_is_of_files, _parts(node)))
+
+
+def _is_of_files(part: Node) -> bool:
+    match part:
+        case Join(relation):
+            return relation == "files"
         case Compare(name) | OneOf(name) | Exists(name):
             return name == "formats"
         case _:
             return False
+
+
+def _parts(node: Node) -> Iterator[Node]:
+    return (part for part, _ in parts_of(node))
 
 
 def excludes_by(search: Search, unseen: Iterable[str]) -> bool:

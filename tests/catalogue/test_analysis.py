@@ -93,27 +93,6 @@ def test_a_line_is_all_that_is_told_of_its_text(text: str) -> None:
         assert line.cut
 
 
-@given(st.lists(st.text() | MIXED, max_size=4))
-def test_no_whole_of_plain_identifiers_is_missed(identifiers: list[str]) -> None:
-    listed = "\n".join(identifiers).lower()
-    if analysis.identifiers_are_plain(listed, len(identifiers)):
-        signs = analysis.Signs((), [listed])
-        for identifier in identifiers:
-            assert all(map(signs.may_have, analysis.identifier_wholes(identifier)))
-            again = analysis.identifier_wholes(identifier.lower())
-            assert analysis.identifier_wholes(identifier) == again
-
-
-def test_signs_show_what_identifiers_are_not_found_by() -> None:
-    signs = analysis.Signs([" neutron-ray ", " x-ray "], ["10.5072/lyso-zyme-3", "running-s"])
-    assert signs.may_have("x-ray")
-    assert not signs.may_have("ray")
-    assert signs.may_have("lysozyme3")
-    assert signs.may_have("run")  # as "runnings" is stemmed, and nothing else
-    assert not signs.may_have("lysozymes")
-    assert not signs.may_have("ice")
-
-
 @given(st.text())
 def test_tokens_stand_where_they_say(text: str) -> None:
     for token in analysis.tokenize(text):
