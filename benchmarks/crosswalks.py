@@ -52,12 +52,46 @@ class Goal:
     make: Callable[[random.Random, int], str]
 
 
-def datacite_record(chance: random.Random, number: int) -> str:
-    """A record as ESRF writes them: creators, contributors, dates, subjects, rights."""
+def short_datacite_record(chance: random.Random, number: int) -> str:
+    """A record of about 1.4 kB: two or three creators, some with their laboratory, and a
+    short abstract."""
     day, year = chance.randint(1, 28), chance.randint(2015, 2025)
     people = "".join(
         f"<creator><creatorName nameType='Personal'>{_person(chance)}</creatorName>"
-        f"<affiliation>Laboratory {chance.randint(1, 400)}, Lund, Sweden</affiliation></creator>"
+        + (_laboratory(chance) if chance.random() < 0.5 else "")
+        + "</creator>"
+        for _ in range(chance.randint(2, 3))
+    )
+    subjects = "".join(f"<subject>{word}</subject>" for word in chance.sample(_TECHNIQUES, 2))
+    return (
+        '<oai_datacite xmlns="http://schema.datacite.org/oai/oai-1.1/"><schemaVersion>4.3'
+        "</schemaVersion><payload>"
+        '<resource xmlns="http://datacite.org/schema/kernel-4">'
+        f'<identifier identifierType="DOI">10.5072/DEMO-ES-{number}</identifier>'
+        f"<creators>{people}</creators>"
+        f"<titles><title>{_sentence(chance, 8)} {number}</title></titles>"
+        f"<publisher>Demo Facility</publisher><publicationYear>{year + 3}</publicationYear>"
+        f'<subjects><subject subjectScheme="Proposal">MX-{number}</subject>'
+        f'<subject subjectScheme="Instrument">ID{chance.randint(1, 32)}</subject>{subjects}'
+        "</subjects>"
+        f'<dates><date dateType="Collected">{year}-03-{day:02d}T07:30:{number % 60:02d}Z/'
+        f"{year}-04-{day:02d}T06:00:00Z</date>"
+        f'<date dateType="Available">{year + 3}-04-{day:02d}</date></dates>'
+        '<resourceType resourceTypeGeneral="Dataset">Experiment Session</resourceType>'
+        '<rightsList><rights rightsURI="https://creativecommons.org/licenses/by/4.0/">CC BY 4.0'
+        '</rights></rightsList><descriptions><description descriptionType="Abstract">'
+        f"{_sentence(chance, 12)}</description></descriptions>"
+        "</resource></payload></oai_datacite>"
+    )
+
+
+def datacite_record(chance: random.Random, number: int) -> str:
+    """A record of about 2.1 kB as ESRF writes them: creators, contributors, dates, subjects,
+    rights, size."""
+    day, year = chance.randint(1, 28), chance.randint(2015, 2025)
+    people = "".join(
+        f"<creator><creatorName nameType='Personal'>{_person(chance)}</creatorName>"
+        f"{_laboratory(chance)}</creator>"
         for _ in range(chance.randint(1, 4))
     )
     subjects = "".join(f"<subject>{word}</subject>" for word in chance.sample(_TECHNIQUES, 3))
@@ -113,6 +147,10 @@ GOALS = (
 
 def _person(chance: random.Random) -> str:
     return f"{chance.choice(_FAMILY)}-{chance.randint(1, 500)}, {chance.choice(_GIVEN)}"
+
+
+def _laboratory(chance: random.Random) -> str:
+    return f"<affiliation>Laboratory {chance.randint(1, 400)}, Lund, Sweden</affiliation>"
 
 
 def _sentence(chance: random.Random, words: int) -> str:

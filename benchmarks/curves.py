@@ -6,7 +6,7 @@ holds on a busy machine too), and the resident memory of all processes of the ha
 Goal: no tenth takes a tenth more than the first. The first 10,000 records are left out: processes
 start and caches fill.
 
-Run: ``python -m benchmarks.curves [RECORDS] [--no-index]``.
+Run: ``python -m benchmarks.curves [RECORDS] [--long] [--no-index]``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from benchmarks.harvest import Point, endpoint, harvest
+from benchmarks.harvest import Point, add_options, endpoint, harvest
 
 TENTHS = 10
 WARM = 10_000
@@ -36,11 +36,11 @@ def marks(curve: Sequence[Point], records: int) -> list[Point]:
 def main() -> int:
     """Measure; 1 when a record of the last tenth takes a tenth more than one of the first."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("records", nargs="?", type=int, default=100_000)
+    add_options(parser, 100_000)
     parser.add_argument("--no-index", action="store_true")
     asked = parser.parse_args()
     curve: list[Point] = []
-    with endpoint(asked.records) as url, tempfile.TemporaryDirectory() as name:
+    with endpoint(asked.records, asked.make) as url, tempfile.TemporaryDirectory() as name:
         harvest(url, Path(name), curve, index=not asked.no_index)
     found = marks(curve, asked.records)
     costs = []

@@ -1,12 +1,12 @@
 """The whole way of ``oai_datacite`` records, to durable and searchable, beside Sickle reading them.
 
 One endpoint in another process serves pages that were rendered beforehand: RECORDS (100,000) of
-about 1.5 kB, 500 a page. In one run: Sickle reading all of them; our client reading all of them;
-and ``pan-commons harvest`` of all of them, until the last is searchable. Then what each stage costs
-a record, by itself on one core: that shows what bounds the whole.
+about 1.5 kB (``--long``: 2.2 kB), 500 a page. In one run: Sickle reading all of them; our client
+reading all of them; and ``pan-commons harvest`` of all of them, until the last is searchable. Then
+what each stage costs a record, by itself on one core: that shows what bounds the whole.
 
-Run: ``python -m benchmarks.harvest [RECORDS]``. ``benchmarks.curves`` shows rate and memory along
-the way.
+Run: ``python -m benchmarks.harvest [RECORDS] [--long]``. ``benchmarks.curves`` shows rate and
+memory along the way.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from typing import Any
 
 import psutil
 
-from benchmarks.crosswalks import datacite_record
+from benchmarks.crosswalks import datacite_record, short_datacite_record
 
 PAGE = 500
 GOAL_READING, GOAL_HARVEST, LEAST_HARVEST = 3.0, 0.7, 0.5
@@ -59,8 +59,24 @@ _BLOCK_OF = re.compile(rb"7000(?=\d{4}\b)")
 MOST_RENDERED = 100_000
 """Records that an endpoint keeps rendered; longer lists repeat a block with other numbers in it."""
 
+Make = Callable[[random.Random, int], str]
+"""Writes the record with a number."""
 
-def render(records: int, size: int = PAGE) -> list[bytes]:
+
+def add_options(parser: argparse.ArgumentParser, records: int) -> None:
+    """How many records, ``records`` unless told otherwise, and which."""
+    parser.add_argument("records", nargs="?", type=int, default=records)
+    parser.add_argument(
+        "--long",
+        dest="make",
+        action="store_const",
+        const=datacite_record,
+        default=short_datacite_record,
+        help="records of 2.2 kB in place of 1.5",
+    )
+
+
+def render(records: int, size: int = PAGE, make: Make = datacite_record) -> list[bytes]:
     """All pages of ListRecords, ``size`` records each, a whole document with its token."""
     chance = random.Random(7)
     pages = []
@@ -68,7 +84,7 @@ def render(records: int, size: int = PAGE) -> list[bytes]:
         items = "".join(
             f"<record><header><identifier>oai:bench:{number}</identifier>"
             f"<datestamp>2024-01-01T00:00:00Z</datestamp></header>"
-            f"<metadata>{datacite_record(chance, number)}</metadata></record>"
+            f"<metadata>{make(chance, number)}</metadata></record>"
             for number in range(FIRST + start, FIRST + min(start + size, records))
         )
         more = start + size < records
@@ -112,11 +128,11 @@ IDENTIFY = envelope(
 )
 
 
-def serve(records: int, port: Any) -> None:
+def serve(records: int, make: Make, port: Any) -> None:
     """The endpoint: answers bytes that are ready."""
     from aiohttp import web
 
-    pages = render(records if records <= MOST_RENDERED else BLOCK)
+    pages = render(records if records <= MOST_RENDERED else BLOCK, make=make)
 
     async def answer(request: web.Request) -> web.Response:
         if request.query.get("verb") == "Identify":
@@ -152,11 +168,11 @@ def headers_of(start: int, records: int) -> bytes:
 
 
 @contextmanager
-def endpoint(records: int) -> Iterator[str]:
+def endpoint(records: int, make: Make) -> Iterator[str]:
     """Start the endpoint; its base URL."""
     context = multiprocessing.get_context("spawn")
     port = context.Queue()
-    process = context.Process(target=serve, args=(records, port), daemon=True)
+    process = context.Process(target=serve, args=(records, make, port), daemon=True)
     process.start()
     number, size = port.get(timeout=600)
     print(f"{records:,} records of {size:,.0f} bytes on the wire, {PAGE} a page")
@@ -299,7 +315,7 @@ class Stages:
         self.seconds[name] = whole - sum(self.seconds.values())
 
 
-def profile(records: int, folder: Path) -> list[tuple[str, float]]:
+def profile(records: int, make: Make, folder: Path) -> list[tuple[str, float]]:
     """Microseconds that each stage takes a record, by itself, on one core."""
     from catalogue.ahead import Foresight, foresee
     from catalogue.engines.tantivy import TantivyEngine
@@ -318,14 +334,14 @@ def profile(records: int, folder: Path) -> list[tuple[str, float]]:
     now = datetime(2024, 1, 1, tzinfo=UTC)
     foresight = Foresight(facility.provider, TantivyEngine.numbering.render)
     foreseen: list[Foreseen] = []
-    warm = datacite_record(random.Random(1), 1).encode()
+    warm = make(random.Random(1), 1).encode()
     collect_rarely()  # as all processes of a harvest do
     map_records(context, [RawRecord(Header("warm"), "oai_datacite", warm)])
     stages = Stages()
     with Store.open(folder / "profile") as store:
         store.put_configuration([facility], [source])
         run = store.begin_run("bench", kind="harvest", holder="bench", now=now)
-        for page in render(records):
+        for page in render(records, make=make):
             with stages.of("read OAI-PMH"):
                 read, _ = read_answer(page, "ListRecords")
             raw = [RawRecord(one.header, "oai_datacite", one.payload) for one in read]
@@ -375,9 +391,9 @@ def index(foreseen: Sequence[Any], folder: Path, stages: Stages) -> None:
 def main() -> int:
     """Measure; 1 when the harvest is below half of what Sickle merely reads."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("records", nargs="?", type=int, default=100_000)
+    add_options(parser, 100_000)
     asked = parser.parse_args()
-    with endpoint(asked.records) as url, tempfile.TemporaryDirectory() as name:
+    with endpoint(asked.records, asked.make) as url, tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         curve: list[Point] = []
         sickle = measured(lambda: read_with_sickle(url))
@@ -401,7 +417,7 @@ def main() -> int:
         print(f"resident memory, at most:   {most / 2**20:>8,.0f} MiB")
         sample = min(asked.records, 10_000)
         print(f"each stage by itself, one core, {sample:,} records:")
-        stages = profile(sample, folder)
+        stages = profile(sample, asked.make, folder)
         for stage, microseconds in stages:
             print(f"  {stage:<22}{microseconds:>8.1f} µs a record")
         print(f"  {'all':<22}{sum(cost for _, cost in stages):>8.1f} µs a record")
