@@ -130,6 +130,10 @@ def common_options(function: Command) -> Command:
                 f"PAN_COMMONS_ENGINE is {chosen!r}; it can be {' or '.join(ENGINES)}."
             )
         folder = data or default_data_folder()
+        if folder.is_file():
+            raise click.UsageError(
+                f"The data folder {folder} is a file; name a folder with --data."
+            )
         settings = Settings(
             data=folder,
             config=config or configuration_of(folder),

@@ -56,7 +56,13 @@ def _open(settings: Settings, *, make: bool = False, looking: bool = False) -> S
 
 @click.group(cls=Family)
 def index() -> None:
-    """Look after the record store and the search index."""
+    """Look after the record store and the search index.
+
+    \b
+    Example:
+      pan-commons index status
+      pan-commons index backup /backups/pan-commons.sqlite
+    """
 
 
 @index.command()

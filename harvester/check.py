@@ -13,7 +13,7 @@ from facility_http.errors import FacilityHttpError
 from facility_http.http import Fetcher, access_for
 from harvester.errors import NoSetHierarchy
 from harvester.keys import some_of, suggest
-from harvester.listings import read_configuration
+from harvester.listings import read_configuration, saying_what_was_harvested_with
 from harvester.live_outlook import mode_in_words
 from harvester.oai_pmh import OaiClient, read_options
 from harvester.station import open_store, require_contact
@@ -31,7 +31,8 @@ async def check(settings: Settings, name: str) -> dict[str, Any]:
         ConfigurationError: there is no such source, or nobody is named for a real one.
     """
     configuration = read_configuration(settings)
-    source = configuration.source(name)
+    with saying_what_was_harvested_with(settings):
+        source = configuration.source(name)
     require_contact(configuration, [source])
     report: dict[str, Any] = {"source": name, "url": source.url, "findings": {}, "problems": []}
     report["findings"]["mode"] = mode_in_words(source)

@@ -105,7 +105,13 @@ def harvest(
 
 @click.group("runs", cls=Family)
 def runs() -> None:
-    """Harvest runs: what they did, how they ended; stopping, approving, acknowledging them."""
+    """Harvest runs: what they did, how they ended; stopping, approving, acknowledging them.
+
+    \b
+    Example:
+      pan-commons runs list
+      pan-commons runs show 12
+    """
 
 
 @runs.command("list")
@@ -193,7 +199,13 @@ def runs_acknowledge(ctx: click.Context, settings: Settings, run: int, undo: boo
 
 @click.group("quarantine", cls=Family)
 def quarantine() -> None:
-    """Records that could not be mapped: which, why, and trying again."""
+    """Records that could not be mapped: which, why, and trying again.
+
+    \b
+    Example:
+      pan-commons quarantine list xfel-oai
+      pan-commons quarantine replay --dry-run
+    """
 
 
 @quarantine.command("list")

@@ -13,6 +13,7 @@ FacilityHttpError                    facility_http.errors: transport, bodies, an
     │   ├── NoSetHierarchy           noSetHierarchy
     │   └── UnknownProtocolError     any other code
     ├── ConfigurationError           harvester.keys: a mistake in what the operator wrote
+    │   └── NoSuchSource             harvester.keys: no source of that name is configured
     ├── WindowsIgnored               from and until are not heard, and a list fails in its middle
     ├── LedgerFault                  harvester.ledger: the harvest's own notes cannot be kept
     └── OrderError                   harvester.place: what is asked for cannot be done here

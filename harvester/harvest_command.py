@@ -18,7 +18,12 @@ from harvester.dry_run import Forecast, forecast
 from harvester.fleet import exit_code, harvest_many
 from harvester.indexing import IN_STEPS, EngineSettings, IndexFollower, Indexing
 from harvester.keys import ConfigurationError
-from harvester.listings import existing_store, read_configuration, required
+from harvester.listings import (
+    existing_store,
+    read_configuration,
+    required,
+    saying_what_was_harvested_with,
+)
 from harvester.place import Order
 from harvester.progress import Progress
 from harvester.reports import RUN_COLUMNS, flat_problems, problem_rows, run_as_json, run_row
@@ -61,7 +66,8 @@ class Done:
 async def carry_out(settings: Settings, wanted: Wanted) -> int:
     """``harvest``; gives the exit code."""
     configuration = read_configuration(settings)
-    pairs = choose_sources(configuration, wanted.names)
+    with saying_what_was_harvested_with(settings):
+        pairs = choose_sources(configuration, wanted.names)
     require_contact(configuration, [source for _, source in pairs])
     progress = Progress(tuple(source.name for _, source in pairs))
     async with open_station(settings.data, configuration, progress) as station:

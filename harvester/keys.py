@@ -37,6 +37,10 @@ class ConfigurationError(HarvestError):
     exit_code = 2
 
 
+class NoSuchSource(ConfigurationError):
+    """No source of that name is configured; the message says what is, in which file."""
+
+
 Check = Callable[[Any], Any]
 """Gives the value, or raises ``ValueError`` with what would be right."""
 

@@ -39,6 +39,23 @@ def read_configuration(settings: Settings) -> Configuration:
 
 
 @contextmanager
+def saying_what_was_harvested_with(settings: Settings) -> Iterator[None]:
+    """Whoever forgot ``--config`` is told, where a source is not found, which file the data folder
+    was harvested with."""
+    from harvester.keys import NoSuchSource
+    from harvester.sources import SHIPPED_ONE
+
+    try:
+        yield
+    except NoSuchSource as problem:
+        with existing_store(settings) as store:
+            file = None if store is None else store.configured_by()
+        if settings.config is not None or file in (None, SHIPPED_ONE):
+            raise
+        raise NoSuchSource(f"{problem} What is here was harvested as {file} has it.") from problem
+
+
+@contextmanager
 def existing_store(settings: Settings, *, write: bool = False) -> Iterator[Store | None]:
     """The data folder's store, or ``None`` when nothing was ever stored there."""
     from catalogue.errors import StoreDamaged

@@ -22,7 +22,13 @@ from pan_commons_terminal import (
 
 @click.group("sources", cls=Family)
 def sources() -> None:
-    """Facilities' endpoints: which there are, what they can do, adding and removing."""
+    """Facilities' endpoints: which there are, what they can do, adding and removing.
+
+    \b
+    Example:
+      pan-commons sources list
+      pan-commons sources check xfel-oai
+    """
 
 
 @sources.command("list")
@@ -96,11 +102,17 @@ def show_source(settings: Settings, name: str, unmapped: bool) -> None:
     from dataclasses import asdict
 
     from catalogue.errors import NotFound
-    from harvester.listings import collect_status, existing_store, read_configuration
+    from harvester.listings import (
+        collect_status,
+        existing_store,
+        read_configuration,
+        saying_what_was_harvested_with,
+    )
     from harvester.sampling import summarised
 
     configuration = read_configuration(settings)
-    source = configuration.source(name)
+    with saying_what_was_harvested_with(settings):
+        source = configuration.source(name)
     facility = configuration.facility(source.facility)
     status = next(one for one in collect_status(settings, configuration) if one["source"] == name)
     memory: dict[str, Any] = {}

@@ -28,7 +28,9 @@ from harvester.keys import (
     STORAGE_KEYS,
     Check,
     ConfigurationError,
+    NoSuchSource,
     email_address,
+    some_of,
     suggest,
 )
 
@@ -97,13 +99,23 @@ class Configuration:
         """The source of that name.
 
         Raises:
-            ConfigurationError: there is none; names the nearest.
+            NoSuchSource: there is none; names the nearest, and how another file is named.
         """
         for source in self.sources:
             if source.name == name:
                 return source
         names = [source.name for source in self.sources]
-        raise ConfigurationError(f"There is no source {name!r}{suggest(name, names)}")
+        told = f"There is no source {name!r}{suggest(name, names)}"
+        if names and "known:" not in told:
+            told += f" Configured are {some_of(names)}."
+        raise NoSuchSource(
+            f"{told} Read was {self._read_files()}; another file is named with --config or "
+            "PAN_COMMONS_CONFIG."
+        )
+
+    def _read_files(self) -> str:
+        added = {str(path) for path in self.origins.values() if path.name == ADDED_NAME}
+        return " and ".join([self.origin, *sorted(added - {self.origin})])
 
 
 def load_configuration(

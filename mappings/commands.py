@@ -114,7 +114,13 @@ def map_(
 
 @click.group("technique", cls=Family)
 def technique() -> None:
-    """Look at PaNET, the ontology of techniques, and link names to it."""
+    """Look at PaNET, the ontology of techniques, and link names to it.
+
+    \b
+    Example:
+      pan-commons technique show SAXS
+      pan-commons technique link "small angle scattering of x-rays"
+    """
 
 
 def _summary(panet: Panet, identifier: str) -> dict[str, Any]:

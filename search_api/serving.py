@@ -300,8 +300,8 @@ async def _wait_for_index(catalogue: Catalogue, asked: Asked, longest_s: float) 
 
 @contextlib.asynccontextmanager
 async def _as_it_is(settings: Settings) -> AsyncIterator[Catalogue]:
-    """The catalogue for one question. Nothing is written, unless an older version wrote the store
-    or the index is damaged."""
+    """The catalogue for one question. Nothing is written, unless an older version wrote the store,
+    the index is damaged, or there is none yet and nothing that could be in it."""
     named = (settings.data, settings.engine, settings.elasticsearch_url)
     try:
         catalogue = await Catalogue.open(*named, read_only=True)
@@ -310,7 +310,22 @@ async def _as_it_is(settings: Settings) -> AsyncIterator[Catalogue]:
             yield mended
         return
     async with catalogue:
-        yield catalogue
+        lacks_index = await _lacks_index(catalogue)
+        if not lacks_index:
+            yield catalogue
+    if lacks_index:
+        async with open_catalogue(settings, index=False) as mended:
+            yield mended
+
+
+async def _lacks_index(catalogue: Catalogue) -> bool:
+    """Whether there is no index, because nothing was ever harvested: where all sources are asked
+    live, an empty one will do."""
+    try:
+        await catalogue.engine.reader()
+    except EngineDamaged:
+        return not await anyio.to_thread.run_sync(catalogue.store.last_change)
+    return False
 
 
 @contextlib.asynccontextmanager

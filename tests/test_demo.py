@@ -21,6 +21,7 @@ import pytest
 from harvester.sources import SHIPPED
 from pan_commons import run
 from simulator.demo import sites
+from tests.written_commands import commands_in, pairs_in, pairs_told
 
 DOI = "10.22003/XFEL.EU-DATA-700000-00"
 STOP_TIMEOUT_S = 30
@@ -127,6 +128,71 @@ def test_the_page_is_for_those_who_accept_html_and_the_status_object_for_others(
     assert "PaNET" in page
     status = demo.get("/")
     assert len(status["data_providers"]) == 3
+
+
+README = Path(__file__).parents[1] / "README.md"
+LONG = ("serve", "daemon")
+"""These are what the demo itself runs."""
+
+
+def test_what_the_readme_asks_the_demo_is_answered_as_it_shows(demo: Demo) -> None:
+    asked = [one for one in commands_in(README) if one.words[0] == "curl"]
+    assert len(asked) == 3
+    for one in asked:
+        words = [word.replace("http://127.0.0.1:8080", demo.url) for word in one.words]
+        told = subprocess.run([*words, "-sSf"], capture_output=True, text=True, check=True).stdout
+        if one.answer:
+            found = pairs_in(json.loads(told))
+            assert {pair for pair in pairs_told(one.answer) if pair not in found} == set()
+            assert len(pairs_told(one.answer)) >= 9
+        elif "application/x-ndjson" in one.words[2]:
+            assert json.loads(told.splitlines()[-1])["event"] == "end"
+        else:
+            assert {one["name"] for one in json.loads(told)} == {"EuXFEL", "FNS", "LRL"}
+
+
+def test_the_commands_of_the_readme_do_what_they_say(
+    demo: Demo,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """With the demo's facilities for the real ones: its own source of the same name, and one of
+    its Search APIs for that of My Lab, which is no demo and goes into another folder."""
+    api = next(one["url"] for one in sources_of(demo) if one["source"] == "fns-api")
+    monkeypatch.setenv("PAN_COMMONS_DATA", str(demo.data))
+    done: list[str] = []
+    for one in commands_in(README):
+        if one.words[0] == "export":
+            name, _, value = one.words[1].partition("=")
+            if name != "PATH":
+                monkeypatch.setenv(name, value)
+        if one.words[0] != "pan-commons" or one.words[1] in LONG:
+            continue
+        words = list(one.words[1:])
+        if "https://search.mylab.example/api" in words:
+            words[words.index("https://search.mylab.example/api")] = api
+            words.append("--internal")
+            monkeypatch.setenv("PAN_COMMONS_DATA", str(tmp_path / "own"))
+            (tmp_path / "own.toml").touch()  # The shipped file has facilities far away.
+            monkeypatch.setenv("PAN_COMMONS_CONFIG", str(tmp_path / "own.toml"))
+        capsys.readouterr()
+        assert run(words) == 0, (words, capsys.readouterr())
+        done.append(" ".join(words[:2]))
+        assert "MyLab" in capsys.readouterr().out or "--live" not in words
+    assert done == [
+        "sources list", "sources check", "harvest xfel-oai", "search SAXS lysozyme", "status",
+        "sources add", "sources check", "search SAXS lysozyme",
+    ]  # fmt: skip
+
+
+def sources_of(demo: Demo) -> list[dict[str, Any]]:
+    command = ["sources", "list", "--json", "--data", str(demo.data)]
+    told = subprocess.run(
+        [sys.executable, "-m", "pan_commons", *command], capture_output=True, check=True
+    )
+    found: list[dict[str, Any]] = json.loads(told.stdout)["sources"]
+    return found
 
 
 def test_the_store_refuses_real_sources(

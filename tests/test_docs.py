@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
 
+import click
 import pytest
 
 from harvester.keys import OPTION_KEYS
+from pan_commons import front_door
+from search_api.routes import ROUTES
 from search_api.settings import ServerSettings
+from tests.written_commands import commands_in, inline_commands
 
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("mappings", "catalogue", "facility_http", "harvester", "search_api", "simulator")
@@ -128,6 +132,56 @@ def test_links_between_documents_lead_somewhere(name: str) -> None:
     links = re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
     local = [link for link in links if "://" not in link]
     assert [link for link in local if not (page.parent / link).exists()] == []
+
+
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "ARCHITECTURE.md", "CHANGELOG.md",
+             *(f"docs/{page}.md" for page in ("settings", "semantics", "crosswalks", "portals")),
+             "benchmarks/README.md")  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_the_commands_that_a_document_names_are_read_by_them(name: str) -> None:
+    """Blocks and spans; what README.md shows is carried out in tests/test_demo.py."""
+    blocks = [one.words[1:] for one in commands_in(ROOT / name) if one.words[0] == "pan-commons"]
+    for words in (*blocks, *inline_commands(ROOT / name)):
+        is_read(words)
+
+
+def is_read(words: Sequence[str]) -> None:
+    """Raises what click would say; a command that is only named needs no arguments."""
+    if words[-1] in ("--help", "--schema"):
+        words = words[:-1]  # These are carried out while they are read.
+    if not words:
+        return
+    command, context = front_door.get_command(click.Context(front_door), words[0]), None
+    assert command is not None, words
+    rest = list(words[1:])
+    while isinstance(command, click.Group) and rest:
+        context = click.Context(command)
+        command, rest = command.get_command(context, rest[0]), rest[1:]
+        assert command is not None, words
+    assert command.name is not None
+    rest = [{"--engine": "tantivy", "--port": "8080"}[rest[at - 1]] if one == "…" else one
+            for at, one in enumerate(rest)]  # fmt: skip
+    if rest:
+        command.make_context(command.name, rest, parent=context)
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_what_a_document_makes_is_in_the_makefile(name: str) -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^(\w+):", makefile, re.MULTILINE))
+    named = {one.words[1] for one in commands_in(ROOT / name) if one.words[0] == "make"}
+    named |= set(re.findall(r"`make (\w+)`", (ROOT / name).read_text(encoding="utf-8")))
+    assert named - targets == set()
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_the_addresses_that_a_document_names_are_routes(name: str) -> None:
+    text = (ROOT / name).read_text(encoding="utf-8")
+    served = {path.rstrip("/") for route in ROUTES for path in (route.path, *route.also)}
+    named = re.findall(r"`(?:GET |POST )?(/(?:api|health|metrics)[^`?\s]*)", text)
+    assert {path for path in named if path not in served} == set()
 
 
 def tracked_texts() -> list[str]:

@@ -24,6 +24,8 @@ PROMISED = (
     "forget"
 )
 
+FAMILIES = ("sources", "runs", "quarantine", "index", "technique")
+
 
 def every_command(group: click.Group, context: click.Context) -> list[tuple[str, click.Command]]:
     found = []
@@ -51,7 +53,7 @@ def test_every_command_takes_json_and_teaches_in_its_help() -> None:
             assert not isinstance(one, click.Option) or one.help, (name, one.name)
 
 
-@pytest.mark.parametrize("family", ["sources", "runs", "quarantine", "index", "technique"])
+@pytest.mark.parametrize("family", FAMILIES)
 def test_a_family_of_commands_says_in_whole_sentences_what_they_are_for(
     family: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -75,14 +77,25 @@ def test_the_examples_of_every_command_are_read_by_it(
     Path("store.jsonl").touch()
     context = click.Context(front_door)
     for name, command in every_command(front_door, context):
-        _, _, told = inspect.cleandoc(command.help or "").partition("\b\nExample:\n")
-        examples = told.replace("\\\n", " ").splitlines()
-        assert examples, name
-        for example in examples:
-            words = shlex.split(example)
+        for words in examples_of(command, name):
             start = ["pan-commons", *name.split()]
             assert words[: len(start)] == start
             command.make_context(name, words[len(start) :], parent=context)
+    for family in FAMILIES:
+        group = front_door.get_command(context, family)
+        assert isinstance(group, click.Group)
+        for words in examples_of(group, family):
+            assert words[:2] == ["pan-commons", family]
+            inner = group.get_command(context, words[2])
+            assert inner is not None
+            inner.make_context(words[2], words[3:], parent=context)
+
+
+def examples_of(command: click.Command, name: str) -> list[list[str]]:
+    _, _, told = inspect.cleandoc(command.help or "").partition("\b\nExample:\n")
+    examples = told.replace("\\\n", " ").splitlines()
+    assert examples, name
+    return [shlex.split(example) for example in examples]
 
 
 def test_commands_are_listed_without_loading_a_room() -> None:
@@ -122,6 +135,16 @@ def test_in_the_demos_folder_its_own_facilities_are_meant(
     names = {one["source"] for one in json.loads(capsys.readouterr().out)["sources"]}
     assert "lrl-oai" in names
     assert "esrf-oai" not in names
+
+
+@pytest.mark.parametrize("words", ["status", "search x", "serve", "harvest", "runs list"])
+def test_a_data_folder_that_is_a_file_is_wrong_use(
+    words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """``status`` said "[Errno 20]", others that nothing was harvested into it yet."""
+    (tmp_path / "store.sqlite").touch()
+    assert run([*words.split(), "--data", str(tmp_path / "store.sqlite")]) == 2
+    assert "store.sqlite is a file; name a folder" in " ".join(capsys.readouterr().err.split())
 
 
 def test_what_is_foreseen_is_one_sentence_and_never_a_trace(
@@ -170,7 +193,7 @@ def test_with_json_errors_are_json_too(tmp_path: Path, capsys: pytest.CaptureFix
         (["runs", "show"], 2, "MissingParameter"),
         (["runs", "show", "1"], 1, "NothingKept"),
         (["index", "status"], 1, "NothingKept"),
-        (["harvest", "nobody"], 2, "ConfigurationError"),
+        (["harvest", "nobody"], 2, "NoSuchSource"),
         (["technique", "show", "zzz"], 1, "UnknownTechnique"),
         (["forget", "a name"], 130, "Interrupted"),
     ],

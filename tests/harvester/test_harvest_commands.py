@@ -559,6 +559,25 @@ async def test_status_says_when_the_file_that_was_harvested_with_is_not_named(
         assert (f"harvested as {settings.config} has it" in capsys.readouterr().err) == said
 
 
+async def test_a_harvest_without_the_file_says_which_one_the_folder_was_harvested_with(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It said "There is no source", and suggested one of the shipped file."""
+    async with two_facilities(tmp_path) as (settings, _, _):
+        await carry_out(settings, Wanted((), Order()))
+    forgotten = replace(settings, config=None)
+    told = f"What is here was harvested as {settings.config} has it"
+    with pytest.raises(ConfigurationError, match=told):
+        await carry_out(forgotten, Wanted(("ONE-oai",), Order()))
+    for words in (["harvest"], ["sources", "show"], ["sources", "check"]):
+        command = [*words, "ONE-oai", "--data", str(settings.data)]
+        assert await anyio.to_thread.run_sync(run, command) == 2
+        assert told in capsys.readouterr().err
+    with pytest.raises(ConfigurationError, match="no source 'x'") as problem:
+        await carry_out(settings, Wanted(("x",), Order()))
+    assert "What is here" not in str(problem.value)
+
+
 async def test_a_forgotten_config_maps_nothing_by_the_shipped_file(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from catalogue.facilities import Service
 from harvester.added import add_source, remove_source, write_toml
-from harvester.keys import ConfigurationError
-from harvester.sources import SHIPPED, Configuration, load_configuration
+from harvester.keys import ConfigurationError, NoSuchSource
+from harvester.sources import ADDED_NAME, SHIPPED, Configuration, load_configuration
 
 GOOD = """
 [contact]
@@ -180,6 +180,25 @@ def test_missing_unreadable_and_non_utf8_files_are_one_sentence(tmp_path: Path) 
 def test_an_unknown_source_is_answered_with_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="did you mean 'nsx-api'"):
         read(tmp_path, GOOD).source("nsx-ap")
+
+
+@pytest.mark.parametrize("name", ["nsx-ap", "elsewhere"])
+def test_an_unknown_source_is_answered_with_what_there_is_and_where(
+    tmp_path: Path, name: str
+) -> None:
+    """Whoever forgot ``--config`` saw a name of the shipped file suggested, and nothing else."""
+    configuration = read(tmp_path, GOOD)
+    with pytest.raises(NoSuchSource) as problem:
+        configuration.source(name)
+    told = str(problem.value)
+    assert all(source.name in told for source in configuration.sources)
+    assert f"Read was {configuration.file}; another file is named with --config" in told
+    add_source(tmp_path, "nsx-api", {"schedule": "6h"})
+    again = load_configuration(configuration.file, tmp_path, {})
+    with pytest.raises(NoSuchSource, match=rf"and {tmp_path / ADDED_NAME}; another file"):
+        again.source(name)
+    with pytest.raises(NoSuchSource, match="Read was the shipped configuration"):
+        load_configuration(None, tmp_path / "nowhere", {}).source(name)
 
 
 def test_adding_and_removing_never_rewrite_the_operators_file(tmp_path: Path) -> None:

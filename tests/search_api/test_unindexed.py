@@ -101,6 +101,27 @@ def test_a_folder_without_a_store_is_not_searched(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_where_nothing_was_ever_harvested_facilities_are_searched_live_all_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """``sources add --mode live`` and ``sources check``, and then: "There is no search index yet".
+    Here the facility is silent, which is another thing, and said."""
+    config = tmp_path / "own.toml"
+    config.write_text(
+        '[facilities.A]\ntitle = "A"\nprovider = "http://127.0.0.1:9/api"\n'
+        '[sources.a]\nfacility = "A"\nprotocol = "panosc"\nurl = "http://127.0.0.1:9/api"\n'
+        'mode = "live"\ninternal = true\noptions = { retries = 0 }\n'
+        '[contact]\nemail = "data@example.org"\n',
+        encoding="utf-8",
+    )
+    where = ("--data", str(tmp_path / "data"), "--config", str(config))
+    assert run(["sources", "check", "a", *where]) == 1
+    capsys.readouterr()
+    code, answer, _ = told_by(capsys, "lysozyme", *where)
+    assert code == 1
+    assert answer["error"]["name"] == "NobodyAnswered"
+
+
 def test_an_index_that_is_behind_is_said_so(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     where = ("--data", str(data))
     assert "index_behind" not in told_by(capsys, "lysozyme", *where)[1]
