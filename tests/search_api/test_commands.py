@@ -190,7 +190,7 @@ def test_what_no_process_could_serve_is_told_once(
     (tmp_path / "file").write_text("")
     port = str(free_port())
     workers = ["serve", "--workers", "2", "--port", port, "--data"]
-    assert run([*workers, str(tmp_path / "file")]) == 1
+    assert run([*workers, str(tmp_path / "file" / "data")]) == 1
     told = capsys.readouterr().err
     assert told.startswith("pan-commons: ")
     assert told.count("\n") == 1
