@@ -12,9 +12,8 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-from yarl import URL
-
 from facility_http.errors import ForbiddenAddress
+from facility_http.places import Target
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -84,7 +83,7 @@ def _inner(ip: Address) -> Address:
     return carried or ip
 
 
-def check_address(here: URL, *, internal: bool, clean: Callable[[str], str]) -> None:
+def check_address(here: Target, *, internal: bool, clean: Callable[[str], str]) -> None:
     """Refuse other schemes, user info and literal addresses that are not allowed.
 
     Args:
@@ -93,9 +92,10 @@ def check_address(here: URL, *, internal: bool, clean: Callable[[str], str]) -> 
     Raises:
         ForbiddenAddress: it is one of those.
     """
-    reason = _why_not(here.scheme, here.host, bool(here.user or here.password), internal)
+    place = here.place
+    reason = _why_not(place.scheme, place.host, bool(place.user or place.password), internal)
     if reason is not None:
-        raise ForbiddenAddress(reason, url=clean(str(here)))
+        raise ForbiddenAddress(reason, url=clean(here.text))
 
 
 @functools.lru_cache(maxsize=1_024)

@@ -9,6 +9,7 @@ import aiohttp
 
 from facility_http.bodies import Caps, Decoder, decoder_for
 from facility_http.errors import TimedOut
+from facility_http.exchanges import Exchange
 
 # Enough of a body to name what it is when it is not what was asked for.
 _EXCERPT_BYTES = 4096
@@ -42,7 +43,7 @@ class Response:
         clean: takes secrets out of an address, for messages.
     """
 
-    raw: aiohttp.ClientResponse
+    raw: aiohttp.ClientResponse | Exchange
     url: str
     queue_s: float
     limits: Limits
@@ -87,11 +88,14 @@ class Response:
     async def body(self) -> bytes:
         """Read the whole decoded body; raises what ``chunks`` does."""
         decoder = self._decoder()
+        content = self.raw.content
         pieces: list[bytes] = []
         while data := await self._received():
             for piece in decoder.feed(data):
                 self._note(piece)
                 pieces.append(piece)
+            if content.at_eof() and content.exception() is None:
+                break  # A small body comes in one piece, and its end with it.
         decoder.close()
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 

@@ -34,7 +34,9 @@ from facility_http.credentials import (
     read_credential,
 )
 from facility_http.errors import BadRedirect, FacilityHttpError, ForbiddenAddress
+from facility_http.exchanges import READ_BYTES, Exchange, Exchanges
 from facility_http.failures import judge_status, translate
+from facility_http.places import Target, read_target
 from facility_http.proxies import Proxies, check_target, read_proxies
 from facility_http.waiting import HostGate, Patience, Retrying, Sleep
 
@@ -140,6 +142,7 @@ class Fetcher:
         self._names: aiohttp.abc.AbstractResolver | None = None
         self._gates: dict[tuple[str, int], HostGate] = {}
         self._sessions: dict[tuple[bool, bool, str | None], aiohttp.ClientSession] = {}
+        self._direct: dict[tuple[bool, str | None], Exchanges] = {}
         self._tls: dict[Path | None, ssl.SSLContext] = {}
         self._closed = False
         self._heard_by = everybody_who_hears()
@@ -204,7 +207,7 @@ class Fetcher:
         return Retrying(
             access.patience or self.patience,
             url=self.redactor.clean(url),
-            gate=self.gate(self._address(url)),
+            gate=self.gate(self._place(url)),
             sleep=self._sleep,
             random=self._random,
             now=self.now,
@@ -236,21 +239,20 @@ class Fetcher:
     ) -> Response:
         """Send the request and follow redirects; gives the last answer, body unread."""
         limits = access.limits or self.limits
-        here = _read_address(url)
+        here = read_target(url)
         seen: set[URL] = set()
         permanent, lost_at = True, None
         for hop in range(limits.redirects + 1):
             check_address(here, internal=access.internal, clean=self.redactor.clean)
-            seen.add(here)
-            if access.credential is not None and origin_of(here) != access.credential.origin:
-                lost_at = lost_at or str(here.origin())
+            if access.credential is not None and origin_of(here.place) != access.credential.origin:
+                lost_at = lost_at or str(here.place.origin())
             raw = await self._send(here, access, sent, limits)
             target = raw.headers.get("Location") if raw.status in _REDIRECTS else None
             if not target:
-                moved = str(here.with_query(None)) if hop and permanent else None
+                moved = str(here.place) if hop and permanent else None
                 return Response(
                     raw,
-                    str(here),
+                    here.text,
                     queue_s,
                     limits,
                     began,
@@ -261,35 +263,41 @@ class Fetcher:
                 )
             permanent = permanent and raw.status in _PERMANENT
             raw.close()
-            here = self._next_hop(here, target)
-            if here in seen:
+            before = here.url
+            seen.add(before)
+            there = self._next_hop(before, target)
+            if there in seen:
                 break
+            here = read_target(str(there))
         raise BadRedirect("redirected in a circle or too often", url=self.redactor.clean(url))
 
     async def _send(
-        self, here: URL, access: Access, sent: Mapping[str, str], limits: Limits
-    ) -> aiohttp.ClientResponse:
-        headers = sent
+        self, here: Target, access: Access, sent: Mapping[str, str], limits: Limits
+    ) -> aiohttp.ClientResponse | Exchange:
+        headers, place = sent, here.place
         credential = access.credential
-        if credential is not None and origin_of(here) == credential.origin:
+        if credential is not None and origin_of(place) == credential.origin:
             headers = {**headers, credential.header: credential.value}
-        proxy = None if access.proxies is None else access.proxies.of(here)
-        if proxy is not None:
-            self.redactor.learn(proxy.credential)
-            if here.scheme == "http":
-                # It reads the request itself; a tunnel's request is the facility's alone.
-                headers = {**headers, **proxy.headers}
-            self._names = self._names or self._resolver or aiohttp.DefaultResolver()
-            shown = self.redactor.clean(str(here))
-            await check_target(here, self._names, internal=access.internal, shown=shown)
-        return await self._session(access, proxied=proxy is not None).get(
-            here,
+        proxy = None if access.proxies is None else access.proxies.of(place)
+        tls = self._tls_context(access.ca_file) if place.scheme == "https" else True
+        timeout = _timeout(limits.connect_s, limits.read_gap_s)
+        if proxy is None:
+            return await self._exchanges(access).get(here, headers, tls, timeout)
+        self.redactor.learn(proxy.credential)
+        if place.scheme == "http":
+            # It reads the request itself; a tunnel's request is the facility's alone.
+            headers = {**headers, **proxy.headers}
+        self._names = self._names or self._resolver or aiohttp.DefaultResolver()
+        shown = self.redactor.clean(here.text)
+        await check_target(place, self._names, internal=access.internal, shown=shown)
+        return await self._session(access, proxied=True).get(
+            here.url,
             headers=headers,
             allow_redirects=False,
-            proxy=None if proxy is None else proxy.url,
-            proxy_headers=None if proxy is None else proxy.headers,
-            ssl=self._tls_context(access.ca_file) if here.scheme == "https" else True,
-            timeout=_timeout(limits.connect_s, limits.read_gap_s),
+            proxy=proxy.url,
+            proxy_headers=proxy.headers,
+            ssl=tls,
+            timeout=timeout,
         )
 
     def _next_hop(self, here: URL, target: str) -> URL:
@@ -307,10 +315,10 @@ class Fetcher:
             )
         return there
 
-    def _address(self, url: str) -> URL:
+    def _place(self, url: str) -> URL:
         """Raises ``ForbiddenAddress`` for what no request can go to."""
         try:
-            return _read_address(url)
+            return read_target(url).place
         except ValueError as error:
             raise ForbiddenAddress(
                 f"no address that can be asked ({error})", url=self.redactor.clean(url)
@@ -344,9 +352,17 @@ class Fetcher:
                 auto_decompress=False,
                 headers={"User-Agent": self._user_agent},
                 trust_env=False,
-                read_bufsize=1 << 18,
+                read_bufsize=READ_BYTES,
             )
         return self._sessions[key]
+
+    def _exchanges(self, access: Access) -> Exchanges:
+        """Those on the connections that lead to facilities directly."""
+        key = (access.internal, access.pool)
+        found = self._direct.get(key)
+        if found is None or self._closed:
+            found = self._direct[key] = Exchanges(self._session(access, proxied=False))
+        return found
 
     def _tls_context(self, ca_file: Path | None) -> ssl.SSLContext:
         if ca_file not in self._tls:
@@ -374,7 +390,7 @@ class Attempt:
     async def __aenter__(self) -> Response:
         fetcher, access = self._fetcher, self._access
         fetcher.redactor.learn(access.credential)
-        gate = fetcher.gate(fetcher._address(self._url))
+        gate = fetcher.gate(fetcher._place(self._url))
         queue_s = 0.0 if gate is None else await gate.enter(access.pace_s)
         self._gate = gate
         try:
@@ -412,26 +428,12 @@ class Attempt:
         """Raise what an error means, unless it says that itself."""
         answer, clean = self._answer, self._fetcher.redactor.clean
         if isinstance(error, aiohttp.ClientError | OSError | TimeoutError):
-            asked = clean(self._url if answer is None else str(answer.raw.url))
+            asked = clean(self._url if answer is None else answer.url)
             raise translate(error, asked, clean) from error
         if isinstance(error, FacilityHttpError) and answer is not None:
             judged = judge_status(answer, error, self._fetcher.now(), clean)
             if judged is not error:
                 raise judged from error
-
-
-@lru_cache(maxsize=256)
-def _read_address(url: str) -> URL:
-    """An address that a request can go to, with what was worked out of it: facilities are asked for
-    the same lists again and again.
-
-    Raises:
-        ValueError: it is none.
-    """
-    address = URL(url, encoded=True)
-    # Looked at only when asked for, and what cannot be a port or a name raises then.
-    _ = address.host, address.port
-    return address
 
 
 @lru_cache(maxsize=256)
