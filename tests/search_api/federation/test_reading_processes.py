@@ -17,6 +17,7 @@ from search_api.federation.background import Background
 from search_api.federation.readers import FEW, Readers
 from search_api.federation.reading_process import frame, serve, work
 from search_api.federation.reading_processes import (
+    BEHIND,
     MOST_FAILURES,
     WORTH_IT,
     NobodyReads,
@@ -105,6 +106,19 @@ async def test_a_process_that_is_killed_costs_no_answer(processes: ReadingProces
         assert not processes.warm
     processes.note(WORTH_IT)
     assert not processes.is_starting
+
+
+async def test_a_process_gives_way_to_the_server_and_shares_its_session(
+    processes: ReadingProcesses,
+) -> None:
+    """In a session of its own Linux would count it as much as the whole server, whatever its
+    priority. Ctrl-C at the terminal is still not for it."""
+    await processes.start()
+    (process,) = processes.warm
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    assert os.getpriority(os.PRIO_PROCESS, process) == min(own + BEHIND, 19)
+    assert os.getsid(process) == os.getsid(0)
+    assert os.getpgid(process) != os.getpgid(0)
 
 
 async def test_few_records_do_not_make_anybody_start_processes(
