@@ -20,13 +20,20 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 # Cloud metadata services; no catalogue lives there, so even internal sources may not ask them.
 METADATA_ADDRESSES = frozenset(
     ipaddress.ip_address(text)
-    for text in ("169.254.169.254", "169.254.170.2", "100.100.100.200", "fd00:ec2::254")
-)
-# Carrier-grade NAT, 6to4 relay and documentation ranges are not "private" to every Python 3.11.
+    for text in (
+        "169.254.169.254", "169.254.170.2", "169.254.170.23", "fd00:ec2::254", "fd00:ec2::23",
+        "fd20:ce::254", "100.100.100.200", "168.63.129.16", "192.0.0.192",
+    )
+)  # fmt: skip
+# Carrier-grade NAT, 6to4 relays, site-local, local NAT64 and documentation ranges are not "private"
+# to every Python.
 _ALSO_PRIVATE = tuple(
     ipaddress.ip_network(text)
-    for text in ("0.0.0.0/8", "100.64.0.0/10", "192.0.0.0/24", "198.18.0.0/15", "240.0.0.0/4")
-)
+    for text in (
+        "0.0.0.0/8", "100.64.0.0/10", "192.0.0.0/24", "192.88.99.0/24", "198.18.0.0/15",
+        "240.0.0.0/4", "fec0::/10", "64:ff9b:1::/48", "3fff::/20",
+    )
+)  # fmt: skip
 IF_INTERNAL = "list the source as internal if that is meant"
 SPELLING = "write it as four numbers, such as 192.0.2.1"
 """What to do about a refusal, where something can be done."""
@@ -67,7 +74,7 @@ def _not_public(ip: Address) -> str | None:
         return "a loopback address"
     if ip.is_link_local:
         return "a link-local address"
-    listed = isinstance(ip, ipaddress.IPv4Address) and any(ip in net for net in _ALSO_PRIVATE)
+    listed = any(ip in net for net in _ALSO_PRIVATE)
     if listed or ip.is_private or ip.is_reserved or not ip.is_global:
         return "a private or reserved address"
     return None

@@ -85,7 +85,7 @@ def used_bytes(folder: Path) -> int:
                         total += entry.stat(follow_symlinks=False).st_blocks * 512
                     except FileNotFoundError:
                         continue
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             continue
     return total
 

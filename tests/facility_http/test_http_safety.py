@@ -58,6 +58,10 @@ KEY = "planted/key+with=odd&signs-0123456789"
         "2002:7f00:1::1",
         "169.254.169.254",
         "fd00:ec2::254",
+        "fec0::1",
+        "64:ff9b:1::7f00:1",
+        "192.88.99.1",
+        "3fff::1",
         "no address",
     ],
 )
@@ -75,7 +79,8 @@ def test_internal_opens_private_addresses_and_no_metadata_service() -> None:
     """Fault I01: the operator's switch has an effect, and a bound."""
     assert reason_to_refuse("127.0.0.1", internal=True) is None
     assert reason_to_refuse("10.1.2.3", internal=True) is None
-    assert reason_to_refuse("169.254.169.254", internal=True)
+    for service in ("169.254.169.254", "168.63.129.16", "192.0.0.192", "fd20:ce::254"):
+        assert reason_to_refuse(service, internal=True)
     assert reason_to_refuse("::ffff:169.254.169.254", internal=True)
 
 
