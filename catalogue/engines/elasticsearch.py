@@ -24,6 +24,7 @@ from catalogue.engines.elasticsearch_client import (
     OPENING_TIMEOUT_S,
     authorization,
     connect,
+    nodes_of,
     translated,
     without_password,
 )
@@ -33,6 +34,7 @@ from catalogue.engines.elasticsearch_mapping import document_id, rendered
 from catalogue.engines.elasticsearch_notes import Notes
 from catalogue.engines.elasticsearch_reader import ElasticsearchReader
 from catalogue.engines.elasticsearch_searches import Searches
+from catalogue.engines.elasticsearch_silence import ANSWERS_WITHIN_S, Silence
 from catalogue.engines.elasticsearch_upkeep import (
     PURGE_EVERY_S,
     claim,
@@ -65,6 +67,7 @@ class ElasticsearchEngine:
         generation: write to and read from this generation, whatever the aliases say.
         store: identity of the record store whose indices these are to be; nobody's when missing.
         taking_over: with the next rebuild they become this store's, whoever's they were.
+        answers_within_s: what a step of a question may take, see ``elasticsearch_silence``.
         now: the instant that tombstones' ages are counted from.
     """
 
@@ -86,6 +89,7 @@ class ElasticsearchEngine:
         store: str | None = None,
         taking_over: bool = False,
         opens_within_s: float = OPENING_TIMEOUT_S,
+        answers_within_s: float = ANSWERS_WITHIN_S,
         sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -97,9 +101,10 @@ class ElasticsearchEngine:
         self._named = generation
         self._generation = generation
         self._client = connect(urls)
-        self._searches = Searches(self._client.transport, authorization())
-        self._notes = Notes(self._client, prefix, sleep)
-        self._generations = Generations(self._client, prefix, shards, replicas)
+        self._silence = Silence(self._client, len(nodes_of(urls)), answers_within_s)
+        self._searches = Searches(self._client.transport, authorization(), self._silence)
+        self._notes = Notes(self._client, prefix, sleep, silence=self._silence)
+        self._generations = Generations(self._client, prefix, shards, replicas, self._silence)
         self._meant: str | None = None
         self._opens_within_s = opens_within_s
         self._sleep = sleep
@@ -108,7 +113,7 @@ class ElasticsearchEngine:
         self.store = store
         self.taking_over = taking_over
         self._frequencies = Frequencies(time.monotonic)
-        self._views = Views(self._client, self._mark, time.monotonic, sleep)
+        self._views = Views(self._silence, self._mark, time.monotonic, sleep)
 
     # --- opening ------------------------------------------------------------------------------
 
@@ -375,7 +380,7 @@ class ElasticsearchEngine:
     async def reader_of(self, pits: Mapping[str, str], best_possible: float) -> Reader:
         """A reader of the view that a cursor of whichever node names (``promise``)."""
         names = {name: self.alias(name) for name in ENTITY_CLASSES}
-        view = View(self._client, names, pits)
+        view = View(self._silence, names, pits)
         return ElasticsearchReader(self._searches, self._frequencies, view, best_possible)
 
     async def _start_afresh(self) -> None:

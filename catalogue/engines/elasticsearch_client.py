@@ -30,6 +30,11 @@ class IncompleteAnswer(EngineUnavailable):
     """Some shards failed or ran out of time: what came is never taken for the whole."""
 
 
+def nodes_of(urls: str) -> list[str]:
+    """The addresses of the nodes, one by one."""
+    return [url.strip() for url in urls.split(",") if url.strip()]
+
+
 def connect(urls: str, environment: Mapping[str, str] = os.environ) -> AsyncElasticsearch:
     """A client for one or more nodes, given as URLs divided by commas.
 
@@ -64,9 +69,8 @@ def _made(kind: Callable[..., Client], urls: str, environment: Mapping[str, str]
         options["api_key"] = environment[API_KEY_VARIABLE]
     if environment.get(CA_VARIABLE):
         options["ca_certs"] = environment[CA_VARIABLE]
-    hosts = [url.strip() for url in urls.split(",") if url.strip()]
     try:
-        return kind(hosts, **options)
+        return kind(nodes_of(urls), **options)
     except (ValueError, TypeError) as error:
         raise EngineError(
             f"{without_password(urls)!r} is no address of Elasticsearch: {error}; "

@@ -15,6 +15,7 @@ from elasticsearch import AsyncElasticsearch
 
 from catalogue.engines.elasticsearch_client import translated
 from catalogue.engines.elasticsearch_mapping import mapping, settings
+from catalogue.engines.elasticsearch_silence import Silence
 from catalogue.fields import ENTITY_CLASSES
 from catalogue.fingerprint import next_generation
 
@@ -26,8 +27,16 @@ class Generations:
         shards, replicas: of each class's index, when it is made.
     """
 
-    def __init__(self, client: AsyncElasticsearch, prefix: str, shards: int, replicas: int) -> None:
+    def __init__(
+        self,
+        client: AsyncElasticsearch,
+        prefix: str,
+        shards: int,
+        replicas: int,
+        silence: Silence,
+    ) -> None:
         self._client = client
+        self._silence = silence
         self._prefix = prefix
         self._shards = shards
         self._replicas = replicas
@@ -88,10 +97,10 @@ class Generations:
 
     async def current(self) -> str | None:
         """The generation that the aliases point to."""
-        async with translated("looking for its indices"):
+        async with self._silence.broken_by("looking for its indices"):
             try:
                 # Asked of our own indices only, as a user may have rights on no others.
-                found = await self._client.indices.get_alias(
+                found = await self._silence.asking.indices.get_alias(
                     index=f"{self._prefix}-*", name=self.alias("Document")
                 )
             except elasticsearch.NotFoundError:

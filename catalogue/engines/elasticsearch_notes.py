@@ -20,6 +20,7 @@ from catalogue.engines.base import Rendered
 from catalogue.engines.elasticsearch_bulk import BulkWriter, Item
 from catalogue.engines.elasticsearch_client import translated
 from catalogue.engines.elasticsearch_mapping import document_id
+from catalogue.engines.elasticsearch_silence import Silence
 from catalogue.engines.shared_state import StateStore
 
 log = logging.getLogger(__name__)
@@ -45,17 +46,20 @@ class Notes:
         prefix: str,
         sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
         wall_s: Callable[[], float] = time.time,
+        *,
+        silence: Silence,
     ) -> None:
         self._client = client
+        self._silence = silence
         self._prefix = prefix
         self._sleep = sleep
         self._wall_s = wall_s
 
     async def get(self, name: str) -> Note | None:
         """A note, if there is one."""
-        async with translated("reading its notes"):
+        async with self._silence.broken_by("reading its notes"):
             try:
-                found = await self._client.get(index=f"{self._prefix}-meta", id=name)
+                found = await self._silence.asking.get(index=f"{self._prefix}-meta", id=name)
             except elasticsearch.NotFoundError:
                 return None
         return Note(found["_source"]["value"], (found["_primary_term"], found["_seq_no"]))

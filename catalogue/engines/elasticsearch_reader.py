@@ -16,7 +16,7 @@ from catalogue.engines.elasticsearch_bodies import (
     page_bodies,
     ranked,
 )
-from catalogue.engines.elasticsearch_client import error_type, translated, whole
+from catalogue.engines.elasticsearch_client import error_type, whole
 from catalogue.engines.elasticsearch_frequencies import (
     ALL_RECORDS,
     FieldTerm,
@@ -327,7 +327,7 @@ class ElasticsearchReader:
         ]
         self._used.update(one.entity_class for one in asked)
         try:
-            async with translated("searching"):
+            async with self._searches.silence.broken_by("searching"):
                 answers = await self._answers(bodies)
             for answer in answers:
                 whole(answer)

@@ -15,6 +15,8 @@ import orjson
 from elastic_transport import AsyncTransport, HttpHeaders
 from elasticsearch.exceptions import HTTP_EXCEPTIONS
 
+from catalogue.engines.elasticsearch_silence import Silence
+
 _WHOLE = {"search_type": "dfs_query_then_fetch", "allow_partial_search_results": False}
 """Statistics over all shards, or the same record would score differently on each."""
 
@@ -30,10 +32,14 @@ class Searches:
 
     Args:
         authorization: the header's value, where one is sent.
+        silence: how long an answer is waited for.
     """
 
-    def __init__(self, transport: AsyncTransport, authorization: str | None) -> None:
+    def __init__(
+        self, transport: AsyncTransport, authorization: str | None, silence: Silence
+    ) -> None:
         self._transport = transport
+        self.silence = silence
         always = {"accept": _JSON} | ({"authorization": authorization} if authorization else {})
         self._alone = HttpHeaders({**always, "content-type": _JSON}).freeze()
         self._together = HttpHeaders({**always, "content-type": _LINES}).freeze()
@@ -56,7 +62,13 @@ class Searches:
 
     async def _sent(self, target: str, body: bytes, headers: HttpHeaders) -> Mapping[str, Any]:
         meta, answer = await self._transport.perform_request(
-            "POST", target, body=body, headers=headers
+            "POST",
+            target,
+            body=body,
+            headers=headers,
+            max_retries=self.silence.max_retries,
+            retry_on_timeout=self.silence.retry_on_timeout,
+            request_timeout=self.silence.request_timeout_s,
         )
         status = meta.status
         if status < 300 and not isinstance(answer, Mapping):

@@ -20,9 +20,8 @@ from typing import NamedTuple
 
 import anyio
 import elasticsearch
-from elasticsearch import AsyncElasticsearch
 
-from catalogue.engines.elasticsearch_client import translated
+from catalogue.engines.elasticsearch_silence import Silence
 from catalogue.errors import EngineError
 
 CHECKED_S = 0.5
@@ -32,7 +31,7 @@ OLDEST_S = 30.0
 """A view is renewed after so long whatever the position says: repairs do not move it."""
 
 RETIRED_S = 35.0
-"""A question takes no longer: its requests end after 30 s."""
+"""A question takes no longer."""
 
 AMID_COMMIT_S = 0.1
 """The same for one that serves on because a commit is under way."""
@@ -69,12 +68,12 @@ class View:
 
     def __init__(
         self,
-        client: AsyncElasticsearch,
+        silence: Silence,
         names: Mapping[str, str],
         pits: Mapping[str, str] | None = None,
         position: int | None = None,
     ) -> None:
-        self._client = client
+        self._silence = silence
         self._names = names
         self.position = position
         self._pits = dict(pits or {})
@@ -110,8 +109,8 @@ class View:
         return self._pits[class_name]
 
     async def _open_one(self, class_name: str) -> None:
-        async with translated("opening a point in time"):
-            answer = await self._client.open_point_in_time(
+        async with self._silence.broken_by("opening a point in time"):
+            answer = await self._silence.asking.open_point_in_time(
                 index=self._names[class_name], keep_alive=KEPT
             )
         self._pits[class_name] = str(answer["id"])
@@ -126,10 +125,12 @@ class View:
         if self.promised:
             return
         for pit in self._pits.values():
+            if self._silence.lasts:
+                return
             # What cannot be given back ends by itself after two minutes.
             with contextlib.suppress(EngineError, elasticsearch.NotFoundError):
-                async with translated("closing a point in time"):
-                    await self._client.close_point_in_time(id=pit)
+                async with self._silence.broken_by("closing a point in time"):
+                    await self._silence.asking.close_point_in_time(id=pit)
 
 
 class Views:
@@ -143,12 +144,12 @@ class Views:
 
     def __init__(
         self,
-        client: AsyncElasticsearch,
+        silence: Silence,
         mark: Callable[[], Awaitable[Mark]],
         clock: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
     ) -> None:
-        self._client = client
+        self._silence = silence
         self._mark = mark
         self._clock = clock
         self._sleep = sleep
@@ -165,7 +166,9 @@ class Views:
         now = self._clock()
         if held is not None and self._fresh(held, names) and now - self._checked < CHECKED_S:
             return held
+        heard = self._silence.times
         async with self._renewing:
+            self._silence.heed(heard)
             held = self._held
             now = self._clock()
             usable = held is not None and self._fresh(held, names)
@@ -194,7 +197,7 @@ class Views:
         for attempt in range(TRIES):
             last = waits and attempt == TRIES - 1
             if before.settled or last:
-                view = View(self._client, names, position=before.position)
+                view = View(self._silence, names, position=before.position)
                 await view.open()
                 after = await self._mark()
                 if last or after == before:

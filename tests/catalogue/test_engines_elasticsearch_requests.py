@@ -20,7 +20,7 @@ from catalogue.cursors import SnapshotFile
 from catalogue.engines.base import FacetRequest, PageRequest
 from catalogue.engines.elasticsearch import ElasticsearchEngine
 from catalogue.engines.elasticsearch_bodies import facet_groups, page_bodies
-from catalogue.engines.elasticsearch_client import translated
+from catalogue.engines.elasticsearch_client import connect, translated
 from catalogue.engines.elasticsearch_frequencies import (
     ALL_RECORDS,
     KEPT_S,
@@ -28,6 +28,7 @@ from catalogue.engines.elasticsearch_frequencies import (
     missing,
 )
 from catalogue.engines.elasticsearch_searches import Searches
+from catalogue.engines.elasticsearch_silence import Silence
 from catalogue.errors import EngineError, EngineUnavailable
 from catalogue.plan import All, AllOf, AnyOf, NoneOf, Numbers, Phrase, Terms
 from catalogue.query import Facet, Search, Text, data_only
@@ -259,7 +260,7 @@ async def test_an_answer_that_is_no_json_object_is_no_elasticsearch_s() -> None:
             meta = ApiResponseMeta(200, "1.1", HttpHeaders(), 0.0, NodeConfig("http", "a", 1))
             return meta, "<html>sign in</html>"
 
-    searches = Searches(cast(Any, Proxy()), None)
+    searches = Searches(cast(Any, Proxy()), None, Silence(connect("http://127.0.0.1:9"), 1))
     with pytest.raises(EngineError, match="no Elasticsearch"):
         async with translated("searching"):
             await searches.answers([{"size": 0}])
