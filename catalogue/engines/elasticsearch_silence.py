@@ -51,6 +51,7 @@ class Silence:
         )
         self.lasts = False
         self.times = 0
+        self._answered = 0
         self._is_tried = False
 
     def heed(self, since: int) -> None:
@@ -80,17 +81,25 @@ class Silence:
         """
         if self.lasts and self._is_tried:
             raise self._foreseen(doing)
-        tries = self.lasts
+        tries, answered = self.lasts, self._answered
         self._is_tried = self._is_tried or tries
         try:
             async with translated(doing):
                 yield
         except Exception as error:
-            self.lasts = isinstance(error.__cause__, elasticsearch.ConnectionTimeout)
-            self.times += self.lasts
+            if isinstance(error.__cause__, elasticsearch.ConnectionTimeout):
+                # A question that is too much says nothing of others, which were answered meanwhile.
+                self.lasts = self._answered == answered
+                self.times += self.lasts
+            else:
+                self._heard()
             raise
         else:
-            self.lasts = False
+            self._heard()
         finally:
             if tries:
                 self._is_tried = False
+
+    def _heard(self) -> None:
+        self._answered += 1
+        self.lasts = False

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from urllib.parse import urlsplit
 
 import anyio
+import elasticsearch
 import pytest
 from anyio.abc import SocketAttribute, SocketStream
 from engine_servers import elasticsearch_url
@@ -142,6 +143,24 @@ async def test_a_refusal_is_an_answer_and_breaks_the_silence() -> None:
         async with silence.broken_by("looking"):
             await silence.asking.get(index="no-such-index", id="1")
     assert not silence.lasts
+    await client.close()
+
+
+async def test_a_question_that_is_too_much_is_no_silence_where_others_are_answered() -> None:
+    client = connect(elasticsearch_url())
+    silence = Silence(client, nodes=1)
+
+    async def run_out_of_time(others: int) -> None:
+        async with silence.broken_by("searching"):
+            for _ in range(others):
+                async with silence.broken_by("looking"):
+                    await silence.asking.cluster.health()
+            raise elasticsearch.ConnectionTimeout("too much")
+
+    for others in (1, 0):
+        with pytest.raises(EngineUnavailable, match="in time while searching"):
+            await run_out_of_time(others)
+        assert silence.lasts == (not others)
     await client.close()
 
 
