@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import errno
 import gc
 import multiprocessing
 import multiprocessing.connection
@@ -118,6 +119,13 @@ def allow_many_files() -> None:
     if soft != resource.RLIM_INFINITY and soft < wanted:
         with suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def lacks_files(error: BaseException) -> bool:
+    """Whether something failed because no more files may be open, by whatever way that came out."""
+    if isinstance(error, BaseExceptionGroup):
+        return any(map(lacks_files, error.exceptions))
+    return isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE)
 
 
 def collect_rarely(after: int = 200_000) -> None:

@@ -30,9 +30,11 @@ from catalogue.errors import (
     StoreReplaced,
 )
 from catalogue.facilities import Facility, Source, mapping_context
+from catalogue.processes import lacks_files
 from catalogue.records import RunRecord, SourceStatus
 from facility_http.errors import FacilityHttpError
 from harvester.added import added_stamp
+from harvester.fleet import NoFiles, within_files
 from harvester.indexing import EngineSettings, IndexFollower, Indexing
 from harvester.keys import HOW_TO_SAY_WHO, ConfigurationError
 from harvester.listings import read_configuration
@@ -232,6 +234,10 @@ class Daemon:
             self._wait(source)
             self._complain(source, "run_failed", problem)
         except Exception as problem:
+            if lacks_files(problem):
+                self._wait(source)
+                self._complain(source, "run_failed", NoFiles())
+                return
             log.exception("%s: a mistake of ours", source.name)
             self._wait(source)
             self.say("run_failed", {"source": source.name, "error": repr(problem)})
@@ -347,7 +353,7 @@ async def serve(settings: Settings, at_once: int = 16) -> int:
             configuration,
             lambda: read_configuration(settings),
             say,
-            at_once,
+            within_files(at_once),
             lambda: added_stamp(settings.data),
         )
         follower = IndexFollower(

@@ -16,6 +16,7 @@ FacilityHttpError                    facility_http.errors: transport, bodies, an
     │   └── NoSuchSource             harvester.keys: no source of that name is configured
     ├── WindowsIgnored               from and until are not heard, and a list fails in its middle
     ├── LedgerFault                  harvester.ledger: the harvest's own notes cannot be kept
+    ├── NoFiles                      harvester.fleet: no more files may be open
     └── OrderError                   harvester.place: what is asked for cannot be done here
 
 It is one tree with that of HTTP, since the fetcher also passes on and decides about the errors of

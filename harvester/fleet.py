@@ -7,6 +7,7 @@ A run that another process already carries out is followed to its end instead; s
 from __future__ import annotations
 
 import logging
+import resource
 from collections.abc import Sequence
 
 import anyio
@@ -14,8 +15,10 @@ import anyio.to_thread
 
 from catalogue.errors import LeaseHeld, StoreError
 from catalogue.facilities import Facility, Source
+from catalogue.processes import lacks_files
 from catalogue.records import RunRecord
 from facility_http.errors import FacilityHttpError
+from harvester.errors import HarvestError
 from harvester.place import Order
 from harvester.run import Harvesting, harvest_source
 
@@ -23,6 +26,9 @@ log = logging.getLogger(__name__)
 
 AT_ONCE = 16
 """Sources harvested at the same time; each host's own limit is the fetcher's."""
+FILES, FILES_OF_ONE = 80, 12
+"""Files that a harvest has open whatever it harvests, a growing index included, and those of each
+source: 46 were seen with one source, 101 with four, and 163 with twelve."""
 FOLLOW_POLL_S = 0.3
 
 
@@ -31,7 +37,7 @@ async def harvest_many(
     pairs: Sequence[tuple[Facility, Source]],
     order: Order | None = None,
     *,
-    at_once: int = AT_ONCE,
+    at_once: int | None = None,
 ) -> dict[str, RunRecord | Exception]:
     """Harvest sources at the same time.
 
@@ -39,6 +45,8 @@ async def harvest_many(
         By source name, in the order given: its run, or what kept it from even beginning.
     """
     results: dict[str, RunRecord | Exception] = {}
+    if at_once is None:
+        at_once = within_files(max(1, min(AT_ONCE, len(pairs))))
     slots = anyio.CapacityLimiter(at_once)
 
     async def one(facility: Facility, source: Source) -> None:
@@ -49,6 +57,10 @@ async def harvest_many(
                 log.error("%s: %s", source.name, problem)
                 results[source.name] = problem
             except Exception as mistake:
+                if lacks_files(mistake):
+                    results[source.name] = NoFiles()
+                    log.error("%s: %s", source.name, results[source.name])
+                    return
                 # A mistake of ours costs this source and no other.
                 log.exception("%s: unexpected", source.name)
                 results[source.name] = mistake
@@ -57,6 +69,34 @@ async def harvest_many(
         for facility, source in pairs:
             tasks.start_soon(one, facility, source)
     return {source.name: results[source.name] for _, source in pairs}
+
+
+class NoFiles(HarvestError):
+    """No more files may be open in this process."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"this process may have no more than {most_files():,} files open; allow it more "
+            "(ulimit -n, or LimitNOFILE= of its unit)"
+        )
+
+
+def most_files() -> int:
+    """How many files this process may have open."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+def within_files(at_once: int) -> int:
+    """So many sources at the same time, or as many as there may be files open for; says so."""
+    most = most_files()
+    possible = at_once if most < 0 else max(1, min(at_once, (most - FILES) // FILES_OF_ONE))
+    if possible < at_once:
+        log.warning(
+            "this process may have no more than %d files open: of %d sources that could be "
+            "harvested at a time it is %d (ulimit -n, or LimitNOFILE= of its unit, allows more)",
+            most, at_once, possible,
+        )  # fmt: skip
+    return possible
 
 
 async def harvest_or_follow(

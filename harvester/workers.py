@@ -216,7 +216,10 @@ class MappingProcesses:
         """Whether a process is ready; begins to make one when it is worth it."""
         if self._mapped < WARM_AFTER and not self.processes.are_started:
             return False
-        return self.processes.warm()
+        try:
+            return self.processes.warm()
+        except OSError:  # No more files, or no more processes: it is done here.
+            return False
 
 
 def _load() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import signal
@@ -19,7 +20,7 @@ from catalogue.facilities import Source
 from catalogue.records import ReadyRecord, RunRecord
 from catalogue.store.payloads import Dictionary
 from harvester import workers
-from harvester.fleet import exit_code, harvest_many
+from harvester.fleet import NoFiles, exit_code, harvest_many, within_files
 from harvester.pages import RawRecord
 from harvester.progress import Progress
 from harvester.run import Harvesting
@@ -54,6 +55,32 @@ async def test_nine_slow_endpoints_do_not_slow_the_tenth(tmp_path: Path) -> None
         results = await harvest_many(shared, [(world.facility, one) for one in sources])
         assert ended[0] == "test"
         assert {result.state for result in results.values()} == {"ok"}  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("files", "at_once"), [(48, 1), (64, 1), (128, 4), (256, 14), (1_024, 16), (-1, 16)]
+)
+def test_with_few_files_fewer_sources_are_harvested_at_a_time(
+    files: int, at_once: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With 64 of them ten of twelve sources failed, some with a trace."""
+    monkeypatch.setattr("harvester.fleet.most_files", lambda: files)
+    assert within_files(16) == at_once
+    assert (f"more than {files} files open" in caplog.text) == (at_once < 16)
+
+
+async def test_where_no_more_files_may_be_open_that_is_said_without_a_trace(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def prepare(*_: object) -> list[ReadyRecord]:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    async with a_world(tmp_path) as world:
+        shared = Harvesting(world.store, world.http, world.clock, prepare_page=prepare)
+        results = await harvest_many(shared, [(world.facility, world.source)])
+    assert isinstance(results["test"], NoFiles)
+    assert "files open; allow it more (ulimit -n" in str(results["test"])
+    assert "Traceback" not in caplog.text
 
 
 async def test_a_mistake_of_ours_costs_one_source(tmp_path: Path) -> None:
@@ -160,3 +187,20 @@ async def test_an_operator_can_stop_a_run(tmp_path: Path) -> None:
         run = await world.harvest()
         assert run.state == "ok"
         assert world.held() == world.offered()
+
+
+async def test_where_no_process_can_be_started_pages_are_mapped_here(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its pipes are files, too."""
+
+    def refuse() -> bool:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    async with MappingProcesses() as mapping:
+        monkeypatch.setattr(mapping.processes, "warm", refuse)
+        monkeypatch.setattr(workers, "WARM_AFTER", 1)
+        monkeypatch.setattr(workers, "SMALL_PAGE", 1)
+        assert not mapping._warm()
+        context = Context(facility="TEST", source="test")
+        assert await mapping(context, [], None, None) == []
