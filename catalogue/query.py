@@ -253,13 +253,16 @@ NOT_DATA = ("publication", "poster", "software")
 """Kinds that stay out of default results, with their number shown (semantics 1.7)."""
 
 
+_DATA_ONLY = Not(OneOf("kind", NOT_DATA))
+
+
 def data_only() -> Node:
     """The condition that keeps publications, posters and software out of default results.
 
     Put it into the top-level ``And`` of ``Search.where``: the answer's ``not_data`` then tells how
     many of each kind were left out.
     """
-    return Not(OneOf("kind", NOT_DATA))
+    return _DATA_ONLY
 
 
 def all_of(*clauses: Node) -> Node:

@@ -82,10 +82,17 @@ def together(
     parts: Sequence[CollectionStatistics], terms: Iterable[FieldTerm]
 ) -> CollectionStatistics:
     """Several collections as one, for the terms of one question."""
+    counts = dict.fromkeys(terms, 0.0)
+    for part in parts:
+        most, known = part.documents, part.frequencies.get
+        for term in counts:
+            count = known(term)
+            if count:
+                counts[term] += count if count < most else most
     return CollectionStatistics(
-        sum(part.documents for part in parts),
-        {name: sum(part.lengths.get(name, 0.0) for part in parts) for name in SCORED_FIELDS},
-        {term: sum(part.frequency(*term) for part in parts) for term in set(terms)},
+        sum([part.documents for part in parts]),
+        {name: sum([part.lengths.get(name, 0.0) for part in parts]) for name in SCORED_FIELDS},
+        counts,
     )
 
 
@@ -93,10 +100,12 @@ def terms_asked(scores: Sequence[Score]) -> tuple[FieldTerm, ...]:
     """The (field, term) pairs whose rarity a question's score depends on."""
     return tuple(
         dict.fromkeys(
-            (clause.field, clause.term)
-            for score in scores
-            if isinstance(score, WordScore)
-            for clause in score.clauses
+            [
+                (clause.field, clause.term)
+                for score in scores
+                if isinstance(score, WordScore)
+                for clause in score.clauses
+            ]
         )
     )
 
@@ -189,15 +198,18 @@ def _word(score: WordScore, statistics: CollectionStatistics) -> Callable[[Entit
 def best_possible(scores: Sequence[Score], statistics: CollectionStatistics) -> float:
     """More than any record can score, by which raw scores are divided."""
     total = 0.0
+    documents, known = statistics.documents, statistics.frequencies.get
     for score in scores:
         if isinstance(score, LevelScore):
             total += highest_for_levels([worth for worth, _ in score.levels])
             continue
         frequencies = [
-            (clause.boost, statistics.frequency(clause.field, clause.term))
+            (clause.boost, count if count < documents else documents)
             for clause in score.clauses
+            if (count := known((clause.field, clause.term)))
         ]
-        total += highest_for_term(statistics.documents, frequencies)
+        if frequencies:
+            total += highest_for_term(documents, frequencies)
     return total
 
 

@@ -42,6 +42,13 @@ _QUANTITY = re.compile(
 _OPERATORS = {">": "gt", ">=": "gte", "<": "lt", "<=": "lte"}
 
 
+NO_FILTERS = frozenset(
+    {"q", "match", "recognise", "literal", "type", "sort", "facets", "limit", "skip", "cursor"}
+    | {"explain", "related", "format", "facilities", "mode", "deadline_ms"}
+)
+"""Parameters that state no condition."""
+
+
 def filters(
     values: Mapping[str, Sequence[str]],
     entity_class: EntityClass,
@@ -50,6 +57,8 @@ def filters(
 ) -> list[Node]:
     """The conditions that the parameters state, and the ``named`` values of the text: one top-level
     node for each."""
+    if not named and values.keys() <= NO_FILTERS:
+        return [data_only()]
     asked = _Asked(entity_class == "Document", reading)
     expect_facilities(values.get("facility", ()), reading.facilities, "facility")
     nodes = [asked.node(name, found) for name in asked.PLAIN if (found := values.get(name))]

@@ -52,6 +52,8 @@ def split_words(text: str) -> tuple[str, tuple[Named, ...]]:
     Raises:
         BadRequest: more than ``MOST`` fields; each may have to be looked for in every record.
     """
+    if ":" not in text:
+        return text, ()
     rest: list[str] = []
     found: list[Named] = []
     for part in _PART.finditer(text):

@@ -13,11 +13,11 @@ import os
 import random as random_module
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 import aiohttp
 import anyio
@@ -32,6 +32,7 @@ from search_api.federation.errors import FacilitySilent, FederationError, Questi
 from search_api.federation.facility_cache import FacilityCache, Kept, key_of
 from search_api.federation.hedging import Hedged
 from search_api.federation.latencies import (
+    IDLE_S,
     Histories,
     LimitFigures,
     in_words,
@@ -65,8 +66,7 @@ _LEASE_MARGIN_S = 1.0
 _SHARED_LOOK_S = 0.05
 
 
-@dataclass(frozen=True, slots=True)
-class Heard:
+class Heard(NamedTuple):
     """A good answer as it was received; ``elapsed_s`` on the network, without our queue."""
 
     parsed: Parsed
@@ -76,8 +76,7 @@ class Heard:
     without: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Terms:
+class _Terms(NamedTuple):
     """On what terms somebody asks; see ``Asker.ask``."""
 
     deadline: float
@@ -490,6 +489,8 @@ class Asker:
 
     def _may_sleep(self, line: Line) -> bool:
         """Whether the facility was left alone for so long that it may be slow to wake."""
+        if line.window.has_just_answered(IDLE_S):
+            return False
         here, now = seconds(line.window.last_contact), self._now().timestamp()
         if not is_idle(here, now):
             return False

@@ -21,7 +21,7 @@ from facility_http.rest_json import identifier_of
 from mappings.identifiers import GLOBAL_SCHEMES, identify
 from search_api.federation.details import Asks, Details, digest_of
 from search_api.federation.errors import FacilitySilent, QuestionRefused
-from search_api.federation.paging import BY_PID, Learn, Pager
+from search_api.federation.paging import BY_PID, Learn, Pager, Shape
 from search_api.federation.profiles import ClassProfile
 from search_api.federation.questions import FacilityAnswer, LiveSource, Question
 from search_api.federation.readers import Readers
@@ -52,6 +52,11 @@ ALL_OF_FEW = Split({}, {}, sure=True, whole=False, operators=frozenset())
 _WORD_FIELDS = {"Document": ("title", "summary"), "Dataset": ("title",), "Instrument": ("name",)}
 
 
+TAKES = 8
+"""Questions of other shapes for which it is remembered what was taken of one reading."""
+_NO_TAKES: dict[Shape, Take] = {}
+
+
 class ReadingCache:
     """Readings by what was read: the same body need not be mapped twice.
 
@@ -63,6 +68,7 @@ class ReadingCache:
         self._size = 0
         self._held: dict[tuple[str, str, bytes], Reading] = {}
         self._names: dict[tuple[str, str, bytes], frozenset[str]] = {}
+        self._takes: dict[tuple[str, str, bytes], dict[Shape, Take]] = {}
 
     def names(self, key: tuple[str, str, bytes], items: Sequence[Item]) -> frozenset[str]:
         """What the service calls the objects themselves; kept as long as what was read of them."""
@@ -73,6 +79,19 @@ class ReadingCache:
                 self._names[key] = found
         return found
 
+    def take(self, key: tuple[str, str, bytes], shape: Shape) -> Take | None:
+        """What was taken of a reading for a question of that shape."""
+        found = self._takes.get(key, _NO_TAKES).get(shape)
+        return found if found is not None and self.get(key) is found.reading else None
+
+    def put_take(self, key: tuple[str, str, bytes], shape: Shape, take: Take) -> None:
+        """Keep what was taken, as long as what was read."""
+        if key in self._held:
+            kept = self._takes.setdefault(key, {})
+            if len(kept) >= TAKES:
+                kept.clear()
+            kept[shape] = take
+
     def get(self, key: tuple[str, str, bytes]) -> Reading | None:
         found = self._held.pop(key, None)
         if found is not None:
@@ -81,12 +100,14 @@ class ReadingCache:
 
     def put(self, key: tuple[str, str, bytes], reading: Reading) -> None:
         before = self._held.pop(key, None)
+        self._takes.pop(key, None)
         self._held[key] = reading
         self._size += len(reading.said) - (len(before.said) if before else 0)
         while self._size > self._most and len(self._held) > 1:
             name = next(iter(self._held))
             self._size -= len(self._held.pop(name).said)
             self._names.pop(name, None)
+            self._takes.pop(name, None)
 
 
 @dataclass(slots=True)
@@ -317,6 +338,14 @@ class Collector:
             found = joined(readings)
             self.readings.put(key, found)
         return found
+
+    def taken(self, digest: bytes, shape: Shape) -> Take | None:
+        """What was taken of the same body for a question of the same shape."""
+        return self.readings.take(self._key(digest_of([digest])), shape)
+
+    def remember(self, digest: bytes, shape: Shape, take: Take) -> None:
+        """Keep what was taken of a body."""
+        self.readings.put_take(self._key(digest_of([digest])), shape, take)
 
     def names(self, items: Sequence[Item], digest: bytes) -> frozenset[str]:
         """The services' own names of objects."""

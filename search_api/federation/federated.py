@@ -278,8 +278,10 @@ class Federation:
     async def _unlearned(self, collector: Collector) -> None:
         """Take away what the service turned out not to know since it was checked."""
         learned = await self.lessons.learned(collector.live.source.name)
-        name = collector.profile.entity_class
-        collector.profile = collector.profile.without(op for of, op in learned if of == name)
+        if learned:
+            profile = collector.profile
+            refused = frozenset(op for of, op in learned if of == profile.entity_class)
+            collector.profile = profile.remembered.setdefault(refused, profile.without(refused))
 
     def profile(self, live: LiveSource, entity_class: EntityClass) -> ClassProfile:
         """What a source can do with a class, read once for each check of it."""

@@ -43,6 +43,7 @@ class Window:
     last_contact: datetime | None = None
     last_failure: datetime | None = None
     last_reason: str | None = None
+    _answered_at: float | None = None
     _kept: deque[_Request] = field(default_factory=lambda: deque(maxlen=MOST_KEPT))
     _hedges: float = _HEDGES_IN_HAND
     _delay_s: float | None = None
@@ -51,9 +52,14 @@ class Window:
     def answered(self, elapsed_s: float, now: datetime) -> None:
         """Note an answer."""
         self.last_contact = now
-        self._kept.append(_Request(self.monotonic(), elapsed_s, True))
+        self._answered_at = at = self.monotonic()
+        self._kept.append(_Request(at, elapsed_s, True))
         self._hedges = min(_HEDGES_IN_HAND, self._hedges + HEDGE_SHARE)
         self._delay_age += 1
+
+    def has_just_answered(self, within_s: float) -> bool:
+        """Whether this process had an answer so short a time ago."""
+        return self._answered_at is not None and self.monotonic() - self._answered_at < within_s
 
     def failed(self, elapsed_s: float, now: datetime, reason: str) -> None:
         """Note a failure that is the facility's."""

@@ -47,6 +47,20 @@ class Ranking:
     hits: tuple[Ranked, ...]
 
 
+@dataclass(slots=True)
+class Looked:
+    """What was found out of one pool's entities, and holds for whatever is asked: which kinds
+    satisfy a condition, ``None`` for one that is not about the kind alone; and facets, by the
+    entities that were counted."""
+
+    kinds: dict[Node, dict[str | None, bool] | None] = field(default_factory=dict)
+    facets: dict[tuple[str, tuple[int, ...]], list[FacetCount]] = field(default_factory=dict)
+
+
+MOST_LOOKED = 64
+"""Conditions and sets of entities of which one pool keeps what was found out."""
+
+
 @dataclass(frozen=True, slots=True)
 class Matcher:
     """One question over one pool. ``match``: ``all`` words or ``any`` (semantics 7)."""
@@ -55,16 +69,19 @@ class Matcher:
     pool: Pool
     text: TextPlan | None
     match: str
+    looked: Looked = field(default_factory=Looked, repr=False)
     _found: dict[tuple[Node, ...], Crowd] = field(default_factory=dict, repr=False)
     _facets: dict[Facet, list[FacetCount]] = field(default_factory=dict, repr=False)
     _met: list[Crowd] = field(default_factory=list, repr=False)
     rankings: list[Ranking] = field(default_factory=list, repr=False)
 
     @classmethod
-    def of(cls, search: Search, pool: Pool, match: str | None = None) -> Matcher:
+    def of(
+        cls, search: Search, pool: Pool, match: str | None = None, looked: Looked | None = None
+    ) -> Matcher:
         text = text_plan(search)
         asked = search.text.match if search.text else "all"
-        return cls(search, pool, text, match or asked)
+        return cls(search, pool, text, match or asked, looked or Looked())
 
     def matching(self, keep: Callable[[Node], bool] = lambda _: True) -> Sequence[Entity]:
         """Entities of the class that satisfy the text and those top-level conditions that are
@@ -89,15 +106,26 @@ class Matcher:
             )
         evaluator = Evaluator(self.search.now, self.pool.entities)
         for node in nodes:
-            if not _asks_for_kind(node):
+            right = self._right_kinds(node)
+            if right is None:
                 found = found.only([evaluator.holds(node, one.thing) for one in found.entities])
                 continue
             # Nearly every question has it, and there are few kinds: each is looked at once.
             kinds = [one.kind for one in found.entities]
-            one_of = dict(zip(kinds, found.entities, strict=True))
-            right = {kind: evaluator.holds(node, one.thing) for kind, one in one_of.items()}
+            if not right.keys() >= set(kinds):
+                one_of = dict(zip(kinds, found.entities, strict=True))
+                right |= {kind: evaluator.holds(node, one.thing) for kind, one in one_of.items()}
             found = found.only([right[kind] for kind in kinds])
         return found
+
+    def _right_kinds(self, node: Node) -> dict[str | None, bool] | None:
+        """What is known of a condition about the kind; ``None`` for another one."""
+        known = self.looked.kinds
+        if node not in known:
+            if len(known) >= MOST_LOOKED:
+                known.clear()
+            known[node] = {} if _asks_for_kind(node) else None
+        return known[node]
 
     def _that_meet(self) -> Crowd:
         """Entities of the class that satisfy the text, by key; worked out once."""
@@ -122,9 +150,21 @@ class Matcher:
             counts = self._facets.get(facet)
             if counts is None:
                 among = self.matching(lambda node, own=own: own is None or facet_of(node) != own)  # type: ignore[misc]
-                counts = self._facets[facet] = facet_counts(among, facet.field, self.search.now)
+                counts = self._facets[facet] = self._counted(among, facet.field)
             found[facet.field] = counts
         return found
+
+    def _counted(self, among: Sequence[Entity], name: str) -> list[FacetCount]:
+        """A facet of some entities: other words often find the same ones."""
+        if name == "access":
+            return facet_counts(among, name, self.search.now)  # The clock has a say in it.
+        known, key = self.looked.facets, (name, tuple(map(id, among)))
+        counts = known.get(key)
+        if counts is None:
+            if len(known) >= MOST_LOOKED:
+                known.clear()
+            counts = known[key] = facet_counts(among, name, self.search.now)
+        return counts
 
     def not_data(self) -> dict[str, int]:
         """How many of each kind the filter on kinds leaves out (semantics 1.7)."""

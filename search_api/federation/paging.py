@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import anyio
 
-from catalogue.query import Search
+from catalogue.query import Node, Search
 from catalogue.readings import Reading
 from catalogue.records import EntityClass
 from facility_http.rest_json import Objects
@@ -79,6 +79,31 @@ class Reads(Protocol):
 
     async def tied(self, reading: Reading, digest: bytes, documents: Take) -> Reading: ...
 
+    def taken(self, digest: bytes, shape: Shape) -> Take | None: ...
+
+    def remember(self, digest: bytes, shape: Shape, take: Take) -> None: ...
+
+
+class Shape(NamedTuple):
+    """All of a question that decides what is taken of a body, once that is the whole list: two of
+    one shape take the same."""
+
+    profile: ClassProfile
+    split: Split
+    wanted: Wanted
+    plain: Wanted
+    where: Node
+    asked: tuple[str, ...]
+    has_text: bool
+    is_counted: bool
+    limit: int
+    most: int
+    without: tuple[str, ...]
+
+    # By those few that differ; the others are compared.
+    def __hash__(self) -> int:
+        return hash((self.asked, self.has_text, self.limit))
+
 
 @dataclass(frozen=True, slots=True)
 class _Page:
@@ -127,6 +152,7 @@ class Pager:
     plain: Wanted
     is_extra: bool = False
     refused: bool = False
+    has_counted: bool = False
     documents: asyncio.Task[Take | None] | None = None
 
     async def run(self) -> Take:
@@ -148,7 +174,13 @@ class Pager:
         enough = await self._enough(counting)
         limit = min(self._page_size(), enough)
         seen = _Seen()
-        self._take(seen, await self._page(0, limit, details))
+        first = await self._answer(0, limit)
+        shape = self._shape(first, limit) if counting is None else None
+        if shape is not None:
+            known = self.collector.taken(first.digest, shape)
+            if known is not None:
+                return known
+        self._take(seen, await self._page(first, limit, details))
         if self.refused:
             enough = await self._enough(None)
         if enough - seen.skip > limit and self._can_jump(seen):
@@ -156,12 +188,37 @@ class Pager:
             await self._read_together(seen, limit, total, enough, details)
         while seen.skip < enough and not seen.ended and not seen.broken and self._wants_more(seen):
             try:
-                page = await self._page(seen.skip, min(limit, enough - seen.skip), details)
+                size = min(limit, enough - seen.skip)
+                page = await self._page(await self._answer(seen.skip, size), size, details)
             except FacilitySilent:
                 seen.broken = True
                 break
             self._take(seen, page)
-        return await self._taken(seen, counting, details)
+        take = await self._taken(seen, counting, details)
+        if shape is not None and len(seen.pages) == 1 and seen.ended and not self.has_counted:
+            self.collector.remember(first.digest, shape, take)
+        return take
+
+    def _shape(self, first: FacilityAnswer, limit: int) -> Shape | None:
+        """What decides about the take, where that is this answer alone: no second request brings
+        details, no other list stands beside it, and nothing is known to be lacking."""
+        plain, search = self.plain, self.search
+        is_plain = not (self.split.joins or plain.datasets or plain.members or self.refused)
+        if not is_plain or self.documents is not None or first.stale or first.age_s or first.lacks:
+            return None
+        return Shape(
+            self.collector.profile,
+            self.split,
+            self.wanted,
+            plain,
+            search.where,
+            (*self.asked, self.asked.get("order", "")),
+            search.text is not None,
+            bool(self.need.words),
+            limit,
+            self.need.most,
+            first.without,
+        )
 
     async def _taken(
         self, seen: _Seen, counting: asyncio.Task[int | None] | None, details: Details
@@ -294,7 +351,8 @@ class Pager:
         async def some() -> None:
             for start in waiting:
                 try:
-                    found[start] = await self._page(start, min(limit, enough - start), details)
+                    size = min(limit, enough - start)
+                    found[start] = await self._page(await self._answer(start, size), size, details)
                 except FacilitySilent:
                     found[start] = None
 
@@ -308,9 +366,8 @@ class Pager:
             else:
                 self._take(seen, page)
 
-    async def _page(self, skip: int, limit: int, details: Details) -> _Page:
+    async def _page(self, answer: FacilityAnswer, limit: int, details: Details) -> _Page:
         """A page with all that its objects need."""
-        answer = await self._answer(skip, limit)
         objects = answer.objects
         assert objects is not None
         items, digest = objects.items, answer.digest
@@ -417,6 +474,7 @@ class Pager:
 
     async def _counted(self) -> int | None:
         """The service's count of what the list is asked for; ``None`` without an answer."""
+        self.has_counted = True
         where = {"where": dict(self.split.where)}
         try:
             answer = await self.collector.ask(

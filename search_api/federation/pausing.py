@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from catalogue.records import EntityClass
 from search_api.federation.background import to_the_end
@@ -97,8 +98,11 @@ class Pausing:
         Raises:
             FacilitySilent: paused, until when, and why.
         """
+        known = self._known
+        if not known:
+            return  # as mostly
         for name in (source, class_name(source, entity_class)):
-            breaker = self._known.get(name, CLOSED)
+            breaker = known.get(name, CLOSED)
             if not breaker.is_open:
                 continue
             now = self._now().timestamp()
@@ -115,10 +119,12 @@ class Pausing:
             FacilitySilent: paused, or somebody else is probing.
         """
         self.check(source, entity_class)
+        if not self._known:
+            return _free_pass(source, entity_class)
         names = (source, class_name(source, entity_class))
         half_open = [name for name in names if self._known.get(name, CLOSED).is_open]
         if not half_open:
-            return Pass(*names)
+            return _free_pass(source, entity_class)
         probes: list[str] = []
         now = self._now().timestamp()
         for name in half_open:
@@ -206,6 +212,11 @@ class Pausing:
 def class_name(source: str, entity_class: str) -> str:
     """The name of the breaker for one class of a source."""
     return f"{source}/{entity_class}"
+
+
+@lru_cache(maxsize=1_024)
+def _free_pass(source: str, entity_class: str) -> Pass:
+    return Pass(source, class_name(source, entity_class))
 
 
 def _instant(seconds: float) -> datetime:

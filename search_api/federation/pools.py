@@ -11,7 +11,7 @@ from catalogue.query import Search
 from catalogue.readings import Pool, Reading
 from catalogue.records import StoredEntity
 from search_api.cache import depends_on_clock
-from search_api.federation.matching import Matcher
+from search_api.federation.matching import Looked, Matcher
 
 QUESTIONS = 16
 """Questions whose answers from one pool are kept: portals ask for a page, then for the next."""
@@ -27,15 +27,18 @@ class Made:
     readings: Sequence[Reading]
     pool: Pool
     held: Mapping[str, StoredEntity]
+    looked: Looked = field(default_factory=Looked, repr=False)
     _matchers: OrderedDict[Hashable, Matcher] = field(default_factory=OrderedDict, repr=False)
 
     def matcher(self, search: Search, match: Literal["all", "any"] | None = None) -> Matcher:
         """The pool's side of a question; what was worked out for the same question before is kept,
         unless the clock has a say in it."""
         if depends_on_clock(search.where) or any(f.field == "access" for f in search.facets):
-            return Matcher.of(search, self.pool, match)
+            return Matcher.of(search, self.pool, match, self.looked)
         key = (search.entity_class, search.where, search.text, search.related, match)
-        found = self._matchers.pop(key, None) or Matcher.of(search, self.pool, match)
+        found = self._matchers.pop(key, None)
+        if found is None:
+            found = Matcher.of(search, self.pool, match, self.looked)
         self._matchers[key] = found
         while len(self._matchers) > QUESTIONS:
             self._matchers.popitem(last=False)

@@ -28,7 +28,8 @@ class ClassProfile:
     lost. ``joins``: a condition inside
     an include drops parents. ``counts``: ``/count`` gives a number, and honours conditions;
     ``tells_total``: it gives one.
-    ``remembered``: what was worked out of it once, by whoever did.
+    ``remembered``: what was worked out of it once, by whoever did; ``splits``: what of filters is
+    sent, see ``splitting``.
     ``scored``: ``query`` ranks. ``largest_limit``: what a page is cut to. ``total``: how many there
     were at the check. ``sample``: statistics of a sample of them, less the records that others
     count; ``share``: of all ``sampled``, those that it counts. ``parameters``: names in the sample
@@ -64,6 +65,7 @@ class ClassProfile:
     remembered: dict[object, Any] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
+    splits: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def can(self, operator: str) -> bool:
         return operator in self.operators

@@ -166,7 +166,11 @@ class Deck:
 
     def deal(self, count: int) -> list[Ranked]:
         """The next hits in the merged order."""
-        dealt: list[Ranked] = []
+        if not self.indexed:
+            dealt = self.live[:count]
+            del self.live[:count]
+            return dealt
+        dealt = []
         live = indexed = 0
         while len(dealt) < count:
             if live == len(self.live) and indexed == len(self.indexed):

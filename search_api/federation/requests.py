@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -43,7 +42,7 @@ def path_of(live: LiveSource, question: Question) -> str:
 
 def address_of(live: LiveSource, question: Question, path: str) -> str:
     """The whole address, percent-encoded; the filter is one JSON value (fault E11)."""
-    base = live.source.url.split("#", 1)[0].rstrip("/")
+    base = _base(live.source.url)
     name, asked = "filter", question.filter
     if question.count:
         path += "/count"
@@ -53,6 +52,11 @@ def address_of(live: LiveSource, question: Question, path: str) -> str:
     if not asked:
         return f"{base}/{path}"
     return f"{base}/{path}?{name}={_quoted(orjson.dumps(asked))}"
+
+
+@lru_cache(maxsize=256)
+def _base(url: str) -> str:
+    return url.split("#", 1)[0].rstrip("/")
 
 
 def is_plain(question: Question) -> bool:
@@ -74,7 +78,10 @@ def lacks_of(headers: Mapping[str, str]) -> str:
 
 def without_of(headers: Mapping[str, str]) -> tuple[str, ...]:
     """The relations that a node like ours could not get of some of its own; words alone."""
-    told = headers.get("X-Facilities-Without", "")[:2_000].split(",")
+    said = headers.get("X-Facilities-Without")
+    if not said:
+        return ()
+    told = said[:2_000].split(",")
     names = {one.rpartition("=")[2].strip() for one in told}
     return tuple(sorted(name for name in names if _RELATION.fullmatch(name)))
 
@@ -88,8 +95,7 @@ class Said(NamedTuple):
     without: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """Asks one facility over the network, ``limit_s`` being for all that it takes."""
 
     http: Fetcher

@@ -60,6 +60,7 @@ CHUNK = 50
 INDEX_DEPTH = 10_000
 """Index hits that one ranking goes through at most (semantics 9.2)."""
 NO_END = 1 << 60
+_NO_MARKS: Mapping[str, Sequence[tuple[int, int]]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -404,17 +405,19 @@ class Session:
         entities: Mapping[str, Entity],
     ) -> list[Hit]:
         text = None if self.search.plain else text_plan(self.search)
+        stems = None if text is None else text.stems
+        explains = self.search.explain and scorer is not None
         shown = []
         for one in dealt:
             live = pool.entities.get(one.key)
             stored = live.stored if live is not None else found[one.key].entity
             explanation = None
-            if self.search.explain and scorer is not None and one.key in entities:
+            if explains and scorer is not None and one.key in entities:
                 own = pool.own_scores(one.key)
                 explanation = scorer.explain(entities[one.key], own)
-            marks: Mapping[str, Sequence[tuple[int, int]]] = {}
-            if text is not None:
-                marks = highlights(stored.record, text.stems, is_kept=live is not None)
+            marks: Mapping[str, Sequence[tuple[int, int]]] = _NO_MARKS
+            if stems:
+                marks = highlights(stored.record, stems, is_kept=live is not None)
             shown.append(Hit(stored, one.score, marks, explanation))
         return shown
 

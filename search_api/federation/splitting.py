@@ -47,6 +47,8 @@ DATES = frozenset({"startDate", "endDate", "releaseDate", "creationDate"})
 _ONE_WORD = re.compile(r"[A-Za-z0-9]{3,}")
 _SAFE_LIKE = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _-]*")
 MAX_VALUES = 200
+MOST_REMEMBERED = 32
+"""Filters of which a profile remembers what is sent: most questions have the same one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,18 @@ def split_filter(
         datasets: the profile of Datasets at the same service.
         likely: send likely conditions, too; else sure ones only.
     """
+    remembered = profile.splits
+    known: tuple[ClassProfile | None, Split] | None = remembered.get((node, likely))
+    if known is not None and known[0] is datasets:
+        return known[1]
+    found = _split(node, profile, likely, datasets)
+    if len(remembered) >= MOST_REMEMBERED:
+        remembered.clear()
+    remembered[node, likely] = (datasets, found)
+    return found
+
+
+def _split(node: Node, profile: ClassProfile, likely: bool, datasets: ClassProfile | None) -> Split:
     clauses = node.clauses if isinstance(node, And) else (node,)
     pieces: list[Piece] = []
     joins: dict[str, Any] = {}
