@@ -39,6 +39,9 @@ from search_api.federation.serving_store import ServingStore
 KIND = "live"
 MOST_IN_MEMORY = 64
 MOST_POOLS = 16
+TOGETHER_S = 0.05
+"""Snapshots wait so long for others, and are written together: to go to a thread and to the file
+for each took a seventh of what a question takes of the processor, while its answer was made."""
 SETTLING_S = 1.0
 """How long a cursor's snapshot may be on its way to where other workers find it."""
 LOOKS = 50
@@ -238,6 +241,10 @@ def _fields(cursor: str) -> dict[str, Any] | None:
     return fields if isinstance(fields, dict) else None
 
 
+_Waiting = tuple[str, Snapshot, datetime]
+"""A snapshot that is to be written: its name, and until when it is kept."""
+
+
 @dataclass(slots=True)
 class Pages:
     """Snapshots by name, for the cursors of one server process. ``pause``: waits some seconds."""
@@ -249,6 +256,7 @@ class Pages:
     pause: Callable[[float], Awaitable[None]] = anyio.sleep
     _held: OrderedDict[str, tuple[float, Snapshot]] = field(default_factory=OrderedDict)
     _pools: OrderedDict[int, tuple[Pool, str]] = field(default_factory=OrderedDict)
+    _waiting: list[_Waiting] = field(default_factory=list)
     _saving: anyio.Lock = field(default_factory=anyio.Lock)
 
     def put(self, snapshot: Snapshot, search: Search, asked: Asked) -> str:
@@ -258,7 +266,9 @@ class Pages:
         self._held[name] = (expires.timestamp(), snapshot)
         while len(self._held) > MOST_IN_MEMORY:
             self._held.popitem(last=False)
-        self.background.start(self._save, name, snapshot, expires)
+        if not self._waiting:
+            self.background.start(self._save)
+        self._waiting.append((name, snapshot, expires))
         made_at = self.now().timestamp()
         fields = {"k": KIND, "q": _short(digest_of(search, asked)), "s": name, "t": made_at}
         return base64.urlsafe_b64encode(orjson.dumps(fields)).decode().rstrip("=")
@@ -302,17 +312,33 @@ class Pages:
             await self.pause(SETTLING_S / LOOKS)
         return None
 
-    async def _save(self, name: str, snapshot: Snapshot, expires: datetime) -> None:
-        """Write a snapshot, and its pool unless that is there already: the same records answer
-        question after question, and are many times as large."""
-        records = snapshot.records
-        pool = self._pool_name(records.pool) if isinstance(records, PoolRecords) else None
+    async def _save(self) -> None:
+        """Write the snapshots that come in a moment, and each pool unless that is there already:
+        the same records answer question after question, and are many times as large."""
+        try:
+            await self.pause(TOGETHER_S)
+        finally:
+            waiting, self._waiting = self._waiting, []
+        pools: dict[str, tuple[Pool, datetime]] = {}
+        named: list[tuple[_Waiting, str | None]] = []
+        for one in waiting:
+            _, snapshot, expires = one
+            pool = None
+            if isinstance(snapshot.records, PoolRecords):
+                pool = self._pool_name(snapshot.records.pool)
+                pools[pool] = (snapshot.records.pool, expires)
+            named.append((one, pool))
 
         def save() -> None:
-            if pool is not None and not self.serving.prolong_snapshot(pool, expires):
-                assert isinstance(records, PoolRecords)
-                self.serving.put_snapshot(pool, pool_to_bytes(records.pool), expires, self.now())
-            self.serving.put_snapshot(name, to_bytes(snapshot, pool), expires, self.now())
+            missing = self.serving.prolong_snapshots(
+                {name: end for name, (_, end) in pools.items()}
+            )
+            bodies = [(name, pool_to_bytes(pools[name][0]), pools[name][1]) for name in missing]
+            bodies += [
+                (name, to_bytes(snapshot, pool), expires)
+                for (name, snapshot, expires), pool in named
+            ]
+            self.serving.put_snapshots(bodies, self.now())
 
         async with self._saving:  # or the second of two would not see that the pool is there
             await self.serving.run(save)

@@ -309,28 +309,32 @@ class ServingStore:
 
     # --- snapshots of results -------------------------------------------------------------------
 
-    def put_snapshot(self, name: str, body: bytes, expires_at: datetime, now: datetime) -> None:
-        """Keep what a cursor continues, under a name; putting it again moves its end."""
+    def put_snapshots(
+        self, snapshots: Iterable[tuple[str, bytes, datetime]], now: datetime
+    ) -> None:
+        """Keep what cursors continue: name, body and end of each; to put one again moves its
+        end."""
+        rows = [(name, body, expires_at.timestamp()) for name, body, expires_at in snapshots]
 
         def work(connection: sqlite3.Connection) -> None:
-            connection.execute(
-                "INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?)",
-                (name, body, expires_at.timestamp()),
-            )
-            came = len(body)
+            connection.executemany("INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?)", rows)
+            came = sum(len(body) for _, body, _ in rows)
             self._keep_within(connection, "snapshots", "expires_at", came, now.timestamp())
 
         self._transaction(work)
 
-    def prolong_snapshot(self, name: str, expires_at: datetime) -> bool:
-        """Keep what is there until then at least; gives whether it is there."""
+    def prolong_snapshots(self, ends: Mapping[str, datetime]) -> set[str]:
+        """Keep those that are there until then at least; gives the names of the others."""
 
-        def work(connection: sqlite3.Connection) -> bool:
-            changed = connection.execute(
-                "UPDATE snapshots SET expires_at = max(expires_at, ?) WHERE name = ?",
-                (expires_at.timestamp(), name),
-            )
-            return changed.rowcount > 0
+        def work(connection: sqlite3.Connection) -> set[str]:
+            return {
+                name
+                for name, expires_at in ends.items()
+                if not connection.execute(
+                    "UPDATE snapshots SET expires_at = max(expires_at, ?) WHERE name = ?",
+                    (expires_at.timestamp(), name),
+                ).rowcount
+            }
 
         return self._transaction(work)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -91,15 +92,20 @@ def test_other_peoples_cursors_are_told_from_ours() -> None:
 
 
 class Noting(ServingStore):
-    """Notes the names under which something was put."""
+    """Notes the names under which something was put, and how often that was."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self.put: list[str] = []
+        self.times = 0
 
-    def put_snapshot(self, name: str, body: bytes, expires_at: datetime, now: datetime) -> None:
-        self.put.append(name)
-        super().put_snapshot(name, body, expires_at, now)
+    def put_snapshots(
+        self, snapshots: Iterable[tuple[str, bytes, datetime]], now: datetime
+    ) -> None:
+        snapshots = list(snapshots)
+        super().put_snapshots(snapshots, now)
+        self.times += 1
+        self.put += [name for name, _, _ in snapshots]
 
 
 class Held(ServingStore):
@@ -109,9 +115,11 @@ class Held(ServingStore):
         super().__init__(folder)
         self.go = threading.Event()
 
-    def put_snapshot(self, name: str, body: bytes, expires_at: datetime, now: datetime) -> None:
+    def put_snapshots(
+        self, snapshots: Iterable[tuple[str, bytes, datetime]], now: datetime
+    ) -> None:
         assert self.go.wait(10)
-        super().put_snapshot(name, body, expires_at, now)
+        super().put_snapshots(snapshots, now)
 
 
 async def test_another_worker_that_is_asked_at_once_waits_for_what_is_being_written(
@@ -130,8 +138,11 @@ async def test_another_worker_that_is_asked_at_once_waits_for_what_is_being_writ
     async def never(seconds: float) -> None:
         raise AssertionError("an old cursor is refused at once")
 
+    async def at_once(seconds: float) -> None:
+        """Nobody else's is waited for."""
+
     await background.open()
-    cursor = Pages(store, background, lambda: NOW).put(SNAPSHOT, search, Asked())
+    cursor = Pages(store, background, lambda: NOW, pause=at_once).put(SNAPSHOT, search, Asked())
     later = Pages(there, background, lambda: NOW + timedelta(seconds=5), pause=never)
     with pytest.raises(CursorExpired):
         await later.get(cursor, search, Asked())
@@ -164,6 +175,7 @@ async def test_another_worker_goes_on_and_records_of_one_pool_are_written_once(
         await store.run(store.node)
     await background.close()
     assert sorted(name.startswith("pool ") for name in store.put) == [False, False, True]
+    assert store.times == 1  # What comes in one moment is written together.
     for cursor, search in zip(cursors, searches, strict=True):
         found = await other.get(cursor, search, Asked())
         assert found.live == snapshot.live

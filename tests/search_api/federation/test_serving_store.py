@@ -96,7 +96,7 @@ def test_answers_and_snapshots_are_bounded(tmp_path: Path) -> None:
     store = ServingStore(tmp_path, most_bytes=2_000)
     for number in range(10):
         end = NOW + timedelta(seconds=60 + number)
-        store.put_snapshot(f"s{number}", bytes(500), end, NOW)
+        store.put_snapshots([(f"s{number}", bytes(500), end)], NOW)
     names = [f"s{number}" for number in range(10) if store.snapshot(f"s{number}", NOW)]
     assert names == ["s6", "s7", "s8", "s9"]
     store.close()
@@ -110,7 +110,7 @@ def test_small_ones_are_bounded_too_but_not_added_up_one_by_one(tmp_path: Path) 
     store._file.set_trace_callback(asked.append)
     for number in range(500):
         end = NOW + timedelta(seconds=60 + number)
-        store.put_snapshot(f"s{number}", bytes(20), end, NOW)
+        store.put_snapshots([(f"s{number}", bytes(20), end)], NOW)
     store._file.set_trace_callback(None)
     there = [number for number in range(500) if store.snapshot(f"s{number}", NOW)]
     assert there == list(range(500 - len(there), 500))
@@ -126,7 +126,7 @@ def test_it_is_told_whose_answers_are_kept(store: ServingStore) -> None:
 
 
 def test_a_snapshot_ends_when_it_said(store: ServingStore) -> None:
-    store.put_snapshot("page", b"x", NOW + timedelta(seconds=5), NOW)
+    store.put_snapshots([("page", b"x", NOW + timedelta(seconds=5))], NOW)
     assert store.snapshot("page", NOW) == b"x"
     assert store.snapshot("page", NOW + timedelta(seconds=5)) is None
 
