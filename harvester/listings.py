@@ -467,7 +467,7 @@ def _harvest_note(one: dict[str, Any], when: Any) -> str:
         return f"it has moved to {moved_to}; configure that address"
     if one["state"] in ("partial", "stopped"):
         reasons = ", ".join(last.get("problems", {}))
-        return " ".join(filter(None, (last.get("stop"), reasons)))
+        return "; ".join(filter(None, ((last.get("stop") or "").replace("_", " "), reasons)))
     return ""
 
 

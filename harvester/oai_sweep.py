@@ -407,7 +407,7 @@ class OaiSweep:
                 records.append(found.record)
             elif found.state == "unclear":
                 self.place.unfetched.append(identifier)
-                self.journal.problem(f"not to be had: {found.reason}", identifier)
+                self.journal.problem(found.reason, identifier)
         yield RawPage(tuple(records), self.place.as_json())
 
     # --- for reconciliation -----------------------------------------------------------------------

@@ -41,6 +41,11 @@ async def test_everything_but_the_poisoned_record_comes_in(tmp_path: Path) -> No
         assert quarantined.identifier == "oai:test:0123"
         assert run.problems["not to be had: BadStatus"] == (1, ("oai:test:0123",))
         assert len(world.titles()) == 299
+        # The next run asks for it again, and calls what is wrong by the same name: who acknowledged
+        # it is not asked anew.
+        again = await world.harvest()
+        assert again.problems["not to be had: BadStatus"] == (1, ("oai:test:0123",))
+        assert set(again.details["deviations"]) <= set(run.details["deviations"])
         world.endpoint.faults.clear()
         healed = await world.harvest()
         assert healed.state == "ok", healed
