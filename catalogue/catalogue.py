@@ -184,6 +184,16 @@ class Catalogue:
 
         return await self._ask(work)
 
+    async def other_words(self, search: Search) -> str | None:
+        """The question's text with each word that the index does not know replaced by the nearest
+        that it does; ``None`` when there is nothing better to offer."""
+
+        async def work() -> str | None:
+            settled = await self._settled(search, await self._reader())
+            return None if settled.text is None else await did_you_mean(settled)
+
+        return await self._ask(work)
+
     # --- inside -------------------------------------------------------------------------------
 
     async def _ask(self, work: Callable[[], Coroutine[Any, Any, Result]]) -> Result:

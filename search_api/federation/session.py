@@ -178,8 +178,9 @@ class Session:
         total = total_of(found.first, found.matching, outcomes, waiting=bool(waiting))
         lines = ledger.lines(outcomes, facility_totals(found.first, found.matching))
         shown, total = await self.hits_of(dealt, pool, hits, scorer), sure_of(total, lines)
+        offered = None if total.value or waiting else await self._other_words(side)
         return FederatedAnswer(
-            await self.workshop.run(len(pool.entities), self._answer, found, shown, total),
+            await self.workshop.run(len(pool.entities), self._answer, found, shown, total, offered),
             Overlay(pool, self.catalogue.store),
             lines,
             pool,
@@ -421,7 +422,16 @@ class Session:
             shown.append(Hit(stored, one.score, marks, explanation))
         return shown
 
-    def _answer(self, found: _Found, hits: Sequence[Hit], total: Total) -> Answer:
+    async def _other_words(self, side: IndexSide) -> str | None:
+        """What the index knows in place of words that found nothing anywhere (semantics 7.2)."""
+        search = self.search
+        if search.text is None or search.plain or not side.facilities:
+            return None
+        return await self.catalogue.other_words(replace(search, cursor=None))
+
+    def _answer(
+        self, found: _Found, hits: Sequence[Hit], total: Total, other_words: str | None
+    ) -> Answer:
         """The answer with everything beside hits and total counted on both sides."""
         matcher, first = found.matcher, found.first
         ours = matcher.facets()
@@ -440,7 +450,7 @@ class Session:
             found.relaxed,
             _sum(first.unknown_access, matcher.unknown_access()),
             _added(first.not_data, matcher.not_data()),
-            first.suggestion,
+            other_words,
         )
 
     def _related(self, matcher: Matcher, first: Answer) -> list[FacetCount]:

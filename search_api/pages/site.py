@@ -194,6 +194,7 @@ def _answered(pairs: Pairs, skip: int, answer: Json, reach: int, most: int) -> J
             (one, link(changed(pairs, [("technique", one["id"])], drop=("q", "skip"))))
             for one in answer["related"][:6]
         ],
+        "suggested": link(changed(pairs, [("q", answer.get("suggestion", ""))], drop=NOT_KEPT)),
         "pages": _pages(pairs, skip, answer, reach),
         "first": skip + 1,
         "last": skip + len(answer["hits"]),

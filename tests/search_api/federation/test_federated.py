@@ -69,6 +69,22 @@ async def test_every_dialect_gives_what_one_index_would(tmp_path: Path, dialect:
             }
 
 
+async def test_words_that_nobody_has_are_answered_with_what_the_index_knows(
+    tmp_path: Path,
+) -> None:
+    """The index alone said it, and nothing was said as soon as anybody was asked live."""
+    old = Part("Old", documents(0, 12), mode="indexed", harvested=True)
+    async with world(tmp_path, old, Part("Now", documents(12, 12))) as there:
+        found = await there.ask(words="lysozime")
+        assert (found.answer.total.value, found.answer.suggestion) == (0, "lysozyme")
+        assert (await there.ask(words="lysozyme")).answer.suggestion is None
+        assert (await there.ask(words="lysozime lysozyme")).answer.suggestion is None
+        assert (await there.ask(words="qqqqqq")).answer.suggestion is None
+        assert (await there.ask(words="lysozime", plain=True)).answer.suggestion is None
+        live = await there.ask(words="lysozime", asked=Asked(mode="live"))
+        assert live.answer.suggestion is None, "the index was not to be asked"
+
+
 async def test_facets_counts_and_hits_are_those_of_the_union(tmp_path: Path) -> None:
     """Facets over everything, each without its own filter; a hit that three have is one hit."""
     shared = documents(0, 6)
