@@ -5,7 +5,7 @@ Mapping is the dearest step of a harvest and pure, so it is what the second core
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -21,8 +21,8 @@ from catalogue.store import ready
 from catalogue.store.parts import KeyLink, Part
 from catalogue.store.payloads import Dictionary
 from harvester.pages import RawRecord
-from mappings import crosswalk
 from mappings.context import Context, Header, Mapped
+from mappings.crosswalks import Step, steps
 from mappings.errors import MappingError
 from mappings.formats.xml import split_position
 
@@ -31,10 +31,14 @@ SMALL_PAGE = 20
 MAPPING_AT_ONCE = 2
 """Processes that map, each a page."""
 
+TOGETHER = 50
+TOGETHER_BYTES = 256 * 1024
+"""Records, and bytes of their payloads, that are worked on step by step: so many fit into a
+processor's caches with the code of a step. One by one, and five hundred at once, took an eighth
+more."""
+
 NO_XML = "no well-formed XML: "
 """How the client begins to say so of a payload."""
-
-Crosswalk = Callable[[str, bytes, Context, Header], Mapped]
 
 
 class PreparePage(Protocol):
@@ -51,31 +55,72 @@ class PreparePage(Protocol):
         ``foresight`` they bring their engine documents along."""
 
 
-def map_records(
-    context: Context, records: Sequence[RawRecord], mapper: Crosswalk = crosswalk
-) -> list[SourceRecord]:
+def map_records(context: Context, records: Sequence[RawRecord]) -> list[SourceRecord]:
     """Map each record by itself: one that cannot be mapped goes to quarantine (fault B22)."""
-    return [_map_record(context, record, mapper) for record in records]
+    return [made for some in portions(records) for made in _map_some(context, some)]
 
 
-def _map_record(context: Context, record: RawRecord, mapper: Crosswalk) -> SourceRecord:
-    mapped: Mapped | MappingError | None = None
-    payload = record.payload
-    if record.fault is not None:
-        mapped = rejection_of(record.fault)
-        # Not None, which would say that the record is deleted.
-        payload = payload or b""
-    elif not record.deleted:
-        assert record.payload is not None
+def portions(records: Sequence[RawRecord]) -> Iterator[Sequence[RawRecord]]:
+    """The records in parts that are worked on together: parsed, a record is many times as large as
+    its payload."""
+    begin = size = 0
+    for place, record in enumerate(records):
+        size += len(record.payload or b"")
+        if place > begin and (place - begin >= TOGETHER or size > TOGETHER_BYTES):
+            yield records[begin:place]
+            begin, size = place, len(record.payload or b"")
+    if records:
+        yield records[begin:]
+
+
+def _map_some(context: Context, records: Sequence[RawRecord]) -> list[SourceRecord]:
+    """Step by step, each for all records: see ``steps``."""
+    made: list[Any] = list(map(_begun, records))
+    by_format: dict[str, list[int]] = {}
+    for place, record in enumerate(records):
+        if type(made[place]) is bytes:
+            by_format.setdefault(record.format, []).append(place)
+    for form, places in by_format.items():
         try:
-            mapped = mapper(record.format, record.payload, context, record.header)
+            all_steps = steps(form, context)
         except MappingError as problem:
-            mapped = problem
-        except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as bug:
-            # A crosswalk that stumbles over a record nobody thought of must cost that record only;
-            # the payload is kept, so it can be replayed once the crosswalk is mended.
-            mapped = MappingError("crosswalk", f"{type(bug).__name__}: {bug}", "no such surprise")
-    return SourceRecord(record.header, record.format, payload, mapped, record.deleted)
+            for place in places:
+                made[place] = problem
+            continue
+        for step in all_steps:
+            for place in places:
+                if type(made[place]) is not MappingError:
+                    made[place] = _stepped(step, made[place], context, records[place].header)
+    return [
+        # A payload of None would say that the record is deleted.
+        SourceRecord(
+            record.header,
+            record.format,
+            record.payload if record.fault is None else record.payload or b"",
+            mapped,
+            record.deleted,
+        )
+        for record, mapped in zip(records, made, strict=True)
+    ]
+
+
+def _begun(record: RawRecord) -> bytes | MappingError | None:
+    """What is to be mapped of a record, or why it cannot be; ``None`` where it is deleted."""
+    if record.fault is not None:
+        return rejection_of(record.fault)
+    assert record.deleted or record.payload is not None
+    return None if record.deleted else record.payload
+
+
+def _stepped(step: Step, value: Any, context: Context, header: Header) -> Any:
+    try:
+        return step(value, context, header)
+    except MappingError as problem:
+        return problem
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as bug:
+        # A crosswalk that stumbles over a record nobody thought of must cost that record only;
+        # the payload is kept, so it can be replayed once the crosswalk is mended.
+        return MappingError("crosswalk", f"{type(bug).__name__}: {bug}", "no such surprise")
 
 
 def rejection_of(fault: str) -> MappingError:
@@ -97,16 +142,19 @@ def prepare_records(
 ) -> list[ReadyRecord]:
     """Map, render as the store wants it, compress, and make engine documents: all that is pure
     about keeping a record and finding it."""
-    mapped = map_records(context, records)
-    made = ready(mapped, context.facility, dictionary)
-    if foresight is None:
-        return made
-    said = (
-        (raw.mapped.entities if isinstance(raw.mapped, Mapped) else (), one.parts)
-        for raw, one in zip(mapped, made, strict=True)
-    )
-    foreseen = foresee(said, context.facility, foresight)
-    return [one._replace(foreseen=bodies) for one, bodies in zip(made, foreseen, strict=True)]
+    prepared: list[ReadyRecord] = []
+    for some in portions(records):
+        mapped = _map_some(context, some)
+        made = ready(mapped, context.facility, dictionary)
+        if foresight is not None:
+            said = [
+                (raw.mapped.entities if isinstance(raw.mapped, Mapped) else (), one.parts)
+                for raw, one in zip(mapped, made, strict=True)
+            ]
+            bodies = foresee(said, context.facility, foresight)
+            made = [one._replace(foreseen=body) for one, body in zip(made, bodies, strict=True)]
+        prepared += made
+    return prepared
 
 
 async def prepare_in_threads(

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from mappings.context import Context, Header, Mapped
-from mappings.drafts import Draft, entities, year_evidence
+from mappings.context import Context, Header
+from mappings.drafts import Draft, year_evidence
 from mappings.formats.datacite_dates import first_moment, read_available, read_collected
 from mappings.formats.datacite_people import read_person
 from mappings.formats.datacite_rights import read_right
@@ -49,13 +49,13 @@ ROOTS = ("resource",)
 _WRAPPED = ("resource", "oai_datacite", "payload")
 
 
-def crosswalk(element: Element, context: Context, header: Header) -> Mapped:
-    """Map one ``resource`` (DataCite), inside its wrapper or not.
+def read(element: Element, context: Context, header: Header) -> Draft:
+    """Read one ``resource`` (DataCite), inside its wrapper or not.
 
     Raises:
-        MappingError: no ``resource``, or no identifier anywhere.
+        MappingError: no ``resource``.
     """
-    return entities(draft_of(element, context, header, _READERS))
+    return draft_of(element, context, header, _READERS)
 
 
 def keep(element: Element, draft: Draft) -> None:

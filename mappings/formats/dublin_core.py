@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from mappings.context import Context, Header, Mapped
+from mappings.context import Context, Header
 from mappings.dates import Moment, moment, span
-from mappings.drafts import Draft, entities, year_evidence
+from mappings.drafts import Draft, year_evidence
 from mappings.formats.rules import Rules
 from mappings.formats.xml import (
     NAMES,
@@ -40,11 +40,11 @@ RULES = Rules(
 )
 
 
-def crosswalk(element: Element, context: Context, header: Header) -> Mapped:
-    """Map one ``oai_dc:dc`` element.
+def read(element: Element, context: Context, header: Header) -> Draft:
+    """Read one ``oai_dc:dc`` element.
 
     Raises:
-        MappingError: another root element, or no identifier anywhere.
+        MappingError: another root element.
     """
     root = element
     if NAMES[element.tag] != "dc":
@@ -63,7 +63,7 @@ def crosswalk(element: Element, context: Context, header: Header) -> Mapped:
     if draft.year is not None:
         latest = draft.end or draft.start
         draft.evidence.append(year_evidence("dc/date", draft.year, latest.year if latest else None))
-    return entities(draft)
+    return draft
 
 
 def _unused(element: Element, draft: Draft) -> None:

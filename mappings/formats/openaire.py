@@ -7,8 +7,8 @@ date 2020-01-01 and ``openAccess`` for every record.
 
 from __future__ import annotations
 
-from mappings.context import Context, Header, Mapped
-from mappings.drafts import Draft, entities
+from mappings.context import Context, Header
+from mappings.drafts import Draft
 from mappings.formats import datacite
 from mappings.formats.datacite_people import read_person
 from mappings.formats.datacite_rights import read_right
@@ -34,11 +34,11 @@ _READERS = Readers(RULES, datacite.keep)
 _CONSTANT = "2020-01-01"
 
 
-def crosswalk(element: Element, context: Context, header: Header) -> Mapped:
-    """Map one OpenAIRE ``resource``.
+def read(element: Element, context: Context, header: Header) -> Draft:
+    """Read one OpenAIRE ``resource``.
 
     Raises:
-        MappingError: no ``resource``, or no identifier anywhere.
+        MappingError: no ``resource``.
     """
     draft = datacite.draft_of(element, context, header, _READERS)
     if draft.release is not None and _is_constant(draft.release.text, draft):
@@ -50,7 +50,7 @@ def crosswalk(element: Element, context: Context, header: Header) -> Mapped:
             if piece["says"] != "embargo_until" or piece["value"] != _CONSTANT
         ]
     _constant_access(draft)
-    return entities(draft)
+    return draft
 
 
 def _is_constant(text: str, draft: Draft) -> bool:

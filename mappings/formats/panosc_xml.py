@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 
-from mappings.context import Context, Header, Mapped
-from mappings.drafts import Draft, entities
+from mappings.context import Context, Header
+from mappings.drafts import Draft
 from mappings.formats.rules import Rules
 from mappings.formats.xml import (
     NAMES,
@@ -46,11 +46,11 @@ _XFEL_NAMESPACE = "http://scicat.esss.se/panosc"
 _XFEL_PROPOSAL = re.compile(r"10\.22003/XFEL\.EU-DATA-([0-9]{6})-[0-9]{2}", re.IGNORECASE)
 
 
-def crosswalk(element: Element, context: Context, header: Header) -> Mapped:
-    """Map one ``panosc`` element.
+def read(element: Element, context: Context, header: Header) -> Draft:
+    """Read one ``panosc`` element.
 
     Raises:
-        MappingError: another root element, or no identifier anywhere.
+        MappingError: another root element.
     """
     root = root_named(element, _ROOTS, "an element panosc or panoscType")
     draft = Draft(context, header)
@@ -63,7 +63,7 @@ def crosswalk(element: Element, context: Context, header: Header) -> Mapped:
     draft.type = context.document_type or ("proposal" if xfel else "publication")
     if draft.doi is not None and (found := _XFEL_PROPOSAL.fullmatch(draft.doi)):
         draft.proposal = found.group(1)
-    return entities(draft)
+    return draft
 
 
 def _unused(element: Element, draft: Draft) -> None:
