@@ -57,9 +57,17 @@ def access_spans(record: Mapping[str, Any]) -> Mapping[str, tuple[int, int]]:
     In microseconds since 1970, ±``FOREVER`` where there is no end. States that never hold are
     left out. Each state holds during one span: openness once gained is not lost by mere time.
     """
+    return spans_of(*deciding(record))
+
+
+Deciding = tuple[str | None, str | None, str | None, bool | None]
+
+
+def deciding(record: Mapping[str, Any]) -> Deciding:
+    """All that a record's states depend on; the evidence only gives the reason its words."""
     access = record.get("access") or {}
     sent = record.get("isPublic")
-    return _spans(
+    return (
         access.get("restriction"),
         access.get("openFrom"),
         access.get("embargoUntil"),
@@ -68,10 +76,10 @@ def access_spans(record: Mapping[str, Any]) -> Mapping[str, tuple[int, int]]:
 
 
 @lru_cache(maxsize=16_384)
-def _spans(
+def spans_of(
     restriction: str | None, open_from: str | None, embargo_until: str | None, sent: bool | None
 ) -> dict[str, tuple[int, int]]:
-    """The spans by all that states depend on; the evidence only gives the reason its words."""
+    """``access_spans`` by what ``deciding`` gives."""
     given = {"restriction": restriction, "openFrom": open_from, "embargoUntil": embargo_until}
     access = {name: value for name, value in given.items() if value is not None}
     moments = [_BEGINNING]

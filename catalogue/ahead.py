@@ -110,6 +110,11 @@ class _Related(NamedTuple):
 def _related(parts: Sequence[Part]) -> _Related | None:
     """How the parts of a record are related; ``None`` where one is to anything that is none of
     them, or is there twice."""
+    if len(parts) == 2 and len(parts[0].links) == 1 and parts[0].links == parts[1].links:
+        # A Document and its one Dataset, which most records of flat formats make.
+        ((parent, relation, child),) = parts[0].links
+        if relation == DATASETS and {parent, child} == {parts[0].key, parts[1].key}:
+            return _Related({parent: [child]}, ())
     named: dict[str, None] = {}
     links: dict[KeyLink, None] = {}
     for part in parts:

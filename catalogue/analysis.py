@@ -178,6 +178,36 @@ def line(text: str) -> Line:
 _NOTHING: frozenset[str] = frozenset()
 
 
+def name_line(text: str) -> Line:
+    """``line`` of the name of somebody: those before had the same parts."""
+    pieces = list(map(_parts.__getitem__, text.split()))
+    if not pieces:
+        return line(text)
+    stems, words, wholes, cut = zip(*pieces, strict=True)
+    listed = [*itertools.chain.from_iterable(words)]
+    if "x" in listed:  # perhaps with rays, the one look across blanks
+        return line(text)
+    found = _NOTHING.union(*wholes) if any(wholes) else _NOTHING
+    return Line(" ".join(filter(None, stems)), listed, found, True in cut)
+
+
+class _Parts(dict[str, Line]):
+    """The lines of pieces of text without white space. Bounded."""
+
+    def __missing__(self, part: str) -> Line:
+        if len(self) >= MAX_PARTS:
+            self.clear()
+        made = line(part)
+        if len(part) <= MAX_PART_LETTERS:
+            self[part] = made
+        return made
+
+
+MAX_PARTS = 16_384
+MAX_PART_LETTERS = 40
+_parts = _Parts()
+
+
 class _Stems(dict[str, str]):
     """Stems by word, worked out when first asked for: a look-up costs a quarter of what
     ``lru_cache`` takes, and there is one for each word of each record."""

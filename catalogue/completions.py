@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
@@ -22,7 +21,8 @@ def suggestions_of(record: Mapping[str, Any], facets: Mapping[str, tuple[str, ..
 
 
 MAX_SUGGESTION = 60
-_CAPITAL = re.compile("[A-Z]")
+_CAPITALS = bytes(ord("1" if chr(code).isupper() else "0") for code in range(128)) + bytes(128)
+"""Capitals as ``1``, all else as ``0``: a number by whose bits they are found again."""
 
 
 def suggestion(kind: str, text: str) -> str:
@@ -33,7 +33,7 @@ def suggestion(kind: str, text: str) -> str:
     if folded == original:
         written = ""
     elif original.isascii():
-        written = f"{sum([1 << capital.start() for capital in _CAPITAL.finditer(original)]):x}"
+        written = f"{int(original.encode().translate(_CAPITALS)[::-1], 2):x}"
     else:
         written = f"={original}"
     return f"{kind}:{folded}\x1f{written}"

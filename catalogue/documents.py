@@ -14,22 +14,26 @@ from functools import cache, lru_cache
 from operator import attrgetter
 from typing import Any, NamedTuple
 
+import orjson
+
 from catalogue import analysis, technique_scoring
-from catalogue.access import FOREVER, access_spans
+from catalogue.access import FOREVER, deciding, spans_of
 from catalogue.analysis import Line, line
 from catalogue.completions import suggestions_of
 from catalogue.engine_fields import CUT_WORDS, SPAN_NUMBERS
 from catalogue.fields import Kind, elements, stored_value, strings
 from catalogue.parameter_terms import parameter_terms
 from catalogue.record_terms import (
+    Again,
     PartsPlan,
     Shape,
     Terms,
     add_part_terms,
+    add_pid_and_doi,
     add_value_terms,
+    apart,
     class_plan,
     int_or_none,
-    merge_pid_and_doi,
     term,
 )
 from catalogue.records import Change, EntityClass, StoredEntity
@@ -135,16 +139,17 @@ def engine_documents(changes: Sequence[Change]) -> list[EngineDocument]:
     works.sort(key=attrgetter("document.entity_class"))
     shares = [_shares(work.entity, work.children) for work in works]
     shapes = [class_plan(work.entity.entity_class).shape_of(work.entity.record) for work in works]
-    for work, shape in zip(works, shapes, strict=True):
-        _add_terms(work.document, work.entity, shape)
+    again = [_again(work.entity.record, shape) for work, shape in zip(works, shapes, strict=True)]
+    for work, shape, held in zip(works, shapes, again, strict=True):
+        _add_terms(work.document, work.entity, shape, held)
     for work, shape in zip(works, shapes, strict=True):
         _add_numbers(work.document, work.entity.record, shape)
     for work, share in zip(works, shares, strict=True):
         _add_text(work.document, work.entity.record, work.contained, share)
     for work in works:
         _add_parameters(work.document, work.entity, work.children)
-    for work, share in zip(works, shares, strict=True):
-        _add_facets(work.document, work.entity.record, share)
+    for work, held, share in zip(works, again, shares, strict=True):
+        _add_facets(work.document, work.entity.record, held, share)
     for work, share in zip(works, shares, strict=True):
         _add_shares(work.document, work.entity, work.children, share)
     return documents
@@ -177,10 +182,10 @@ def _add_shares(
         document.suggestions.update(*[share.suggestions for share in shares.members])
     elif entity.entity_class == "Dataset":
         added += [share.own for share in shares.of_datasets()]
-    for terms in added:
-        lines.update(terms.lines)
-        if terms.spaced:
-            spaced.update(terms.spaced)
+    for more, others in added:
+        lines.update(more)
+        if others:
+            spaced.update(others)
     document.record = entity.record
 
 
@@ -213,17 +218,64 @@ def _shares(entity: StoredEntity, children: Sequence[StoredEntity]) -> _Shares:
     return shares
 
 
-def _add_terms(document: EngineDocument, entity: StoredEntity, shape: Shape) -> None:
+class _Held(NamedTuple):
+    """What those fields add of which the values come again and again: terms, and values under which
+    an entity is counted."""
+
+    line: str
+    spaced: Sequence[str]
+    instrument_key: tuple[str, ...]
+    facility: tuple[str, ...]
+    kind: tuple[str, ...]
+    instruments: Sequence[str]
+
+
+MAX_HELD, MAX_HELD_BYTES = 2_048, 1_000
+"""Remembered for each shape of record, and how long their values may be."""
+
+
+def _again(record: Mapping[str, Any], shape: Shape) -> _Held:
+    again = shape.again
+    if again is None or "facility" not in shape.names:
+        return _made_again(record, again)
+    try:
+        written = orjson.dumps(again.pick(record))
+    except TypeError:  # a record that never was in a store
+        return _made_again(record, again)
+    held: _Held | None = again.made.get(written)
+    if held is None:
+        held = _made_again(record, again)
+        if len(written) <= MAX_HELD_BYTES:
+            if len(again.made) >= MAX_HELD:
+                again.made.clear()
+            again.made[written] = held
+    return held
+
+
+def _made_again(record: Mapping[str, Any], again: Again | None) -> _Held:
+    values = {_at(str(name)) for name in record.get("facilities") or (record.get("facility", ""),)}
+    if again is not None:
+        add_value_terms(record, again, values)
+    key, kind = record.get("instrumentKey"), record.get("kind")
+    return _Held(
+        *apart(values),
+        (_short(str(key)),) if key else (),
+        _shortened([str(name) for name in _holding(record) if name]),
+        (_short(str(kind)),) if kind else (),
+        list(map(str, record.get("instrumentNames") or ())),
+    )
+
+
+def _add_terms(document: EngineDocument, entity: StoredEntity, shape: Shape, held: _Held) -> None:
     record, values, exact = entity.record, set[str](), document.exact
-    exact.lines[shape.has] = None
+    exact.lines[shape.has] = exact.lines[held.line] = None
+    exact.spaced.update(held.spaced)
     add_value_terms(record, shape, values)
     for relation in _without_shares(entity.entity_class):
         if relation.name in shape.names:
             add_part_terms(record, (relation,), exact.lines, values)
-    if "doi" in shape.names:
-        merge_pid_and_doi(record, values)
-    for name in record.get("facilities") or (record.get("facility", ""),):
-        values.add(_at(str(name)))
+    if shape.pid_and_doi:
+        add_pid_and_doi(record, shape, values)
     exact.add(values)
 
 
@@ -252,10 +304,18 @@ def _add_numbers(document: EngineDocument, record: Mapping[str, Any], shape: Sha
         numbers["first_year"] = int(years["first"])
         numbers["last_year"] = int(years["last"])
     if document.entity_class != "Instrument":
-        for name, (start, end) in access_spans(record).items():
-            from_name, until_name = SPAN_NUMBERS[name]
-            numbers[from_name] = start
-            numbers[until_name] = end
+        numbers.update(_span_numbers(*deciding(record)))
+
+
+@lru_cache(maxsize=16_384)
+def _span_numbers(*decided_by: Any) -> dict[str, int]:
+    """The ends of each state's span."""
+    numbers: dict[str, int] = {}
+    for name, (start, end) in spans_of(*decided_by).items():
+        from_name, until_name = SPAN_NUMBERS[name]
+        numbers[from_name] = start
+        numbers[until_name] = end
+    return numbers
 
 
 def _whole(kind: Kind, value: object) -> int | None:
@@ -321,18 +381,17 @@ def _add_text(
     others = {text: line_again(text) for text in strings(record, *_OTHERS)}
     for share in shares.in_order:
         others.update(share.lines)
-    titled = [one for one in titles.values() if one.stems]
-    lines = [*titled, *[one for one in others.values() if one.stems]]
+    lines = [*titles.values(), *others.values()]
     words, wholes = document.words, document.wholes
     if lines:
         stems, listed, found, cut = zip(*lines, strict=True)
-        document.text += stems
+        document.title += filter(None, stems[: len(titles)])
+        document.title_words += [" ".join(some) for some in listed[: len(titles)] if some]
+        document.text += filter(None, stems)
         words.update(*listed)
         wholes.update(*found)
         if True in cut:
             document.exact.lines[CUT_WORDS] = None
-    document.title += stems[: len(titled)] if titled else ()
-    document.title_words += [" ".join(one.words) for one in titled]
     for identifier in _identifiers(record, children):
         wholes.update(analysis.identifier_wholes(identifier))
 
@@ -380,7 +439,7 @@ def facet_values(
         instruments += map(str, record["instrumentNames"])
     return {
         "instrument_key": (str(record["instrumentKey"]),) if record.get("instrumentKey") else (),
-        "facility": tuple(sorted({str(name) for name in _held(record) if name})),
+        "facility": tuple(sorted({str(name) for name in _holding(record) if name})),
         "instrument": tuple(sorted(set(instruments))) if instruments else (),
         "year": _years(record),
         "kind": (str(record["kind"]),) if record.get("kind") else (),
@@ -392,27 +451,27 @@ def _names_of(dataset: Mapping[str, Any], relation: str) -> list[str]:
     return [str(part["name"]) for part in elements(dataset, relation) if part.get("name")]
 
 
-def _held(record: Mapping[str, Any]) -> Sequence[Any]:
+def _holding(record: Mapping[str, Any]) -> Sequence[Any]:
     held: Sequence[Any] = record.get("facilities") or [record.get("facility", "")]
     return held
 
 
-def _add_facets(document: EngineDocument, record: Mapping[str, Any], shares: _Shares) -> None:
+def _add_facets(
+    document: EngineDocument, record: Mapping[str, Any], held: _Held, shares: _Shares
+) -> None:
     """Tags, and the values of ``facet_values`` with what was worked out before."""
     instruments = [name for share in shares.instruments for name in share.names]
-    if record.get("instrumentNames"):
-        instruments += map(str, record["instrumentNames"])
+    instruments += held.instruments
     if shares.techniques:
         tags = [share.tags for share in shares.techniques]
         document.tags = tags[0] if len(tags) == 1 else frozenset().union(*tags)
         document.panet = technique_scoring.with_ancestors(document.tags)
-    key, kind = record.get("instrumentKey"), record.get("kind")
     document.facets = {
-        "instrument_key": (_short(str(key)),) if key else (),
-        "facility": _shortened([str(name) for name in _held(record) if name]),
+        "instrument_key": held.instrument_key,
+        "facility": held.facility,
         "instrument": _shortened(instruments),
         "year": _years(record),
-        "kind": (_short(str(kind)),) if kind else (),
+        "kind": held.kind,
         "sample": _shortened([name for share in shares.samples for name in share.names]),
     }
 

@@ -7,11 +7,12 @@ prefix is prepared once (``ClassPlan``): an indexer passes here for every field 
 from __future__ import annotations
 
 from binascii import b2a_base64
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from functools import cache
 from hashlib import blake2b
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from catalogue.fields import (
@@ -105,22 +106,49 @@ class Shape(NamedTuple):
     """What records with the same fields have in common: the terms that tell which they have, the
     fields whose values become terms, and those with instants and numbers. ``plain`` are name, head
     and most bytes of the fields whose strings become terms as they stand; ``numbers`` name, the
-    engine's name and kind."""
+    engine's name and kind. What stands in ``again``, and in ``pid_and_doi`` where
+    an entity has both, is in neither ``plain`` nor ``others``."""
 
     names: frozenset[str]
     has: str
     plain: tuple[tuple[str, str, int, FieldPlan], ...]
     others: tuple[tuple[str, FieldPlan], ...]
     numbers: tuple[tuple[str, str, Kind], ...]
+    again: Again | None = None
+    pid_and_doi: tuple[tuple[str, FieldPlan], ...] = ()
+
+
+class Again(NamedTuple):
+    """Those of a record's fields whose values come again and again, together (``AGAIN``).
+
+    ``pick`` gives their values; ``made`` is what became of values that came before, by their JSON:
+    for whoever makes something of them.
+    """
+
+    pick: Callable[[Mapping[str, Any]], Any]
+    plain: tuple[tuple[str, str, int, FieldPlan], ...]
+    others: tuple[tuple[str, FieldPlan], ...]
+    made: dict[bytes, Any]
+
+
+AGAIN = frozenset(
+    {
+        "type", "kind", "license", "instrumentNames", "facility", "facilities", "provider",
+        "derived", "dataLevel", "formats", "instrumentKey",
+    }
+)  # fmt: skip
+"""Fields of entities in which a source has few different values."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClassPlan:
-    """The fields and parts of a class under a prefix. ``shapes`` by a record's names in their
-    order: those of a source are nearly always the same few."""
+    """The fields and parts of a class under a prefix; without one, the class is that of
+    ``of_entities``. ``shapes`` by a record's names in their order: those of a source are nearly
+    always the same few."""
 
     fields: Mapping[str, FieldPlan]
     relations: tuple[PartsPlan, ...]
+    of_entities: bool
     shapes: dict[tuple[str, ...], Shape] = field(default_factory=dict, compare=False)
 
     def shape_of(self, record: Mapping[str, Any]) -> Shape:
@@ -135,20 +163,39 @@ class ClassPlan:
             shape = self.shapes[names] = self._new_shape(names)
         return shape
 
-    def _new_shape(self, names: Iterable[str]) -> Shape:
+    def _new_shape(self, names: Sequence[str]) -> Shape:
         known = [(name, self.fields[name]) for name in names if name in self.fields]
         termed = [(name, one) for name, one in known if one.termed]
+        names_again = [name for name in names if name in AGAIN] if self.of_entities else []
+        again = [pair for pair in termed if pair[0] in names_again]
+        both = self.of_entities and {"pid", "doi"} <= set(names)
+        identifiers = [pair for pair in termed if both and pair[0] in ("pid", "doi")]
+        termed = [pair for pair in termed if pair not in again and pair not in identifiers]
         return Shape(
             frozenset(names),
             " ".join([one.has for _, one in known]),
-            tuple((name, one.head, one.most_bytes, one) for name, one in termed if one.plain),
-            tuple((name, one) for name, one in termed if not one.plain),
+            _plain(termed),
+            _not_plain(termed),
             tuple(
                 (name, number_name(one.full_name), one.kind)
                 for name, one in known
                 if one.kind in ("instant", "number")
             ),
+            Again(itemgetter(*names_again), _plain(again), _not_plain(again), {})
+            if names_again
+            else None,
+            tuple(identifiers),
         )
+
+
+def _plain(
+    fields: Iterable[tuple[str, FieldPlan]],
+) -> tuple[tuple[str, str, int, FieldPlan], ...]:
+    return tuple((name, one.head, one.most_bytes, one) for name, one in fields if one.plain)
+
+
+def _not_plain(fields: Iterable[tuple[str, FieldPlan]]) -> tuple[tuple[str, FieldPlan], ...]:
+    return tuple((name, one) for name, one in fields if not one.plain)
 
 
 MAX_SHAPES = 4_096
@@ -186,16 +233,16 @@ def class_plan(class_name: str, prefix: str = "") -> ClassPlan:
         for name, relation in RELATIONS.get(class_name, {}).items()
         if not relation.linked
     )
-    return ClassPlan(fields, relations)
+    return ClassPlan(fields, relations, not prefix)
 
 
-def add_value_terms(record: Mapping[str, Any], shape: Shape, terms: set[str]) -> None:
+def add_value_terms(record: Mapping[str, Any], shape: Shape | Again, terms: set[str]) -> None:
     """Add those of the values of the record's own fields alone."""
     for name, head, most, one in shape.plain:
         value = record[name]
         if type(value) is str:
             whole = head + value
-            if len(whole) > most or not whole.isascii():
+            if len(whole) * 4 > most and (len(whole) > most or not whole.isascii()):
                 whole = _shortened(whole, one.full_name, most)
             terms.add(whole)
         else:
@@ -268,15 +315,36 @@ def _add_values(value: object, field: FieldPlan, terms: set[str]) -> None:
             terms.add(term(sent_as(field.full_name), one))
 
 
+SURELY_NO_DIGEST = MAX_PLAIN_TERM_BYTES // 4 - len("doi~=")
+"""Letters of an identifier whose terms are surely short enough to be no digests."""
+
 PID_AND_DOI = "id"
 """The name of the term of a record whose pid is its DOI: one in place of two that no other record
 has."""
 
 
-def merge_pid_and_doi(record: Mapping[str, Any], terms: set[str]) -> None:
+def add_pid_and_doi(record: Mapping[str, Any], shape: Shape, terms: set[str]) -> None:
+    """Add the terms of both: one in place of two where they are equal, and no digests."""
+    doi = record["doi"]
+    if type(doi) is str and record["pid"] == doi:
+        canonical = canonical_identifier(doi)
+        if max(len(canonical), len(doi)) <= SURELY_NO_DIGEST:
+            terms.add(f"{PID_AND_DOI}={canonical}")
+            if canonical != doi:
+                terms.add(f"{PID_AND_DOI}~={doi}")
+            return
+    for name, one in shape.pid_and_doi:
+        if type(record[name]) is str:
+            _add_identifier(record[name], one, terms)
+        else:
+            _add_values(record[name], one, terms)
+    _merge_pid_and_doi(record, terms)
+
+
+def _merge_pid_and_doi(record: Mapping[str, Any], terms: set[str]) -> None:
     """Put one term in place of those of an equal pid and DOI."""
-    doi = record.get("doi")
-    if type(doi) is not str or record.get("pid") != doi:
+    doi = record["doi"]
+    if type(doi) is not str or record["pid"] != doi:
         return
     canonical = canonical_identifier(doi)
     for rest in (f"={canonical}", f"~={doi}") if canonical != doi else (f"={canonical}",):

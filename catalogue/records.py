@@ -218,8 +218,7 @@ class StoredEntity(NamedTuple):
     changed_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """One line of the outbox: the entity as it is now, with the children it contains.
 
     For a Document ``children`` are its live Datasets (with their ``instrument`` filled in).

@@ -7,16 +7,23 @@ out when they were first seen.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 import orjson
 
 from catalogue import technique_scoring
-from catalogue.analysis import Line, line
+from catalogue.analysis import Line, line, name_line
 from catalogue.completions import suggestion
 from catalogue.fields import elements, strings
-from catalogue.record_terms import MAX_PARTS, PartsPlan, Terms, add_part_terms, class_plan
+from catalogue.record_terms import (
+    MAX_PARTS,
+    PartsPlan,
+    Terms,
+    add_part_terms,
+    add_value_terms,
+    class_plan,
+)
 
 MAX_REMEMBERED_BYTES = 2_000
 """Of one relation of one record as JSON: longer lists do not come again."""
@@ -77,17 +84,33 @@ def shares_of_members(record: Mapping[str, Any]) -> list[Share]:
         return [_made("members", members)]
     shares: list[Share] = []
     for member in members:
-        rest = dict(member)
-        person, affiliation = rest.pop("person", None), rest.pop("affiliation", None)
+        person, affiliation = member.get("person"), member.get("affiliation")
         if person is not None:
             shares.append(share_of("person", person))
         if affiliation is not None:
             shares.append(share_of("affiliation", affiliation))
-        shares.append(share_of("members", rest))
+        role = member.get("role")
+        if type(role) is str and len(member) == 1 + ("person" in member) + (
+            "affiliation" in member
+        ):
+            shares.append(_of_role(role))
+        else:
+            rest = {name: value for name, value in member.items() if name not in _APART}
+            shares.append(share_of("members", rest))
     return shares
 
 
+_APART = frozenset({"person", "affiliation"})
+
+
+@lru_cache(maxsize=1_024)
+def _of_role(role: str) -> Share:
+    return _made("members", {"role": role})
+
+
 def _made(relation: str, value: object) -> Share:
+    if relation == "person" and type(value) is dict:
+        return _made_person(value)
     record = {relation: value}
     parts = elements(record, relation)
     class_name, prefix = _WHERE[relation]
@@ -103,6 +126,19 @@ def _made(relation: str, value: object) -> Share:
         names=tuple([str(part["name"]) for part in parts if part.get("name")]),
         tags=technique_scoring.tags_of(parts) if relation == "techniques" else frozenset(),
     )
+
+
+def _made_person(value: Mapping[str, Any]) -> Share:
+    """The same of one person: hardly any relation has so many values, and one has no relations."""
+    (plan,) = _plans("Member", "members.", "person")
+    shape = plan.parts.shape_of(value)
+    values: set[str] = set()
+    add_value_terms(value, shape, values)
+    terms = Terms({plan.has: None, shape.has: None}, set())
+    terms.add(values)
+    names = strings(value, "fullName")
+    lines = {name: name_line(name) for name in names}
+    return Share(terms, _NONE, lines, (), [suggestion("person", name) for name in names])
 
 
 def _terms(record: Mapping[str, Any], plans: tuple[PartsPlan, ...], most: int | None) -> Terms:

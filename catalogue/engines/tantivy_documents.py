@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -10,7 +11,13 @@ import tantivy
 from catalogue import technique_scoring
 from catalogue.analysis import SENTINEL
 from catalogue.documents import EngineDocument
-from catalogue.engine_fields import COUNTED_FIELDS, RAW_FIELDS, TEXT_FIELDS, number_fields
+from catalogue.engine_fields import (
+    COUNTED_FIELDS,
+    FACET_FIELDS,
+    RAW_FIELDS,
+    TEXT_FIELDS,
+    number_fields,
+)
 from catalogue.engines.base import Rendered
 from catalogue.records import Foreseen
 
@@ -89,22 +96,22 @@ def numbered(foreseen: Foreseen) -> Rendered:
 
 def _fields(document: EngineDocument) -> dict[str, Any]:
     """All but the numbers that the store gives."""
+    lines, spaced = document.exact
     fields: dict[str, Any] = {
         "key": document.key,
         "tags": " ".join(document.tags),
-        TECHNIQUES: list(document.panet),
         "text": [SENTINEL, *document.text],
         "title": [SENTINEL, *document.title],
         "title_words": document.title_words,
         "words": " ".join(document.words),
         "wholes": " ".join((SENTINEL, *document.wholes)),
+        "terms": " ".join(lines),
         **document.numbers,
     }
-    lines, spaced = document.exact
-    fields["terms"] = " ".join(lines)
     if spaced:
         fields[SPACED] = list(spaced)
     if document.tags:
+        fields[TECHNIQUES] = _listed(document.panet)
         fields[TECHNIQUE_SET] = technique_scoring.set_name(document.tags)
     if document.params:
         fields["params"] = " ".join(document.params)
@@ -114,5 +121,10 @@ def _fields(document: EngineDocument) -> dict[str, Any]:
         fields["suggestions"] = list(document.suggestions)
     for name, values in document.facets.items():
         if values:
-            fields[f"f_{name}"] = values
+            fields[_FACETS[name]] = values
     return fields
+
+
+_FACETS = {name: f"f_{name}" for name in FACET_FIELDS}
+_listed = lru_cache(maxsize=4_096)(tuple[str, ...])
+"""The library reads lists. Sets of techniques come again and again."""

@@ -84,6 +84,15 @@ MIXED = st.lists(st.sampled_from(PIECES)).map("".join)
 
 
 @given(st.text() | MIXED)
+def test_a_name_is_a_line_like_any_other(text: str) -> None:
+    for _ in range(2):  # made, and put together of what was remembered
+        made, plain = analysis.name_line(text), analysis.line(text)
+        assert made[:2] == plain[:2]
+        assert set(made.wholes) == set(plain.wholes)
+        assert made.cut == plain.cut
+
+
+@given(st.text() | MIXED)
 def test_a_line_is_all_that_is_told_of_its_text(text: str) -> None:
     line = analysis.line(text)
     assert line.words == analysis.words(text)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 from click.testing import CliRunner, Result
@@ -69,7 +68,7 @@ def hand_over(world: World, altered: Callable[[StoredEntity, int], StoredEntity]
             position = await catalogue.engine.position()
             key = "document:doi:10.5072/1"
             change = world.store.changes_of([key])[key]
-            other = replace(change, entity=altered(change.entity, position))
+            other = change._replace(entity=altered(change.entity, position))
             await catalogue.engine.apply([engine_document(other)])
             await catalogue.engine.commit(position)
 

@@ -302,13 +302,12 @@ async def test_verify_names_every_difference_and_repairs_it(
     foreign = Entities()
     foreign.document("surplus", title="nobody's glass")
     lost = world.store.changes_of(["document:doi:10.5072/a"])["document:doi:10.5072/a"]
-    from dataclasses import replace
 
     from catalogue.documents import engine_document
 
-    gone = replace(lost, entity=lost.entity._replace(deleted=True, change=position + 1))
+    gone = lost._replace(entity=lost.entity._replace(deleted=True, change=position + 1))
     strange = foreign.changes()[0].entity._replace(ordinal=10_000, change=1)
-    surplus = replace(foreign.changes()[0], entity=strange)
+    surplus = foreign.changes()[0]._replace(entity=strange)
     await catalogue.engine.apply([engine_document(gone), engine_document(surplus)])
     await catalogue.engine.commit(position)
     found = await verify(world.store, catalogue.engine)

@@ -147,6 +147,20 @@ async def test_mapping_in_processes_gives_what_mapping_here_gives(
     assert there[7].rejection is not None
 
 
+def test_records_worked_on_together_are_few_and_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parsed, a record is many times its payload (fault H11); none is left out."""
+    monkeypatch.setattr(workers, "TOGETHER", 3)
+    monkeypatch.setattr(workers, "TOGETHER_BYTES", 10)
+    sizes = [1, 1, 1, 1, 9, 9, 50, 0, 10, 1, 1]
+    records = [RawRecord(Header(str(n)), "oai_dc", bytes(size)) for n, size in enumerate(sizes)]
+    parts = list(workers.portions(records))
+    assert [record for part in parts for record in part] == records
+    assert [[len(one.payload or b"") for one in part] for part in parts] == [
+        [1, 1, 1], [1, 9], [9], [50], [0, 10], [1, 1],
+    ]  # fmt: skip
+    assert list(workers.portions([])) == []
+
+
 async def test_a_worker_that_dies_costs_no_record(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fault H03: out of memory, say; the page is mapped in this process instead."""
     monkeypatch.setattr(workers, "WARM_AFTER", 10)
