@@ -365,3 +365,13 @@ async def test_a_quantity_is_named_once_of_its_many_writings(server: TestClient[
     shown = await page(server, "/?q=neutron+at+4+K")
     assert "4 K → sample temperature" in shown.text
     assert "Sample Temperature" not in shown.text
+
+
+async def test_other_words_are_offered_with_the_filters_that_were_chosen(
+    server: TestClient[Any, Any],
+) -> None:
+    """The link had lost them: who had narrowed to a facility was shown all of them."""
+    shown = await page(server, "/?q=neutrom&facility=A&skip=10")
+    assert "Did you mean neutron" in " ".join(shown.text.split())
+    links = [attributes.get("href") for attributes in shown.all("a")]
+    assert "/?facility=A&q=neutron" in links
