@@ -23,6 +23,7 @@ from catalogue.errors import (
     EngineDamaged,
     EngineError,
     EngineUnavailable,
+    ForeignIndex,
     IndexBusy,
     IndexReplaced,
     StoreError,
@@ -134,6 +135,17 @@ class Indexer:
         position = await self.engine.position()
         newest = await anyio.to_thread.run_sync(self.store.last_change)
         return newest - position if position <= newest else newest
+
+    async def foreign(self) -> ForeignIndex | None:
+        """What another version's index is refused with. It is up to date as long as nothing
+        changes, and nothing can be found in it."""
+        try:
+            await self.engine.reader()
+        except ForeignIndex as refusal:
+            return refusal
+        except EngineError:
+            pass  # Whoever reads or writes says so.
+        return None
 
     async def wait_for(self, change: int, longest_s: float) -> int:
         """Wait until the engine has what the store had at ``change``, as long as somebody seems to

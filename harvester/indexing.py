@@ -94,6 +94,9 @@ class IndexFollower:
                     async with opening as catalogue:
                         if trouble.over():
                             log.warning("index: It can be opened again.")
+                        foreign = await catalogue.indexer.foreign()
+                        if foreign is not None and trouble.again(foreign):
+                            log.warning("index: %s", foreign)
                         if self._ahead is not None:
                             self._ahead.open(catalogue.engine.numbering)
                             catalogue.indexer.ahead = self._ahead
@@ -134,7 +137,8 @@ class IndexFollower:
             self.state.lag = await catalogue.indexer.lag()
             self.state.position = await catalogue.engine.position()
             if not self.state.lag:
-                self.state.problem = None
+                foreign = await catalogue.indexer.foreign()
+                self.state.problem = None if foreign is None else str(foreign)
                 return
             if self._enough.is_set() or (others_turn and self._hurried):
                 self.state.problem = self.state.problem or LEFT

@@ -491,6 +491,8 @@ async def _engine_status(settings: Settings) -> dict[str, Any]:
         with anyio.fail_after(ENGINE_ANSWERS_S):
             async with opening as catalogue:
                 position = await catalogue.engine.position()
+                foreign = await catalogue.indexer.foreign()
+                problem = None if foreign is None else str(foreign)
     except EngineError as trouble:
         problem = str(trouble)
     except TimeoutError:

@@ -122,16 +122,20 @@ async def check_folder(settings: Settings, options: ServerSettings) -> None:
     """Raise what would end each process, before any is started."""
     read_operator_key(options)
     async with open_catalogue(settings, index=False) as catalogue:
-        await _say_if_empty(settings, catalogue)
+        await _say_what_is_served(settings, catalogue)
 
 
-async def _say_if_empty(settings: Settings, catalogue: Catalogue) -> None:
-    """A server may start first; it may also have been given a folder that was mistyped."""
+async def _say_what_is_served(settings: Settings, catalogue: Catalogue) -> None:
+    """A server may start first; it may also have been given a folder that was mistyped, or be newer
+    than the index."""
     if not await anyio.to_thread.run_sync(catalogue.store.last_change):
         say(
             f"Nothing is kept in {settings.data} yet: what is harvested into it will be served. "
             "Another folder is named with --data."
         )
+    foreign = await catalogue.indexer.foreign()
+    if foreign is not None:
+        say(f"No question is answered until that is done: {foreign}")
 
 
 def _start(
@@ -185,7 +189,7 @@ async def serve_one(
                 raise _port_error(host, port, error) from error
             if shared is None:
                 bound = runner.addresses[0][1] if runner.addresses else port
-                await _say_if_empty(settings, catalogue)
+                await _say_what_is_served(settings, catalogue)
                 say(f"Serving {settings.data} on {address(host, bound)} ; Ctrl-C ends.")
             server = app[SERVER]
             besides = [

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 import socket
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import anyio
 import pytest
 
+from catalogue.catalogue import Catalogue
 from catalogue.errors import StoreError
 from catalogue.store import Store
 from harvester.holders import this_process
+from harvester.indexing import EngineSettings, IndexFollower
 from harvester.presence import NOTE, SILENT_AFTER_S, Note, presence, present
 from harvester.reports import presence_in_words
 from pan_commons import run
@@ -114,6 +118,49 @@ def test_status_says_that_an_import_was_broken_off(
     assert json.loads(capsys.readouterr().out)["no_harvest_begins"] == []
     assert run(["status", "--data", str(tmp_path / "other")]) == 0
     assert "No harvest begins: " not in capsys.readouterr().err
+
+
+def test_an_index_of_another_version_is_not_called_up_to_date(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Semantics 6.3: after an upgrade that changed the mapping nothing could be found, while the
+    status said "everything indexed", and a harvest without news that all was well."""
+    asyncio.run(make_empty(tmp_path))
+    assert run(["status", "--data", str(tmp_path)]) == 0
+    assert "everything indexed" in capsys.readouterr().err
+    as_another_version(monkeypatch)
+    assert run(["status", "--data", str(tmp_path)]) == 0
+    told = capsys.readouterr().err
+    assert "everything indexed" not in told
+    assert "Run: pan-commons index rebuild" in told
+    assert run(["status", "--json", "--data", str(tmp_path)]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["lag"], "index rebuild" in found["index_problem"]) == (0, True)
+
+
+async def test_a_harvest_without_news_says_that_the_index_is_another_versions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    await make_empty(tmp_path)
+    as_another_version(monkeypatch)
+    follower = IndexFollower(EngineSettings(tmp_path, "tantivy", None))
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(follower.follow)
+        await anyio.wait_all_tasks_blocked()
+        indexing = await follower.finish()
+    assert (indexing.lag, "index rebuild" in (indexing.problem or "")) == (0, True)
+    assert "index rebuild" in caplog.text
+
+
+def as_another_version(patch: pytest.MonkeyPatch) -> None:
+    """With another mapping or analysis."""
+    for module in ("fingerprint", "engines.tantivy", "engines.tantivy_generations"):
+        patch.setattr(f"catalogue.{module}.fingerprint", lambda: "0123456789ab")
+
+
+async def make_empty(folder: Path) -> None:
+    async with Catalogue.open(folder):
+        pass
 
 
 def test_a_search_engine_that_hangs_does_not_keep_a_monitor_waiting(

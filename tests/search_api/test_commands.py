@@ -24,7 +24,8 @@ from pan_commons_terminal import Settings
 from search_api.answer_view import title_of
 from search_api.commands import COMMANDS
 from search_api.errors import PortInUse
-from search_api.serving import address, check_port, open_catalogue
+from search_api.serving import address, check_folder, check_port, open_catalogue
+from search_api.settings import ServerSettings
 
 
 @pytest.fixture
@@ -181,6 +182,19 @@ async def test_a_server_over_a_folder_in_which_nothing_is_says_so(tmp_path: Path
     await asyncio.wait_for(process.communicate(), 30)
     assert said.startswith(f"Nothing is kept in {tmp_path / 'new'} yet")
     assert "--data" in said
+
+
+async def test_a_server_that_is_newer_than_the_index_says_so_when_it_starts(
+    data: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It said "Serving", and answered every question with 409."""
+    settings = Settings(data, None, "tantivy", None, as_json=False)
+    await check_folder(settings, ServerSettings())
+    assert capsys.readouterr().err == ""
+    for module in ("fingerprint", "engines.tantivy", "engines.tantivy_generations"):
+        monkeypatch.setattr(f"catalogue.{module}.fingerprint", lambda: "0123456789ab")
+    await check_folder(settings, ServerSettings())
+    assert "Run: pan-commons index rebuild" in capsys.readouterr().err
 
 
 def test_what_no_process_could_serve_is_told_once(
