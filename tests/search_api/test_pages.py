@@ -375,3 +375,22 @@ async def test_other_words_are_offered_with_the_filters_that_were_chosen(
     assert "Did you mean neutron" in " ".join(shown.text.split())
     links = [attributes.get("href") for attributes in shown.all("a")]
     assert "/?facility=A&q=neutron" in links
+
+
+async def test_what_is_written_from_right_to_left_is_shown_so_and_turns_nothing_else(
+    catalogue: Catalogue, keep: Any, serve: Any
+) -> None:
+    """Harvested text decides its own direction, and no sign in it that of what stands beside."""
+    facility = Facility("A", "Facility A", "https://a.example/api")
+    source = Source("a", "A", "panosc", "https://a.example/api", "panosc-json")
+    title = "دراسة بلورات \u202elysozyme"
+    payload = {"pid": "10.5072/1", "type": "proposal", "title": title, "summary": title}
+    await keep(catalogue, facility, source, [("panosc-document", payload)])
+    client = await serve(catalogue)
+    found = await page(client, "/?q=lysozyme")
+    (entry,) = [one for one in found.all("a") if one.get("dir")]
+    assert entry["dir"] == "auto"
+    assert [one.get("dir") for one in found.all("p") if one.get("class") == "summary"] == ["auto"]
+    assert [one["dir"] for one in found.all("input") if one.get("type") == "search"] == ["auto"]
+    record = await page(client, str(entry["href"]))
+    assert [one.get("dir") for one in record.all("h1")] == ["auto"]
