@@ -45,7 +45,23 @@ def serve(settings: Settings, host: str, port: int, workers: int, index: bool) -
     run_workers(settings, host, port, workers, index=index)
 
 
-@click.command("search")
+class SearchCommand(click.Command):
+    """Says how a word is left out, which to a shell looks like an option."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            if error.option_name.startswith("--"):
+                raise
+            raise click.UsageError(
+                f"No such option {error.option_name!r}. A word is left out within quotation marks, "
+                'as in "lysozyme -ice"; a text that begins so goes behind --, last of all.',
+                ctx,
+            ) from error
+
+
+@click.command("search", cls=SearchCommand)
 @click.argument("query", required=False, default="")
 @click.option("--url", help="Ask this server instead of the data folder.")
 @click.option(

@@ -75,6 +75,18 @@ def test_search_prints_a_table(data: Path) -> None:
     assert "small angle neutron scattering (PaNET01189)" in result.stderr
 
 
+@pytest.mark.parametrize("words", [["-lysozyme"], ["lysozyme", "-ice"]])
+def test_a_word_to_be_left_out_that_looks_like_an_option_is_told_how_it_is_written(
+    words: list[str], data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["search", *words, "--data", str(data)]) == 2
+    assert "goes behind --" in " ".join(capsys.readouterr().err.split())
+    assert run(["search", "--data", str(data), "--", "-nothing"]) == 0
+    assert run(["search", "--data", str(data), "--", "--"]) == 0
+    assert run(["search", "x", "--nothing"]) == 2
+    assert "goes behind --" not in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("more", [(), ("--live",)])
 def test_a_search_that_finds_nothing_draws_no_empty_table(
     more: tuple[str, ...], data: Path
