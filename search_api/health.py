@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import anyio
 import anyio.to_thread
@@ -63,6 +64,7 @@ class Measurements:
             "Requests refused because their client made too many.",
             registry=self.registry,
         )
+        self._shown: dict[Gauge, set[str]] = {}
         self._counted: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
         self.records = self._latest(
             "pan_commons_records", "Live records, by facility.", ("facility",)
@@ -100,16 +102,34 @@ class Measurements:
 
     def show_facilities(self, states: Iterable[FacilityState]) -> None:
         """Set the gauges of what was harvested, and how that went; what was taken out goes."""
-        for gauge in (self.records, self.silent, self.last_success, self.held, self.quarantined):
+        every = list(states)
+        of_each = [one for state in every for one in state.sources]
+        self._renew(self.records, {one.facility.name: one.records for one in every})
+        self._renew(self.silent, {one.facility.name: one.state == "silent" for one in every})
+        self._renew(
+            self.last_success,
+            {
+                source.name: status.last_success_at.timestamp() if status.last_success_at else 0
+                for source, status in of_each
+            },
+        )
+        self._renew(
+            self.held, {source.name: status.waiting is not None for source, status in of_each}
+        )
+        self._renew(self.quarantined, {source.name: one.quarantined for source, one in of_each})
+
+    def _renew(self, gauge: Gauge, values: Mapping[str, float]) -> None:
+        """Set a gauge for each name; of one that is gone nothing is known."""
+        shown = self._shown.setdefault(gauge, set())
+        if SHARED in os.environ:
+            # Files that several processes read cannot be taken back from.
+            for name in shown - values.keys():
+                gauge.labels(name).set(math.nan)
+        else:
             gauge.clear()
-        for state in states:
-            self.records.labels(state.facility.name).set(state.records)
-            self.silent.labels(state.facility.name).set(state.state == "silent")
-            for source, status in state.sources:
-                success = status.last_success_at
-                self.last_success.labels(source.name).set(success.timestamp() if success else 0)
-                self.held.labels(source.name).set(status.waiting is not None)
-                self.quarantined.labels(source.name).set(status.quarantined)
+        shown.update(values)
+        for name, value in values.items():
+            gauge.labels(name).set(value)
 
     def note(self, operation: str, status: int, elapsed_s: float) -> None:
         """Count one answer."""

@@ -21,7 +21,7 @@ from aiohttp import web
 from catalogue.catalogue import Catalogue
 from catalogue.clock import utc_now
 from catalogue.errors import CatalogueError, EngineDamaged, StoreDamaged, StoreFull, StoreReadOnly
-from catalogue.processes import allow_many_files
+from catalogue.processes import allow_many_files, end_with_parent
 from catalogue.store.database import FILE_NAME
 from mappings.linking import recognise
 from mappings.quantities import interval_for_query
@@ -150,6 +150,7 @@ def _start(
 
 def _worker(settings: Settings, host: str, port: int, rates: Any, index: bool) -> None:
     log_to_stderr()
+    end_with_parent()  # Else it would keep the port from whoever is started next.
     shared = memoryview(rates).cast("B")
     try:
         asyncio.run(serve_one(settings, settings_from(), host, port, index=index, shared=shared))
