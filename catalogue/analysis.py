@@ -470,15 +470,29 @@ def highlights_again(text: str, wanted_stems: frozenset[str]) -> list[tuple[int,
     word stands is worked out once for all questions."""
     if not text.isascii():
         return highlights(text, wanted_stems)
-    found = [places for one in wanted_stems if (places := _places(text, one))]
+    known = _places(text)
+    found = []
+    for one in wanted_stems:
+        places = known.get(one)
+        if places is None:
+            places = known[one] = tuple(highlights(text, frozenset((one,))))
+            if len(known) > STEMS_KEPT:
+                known.clear()
+        if places:
+            found.append(places)
     if len(found) == 1:
         return list(found[0])
     return sorted({place for places in found for place in places})
 
 
-@lru_cache(maxsize=2_048)
-def _places(text: str, stem: str) -> tuple[tuple[int, int], ...]:
-    return tuple(highlights(text, frozenset((stem,))))
+STEMS_KEPT = 32
+"""Stems of which it is kept where they stand in one text."""
+
+
+@lru_cache(maxsize=1_024)
+def _places(text: str) -> dict[str, tuple[tuple[int, int], ...]]:
+    """Where stems stand in a text, as far as they were asked for."""
+    return {}
 
 
 _WORD_FROM = re.compile(r"[a-z0-9]+")

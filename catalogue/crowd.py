@@ -34,6 +34,9 @@ from catalogue.statistics import (
     weighed,
 )
 
+MOST_COUNTS = 32_768
+"""Counts kept from one question to the next: words come again in other questions."""
+
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 
@@ -58,12 +61,18 @@ class Crowd:
         self._texts: dict[str, list[str]] = {}
         self._sizes: dict[str, list[int]] = {}
         self._counts: dict[FieldTerm, list[int]] = {}
+        # Of other questions, too; only what this one asks for is taken along to those chosen.
+        self._kept: dict[FieldTerm, list[int]] = {}
         self._signs: list[Signs] = []
 
     def afresh(self) -> Crowd:
-        """The same for another question: what they have is known, what was counted of it not."""
+        """The same for another question: what they have is known, and what was counted of the
+        terms that were asked for lately."""
+        if len(self._kept) * len(self.entities) > MOST_COUNTS:
+            self._kept = {}
         made = Crowd(self.entities)
         made._texts, made._sizes, made._signs = self._texts, self._sizes, self._signs
+        made._kept = self._kept
         return made
 
     def texts(self, name: str) -> list[str]:
@@ -82,15 +91,20 @@ class Crowd:
 
     def counts(self, name: str, term: str) -> list[int]:
         """How often a term stands in a scored field."""
-        found = self._counts.get((name, term))
+        key = (name, term)
+        found = self._counts.get(key)
         if found is None:
-            spaced = f" {term} "
-            if name == "wholes" and not self._may_have(term):
-                found = [0] * len(self.entities)
-            else:
-                found = [text.count(spaced) for text in self.texts(name)]
-            self._counts[name, term] = found
+            found = self._kept.get(key)
+            if found is None:
+                found = self._kept[key] = self._counted(name, term)
+            self._counts[key] = found
         return found
+
+    def _counted(self, name: str, term: str) -> list[int]:
+        if name == "wholes" and not self._may_have(term):
+            return [0] * len(self.entities)
+        spaced = f" {term} "
+        return [text.count(spaced) for text in self.texts(name)]
 
     def _may_have(self, term: str) -> bool:
         """Whether any of them may have the term among its wholes, which few questions find."""

@@ -96,6 +96,7 @@ class Exchanges:
     def __init__(self, session: aiohttp.ClientSession) -> None:
         assert session.connector is not None
         self._session = session
+        self._always = tuple(session.headers.items())
         self._connector = session.connector
         self._places: dict[tuple[URL, ssl.SSLContext | bool], _Place] = {}
 
@@ -116,9 +117,9 @@ class Exchanges:
         """
         place = self._places.get((target.place, tls)) or self._place(target.place, tls)
         query = f"?{target.query}" if target.query else ""
-        if _BREAKS.search(query):
+        if "\n" in query or "\r" in query or "\0" in query:
             raise aiohttp.InvalidURL(str(target.place), "a line break in the query")
-        rest = _lines(place.host, tuple(self._session.headers.items()), tuple(headers.items()))
+        rest = _lines(place.host, self._always, tuple(headers.items()))
         head = f"{place.begin}{query} HTTP/1.1\r\n".encode() + rest
         try:
             return await self._once(target, place.request, head, limits)

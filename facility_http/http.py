@@ -207,7 +207,7 @@ class Fetcher:
         return Retrying(
             access.patience or self.patience,
             url=self.redactor.clean(url),
-            gate=self.gate(self._place(url)),
+            gate=self.gate(self.target(url).place),
             sleep=self._sleep,
             random=self._random,
             now=self.now,
@@ -235,11 +235,18 @@ class Fetcher:
         return Attempt(self, url, access or Access(), sent)
 
     async def follow(
-        self, url: str, access: Access, sent: Mapping[str, str], queue_s: float, began: float
+        self,
+        url: str,
+        target: Target,
+        access: Access,
+        sent: Mapping[str, str],
+        queue_s: float,
+        began: float,
     ) -> Response:
-        """Send the request and follow redirects; gives the last answer, body unread."""
+        """Send the request to ``url``, read as a target, and follow redirects; gives the last
+        answer, body unread."""
         limits = access.limits or self.limits
-        here = read_target(url)
+        here = target
         seen: set[URL] = set()
         permanent, lost_at = True, None
         for hop in range(limits.redirects + 1):
@@ -247,12 +254,12 @@ class Fetcher:
             if access.credential is not None and origin_of(here.place) != access.credential.origin:
                 lost_at = lost_at or str(here.place.origin())
             raw = await self._send(here, access, sent, limits)
-            target = raw.headers.get("Location") if raw.status in _REDIRECTS else None
-            if not target:
+            moved_to = raw.headers.get("Location") if raw.status in _REDIRECTS else None
+            if not moved_to:
                 moved = str(here.place) if hop and permanent else None
                 return Response(
                     raw,
-                    here.text,
+                    here.text if hop else url,
                     queue_s,
                     limits,
                     began,
@@ -265,7 +272,7 @@ class Fetcher:
             raw.close()
             before = here.url
             seen.add(before)
-            there = self._next_hop(before, target)
+            there = self._next_hop(before, moved_to)
             if there in seen:
                 break
             here = read_target(str(there))
@@ -315,10 +322,10 @@ class Fetcher:
             )
         return there
 
-    def _place(self, url: str) -> URL:
+    def target(self, url: str) -> Target:
         """Raises ``ForbiddenAddress`` for what no request can go to."""
         try:
-            return read_target(url).place
+            return read_target(url)
         except ValueError as error:
             raise ForbiddenAddress(
                 f"no address that can be asked ({error})", url=self.redactor.clean(url)
@@ -390,12 +397,13 @@ class Attempt:
     async def __aenter__(self) -> Response:
         fetcher, access = self._fetcher, self._access
         fetcher.redactor.learn(access.credential)
-        gate = fetcher.gate(fetcher._place(self._url))
+        target = fetcher.target(self._url)
+        gate = fetcher.gate(target.place)
         queue_s = 0.0 if gate is None else await gate.enter(access.pace_s)
         self._gate = gate
         try:
             self._answer = await fetcher.follow(
-                self._url, access, self._sent, queue_s, fetcher.monotonic()
+                self._url, target, access, self._sent, queue_s, fetcher.monotonic()
             )
         except BaseException as error:
             self._end()

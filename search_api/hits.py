@@ -10,10 +10,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
 import anyio.to_thread
+import orjson
 
 from catalogue.answers import Hit
 from catalogue.facilities import Facility
@@ -75,35 +76,60 @@ class LiveRecords:
     def __init__(self, records: Records, states: FacilityStates, now: datetime) -> None:
         self._records = records if isinstance(records, Overlay) else None
         self._remembered: dict[str, Any] = {} if self._records is None else self._records.remembered
-        self._at_hand: dict[str, Json] = {}
+        self._at_hand: dict[str, _Remembered] = {}
         self._states = states
         self._now = now
 
     def has(self, entity: StoredEntity) -> bool:
         """Whether it is at hand already; then it stays so."""
-        version, since, until, found = self._remembered.get(entity.key, _NEVER)
-        if version != self._states.version or not since <= self._now < until:
+        known: _Remembered = self._remembered.get(entity.key, _NEVER)
+        if known.version != self._states.version or not known.since <= self._now < known.until:
             return False
-        self._at_hand[entity.key] = found
+        self._at_hand[entity.key] = known
         return True
 
     def of(self, entity: StoredEntity, children: tuple[int, Sequence[Record]] | None) -> Json:
         """The record, for the caller to add to."""
+        return dict(self._made(entity, children).shown)
+
+    def written(
+        self, entity: StoredEntity, children: tuple[int, Sequence[Record]] | None
+    ) -> tuple[Json, bytes]:
+        """The record, which must not be changed, and how it begins as JSON: all but the brace at
+        its end, for the caller to add to."""
+        made = self._made(entity, children)
+        if not made.begins:
+            made.begins.append(orjson.dumps(made.shown, option=orjson.OPT_UTC_Z)[:-1])
+        return made.shown, made.begins[0]
+
+    def _made(
+        self, entity: StoredEntity, children: tuple[int, Sequence[Record]] | None
+    ) -> _Remembered:
         found = self._at_hand.get(entity.key)
-        if found is None:
-            found = record_json(entity, children, self._states, self._now)
-            live = self._records
-            if live is not None and live.has_all(
-                [entity.key, *(entity.record.get("datasets") or ())]
-            ):
-                until = next_opening(entity.record, self._now)
-                if len(self._remembered) >= MOST_REMEMBERED:
-                    self._remembered.clear()
-                self._remembered[entity.key] = (self._states.version, self._now, until, found)
-        return dict(found)
+        if found is not None:
+            return found
+        shown, live = record_json(entity, children, self._states, self._now), self._records
+        made = _Remembered(self._states.version, self._now, FOREVER, shown, [])
+        if live is not None and live.has_all([entity.key, *(entity.record.get("datasets") or ())]):
+            made = made._replace(until=next_opening(entity.record, self._now))
+            if len(self._remembered) >= MOST_REMEMBERED:
+                self._remembered.clear()
+            self._remembered[entity.key] = made
+        return made
 
 
-_NEVER: tuple[int, datetime, datetime, Json] = (-1, FOREVER, FOREVER, {})
+class _Remembered(NamedTuple):
+    """A record as it is shown, and how it begins as JSON, once that was wanted: good for one
+    version of the facilities' states, from one instant to another."""
+
+    version: int
+    since: datetime
+    until: datetime
+    shown: Json
+    begins: list[bytes]
+
+
+_NEVER = _Remembered(-1, FOREVER, FOREVER, {}, [])
 
 
 def hit_json(hit: Hit, shown: Json, *, partly: bool = False) -> Json:
@@ -113,21 +139,39 @@ def hit_json(hit: Hit, shown: Json, *, partly: bool = False) -> Json:
         shown: its record, see ``record_json``; changed.
         partly: not all the fields that are scored could be had of its facility.
     """
-    shown["score"] = hit.score
-    if partly:
-        shown["partly_scored"] = True
+    shown |= _of_the_hit(hit, partly)
     if hit.highlights:
         shown["highlights"] = {
             name: [list(span) for span in spans] for name, spans in hit.highlights.items()
         }
+    return shown
+
+
+def written_hit(hit: Hit, begins: bytes, *, partly: bool = False) -> orjson.Fragment:
+    """The same as JSON, of a record that was put into JSON before.
+
+    Args:
+        begins: see ``LiveRecords.written``.
+    """
+    rest = orjson.dumps(_of_the_hit(hit, partly))
+    return orjson.Fragment(b"%b,%b" % (begins, rest[1:]))
+
+
+def _of_the_hit(hit: Hit, partly: bool) -> Json:
+    """What a question adds to a record."""
+    added: Json = {"score": hit.score}
+    if partly:
+        added["partly_scored"] = True
+    if hit.highlights:
+        added["highlights"] = hit.highlights
     if hit.explanation is not None:
-        shown["explanation"] = {
+        added["explanation"] = {
             "text": hit.explanation.text,
             "technique": hit.explanation.technique,
             "best_possible": hit.explanation.best_possible,
             "parts": list(hit.explanation.parts),
         }
-    return shown
+    return added
 
 
 def record_json(

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
 
 import anyio.to_thread
+import orjson
 
 from catalogue.answers import FacetCount
+from catalogue.records import StoredEntity
 from search_api.facilities import FacilityStates
-from search_api.hits import LiveRecords, hit_json, load_children
+from search_api.hits import LiveRecords, hit_json, load_children, written_hit
 from search_api.search import SearchRequest
 from search_api.whole import Whole, page_hits
 
 Json = dict[str, Any]
+Hit = TypeVar("Hit")
 
 FEW = 40
 """Hits that are put into JSON on the event loop; more in a worker thread."""
@@ -24,6 +28,60 @@ async def show(
     whole: Whole, states: FacilityStates, timings: dict[str, float], request: SearchRequest
 ) -> Json:
     """Put the answer of a question together; ``timings`` gets milliseconds by step."""
+    records = await _records(whole, states, timings, request)
+
+    def make() -> list[Json]:
+        return [
+            hit_json(hit, records.of(hit.entity), partly=hit.entity.key in whole.partly)
+            for hit in whole.answer.hits
+        ]
+
+    hits = await _made(make, len(whole.answer.hits))
+    return answer_json(request, whole, hits)
+
+
+async def write(
+    whole: Whole, states: FacilityStates, timings: dict[str, float], request: SearchRequest
+) -> tuple[Json, list[Json]]:
+    """The same to be sent as JSON, its hits written already; with the access of each hit."""
+    records = await _records(whole, states, timings, request)
+    access: list[Json] = []
+
+    def make() -> list[orjson.Fragment]:
+        hits = []
+        for hit in whole.answer.hits:
+            record, begins = records.written(hit.entity)
+            access.append(record["access"])
+            hits.append(written_hit(hit, begins, partly=hit.entity.key in whole.partly))
+        return hits
+
+    hits = await _made(make, len(whole.answer.hits))
+    return answer_json(request, whole, hits), access
+
+
+async def _made(make: Callable[[], list[Hit]], count: int) -> list[Hit]:
+    # A hit takes a tenth of a millisecond: a long page would hold the event loop.
+    return make() if count <= FEW else await anyio.to_thread.run_sync(make)
+
+
+@dataclass(frozen=True, slots=True)
+class _Records:
+    """The records of an answer's hits, with what is shown of what they contain."""
+
+    shown: LiveRecords
+    children: Mapping[str, tuple[int, Sequence[Mapping[str, Any]]]]
+
+    def of(self, entity: StoredEntity) -> Json:
+        return self.shown.of(entity, self.children.get(entity.key))
+
+    def written(self, entity: StoredEntity) -> tuple[Json, bytes]:
+        return self.shown.written(entity, self.children.get(entity.key))
+
+
+async def _records(
+    whole: Whole, states: FacilityStates, timings: dict[str, float], request: SearchRequest
+) -> _Records:
+    """Read what has to be read; ``timings`` gets how long that took."""
     started = time.perf_counter()
     answer = whole.answer
     children: dict[str, tuple[int, Sequence[Mapping[str, Any]]]] = {
@@ -37,23 +95,10 @@ async def show(
     if untold:
         children |= await load_children(whole.records, untold)
     timings["records"] = (time.perf_counter() - started) * 1000
-
-    def make() -> list[Json]:
-        return [
-            hit_json(
-                hit,
-                shown.of(hit.entity, children.get(hit.entity.key)),
-                partly=hit.entity.key in whole.partly,
-            )
-            for hit in answer.hits
-        ]
-
-    # A hit takes a tenth of a millisecond: a long page would hold the event loop.
-    hits = make() if len(answer.hits) <= FEW else await anyio.to_thread.run_sync(make)
-    return answer_json(request, whole, hits)
+    return _Records(shown, children)
 
 
-def answer_json(request: SearchRequest, whole: Whole, hits: Sequence[Json]) -> Json:
+def answer_json(request: SearchRequest, whole: Whole, hits: Sequence[object]) -> Json:
     """The shape that scripts rely on; parts that were not asked for are empty. Facets are as sure
     as the total: lower bounds where that is one."""
     answer = whole.answer

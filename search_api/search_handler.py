@@ -12,7 +12,7 @@ from search_api.exports import export
 from search_api.federation.participants import Asked
 from search_api.replies import Call, Emit, Reply, Stream, json_reply, next_link, ranked_types
 from search_api.search import SearchRequest, pairs_of_body, read_search
-from search_api.search_answer import show
+from search_api.search_answer import show, write
 from search_api.search_stream import ENCODERS, EVENT_STREAM, LINES, tell_answer
 from search_api.whole import ask_whole, read_asked
 
@@ -44,19 +44,24 @@ async def search_page(call: Call) -> Reply | Stream:
     started = time.perf_counter()
     whole = await ask_whole(call, request.search, asked)
     call.timings["search"] = (time.perf_counter() - started) * 1000
-    answer = await show(whole, call.server.states, call.timings, request)
+    states = call.server.states
+    if form == "json":
+        answer, access = await write(whole, states, call.timings, request)
+    else:
+        answer = await show(whole, states, call.timings, request)
+        access = [hit["access"] for hit in answer["hits"]]
     if depends_on_clock(request.search.where) or "access" in request.facets:
         call.holds_until(call.now)
-    for hit in answer["hits"]:
-        if hit["access"]["state"] == "embargoed":
-            call.holds_until(datetime.fromisoformat(hit["access"]["until"]))
+    for one in access:
+        if one["state"] == "embargoed":
+            call.holds_until(datetime.fromisoformat(one["until"]))
     headers = dict(whole.headers())
     if request.limit_was_cut:
         headers["X-Limit"] = str(request.search.limit)
     if answer.get("cursor") and call.request.method == "GET":
         headers["Link"] = next_link(call, {"cursor": answer["cursor"]})
     if form != "json":
-        titles = {facility.name: facility.title for facility in call.server.states.facilities}
+        titles = {facility.name: facility.title for facility in states.facilities}
         reply = export(form, answer["hits"], titles)
         return replace(reply, headers={**headers, **reply.headers})
     return json_reply(answer, headers=headers)

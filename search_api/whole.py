@@ -126,11 +126,7 @@ async def ask(
     """Answer a question, with or without a server around; ``arrived`` is told of what is known
     while facilities are still waited for."""
     if federation is not None and needs_federation(federation, states, search, asked):
-        # What is merged with others is looked at more closely.
-        asked_whole = search
-        if search.bare or search.contained:
-            asked_whole = replace(search, bare=False, contained=0)
-        return whole_of(await federation.search(asked_whole, asked, arrived))
+        return whole_of(await federation.search(search, asked, arrived))
     _expect_somebody(states, search, asked)
     began = time.perf_counter()
     answer = await catalogue.search(await within_the_catalogue(catalogue, search))
@@ -258,12 +254,17 @@ def page_hits(answer: Answer) -> Counter[str]:
 def hold(call: Call, lines: Sequence[FacilityLine]) -> None:
     """A live answer is kept no longer than the oldest part of it is good; one that lacks a facility
     is not kept at all (fault G14)."""
-    if any(line.is_missing or line.state == "stale" for line in lines if line.live):
-        call.holds_until(call.now)
-        return
-    ages = [line.age_s or 0.0 for line in lines if line.live]
-    left_s = call.settings.facility_cache_s - max(ages, default=0.0)
-    call.holds_until(call.now + timedelta(seconds=max(0.0, left_s)))
+    oldest_s = 0.0
+    for line in lines:
+        if not line.live:
+            continue
+        if line.is_missing or line.state == "stale":
+            call.holds_until(call.now)
+            return
+        if line.age_s:
+            oldest_s = max(oldest_s, line.age_s)
+    left_s = call.settings.facility_cache_s - oldest_s
+    call.holds_until(call.now + timedelta(seconds=left_s) if left_s > 0 else call.now)
 
 
 __all__ = [

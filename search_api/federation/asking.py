@@ -17,7 +17,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import aiohttp
 import anyio
@@ -27,6 +27,7 @@ from catalogue.facilities import Source
 from facility_http.errors import FacilityHttpError
 from facility_http.http import Fetcher
 from facility_http.rest_json import Objects, identifier_of
+from search_api.federation.alarms import Alarms
 from search_api.federation.background import Background
 from search_api.federation.errors import FacilitySilent, FederationError, QuestionRefused
 from search_api.federation.facility_cache import FacilityCache, Kept, key_of
@@ -142,10 +143,11 @@ class Asker:
         self._parser = Parser(settings.facility_cache_bytes // 8)
         self._sharing = Sharing(serving, self._cache, self._histories, now)
         self._background = Background()
+        self._alarms = Alarms()
         self._told: frozenset[str] = frozenset()
         self._lines: dict[str, Line] = {}
         self._flights: dict[bytes, Flight[Heard]] = {}
-        self._flying: set[asyncio.Task[None]] = set()
+        self._flying: dict[asyncio.Task[Any], Callable[[], object]] = {}
         self._counters: dict[tuple[str, str], Counter] = {}
 
     async def __aenter__(self) -> Self:
@@ -159,10 +161,11 @@ class Asker:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        flying = list(self._flying)
-        for task in flying:
-            task.cancel()
+        flying = dict(self._flying)
+        for end in flying.values():
+            end()
         await asyncio.gather(*flying, return_exceptions=True)
+        self._alarms.close()
         await self._background.close()
         await self._http.close()
         await self._sharing.share(self._lines)
@@ -297,14 +300,12 @@ class Asker:
         shares = bool(self._settings.facility_single_flight)
         flight = self._flights.get(key) if shares else None
         if flight is None or not flight.is_wanted:
-            flight = Flight()
+            flight = Flight(self._alarms)
             if shares:
                 self._flights[key] = flight
             # A plain task, of which we keep hold: a task group's costs three times as much.
             task = asyncio.create_task(self._fly(flight, line, live, question, terms.via, key))
-            self._flying.add(task)
-            task.add_done_callback(partial(self._landed, flight, key))
-            flight.end = task.cancel
+            flight.end = self._flying[task] = partial(self._end, flight, key, task)
         elif self._measured is not None:
             self._measured.shared.labels(name).inc()
         left_s = max(terms.deadline - self.monotonic(), 0.0)
@@ -332,6 +333,7 @@ class Asker:
         key: bytes,
     ) -> None:
         """Make the request of a flight."""
+        flight.has_begun = True
         try:
             heard = await self._request(flight, line, live, question, via)
             parsed = heard.parsed
@@ -354,10 +356,19 @@ class Asker:
             flight.failure = FacilitySilent(
                 live.source.name, "failed", "something went wrong here", ours=True
             )
+        finally:
+            self._landed(flight, key, asyncio.current_task())
 
-    def _landed(self, flight: Flight[Heard], key: bytes, task: asyncio.Task[None]) -> None:
-        """A flight's task is over, however it ended, or if it never began: those who wait hear."""
-        self._flying.discard(task)
+    def _end(self, flight: Flight[Heard], key: bytes, task: asyncio.Task[None]) -> None:
+        """Nobody waits for a flight any longer."""
+        task.cancel()
+        if not flight.has_begun:
+            self._landed(flight, key, task)  # It never will.
+
+    def _landed(self, flight: Flight[Heard], key: bytes, task: asyncio.Task[Any] | None) -> None:
+        """A flight is over, however it ended, or if it never began: those who wait hear."""
+        if task is not None:
+            self._flying.pop(task, None)
         if self._flights.get(key) is flight:
             del self._flights[key]
         flight.land()
@@ -448,6 +459,7 @@ class Asker:
             self._background.start,
             line.bulkhead.spare_place,
             note_second,
+            self._alarms,
         )
         return await race.run(request.limit_s, delay_s)
 

@@ -35,6 +35,7 @@ from search_api.federation.relations import (
     wanted_relations,
 )
 from search_api.federation.splitting import (
+    MOST_REMEMBERED,
     Piece,
     Split,
     conjunction_of,
@@ -323,10 +324,23 @@ class Collector:
                 split = conjunction_of(split, self._likely_words(need.words), self.profile)
                 sure = split.sure
         if (sure, whole) != (split.sure, split.whole):
-            split = replace(split, sure=sure, whole=whole)
+            split = self._as_sure(split, sure=sure, whole=whole)
         if self.profile.order and "query" not in asked:
             asked["order"] = _order(search)
         return split, asked
+
+    def _as_sure(self, split: Split, *, sure: bool, whole: bool) -> Split:
+        """The same sent, with what that is worth for this question; once for all such questions."""
+        splits = self.profile.splits
+        known: tuple[Split, Split] | None = splits.get((id(split), sure, whole))
+        if known is None or known[0] is not split:
+            if len(splits) >= MOST_REMEMBERED:
+                splits.clear()
+            known = splits[id(split), sure, whole] = (
+                split,
+                replace(split, sure=sure, whole=whole),
+            )
+        return known[1]
 
     def whole(self, readings: Sequence[Reading], digests: Sequence[bytes]) -> Reading:
         """The pages as one reading, the same one as long as the pages are the same."""

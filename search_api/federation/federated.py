@@ -299,6 +299,7 @@ class Federation:
         async def nobody(live: LiveSource, need: Need) -> Outcome:
             raise AssertionError("ask_one is set before anybody is asked")
 
+        copies = with_copies(self.states)
         return Session(
             self.catalogue,
             self.states.all,
@@ -307,16 +308,18 @@ class Federation:
             asked,
             self.participants(search, asked),
             nobody,
-            lambda live: self._sampled(live, search.entity_class),
-            with_copies(self.states),
+            lambda live: self._sampled(live, search.entity_class, copies),
+            copies,
             self.pools,
             self.workshop,
             self.settings.live_depth,
         )
 
-    def _sampled(self, live: LiveSource, entity_class: EntityClass) -> CollectionStatistics:
+    def _sampled(
+        self, live: LiveSource, entity_class: EntityClass, copies: frozenset[str]
+    ) -> CollectionStatistics:
         """What a live facility adds to the collection; nothing where the index counts it."""
-        if live.facility.name in with_copies(self.states):
+        if live.facility.name in copies:
             return CollectionStatistics()
         return self.profile(live, entity_class).statistics
 

@@ -76,7 +76,7 @@ class Window:
 
     def latencies_s(self) -> list[float]:
         """Of answers, sorted."""
-        return sorted(one.elapsed_s for one in self.requests() if one.well)
+        return sorted([elapsed_s for _, elapsed_s, well in self.requests() if well])
 
     def hedge_delay_s(self) -> float | None:
         """After how long an answer is unusually slow here: the 95th percentile.

@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 import anyio
 
 from facility_http.errors import FacilityHttpError
+from search_api.federation.alarms import Alarm, Alarms
 
 Answer = TypeVar("Answer")
 Start = Callable[[Callable[[], Coroutine[Any, Any, None]]], None]
@@ -33,13 +34,15 @@ class Hedged(Generic[Answer]):
         start: Start,
         spare_place: Callable[[], AbstractContextManager[bool]],
         on_second: Callable[[], None],
+        alarms: Alarms | None = None,
     ) -> None:
+        self._alarms = alarms or Alarms()
         self._attempt = attempt
         self._start = start
         self._spare_place = spare_place
         self._on_second = on_second
         self._task: asyncio.Task[Any] | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._alarm: Alarm | None = None
         self._stopped = self._over = False
         self._second: anyio.CancelScope | None = None
         self._second_over: asyncio.Event | None = None
@@ -56,16 +59,15 @@ class Hedged(Generic[Answer]):
             FacilityHttpError: of the first attempt, when none has answered.
             TimeoutError: the limit was passed.
         """
-        # One timer for both, and no scope: nearly every request comes by here and needs neither.
-        loop = asyncio.get_running_loop()
+        # One alarm for both, and no scope: nearly every request comes by here and needs neither.
         self._task = task = asyncio.current_task()
         assert task is not None
         cancelled = task.cancelling()
         if delay_s is None or delay_s >= limit_s:
-            self._timer = loop.call_later(limit_s, self._stop)
+            self._alarm = self._alarms.after(limit_s, self._stop)
         else:
-            ends_at = loop.time() + limit_s
-            self._timer = loop.call_later(delay_s, self._begin_second, ends_at)
+            ends_at = asyncio.get_running_loop().time() + limit_s
+            self._alarm = self._alarms.after(delay_s, self._begin_second, ends_at)
         try:
             return await self._first_good()
         except asyncio.CancelledError:
@@ -76,7 +78,7 @@ class Hedged(Generic[Answer]):
             return self._answers[0]
         finally:
             self._over = True
-            self._timer.cancel()
+            self._alarm.cancel()
             if self._second_over is not None:
                 if self._second is not None:
                     self._second.cancel()
@@ -102,7 +104,7 @@ class Hedged(Generic[Answer]):
             self._task.cancel()
 
     def _begin_second(self, ends_at: float) -> None:
-        self._timer = asyncio.get_running_loop().call_at(ends_at, self._stop)
+        self._alarm = self._alarms.at(ends_at, self._stop)
         self._second, self._second_over = anyio.CancelScope(), asyncio.Event()
         self._start(self._beside)
 

@@ -57,6 +57,9 @@ class IndexSide:
             cursor=None,
             explain=False,
             plain=True,
+            # What is merged with others is looked at more closely.
+            bare=False,
+            contained=0,
             without=self.without,
             facets=search.facets if first else (),
             related=search.related and first,

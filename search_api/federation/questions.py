@@ -37,7 +37,8 @@ class LiveSource:
     def of_class(self, entity_class: EntityClass) -> Mapping[str, Any]:
         """The profile of one class; empty when nothing is known."""
         found = self.capabilities.get("classes", {}).get(entity_class)
-        return found if isinstance(found, Mapping) else {}
+        # A dict first: to ask for a Mapping takes ten times as long.
+        return found if isinstance(found, (dict, Mapping)) else {}
 
 
 @dataclass(frozen=True, slots=True)

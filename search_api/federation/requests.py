@@ -51,7 +51,16 @@ def address_of(live: LiveSource, question: Question, path: str) -> str:
         path += "/" + quote(question.pid, safe="")
     if not asked:
         return f"{base}/{path}"
-    return f"{base}/{path}?{name}={_quoted(orjson.dumps(asked))}"
+    return f"{base}/{path}?{name}={_as_argument(asked)}"
+
+
+def _as_argument(asked: Mapping[str, Any]) -> str:
+    """The object as JSON, percent-encoded: part by part, since questions differ in few parts."""
+    parts = [
+        f"{_quoted(orjson.dumps(name))}%3A{_quoted(orjson.dumps(value))}"
+        for name, value in asked.items()
+    ]
+    return f"%7B{'%2C'.join(parts)}%7D"
 
 
 @lru_cache(maxsize=256)

@@ -56,7 +56,7 @@ async def resume(session: Session, snapshot: Snapshot) -> FederatedAnswer:
     value, relation = snapshot.total
     return FederatedAnswer(
         Answer(
-            await session.hits_of(dealt, pool, hits, scorer),
+            await session.hits_of(dealt, pool, hits, scorer, text),
             Total(value, "eq" if relation == "eq" else "gte"),
             recognised=text.recognised if text else (),
             relaxed=snapshot.relaxed,

@@ -23,6 +23,7 @@ from catalogue.readings import Pool, Reading, make_pool
 from catalogue.records import StoredEntity
 from catalogue.search import RELATED
 from catalogue.statistics import CollectionStatistics, terms_asked
+from catalogue.text_query import TextPlan
 from search_api.facilities import FacilityState
 from search_api.federation.accounting import (
     Ledger,
@@ -42,7 +43,7 @@ from search_api.federation.index_side import (
     as_entities,
     held_by_others,
 )
-from search_api.federation.matching import Matcher, Ranking, added, near, text_plan
+from search_api.federation.matching import Matcher, Ranking, added, near
 from search_api.federation.overlay import Overlay
 from search_api.federation.participants import Asked, Participants
 from search_api.federation.pools import Made, PoolCache
@@ -129,13 +130,20 @@ class Session:
             if arrived is not None:
                 await arrived(outcome)
 
-        # asyncio's own group: tasks of anyio's cost several times as much. One is asked from here.
+        # Plain tasks, that nobody outlives: a group costs half as much again, anyio's several times
+        # as much. One is asked from here.
         *others, last = self.participants.live or (None,)
-        async with asyncio.TaskGroup() as group:
-            for live in others:
-                group.create_task(one(live))
+        asking = [asyncio.create_task(one(live)) for live in others]
+        try:
             if last is not None:
                 await one(last)
+            for task in asking:
+                await task
+        except BaseException:
+            for task in asking:
+                task.cancel()
+            await asyncio.gather(*asking, return_exceptions=True)
+            raise
         return [outcomes[live.source.name] for live in self.participants.live]
 
     def can_speak(self, outcomes: Sequence[Outcome], waiting: Sequence[str]) -> bool:
@@ -177,7 +185,8 @@ class Session:
         outcomes = believed(outcomes, found.matching)
         total = total_of(found.first, found.matching, outcomes, waiting=bool(waiting))
         lines = ledger.lines(outcomes, facility_totals(found.first, found.matching))
-        shown, total = await self.hits_of(dealt, pool, hits, scorer), sure_of(total, lines)
+        shown = await self.hits_of(dealt, pool, hits, scorer, found.matcher.text)
+        total = sure_of(total, lines)
         offered = None if total.value or waiting else await self._other_words(side)
         return FederatedAnswer(
             await self.workshop.run(len(pool.entities), self._answer, found, shown, total, offered),
@@ -387,6 +396,7 @@ class Session:
         pool: Pool,
         found: Mapping[str, Hit],
         scorer: Scorer | None,
+        text: TextPlan | None,
     ) -> list[Hit]:
         """The hits of a page as they are shown: with places to mark, and explained if asked."""
         entities: Mapping[str, Entity] = pool.entities
@@ -394,7 +404,7 @@ class Session:
             theirs = [found[one.key] for one in dealt if one.key not in pool.entities]
             entities = {**entities, **await as_entities(self.catalogue, theirs)}
         return await self.workshop.run(
-            len(dealt), self._shown, dealt, pool, found, scorer, entities
+            len(dealt), self._shown, dealt, pool, found, scorer, entities, text
         )
 
     def _shown(
@@ -404,9 +414,9 @@ class Session:
         found: Mapping[str, Hit],
         scorer: Scorer | None,
         entities: Mapping[str, Entity],
+        text: TextPlan | None,
     ) -> list[Hit]:
-        text = None if self.search.plain else text_plan(self.search)
-        stems = None if text is None else text.stems
+        stems = None if text is None or self.search.plain else text.stems
         explains = self.search.explain and scorer is not None
         shown = []
         for one in dealt:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from search_api.federation.alarms import Alarm, Alarms
 from search_api.federation.errors import FederationError
 
 Answer = TypeVar("Answer")
@@ -20,10 +21,12 @@ class Flight(Generic[Answer]):
     passed is known. Where it takes unusually long, it ``is_slow``: those who wait for what is usual
     have then waited enough.
 
-    ``end``: ends the task; set by whoever starts it.
+    ``end``: ends the task; set by whoever starts it. ``has_begun``: the task has.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, alarms: Alarms | None = None) -> None:
+        self._alarms = alarms or Alarms()
+        self.has_begun = False
         self.is_over = False
         self.is_wanted = True
         self.sent = False
@@ -33,19 +36,19 @@ class Flight(Generic[Answer]):
         self.end: Callable[[], object] | None = None
         # Who waits, and whether as long as it takes.
         self._waiting: dict[asyncio.Future[None], bool] = {}
-        self._slow_timer: asyncio.TimerHandle | None = None
+        self._slow_alarm: Alarm | None = None
 
     def send(self, usual_s: float | None) -> None:
         """The facility's time begins; after ``usual_s`` it is slow, ``None``: never."""
         self.sent = True
         if usual_s is not None:
-            self._slow_timer = asyncio.get_running_loop().call_later(usual_s, self._be_slow)
+            self._slow_alarm = self._alarms.after(usual_s, self._be_slow)
 
     def land(self) -> None:
         """Be over, and wake all who wait."""
         self.is_over = True
-        if self._slow_timer is not None:
-            self._slow_timer.cancel()
+        if self._slow_alarm is not None:
+            self._slow_alarm.cancel()
         for woken in self._waiting:
             _wake(woken)
 
@@ -61,12 +64,12 @@ class Flight(Generic[Answer]):
         Args:
             is_patient: wait for all of ``for_s``, however slow it is.
         """
-        # A future and a timer: everybody comes by here, and a scope would cost three times as much.
+        # A future and an alarm: everybody comes by here; a scope would cost three times as much.
         loop = asyncio.get_running_loop()
         woken: asyncio.Future[None] = loop.create_future()
         self._waiting[woken] = is_patient
         ends_at = loop.time() + max(for_s, 0.0)
-        timer = loop.call_at(ends_at, _wake, woken)
+        alarm = self._alarms.at(ends_at, _wake, woken)
         has_left = True
         try:
             if not self.is_over and (is_patient or not self.is_slow):
@@ -77,7 +80,7 @@ class Flight(Generic[Answer]):
             has_left = loop.time() < ends_at
             raise
         finally:
-            timer.cancel()
+            alarm.cancel()
             self._waiting.pop(woken, None)
             if not self._waiting and (has_left or not self.sent):
                 self.is_wanted = False

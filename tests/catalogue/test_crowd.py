@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from catalogue.crowd import Crowd
+from catalogue.crowd import MOST_COUNTS, Crowd
 from catalogue.oracle import Entity, meets
 from catalogue.plan import All, AllOf, AnyOf, Empty, NoneOf, Phrase, Plan, Terms
 from catalogue.query import Text
@@ -122,3 +122,26 @@ def test_a_pool_answers_each_question_as_if_it_were_the_first() -> None:
         first = Crowd(pool.of_class("Document"))
         statistics = statistics_of(first.entities)
         assert pool.crowd("Document").scores(scores, statistics) == first.scores(scores, statistics)
+
+
+def test_what_was_counted_for_other_questions_changes_no_answer() -> None:
+    entities = several()
+    base, statistics = Crowd(entities), statistics_of(entities)
+    for words in QUESTIONS * 2:
+        plan = plan_text(Text(words))
+        crowd = base.afresh()
+        met = [meets(plan.any_of, one) for one in entities]
+        assert crowd.meets(plan.any_of) == met
+        chosen = crowd.only(met)
+        assert chosen.scores(plan.scores, statistics) == list(
+            map(scoring_by(plan.scores, statistics, meets), chosen.entities)
+        )
+
+
+def test_what_is_kept_of_other_questions_is_bounded() -> None:
+    base = Crowd(several())
+    for number in range(4 * MOST_COUNTS // len(base.entities)):
+        base.afresh().counts("text", f"word{number}")
+    kept = base.afresh()
+    assert kept.counts("text", "ice") == Crowd(base.entities).counts("text", "ice")
+    assert len(kept._kept) * len(base.entities) <= MOST_COUNTS + len(base.entities)

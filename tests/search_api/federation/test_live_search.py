@@ -55,6 +55,18 @@ async def test_the_client_gives_a_page_that_grows(there: Served) -> None:
     assert last.total == whole.total
 
 
+@pytest.mark.parametrize("more", ["", "&explain=true"])
+async def test_hits_written_at_once_say_what_they_say_put_together(
+    there: Served, more: str
+) -> None:
+    asked = f"/api/search?q=lysozyme+pressure&match=any{more}"
+    lines = (await (await there.client.get(f"{asked}&format=jsonl")).text()).splitlines()
+    assert {json.loads(line)["facility"] for line in lines} == {"Old", "Now"}
+    for limit in (20, 21):  # the second time they are at hand
+        body = await (await there.client.get(f"{asked}&limit={limit}")).text()
+        assert all(line in body for line in lines)
+
+
 async def test_a_client_that_goes_lets_the_facility_go(there: Served) -> None:
     async with there.gate("Now") as gate, Client(address(there)) as client:
         async with aclosing(client.stream("lysozyme")) as stream:
