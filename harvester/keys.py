@@ -10,7 +10,7 @@ import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, get_args
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 from zoneinfo import available_timezones
 
 from catalogue.facilities import Mode, Protocol
@@ -146,6 +146,8 @@ def _url(value: Any) -> str:
         raise ValueError("an address without user or password (name a variable in `options`)")
     if parts.fragment or any(character.isspace() for character in url):
         raise ValueError("an address without fragment or blanks")
+    if {"verb", "filter"} & parse_qs(parts.query, keep_blank_values=True).keys():
+        raise ValueError("the base URL alone, without verb=… or filter=…")
     return url
 
 

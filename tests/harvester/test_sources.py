@@ -124,6 +124,11 @@ def test_the_contact_may_come_from_the_environment_but_the_file_wins(tmp_path: P
         ('"https://oai.example.org/oai"', '"ftp://oai.example.org"', "http or https"),
         ('"https://oai.example.org/oai"', '"https://u:secret@x.org/oai"', "without user"),
         ('"https://oai.example.org/oai"', '"https://x.org:port/oai"', "http or https"),
+        (
+            '"https://oai.example.org/oai"',
+            '"https://x.org/?repo=a&verb=Identify"',
+            "base URL alone",
+        ),
         ('facility = "NSX"', 'facility = "NSY"', r"did you mean 'NSX'"),
         ('format = "oai_datacite"', "", r"nsx-oai\.format is missing"),
         ('mode = "both"', 'format = "oai_dc"', "it is 'panosc-json' and may be left out"),
