@@ -370,7 +370,16 @@ class _at:  # noqa: N801 - reads as a word
             raise StoreError(f"line {self._number}: not as an export has it: {error!r}") from error
 
 
+_COMPRESSED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"BZh", b"\xfd7zXZ")
+"""How files of gzip, zstd, bzip2 and xz begin."""
+
+
 def _parsed(number: int, line: bytes) -> dict[str, Any]:
+    if line.startswith(_COMPRESSED):
+        raise StoreError(
+            "the export is compressed; unpack it on the way, as in: "
+            "gzip -dc store.jsonl.gz | pan-commons index import -"
+        )
     try:
         item = orjson.loads(line)
     except orjson.JSONDecodeError as error:

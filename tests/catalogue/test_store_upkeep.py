@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import lzma
 import pickle
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import orjson
@@ -224,6 +228,20 @@ def test_equally_trusted_sources_have_their_say_in_the_same_order_after_an_impor
             assert theirs is not None
             assert theirs.record["title"] == title
             assert theirs.record == mine.record
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
+def test_an_export_that_is_compressed_is_said_to_be(
+    pack: Callable[[bytes], bytes], world: World, tmp_path: Path
+) -> None:
+    """It was "line 1 is not JSON: surrogates not allowed"."""
+    filled(world)
+    packed = pack(b"".join(world.store.export(NOON)))
+    with (
+        Store.open(tmp_path / "other") as other,
+        pytest.raises(StoreError, match=r"compressed; unpack it .* pan-commons index import -"),
+    ):
+        other.import_(packed.splitlines(keepends=True), NOON)
 
 
 def test_an_import_that_was_interrupted_is_continued(world: World, tmp_path: Path) -> None:
