@@ -43,7 +43,7 @@ from search_api.replies import Emit
 from search_api.search import SearchRequest, read_search
 from search_api.search_answer import show
 from search_api.search_stream import tell_answer
-from search_api.settings import ServerSettings, settings_from
+from search_api.settings import ServerSettings, mistyped, settings_from
 from search_api.technique_conditions import technique_ids
 from search_api.whole import ask, asked_of
 
@@ -81,6 +81,8 @@ def run_workers(settings: Settings, host: str, port: int, workers: int, *, index
         CatalogueError: there is nothing that can be served.
     """
     options = settings_from()
+    for variable, meant in mistyped():
+        say(f"{variable} is no setting; did you mean {meant}?")
     free = check_port(host, port)
     if workers == 1:
         asyncio.run(serve_one(settings, options, host, port, index=index))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 import os
 from collections.abc import Mapping
@@ -11,6 +12,8 @@ from typing import Any
 from search_api.errors import BadRequest
 
 PREFIX = "PAN_COMMONS_"
+NEAR = 0.8
+"""How much alike names are of which one is taken for the other, mistyped."""
 KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 POSITIVE = frozenset(
     {"default_limit", "max_limit", "max_ranked", "max_body_bytes", "max_uri_bytes", "max_in_flight"}
@@ -114,6 +117,20 @@ def settings_from(environment: Mapping[str, str] = os.environ) -> ServerSettings
             raise BadRequest(f"{name} is {text!r}, expected a number, {least}.", field=name)
         given[row.name] = value
     return ServerSettings(**given)
+
+
+def mistyped(environment: Mapping[str, str] = os.environ) -> list[tuple[str, str]]:
+    """Variables that are no setting, with the setting that each was meant to be: nobody reads them,
+    and nobody would ever say so."""
+    known = [row.name.upper() for row in fields(ServerSettings)]
+    found = []
+    for variable in sorted(environment):
+        name = variable.removeprefix(PREFIX)
+        if name == variable or name in known:
+            continue
+        near = difflib.get_close_matches(name, known, n=1, cutoff=NEAR)
+        found += [(variable, PREFIX + near[0])] if near else []
+    return found
 
 
 def _is_possible(name: str, value: float) -> bool:

@@ -8,7 +8,7 @@ import pytest
 
 import search_api
 from search_api.errors import BadRequest
-from search_api.settings import PREFIX, ServerSettings, settings_from
+from search_api.settings import PREFIX, ServerSettings, mistyped, settings_from
 
 
 def test_settings_come_from_the_environment() -> None:
@@ -58,3 +58,16 @@ def test_the_public_names_are_what_is_exported() -> None:
         assert getattr(search_api, name).__name__ == name
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         search_api.nothing  # noqa: B018 (asking is the test)
+
+
+def test_a_variable_that_was_mistyped_is_named_with_the_one_that_was_meant() -> None:
+    """Nobody read it, and the limit stayed what it was."""
+    others = ("DATA", "CONFIG", "CONTACT", "PANET", "ENGINE", "LOG", "VERSION", "BIND", "PORT",
+              "DEMO_PORT", "CONFIG_FOLDER", "SHARED_DATA", "TEST_RUN")  # fmt: skip
+    right = {PREFIX + row.name.upper(): "1" for row in fields(ServerSettings)}
+    assert mistyped(right | {PREFIX + name: "1" for name in others} | {"PATH": "/"}) == []
+    found = mistyped({f"{PREFIX}MAX_LIMITT": "5", f"{PREFIX}DEADLINES": "2", f"{PREFIX}QQQ": "1"})
+    assert found == [
+        (f"{PREFIX}DEADLINES", f"{PREFIX}DEADLINE_S"),
+        (f"{PREFIX}MAX_LIMITT", f"{PREFIX}MAX_LIMIT"),
+    ]
