@@ -20,10 +20,12 @@ from search_api.cache import depends_on_clock, first_opening, next_opening
 from search_api.conditions import all_of, read_where
 from search_api.errors import AmbiguousPid, BadRequest, UnknownThing
 from search_api.facilities import expect_facilities
-from search_api.federation.overlay import Kept
+from search_api.federation.overlay import Kept, Overlay
 from search_api.filter_text import read_parameter
 from search_api.includes import Hydration, without_joins
+from search_api.live_items import written_items
 from search_api.loopback import (
+    EVERYTHING,
     SCOPE_KEYS,
     Include,
     Question,
@@ -53,7 +55,7 @@ from search_api.techniques import (
     pan_ontology,
     read_technique_filter,
 )
-from search_api.whole import ask_whole, count_whole, find_whole, read_asked
+from search_api.whole import Whole, ask_whole, count_whole, find_whole, read_asked
 
 CLASSES: Mapping[str, EntityClass] = {
     "Documents": "Document",
@@ -74,25 +76,39 @@ def list_of(class_name: EntityClass) -> Handler:
         search = _search(class_name, question, call, named)
         whole = await ask_whole(call, search, asked)
         found = whole.answer
-        entities = [hit.entity for hit in found.hits]
-        call.holds_until(first_opening([entity.record for entity in entities], call.now))
-        items = list_items(
-            panosc_class,
-            [(hit.entity.record, hit.score) for hit in found.hits],
-            call.now,
-            call.server.states.provider_of,
-            question.projection,
-        )
-        if question.includes:
-            related = await _related(call, class_name, entities, question, whole.records)
-            shown = zip(items, related, strict=True)
-            items = [item | extra for item, extra in shown if extra is not None]
+        items = await _items(call, class_name, question, whole)
         reach = _reach(call, search, any(line.live for line in whole.lines))
         headers = _page_headers(call, question, given, len(found.hits), found.total.value, reach)
         headers |= whole.headers()
         return json_reply(items, headers=headers)
 
     return answer
+
+
+async def _items(
+    call: Call, class_name: EntityClass, question: Question, whole: Whole
+) -> Sequence[object]:
+    """The items of a page, with what they include."""
+    panosc_class, states, found = MODEL[class_name], call.server.states, whole.answer
+    is_plain = not question.includes and question.projection == EVERYTHING
+    if is_plain and isinstance(whole.records, Overlay):
+        written, until = written_items(panosc_class, found.hits, whole.records, states, call.now)
+        call.holds_until(until)
+        return written
+    entities = [hit.entity for hit in found.hits]
+    call.holds_until(first_opening([entity.record for entity in entities], call.now))
+    items = list_items(
+        panosc_class,
+        [(hit.entity.record, hit.score) for hit in found.hits],
+        call.now,
+        states.provider_of,
+        question.projection,
+    )
+    if not question.includes:
+        return items
+    related = await _related(call, class_name, entities, question, whole.records)
+    shown = zip(items, related, strict=True)
+    return [item | extra for item, extra in shown if extra is not None]
 
 
 def count_of(class_name: EntityClass) -> Handler:
