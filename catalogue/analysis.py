@@ -62,6 +62,8 @@ _SMALL = (
 STOP_WORDS = frozenset(_SMALL.split())
 
 _local = threading.local()
+_tuple = tuple.__new__
+"""Makes a named tuple of all its fields, without the call of a function in Python."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,16 +181,16 @@ _NOTHING: frozenset[str] = frozenset()
 
 
 def name_line(text: str) -> Line:
-    """``line`` of the name of somebody: those before had the same parts."""
+    """``line`` of the name of somebody, two words mostly: those before had the same."""
     pieces = list(map(_parts.__getitem__, text.split()))
-    if not pieces:
+    if len(pieces) != 2:
         return line(text)
-    stems, words, wholes, cut = zip(*pieces, strict=True)
-    listed = [*itertools.chain.from_iterable(words)]
-    if "x" in listed:  # perhaps with rays, the one look across blanks
+    (first, words, some, is_cut), (last, more, others, are_cut) = pieces
+    if "x" in words or "x" in more:  # perhaps with rays, the one look across blanks
         return line(text)
-    found = _NOTHING.union(*wholes) if any(wholes) else _NOTHING
-    return Line(" ".join(filter(None, stems)), listed, found, True in cut)
+    stems = f"{first} {last}" if first and last else first or last
+    wholes = {*some, *others} if some and others else some or others
+    return _tuple(Line, (stems, words + more, wholes, is_cut or are_cut))
 
 
 class _Parts(dict[str, Line]):

@@ -377,8 +377,13 @@ def _add_text(
     shares: _Shares,
 ) -> None:
     """Those of ``text_lines``, each once, with what was worked out of them before."""
-    titles = {text: line_again(text) for text in strings(record, *_TITLES)}
-    others = {text: line_again(text) for text in strings(record, *_OTHERS)}
+    titles, others = (
+        {
+            text: _short_line(text) if len(text) <= SHORT else line(text)
+            for text in strings(record, *names)
+        }
+        for names in (_TITLES, _OTHERS)
+    )
     for share in shares.in_order:
         others.update(share.lines)
     lines = [*titles.values(), *others.values()]
@@ -405,7 +410,11 @@ def _identifiers(record: Mapping[str, Any], children: Sequence[StoredEntity]) ->
 
 def line_again(text: str) -> Line:
     """Keywords and kinds come again and again; prose does not."""
-    return _short_line(text) if len(text) <= 80 else line(text)
+    return _short_line(text) if len(text) <= SHORT else line(text)
+
+
+SHORT = 80
+"""Letters of a text that may come again."""
 
 
 _short_line = lru_cache(maxsize=8_192)(line)

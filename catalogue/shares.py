@@ -21,7 +21,6 @@ from catalogue.record_terms import (
     PartsPlan,
     Terms,
     add_part_terms,
-    add_value_terms,
     class_plan,
 )
 
@@ -111,6 +110,10 @@ def _of_role(role: str) -> Share:
 def _made(relation: str, value: object) -> Share:
     if relation == "person" and type(value) is dict:
         return _made_person(value)
+    return _of_parts(relation, value)
+
+
+def _of_parts(relation: str, value: object) -> Share:
     record = {relation: value}
     parts = elements(record, relation)
     class_name, prefix = _WHERE[relation]
@@ -129,16 +132,28 @@ def _made(relation: str, value: object) -> Share:
 
 
 def _made_person(value: Mapping[str, Any]) -> Share:
-    """The same of one person: hardly any relation has so many values, and one has no relations."""
+    """The same of one person: hardly any relation has so many values, and most have but names."""
     (plan,) = _plans("Member", "members.", "person")
     shape = plan.parts.shape_of(value)
-    values: set[str] = set()
-    add_value_terms(value, shape, values)
     terms = Terms({plan.has: None, shape.has: None}, set())
-    terms.add(values)
-    names = strings(value, "fullName")
-    lines = {name: name_line(name) for name in names}
-    return Share(terms, _NONE, lines, (), [suggestion("person", name) for name in names])
+    bare = []
+    for name, head, most, _ in shape.plain:
+        text = value[name]
+        if type(text) is not str or len(head) + len(text) > most // 4:
+            break
+        if " " in text:
+            terms.spaced.add(head + text)
+        else:
+            bare.append(head + text)
+    written = " ".join(bare)
+    if len(bare) + len(terms.spaced) < len(shape.has.split()) or not written.isprintable():
+        return _of_parts("person", value)
+    if bare:
+        terms.lines[written] = None
+    full = value.get("fullName")
+    if not full:
+        return Share(terms, _NONE, {})
+    return Share(terms, _NONE, {full: name_line(full)}, (), (suggestion("person", full),))
 
 
 def _terms(record: Mapping[str, Any], plans: tuple[PartsPlan, ...], most: int | None) -> Terms:
