@@ -296,10 +296,24 @@ class Indexer:
             if report is None:
                 position = await self.engine.position()
                 report = Indexed(position=await self.engine.expect(position + expected))
-            while (page := ahead.take(report.position)) is not None:
-                batch = await anyio.to_thread.run_sync(complete, self.store, self.engine, page)
+            while (batch := await self._ready_ahead(ahead, report.position)) is not None:
                 await self._apply(batch, report)
             self._begun = report
+
+    async def _ready_ahead(self, ahead: Ahead, after: int) -> Batch | None:
+        """What lies ahead after a change number; what is not there and little is read from the
+        outbox, as the first pages of a harvest are, which came before anybody waited for them."""
+        page = ahead.take(after)
+        if page is not None:
+            return await anyio.to_thread.run_sync(complete, self.store, self.engine, page)
+        begin = ahead.next_begin(after, after)
+        if not after < begin < after + LONG_WAY:
+            return None
+        limit = min(self.batch, begin - after)
+        batch = await anyio.to_thread.run_sync(
+            prepare, self.store, self.engine.render, after, limit
+        )
+        return batch if batch.documents else None
 
     async def _apply(self, batch: Batch, report: Indexed) -> None:
         if self._publishes:

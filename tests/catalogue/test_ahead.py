@@ -337,6 +337,33 @@ async def test_what_lies_ahead_is_applied_at_once_and_committed_later(
         assert (await verify(world.store, engine)).sound
 
 
+async def test_what_was_kept_before_anybody_waited_does_not_hold_up_what_lies_ahead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first pages of a harvest are there before the index is open: they are read from the
+    outbox where they are few, and left to the next pass where they are many."""
+    world, ahead = World(tmp_path), Ahead()
+    async with Catalogue.open(tmp_path) as catalogue:
+        engine, indexer = catalogue.engine, catalogue.indexer
+        page_of(world, 1), page_of(world, 2)
+        ahead.open(engine.numbering)
+        indexer.ahead = ahead
+        ahead.put(page_of(world, 3))
+        with monkeypatch.context() as patch:
+            patch.setattr("catalogue.indexer.LONG_WAY", 2)
+            await indexer.apply_ahead(50)
+        assert not ahead.empty
+        page_of(world, 4)
+        ahead.put(page_of(world, 5))
+        await indexer.apply_ahead(50)
+        assert ahead.empty
+        assert await engine.position() == 0
+        await indexer.index_once()
+        assert await indexer.lag() == 0
+        assert await (await engine.reader()).count("Document", All()) == 5
+        assert (await verify(world.store, engine)).sound
+
+
 async def test_documents_that_cannot_be_applied_come_from_the_outbox(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
