@@ -283,7 +283,7 @@ class Daemon:
         self.say_who_is_left_out()
         for name, (facility, source) in self._running.items():
             reason = withdrawal(configuration, facility, source)
-            if reason is not None:
+            if reason is not None and self.shared.withdrawn.get(name) != reason:
                 # After the page in hand; what the source is now is begun when that run is over.
                 self.shared.withdrawn[name] = reason
                 self.say("run_ends", {"source": name, "reason": reason})
