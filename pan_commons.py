@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import importlib
+import os
 import sqlite3
 import sys
 from collections.abc import Mapping, Sequence
@@ -178,10 +179,18 @@ def first_of_ours(error: BaseException) -> BaseException | None:
     return error if ours(error) else None
 
 
-def report(error: BaseException, as_json: bool) -> int:
+def of_the_system(error: OSError) -> str:
+    """What the system refused, without its number."""
+    if error.strerror is None or error.filename is None:
+        return str(error)
+    return f"{os.fsdecode(error.filename)}: {error.strerror}"
+
+
+def report(error: BaseException, as_json: bool, message: str | None = None) -> int:
     """Say in one sentence what went wrong; give the exit code."""
-    tell_machines(type(error).__name__, str(error), as_json)
-    click.echo(f"pan-commons: {error}", err=True)
+    message = str(error) if message is None else message
+    tell_machines(type(error).__name__, message, as_json)
+    click.echo(f"pan-commons: {message}", err=True)
     return int(getattr(error, "exit_code", EXIT_FAILED))
 
 
@@ -208,7 +217,9 @@ def run(arguments: Sequence[str]) -> int:
         tell_machines("Interrupted", "interrupted", as_json)
         click.echo("pan-commons: interrupted", err=True)
         return EXIT_INTERRUPTED
-    except (OSError, sqlite3.Error) as failure:
+    except OSError as failure:
+        return report(failure, as_json, of_the_system(failure))
+    except sqlite3.Error as failure:
         return report(failure, as_json)
     except BaseException as error:
         mine = first_of_ours(error)

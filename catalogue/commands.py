@@ -200,7 +200,9 @@ def export_(settings: Settings, target: Path) -> None:
 
 
 @index.command("import")
-@click.argument("origin", type=click.Path(path_type=Path, exists=True, allow_dash=True))
+@click.argument(
+    "origin", type=click.Path(path_type=Path, exists=True, dir_okay=False, allow_dash=True)
+)
 @common_options
 @click.pass_context
 def import_(ctx: click.Context, settings: Settings, origin: Path) -> None:

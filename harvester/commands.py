@@ -41,6 +41,8 @@ class Instant(click.ParamType[datetime]):
         )
 
 
+RUN = click.IntRange(1, 2**63 - 1)
+"""The number of a run, as the store counts them."""
 START, END = Instant(), Instant(end_of_day=True)
 
 
@@ -131,7 +133,7 @@ def runs_list(settings: Settings, source: str | None, limit: int) -> None:
 
 
 @runs.command("show")
-@click.argument("run", type=int)
+@click.argument("run", type=RUN)
 @common_options
 def runs_show(settings: Settings, run: int) -> None:
     """One run: counts, problems with samples, what it concluded.
@@ -144,7 +146,7 @@ def runs_show(settings: Settings, run: int) -> None:
 
 
 @runs.command("stop")
-@click.argument("run", type=int)
+@click.argument("run", type=RUN)
 @common_options
 @click.pass_context
 def runs_stop(ctx: click.Context, settings: Settings, run: int) -> None:
@@ -159,7 +161,7 @@ def runs_stop(ctx: click.Context, settings: Settings, run: int) -> None:
 
 
 @runs.command("approve")
-@click.argument("run", type=int)
+@click.argument("run", type=RUN)
 @common_options
 @click.pass_context
 def runs_approve(ctx: click.Context, settings: Settings, run: int) -> None:
@@ -178,7 +180,7 @@ def runs_approve(ctx: click.Context, settings: Settings, run: int) -> None:
 
 
 @runs.command("acknowledge")
-@click.argument("run", type=int)
+@click.argument("run", type=RUN)
 @click.option("--undo", is_flag=True, help="Forget what is known of its source.")
 @common_options
 @click.pass_context

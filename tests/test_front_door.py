@@ -15,6 +15,7 @@ import click
 import pytest
 
 import pan_commons
+from catalogue.store import Store
 from pan_commons import COMMANDS, OF_COMMANDS, front_door, run
 from pan_commons_terminal import configuration_of
 from simulator.demo import configuration
@@ -145,6 +146,36 @@ def test_a_data_folder_that_is_a_file_is_wrong_use(
     (tmp_path / "store.sqlite").touch()
     assert run([*words.split(), "--data", str(tmp_path / "store.sqlite")]) == 2
     assert "store.sqlite is a file; name a folder" in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "99999999999999999999", "1.5", "last"])
+def test_no_number_of_a_run_ends_in_a_trace(
+    number: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One that SQLite cannot hold did."""
+    Store.open(tmp_path).close()
+    for command in ("show", "stop", "approve", "acknowledge"):
+        assert run(["runs", command, "--data", str(tmp_path), "--", number]) == 2
+        assert "RUN" in capsys.readouterr().err
+
+
+def test_what_the_system_refuses_is_said_in_words(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Store.open(tmp_path / "data").close()
+    (tmp_path / "file").touch()
+    for words, code, told in (
+        (["index", "export", str(tmp_path / "no" / "x")], 1, "No such file or directory"),
+        (["index", "import", str(tmp_path)], 2, "is a directory"),
+        (["daemon", "--data", str(tmp_path / "file" / "data")], 1, "Not a directory"),
+    ):
+        assert (
+            run([*words, *([] if "--data" in words else ["--data", str(tmp_path / "data")])])
+            == code
+        )
+        said = " ".join(capsys.readouterr().err.split())
+        assert told in said
+        assert "Errno" not in said
 
 
 def test_what_is_foreseen_is_one_sentence_and_never_a_trace(

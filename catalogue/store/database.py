@@ -122,7 +122,7 @@ class translated:  # noqa: N801 (read as a word behind "with")
         elif isinstance(error, OSError):
             if error.errno in _FULL:
                 raise StoreFull(f"{self.path} has no space left to grow ({error})") from error
-            raise StoreReadOnly(f"{self.path} cannot be used: {error}") from error
+            raise StoreReadOnly(f"{self.path} cannot be used: {error.strerror or error}") from error
 
 
 _FULL = (28, 122)  # ENOSPC, EDQUOT
