@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from catalogue.engines.base import Seen
+from catalogue.errors import EngineUnavailable
 from catalogue.query import (
     AccessIs,
     And,
@@ -114,6 +115,7 @@ class Position:
         self._catalogue = catalogue
         self._looked_at: Seen | None = None
         self._looked: asyncio.Event | None = None
+        self._failures, self._problem = 0, ""
 
     async def now(self) -> int:
         asked_at_s = self._monotonic()
@@ -123,7 +125,11 @@ class Position:
             else:
                 # Not a lock: that lets those who wait through one by one, a turn of the event loop
                 # each, which made requests wait 0.4 s while the loop was busy (measured).
+                failures = self._failures
                 await self._looked.wait()
+                if self._failures != failures:
+                    # It was waited for as long as for an answer: nobody looks again for that.
+                    raise EngineUnavailable(self._problem)
         return seen.position
 
     def _latest(self) -> Seen | None:
@@ -139,6 +145,9 @@ class Position:
         began_s = self._monotonic()
         try:
             self._looked_at = Seen(began_s, await self._catalogue.engine.position())
+        except EngineUnavailable as problem:
+            self._failures, self._problem = self._failures + 1, str(problem)
+            raise
         finally:
             self._looked.set()
             self._looked = None

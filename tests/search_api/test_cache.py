@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from catalogue.engines.base import Seen
+from catalogue.errors import EngineUnavailable
 from catalogue.query import (
     AccessIs,
     And,
@@ -70,6 +71,25 @@ async def test_when_whoever_looks_leaves_another_looks() -> None:
     there.open.set()
     assert await second == 7
     assert there.looks == 2
+
+
+async def test_where_a_look_fails_all_who_waited_for_it_are_told() -> None:
+    """An Elasticsearch that hangs was looked at by one after the other, each until its deadline."""
+
+    class Silent(LookedAt):
+        async def position(self) -> int:
+            await super().position()
+            raise EngineUnavailable(f"no answer to look {self.looks}")
+
+    there: Any = Silent()
+    position = Position(there, look_again_s=60.0)
+    asked = [asyncio.ensure_future(position.now()) for _ in range(10)]
+    await a_few_turns()
+    there.open.set()
+    told = await asyncio.gather(*asked, return_exceptions=True)
+    assert {(type(one), str(one)) for one in told} == {(EngineUnavailable, "no answer to look 1")}
+    with pytest.raises(EngineUnavailable, match="look 2"):
+        await position.now()
 
 
 async def test_while_somebody_looks_again_the_others_go_by_the_last_look() -> None:
