@@ -230,8 +230,9 @@ class _Held(NamedTuple):
     instruments: Sequence[str]
 
 
-MAX_HELD, MAX_HELD_BYTES = 2_048, 1_000
-"""Remembered for each shape of record, and how long their values may be."""
+MAX_HELD, MAX_HELD_BYTES = 8_192, 1_000
+"""Remembered, and how long their values may be."""
+_held_before: dict[tuple[int, bytes], _Held] = {}
 
 
 def _again(record: Mapping[str, Any], shape: Shape) -> _Held:
@@ -242,13 +243,13 @@ def _again(record: Mapping[str, Any], shape: Shape) -> _Held:
         written = orjson.dumps(again.pick(record))
     except TypeError:  # a record that never was in a store
         return _made_again(record, again)
-    held: _Held | None = again.made.get(written)
+    held = _held_before.get((again.number, written))
     if held is None:
         held = _made_again(record, again)
         if len(written) <= MAX_HELD_BYTES:
-            if len(again.made) >= MAX_HELD:
-                again.made.clear()
-            again.made[written] = held
+            if len(_held_before) >= MAX_HELD:
+                _held_before.clear()
+            _held_before[again.number, written] = held
     return held
 
 

@@ -12,6 +12,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from functools import cache
 from hashlib import blake2b
+from itertools import count
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -121,15 +122,17 @@ class Shape(NamedTuple):
 class Again(NamedTuple):
     """Those of a record's fields whose values come again and again, together (``AGAIN``).
 
-    ``pick`` gives their values; ``made`` is what became of values that came before, by their JSON:
-    for whoever makes something of them.
+    ``pick`` gives their values; ``number`` is that of these fields of this class, for whoever
+    remembers what was made of values.
     """
 
     pick: Callable[[Mapping[str, Any]], Any]
     plain: tuple[tuple[str, str, int, FieldPlan], ...]
     others: tuple[tuple[str, FieldPlan], ...]
-    made: dict[bytes, Any]
+    number: int
 
+
+_numbers = count()
 
 AGAIN = frozenset(
     {
@@ -181,7 +184,7 @@ class ClassPlan:
                 for name, one in known
                 if one.kind in ("instant", "number")
             ),
-            Again(itemgetter(*names_again), _plain(again), _not_plain(again), {})
+            Again(itemgetter(*names_again), _plain(again), _not_plain(again), next(_numbers))
             if names_again
             else None,
             tuple(identifiers),
