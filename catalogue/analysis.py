@@ -2,7 +2,9 @@
 
 The indexer, the queries, the oracle, the re-scoring of live results and the highlighter all use
 these functions, and the engines get terms that are already made, so nobody can disagree about a
-word. Folding is NFKC, case folding and removal of accents; stems are Snowball English.
+word. Folding is NFKC, case folding and removal of accents and strokes; stems are Snowball English.
+Chinese and Japanese are written without blanks, so each of their letters is a word: what is asked
+for stands in a row, as in any phrase.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from typing import NamedTuple
 
 import Stemmer
 
-ANALYSIS_VERSION = 3
+ANALYSIS_VERSION = 4
 MAX_TERM_BYTES = 200
 _SURELY_SHORT = MAX_TERM_BYTES // 4
 SENTINEL = "#"
@@ -27,8 +29,22 @@ no letter and no digit: no text and no query yields it. In ASCII, as most docume
 embedded engine takes those without writing them anew."""
 
 _SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹"
-_WORD = re.compile(rf"(?:[^\W_{_SUPERSCRIPTS}]|[\u0300-\u036f])+|[{_SUPERSCRIPTS}]+", re.UNICODE)
+_UNSPACED = (
+    "\u3005-\u3007\u3021-\u3029\u3041-\u3096\u309d-\u309f\u30a1-\u30fa\u30fc-\u30ff\u31f0-\u31ff"
+    "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9d\U00020000-\U0003ffff"
+)
+"""Han, Hiragana and Katakana, in half width, too; none of their signs."""
+_WORD = re.compile(
+    rf"(?:[^\W_{_SUPERSCRIPTS}{_UNSPACED}]|[\u0300-\u036f])+|[{_UNSPACED}]|[{_SUPERSCRIPTS}]+",
+    re.UNICODE,
+)
 _ALPHANUMERIC = re.compile(r"[^\W_]+", re.UNICODE)
+_FOLDED_WORD = re.compile(rf"[^\W_{_UNSPACED}]+|[{_UNSPACED}]", re.UNICODE)
+_STROKES = str.maketrans(
+    {"ł": "l", "ø": "o", "đ": "d", "ð": "d", "ħ": "h", "ŧ": "t", "ı": "i", "æ": "ae", "œ": "oe",
+     "þ": "th"}
+)  # fmt: skip
+"""Letters that Unicode does not take apart, as they are written where a keyboard has none."""
 _ASCII_WORDS = bytes(
     ord(chr(code).lower()) if code < 128 and chr(code).isalnum() else ord(" ")
     for code in range(256)
@@ -76,7 +92,8 @@ class Token:
 
 
 def fold(text: str) -> str:
-    """NFKC, case folded, accents removed: ``Müller`` and ``MULLER`` become ``muller``.
+    """NFKC, case folded, accents and strokes removed: ``Müller`` and ``MULLER`` become ``muller``,
+    ``Łódź`` becomes ``lodz``.
 
     Each letter by itself, so Korean stays in its single letters: composed again, what a letter
     becomes would depend on its neighbour.
@@ -88,7 +105,7 @@ def fold(text: str) -> str:
 def _fold_foreign(text: str) -> str:
     folded = unicodedata.normalize("NFKC", text).casefold()
     letters = unicodedata.normalize("NFD", folded)
-    return "".join(itertools.filterfalse(unicodedata.combining, letters))
+    return "".join(itertools.filterfalse(unicodedata.combining, letters)).translate(_STROKES)
 
 
 def tokenize(text: str) -> Iterator[Token]:
@@ -135,8 +152,17 @@ def _foreign_words(chunk: str) -> tuple[str, ...]:
         if raw.isascii():
             found.append(raw.lower())
         else:
-            found.extend(_GREEK.get(part, part) for part in _ALPHANUMERIC.findall(fold(raw)))
+            found.extend(_GREEK.get(part, part) for part in _FOLDED_WORD.findall(fold(raw)))
     return tuple(found)
+
+
+def is_unspaced(word: str) -> bool:
+    """Whether a folded word is one letter of a script that is written without blanks."""
+    return len(word) == 1 and word >= _FIRST_UNSPACED and _IS_UNSPACED.match(word) is not None
+
+
+_IS_UNSPACED = re.compile(f"[{_UNSPACED}]", re.UNICODE)
+_FIRST_UNSPACED = "\u3005"
 
 
 class Line(NamedTuple):
@@ -402,7 +428,7 @@ def runs(part: str) -> list[Run]:
     """
     found: list[Run] = []
     for match in _WORD.finditer(part):
-        pieces = _ALPHANUMERIC.findall(fold(match.group()))
+        pieces = _FOLDED_WORD.findall(fold(match.group()))
         last = len(pieces) - 1
         for place, piece in enumerate(pieces):
             open_start = place == 0 and match.start() == 0

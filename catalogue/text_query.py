@@ -178,7 +178,7 @@ def _read(text: str, shape: Shape) -> Reading | None:
 
 def _met(text: str, shape: Shape, words: tuple[str, ...]) -> Plan:
     """The look-up that meets a unit."""
-    if shape == "prefix":
+    if shape == "prefix" and not analysis.is_unspaced(words[-1]):
         if len(words[-1]) < MIN_PREFIX:
             raise QueryTooCostly(
                 f"The prefix {text}* is too short: write at least {MIN_PREFIX} letters.",
@@ -187,7 +187,7 @@ def _met(text: str, shape: Shape, words: tuple[str, ...]) -> Plan:
         lead = [Terms("text", frozenset({analysis.stem(word)})) for word in words[:-1]]
         return both(*lead, Prefix("words", words[-1]))
     stems = tuple(analysis.stem(word) for word in words)
-    if shape == "phrase":
+    if shape != "word":  # what begins with letters that are words each, has these in a row
         return _in_order(stems)
     wholes = frozenset(_wholes_of(text, words))
     return either(_in_order(stems), Terms("wholes", wholes))

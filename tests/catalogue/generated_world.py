@@ -58,8 +58,10 @@ WORDS = [
     "naïve",
     "co-crystal",
     "tomography",
+    "蛋白质结晶",
+    "结晶",
 ]
-NAMES = ("Ada Müller", "Béla Szabó", "Li Wei", "Ada O'Neill")
+NAMES = ("Ada Müller", "Béla Szabó", "Li Wei", "Ada O'Neill", "Łukasz Ærø")
 SAMPLES = ("lysozyme", "silicon (Si)", "α-quartz", "Silicon", "glass; annealed")
 INSTRUMENTS = ("ID02", "D22", "SPB/SFX", "in situ cell")
 TECHNIQUES = (SAXS, SANS, SFX, SSX, "PaNET01030", "PaNET01012")
@@ -197,6 +199,8 @@ _substrings = st.sampled_from(
         "set1",
         "l cry",
         "al of ",
+        "质结",
+        "łuk",
     )
 )
 _regexps = st.sampled_from(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import unicodedata
 
 import pytest
 from hypothesis import given
@@ -21,6 +22,11 @@ from catalogue import analysis
         ("STRASSE Straße", ["strasse", "strasse"]),
         ("β-lactoglobulin", ["beta", "lactoglobulin"]),
         ("ﬁeld ½", ["field", "1", "2"]),
+        ("Łódź, Røntgen, Đ, Ærø", ["lodz", "rontgen", "d", "aero"]),
+        ("蛋白质X線", ["蛋", "白", "质", "x", "線"]),
+        ("リチウム電池", ["リ", "チ", "ウ", "ム", "電", "池"]),
+        ("ﾘﾁｳﾑ・電池", ["リ", "チ", "ウ", "ム", "電", "池"]),
+        ("단백질 ж", [unicodedata.normalize("NFD", "단백질"), "ж"]),
         ("", []),
         ("— … §", []),
     ],
@@ -60,7 +66,16 @@ def test_terms_are_cut_at_200_bytes_between_characters() -> None:
         assert all(len(word.encode()) <= 200 for word in analysis.words(text))
 
 
-@given(st.text())
+PIECES = (
+    *("a", "B", "7", "x", "word", "running", "ray", "rays", "X-ray", "10.5072/a-b", "dye-ing"),
+    *(" ", "\t", "\x1c", "\n", "\u3000", "b" * 50, "b" * 51),
+    *("-", "'", ".", ",", "/", ";", "|", "_", "(", ")", "é", "²", "ﬁ", "—", "’"),
+    *("ł", "Æ", "質", "の", "ｶﾞ", "㊀", "\u3099", "・"),
+)
+MIXED = st.lists(st.sampled_from(PIECES)).map("".join)
+
+
+@given(st.text() | MIXED)
 def test_any_text_gives_terms_that_engines_split_nowhere_else(text: str) -> None:
     terms = [*analysis.words(text), *analysis.stems(text), *analysis.wholes(text)]
     for term in terms:
@@ -70,17 +85,9 @@ def test_any_text_gives_terms_that_engines_split_nowhere_else(text: str) -> None
         assert term != analysis.SENTINEL
 
 
-@given(st.text())
+@given(st.text() | MIXED)
 def test_the_quick_way_for_ascii_is_the_same_way(text: str) -> None:
     assert analysis.words(text) == [token.text for token in analysis.tokenize(text)]
-
-
-PIECES = (
-    *("a", "B", "7", "x", "word", "running", "ray", "rays", "X-ray", "10.5072/a-b", "dye-ing"),
-    *(" ", "\t", "\x1c", "\n", "\u3000", "b" * 50, "b" * 51),
-    *("-", "'", ".", ",", "/", ";", "|", "_", "(", ")", "é", "²", "ﬁ", "—", "’"),
-)
-MIXED = st.lists(st.sampled_from(PIECES)).map("".join)
 
 
 @given(st.text() | MIXED)
@@ -102,10 +109,14 @@ def test_a_line_is_all_that_is_told_of_its_text(text: str) -> None:
         assert line.cut
 
 
-@given(st.text())
+@given(st.text() | MIXED)
 def test_tokens_stand_where_they_say(text: str) -> None:
     for token in analysis.tokenize(text):
         assert 0 <= token.start < token.end <= len(text)
+
+
+def test_each_letter_without_blanks_is_marked_by_itself() -> None:
+    assert analysis.highlights("蛋白质结晶", frozenset({"结", "晶"})) == [(3, 4), (4, 5)]
 
 
 def test_threads_do_not_share_a_stemmer() -> None:
@@ -132,6 +143,7 @@ def test_runs_of_a_part_say_which_ends_are_open() -> None:
     assert analysis.runs(" of ") == [("of", False, False)]
     assert analysis.runs("10²") == [("10", True, False), ("2", False, True)]
     assert analysis.runs("--") == []
+    assert [run.text for run in analysis.runs("X線 と")] == ["x", "線", "と"]
 
 
 _SUFFIXES = (

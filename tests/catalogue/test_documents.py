@@ -148,6 +148,7 @@ def assert_found(
 
 _ODD_LETTERS = (
     "abkKsSxyzı.-_/ \u00a0²³½ßẞÉéſ\u212aιΙαΑβςσΣµμ\u0301\u0345\u034f\u0307\u20d0ﬁﬃ¯㈱①Ⓐⓐ℃Åℌ"
+    "łÆ結晶のｶﾞカ゛㊀・"
     "가각ㄱ\u1100\u1161\u11a8\u0938\u093f\u0b94\u0b92\u0bd7İŉǅʼn"
 )
 _odd_texts = st.text(_ODD_LETTERS, min_size=3, max_size=14) | st.text(min_size=3, max_size=14)

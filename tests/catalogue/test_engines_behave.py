@@ -55,6 +55,7 @@ def small_world() -> Entities:
                    years={"first": 2017, "last": 2017}, startDate="2017-11-07T23:00:00Z",
                    members=[person("Ada Müller", "pi"), person("Li Wei")], access=OPEN)  # fmt: skip
     world.document("ssx", title="Serial synchrotron work on insulin crystals", datasets=[ssx],
+                   summary="胰岛素蛋白质结晶与X射线 (Łódź)",
                    startDate="2019-01-01T00:00:00Z")  # fmt: skip
     world.document("saxs", title="Silica spheres", summary="X-ray scattering at 12.4 keV",
                    datasets=[saxs, both], access=OPEN,
@@ -127,6 +128,12 @@ def test_what_nothing_matches_whole_is_found_in_part_and_said_so(bench: Bench) -
         ("https://doi.org/10.5072/d-both", ["saxs"]),
         ("small angle x-ray scattering", ["saxs"]),
         ("SPB/SFX", ["sfx"]),
+        ("lodz", ["ssx"]),
+        ("结晶", ["ssx"]),
+        ("白质结*", ["ssx"]),
+        ("晶*", ["ssx"]),
+        ("结白", []),
+        ("x射线", ["ssx"]),
     ],
 )
 def test_words_find_what_a_scientist_means(bench: Bench, words: str, expected: list[str]) -> None:
