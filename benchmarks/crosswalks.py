@@ -52,57 +52,41 @@ class Goal:
     make: Callable[[random.Random, int], str]
 
 
-def short_datacite_record(chance: random.Random, number: int) -> str:
-    """A record of about 1.4 kB: two or three creators, some with their laboratory, and a
-    short abstract."""
-    day, year = chance.randint(1, 28), chance.randint(2015, 2025)
-    people = "".join(
-        f"<creator><creatorName nameType='Personal'>{_person(chance)}</creatorName>"
-        + (_laboratory(chance) if chance.random() < 0.5 else "")
-        + "</creator>"
-        for _ in range(chance.randint(2, 3))
-    )
-    subjects = "".join(f"<subject>{word}</subject>" for word in chance.sample(_TECHNIQUES, 2))
-    return (
-        '<oai_datacite xmlns="http://schema.datacite.org/oai/oai-1.1/"><schemaVersion>4.3'
-        "</schemaVersion><payload>"
-        '<resource xmlns="http://datacite.org/schema/kernel-4">'
-        f'<identifier identifierType="DOI">10.5072/DEMO-ES-{number}</identifier>'
-        f"<creators>{people}</creators>"
-        f"<titles><title>{_sentence(chance, 8)} {number}</title></titles>"
-        f"<publisher>Demo Facility</publisher><publicationYear>{year + 3}</publicationYear>"
-        f'<subjects><subject subjectScheme="Proposal">MX-{number}</subject>'
-        f'<subject subjectScheme="Instrument">ID{chance.randint(1, 32)}</subject>{subjects}'
-        "</subjects>"
-        f'<dates><date dateType="Collected">{year}-03-{day:02d}T07:30:{number % 60:02d}Z/'
-        f"{year}-04-{day:02d}T06:00:00Z</date>"
-        f'<date dateType="Available">{year + 3}-04-{day:02d}</date></dates>'
-        '<resourceType resourceTypeGeneral="Dataset">Experiment Session</resourceType>'
-        '<rightsList><rights rightsURI="https://creativecommons.org/licenses/by/4.0/">CC BY 4.0'
-        '</rights></rightsList><descriptions><description descriptionType="Abstract">'
-        f"{_sentence(chance, 12)}</description></descriptions>"
-        "</resource></payload></oai_datacite>"
-    )
-
-
 def datacite_record(chance: random.Random, number: int) -> str:
     """A record of about 2.1 kB as ESRF writes them: creators, contributors, dates, subjects,
     rights, size."""
+    return _datacite_record(chance, number, is_long=True)
+
+
+def short_datacite_record(chance: random.Random, number: int) -> str:
+    """A record of about 1.4 kB: two or three creators, some with their laboratory, and a
+    short abstract."""
+    return _datacite_record(chance, number, is_long=False)
+
+
+def _datacite_record(chance: random.Random, number: int, *, is_long: bool) -> str:
     day, year = chance.randint(1, 28), chance.randint(2015, 2025)
     people = "".join(
         f"<creator><creatorName nameType='Personal'>{_person(chance)}</creatorName>"
-        f"{_laboratory(chance)}</creator>"
-        for _ in range(chance.randint(1, 4))
+        + (_laboratory(chance) if is_long or chance.random() < 0.5 else "")
+        + "</creator>"
+        for _ in range(chance.randint(1, 4) if is_long else chance.randint(2, 3))
     )
-    subjects = "".join(f"<subject>{word}</subject>" for word in chance.sample(_TECHNIQUES, 3))
-    return (
+    subjects = "".join(
+        f"<subject>{word}</subject>" for word in chance.sample(_TECHNIQUES, 3 if is_long else 2)
+    )
+    contributors = (
+        '<contributors><contributor contributorType="DataCollector">'
+        f"<contributorName>{_person(chance)}</contributorName></contributor></contributors>"
+        if is_long
+        else ""
+    )
+    head = (
         '<oai_datacite xmlns="http://schema.datacite.org/oai/oai-1.1/"><schemaVersion>4.3'
         "</schemaVersion><payload>"
         '<resource xmlns="http://datacite.org/schema/kernel-4">'
         f'<identifier identifierType="DOI">10.5072/DEMO-ES-{number}</identifier>'
-        f"<creators>{people}</creators>"
-        '<contributors><contributor contributorType="DataCollector">'
-        f"<contributorName>{_person(chance)}</contributorName></contributor></contributors>"
+        f"<creators>{people}</creators>{contributors}"
         f"<titles><title>{_sentence(chance, 8)} {number}</title></titles>"
         f"<publisher>Demo Facility</publisher><publicationYear>{year + 3}</publicationYear>"
         f'<subjects><subject subjectScheme="Proposal">MX-{number}</subject>'
@@ -112,11 +96,14 @@ def datacite_record(chance: random.Random, number: int) -> str:
         f"{year}-04-{day:02d}T06:00:00Z</date>"
         f'<date dateType="Available">{year + 3}-04-{day:02d}</date></dates>'
         '<resourceType resourceTypeGeneral="Dataset">Experiment Session</resourceType>'
-        f"<sizes><size>{chance.randint(1, 9999) / 100} GiB</size></sizes>"
-        '<rightsList><rights rightsURI="https://creativecommons.org/licenses/by/4.0/" '
-        'rightsIdentifier="CC-BY-4.0">CC BY 4.0</rights></rightsList>'
-        '<descriptions><description descriptionType="Abstract">'
-        f"{_sentence(chance, 60)}</description></descriptions>"
+    )
+    sizes = f"<sizes><size>{chance.randint(1, 9999) / 100} GiB</size></sizes>" if is_long else ""
+    named = ' rightsIdentifier="CC-BY-4.0"' if is_long else ""
+    return (
+        f"{head}{sizes}"
+        f'<rightsList><rights rightsURI="https://creativecommons.org/licenses/by/4.0/"{named}>'
+        'CC BY 4.0</rights></rightsList><descriptions><description descriptionType="Abstract">'
+        f"{_sentence(chance, 60 if is_long else 12)}</description></descriptions>"
         "</resource></payload></oai_datacite>"
     )
 

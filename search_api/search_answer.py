@@ -18,7 +18,7 @@ from search_api.search import SearchRequest
 from search_api.whole import Whole, page_hits
 
 Json = dict[str, Any]
-Hit = TypeVar("Hit")
+Shown = TypeVar("Shown")
 
 FEW = 40
 """Hits that are put into JSON on the event loop; more in a worker thread."""
@@ -59,7 +59,7 @@ async def write(
     return answer_json(request, whole, hits), access
 
 
-async def _made(make: Callable[[], list[Hit]], count: int) -> list[Hit]:
+async def _made(make: Callable[[], list[Shown]], count: int) -> list[Shown]:
     # A hit takes a tenth of a millisecond: a long page would hold the event loop.
     return make() if count <= FEW else await anyio.to_thread.run_sync(make)
 
