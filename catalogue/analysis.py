@@ -158,11 +158,10 @@ def _foreign_words(chunk: str) -> tuple[str, ...]:
 
 def is_unspaced(word: str) -> bool:
     """Whether a folded word is one letter of a script that is written without blanks."""
-    return len(word) == 1 and word >= _FIRST_UNSPACED and _IS_UNSPACED.match(word) is not None
+    return _ONE_UNSPACED.fullmatch(word) is not None
 
 
-_IS_UNSPACED = re.compile(f"[{_UNSPACED}]", re.UNICODE)
-_FIRST_UNSPACED = "\u3005"
+_ONE_UNSPACED = re.compile(f"[{_UNSPACED}]", re.UNICODE)
 
 
 class Line(NamedTuple):
@@ -470,74 +469,6 @@ def _letters_by_case() -> Mapping[str, set[str]]:
                 both = kin.get(letter, {letter}) | kin.get(other, {other})
                 kin.update(dict.fromkeys(both, both))
     return kin
-
-
-def highlights(text: str, wanted_stems: frozenset[str]) -> list[tuple[int, int]]:
-    """Where words with one of the stems stand in ``text``, as (start, end) offsets."""
-    if not text.isascii():
-        return [
-            (token.start, token.end) for token in tokenize(text) if stem(token.text) in wanted_stems
-        ]
-    lowered = text.lower()
-    found: set[tuple[int, int]] = set()
-    for head in _heads(wanted_stems):
-        start = lowered.find(head)
-        while start >= 0:
-            end = start + 1
-            if start == 0 or not lowered[start - 1].isalnum():
-                rest = _WORD_FROM.match(lowered, start)
-                end = rest.end() if rest else end
-                if _stems[cut(lowered[start:end])] in wanted_stems:
-                    found.add((start, end))
-            start = lowered.find(head, end)
-    return sorted(found)
-
-
-def highlights_again(text: str, wanted_stems: frozenset[str]) -> list[tuple[int, int]]:
-    """As ``highlights``, for texts that are kept in memory and shown again and again: where each
-    word stands is worked out once for all questions."""
-    if not text.isascii():
-        return highlights(text, wanted_stems)
-    known = _places(text)
-    found = []
-    for one in wanted_stems:
-        places = known.get(one)
-        if places is None:
-            places = known[one] = tuple(highlights(text, frozenset((one,))))
-            if len(known) > STEMS_KEPT:
-                known.clear()
-        if places:
-            found.append(places)
-    if len(found) == 1:
-        return list(found[0])
-    return sorted({place for places in found for place in places})
-
-
-STEMS_KEPT = 32
-"""Stems of which it is kept where they stand in one text."""
-
-
-@lru_cache(maxsize=1_024)
-def _places(text: str) -> dict[str, tuple[tuple[int, int], ...]]:
-    """Where stems stand in a text, as far as they were asked for."""
-    return {}
-
-
-_WORD_FROM = re.compile(r"[a-z0-9]+")
-
-
-@lru_cache(maxsize=1_024)
-def _heads(stems: frozenset[str]) -> tuple[str, ...]:
-    """How ASCII words with one of the stems begin. A word has the letters of its stem but for the
-    last two (dying, die), so that very few words have to be stemmed at all; one with a digit is its
-    own stem."""
-    return tuple(
-        {
-            one[: max(1, len(one) - 2)] if one.isalpha() else one
-            for one in stems
-            if one and one.isascii()
-        }
-    )
 
 
 def _trim(piece: str) -> str:

@@ -198,18 +198,17 @@ def _word(score: WordScore, statistics: CollectionStatistics) -> Callable[[Entit
 def best_possible(scores: Sequence[Score], statistics: CollectionStatistics) -> float:
     """More than any record can score, by which raw scores are divided."""
     total = 0.0
-    documents, known = statistics.documents, statistics.frequencies.get
     for score in scores:
         if isinstance(score, LevelScore):
             total += highest_for_levels([worth for worth, _ in score.levels])
             continue
         frequencies = [
-            (clause.boost, count if count < documents else documents)
+            (clause.boost, count)
             for clause in score.clauses
-            if (count := known((clause.field, clause.term)))
+            if (count := statistics.frequency(clause.field, clause.term))
         ]
         if frequencies:
-            total += highest_for_term(documents, frequencies)
+            total += highest_for_term(statistics.documents, frequencies)
     return total
 
 

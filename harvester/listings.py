@@ -43,16 +43,22 @@ def saying_what_was_harvested_with(settings: Settings) -> Iterator[None]:
     """Whoever forgot ``--config`` is told, where a source is not found, which file the data folder
     was harvested with."""
     from harvester.keys import NoSuchSource
-    from harvester.sources import SHIPPED_ONE
 
     try:
         yield
     except NoSuchSource as problem:
         with existing_store(settings) as store:
             file = None if store is None else store.configured_by()
-        if settings.config is not None or file in (None, SHIPPED_ONE):
+        if not _is_of_another_file(settings, file):
             raise
         raise NoSuchSource(f"{problem} What is here was harvested as {file} has it.") from problem
+
+
+def _is_of_another_file(settings: Settings, harvested_as: str | None) -> bool:
+    """Whether what is here was harvested with a file of somebody's own, and none is named now."""
+    from harvester.sources import SHIPPED_ONE
+
+    return settings.config is None and harvested_as not in (None, SHIPPED_ONE)
 
 
 @contextmanager
@@ -308,7 +314,7 @@ def _say_left_behind(
 ) -> None:
     from harvester.sources import SHIPPED_ONE
 
-    if settings.config is None and harvested_as not in (None, SHIPPED_ONE):
+    if _is_of_another_file(settings, harvested_as):
         say(
             f"What is here was harvested as {harvested_as} has it, and shown are the sources of "
             f"{SHIPPED_ONE}: name that file with --config or PAN_COMMONS_CONFIG."

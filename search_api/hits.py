@@ -32,8 +32,6 @@ Json = dict[str, Any]
 Record = Mapping[str, Any]
 
 MAX_ROWS = 50
-MOST_REMEMBERED = 200
-"""Live records of one pool that are kept as they are shown: some pages."""
 LINK_NAMES = {"landing": "landing page", "None": "link"}
 
 
@@ -112,9 +110,7 @@ class LiveRecords:
         made = _Remembered(self._states.version, self._now, FOREVER, shown, [])
         if live is not None and live.has_all([entity.key, *(entity.record.get("datasets") or ())]):
             made = made._replace(until=next_opening(entity.record, self._now))
-            if len(self._remembered) >= MOST_REMEMBERED:
-                self._remembered.clear()
-            self._remembered[entity.key] = made
+            live.remember(entity.key, made)
         return made
 
 
@@ -140,10 +136,6 @@ def hit_json(hit: Hit, shown: Json, *, partly: bool = False) -> Json:
         partly: not all the fields that are scored could be had of its facility.
     """
     shown |= _of_the_hit(hit, partly)
-    if hit.highlights:
-        shown["highlights"] = {
-            name: [list(span) for span in spans] for name, spans in hit.highlights.items()
-        }
     return shown
 
 

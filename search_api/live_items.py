@@ -13,7 +13,6 @@ from catalogue.records import StoredEntity
 from search_api.cache import FOREVER, next_opening
 from search_api.facilities import FacilityStates
 from search_api.federation.overlay import Overlay
-from search_api.hits import MOST_REMEMBERED
 from search_api.model import PanoscClass
 from search_api.presentation import list_items
 
@@ -39,17 +38,14 @@ def written_items(
     """What ``list_items`` gives of all fields, as JSON; and until when that stays so."""
     good_until = FOREVER
     items = []
-    remembered = records.remembered
     for hit in hits:
         entity = hit.entity
         name = f"item {entity.key}"
-        known: _Written | None = remembered.get(name)
+        known: _Written | None = records.remembered.get(name)
         if known is None or known.version != states.version or not known.since <= now < known.until:
             known = _written(panosc_class, entity, states, now)
             if records.has_all((entity.key,)):
-                if len(remembered) >= MOST_REMEMBERED:
-                    remembered.clear()
-                remembered[name] = known
+                records.remember(name, known)
         good_until = min(good_until, known.until)
         text = b'%b"score":%b,%b' % (known.before, orjson.dumps(hit.score), known.behind)
         items.append(orjson.Fragment(text))

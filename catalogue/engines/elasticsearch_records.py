@@ -20,7 +20,7 @@ from catalogue import analysis
 from catalogue.engines import shared_state
 from catalogue.engines.elasticsearch_client import connect_blocking, error_type, nodes_of, whole
 from catalogue.engines.elasticsearch_mapping import document_id
-from catalogue.engines.elasticsearch_silence import ANSWERS_WITHIN_S, NODES_ASKED
+from catalogue.engines.elasticsearch_silence import limits_of
 from catalogue.errors import EngineUnavailable, StoreReadOnly
 from catalogue.facilities import Facility, Source
 from catalogue.fields import ENTITY_CLASSES, canonical_identifier, strings
@@ -39,12 +39,8 @@ class ElasticsearchRecords:
     read_only = True
 
     def __init__(self, urls: str, prefix: str, folder: Path) -> None:
-        tries = min(len(nodes_of(urls)), NODES_ASKED)
-        self._client: Elasticsearch = connect_blocking(urls).options(
-            request_timeout=ANSWERS_WITHIN_S / tries,
-            retry_on_timeout=tries > 1,
-            max_retries=max(tries - 1, 1),
-        )
+        limits = limits_of(len(nodes_of(urls)))
+        self._client: Elasticsearch = connect_blocking(urls).options(**limits)
         self._prefix = prefix
         self._state: tuple[float, Mapping[str, Any]] = (0.0, {})
         self.folder = folder

@@ -66,9 +66,7 @@ class Searches:
             target,
             body=body,
             headers=headers,
-            max_retries=self.silence.max_retries,
-            retry_on_timeout=self.silence.retry_on_timeout,
-            request_timeout=self.silence.request_timeout_s,
+            **self.silence.limits,
         )
         status = meta.status
         if status < 300 and not isinstance(answer, Mapping):

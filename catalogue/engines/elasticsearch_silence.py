@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import TypedDict
 
 import elasticsearch
 from elasticsearch import AsyncElasticsearch
@@ -22,6 +23,22 @@ ANSWERS_WITHIN_S = 8.0
 NODES_ASKED = 3
 
 
+class Limits(TypedDict):
+    """Of one request, as the client and its transport call them; seconds."""
+
+    request_timeout: float
+    retry_on_timeout: bool
+    max_retries: int
+
+
+def limits_of(nodes: int, within_s: float = ANSWERS_WITHIN_S) -> Limits:
+    """With those an answer is waited for so long, all nodes that are asked together."""
+    tries = min(nodes, NODES_ASKED)
+    return Limits(
+        request_timeout=within_s / tries, retry_on_timeout=tries > 1, max_retries=max(tries - 1, 1)
+    )
+
+
 class Silence:
     """What one process knows of it.
 
@@ -31,6 +48,7 @@ class Silence:
         within_s: how long is waited for an answer, all nodes together.
 
     Attributes:
+        limits: of each request.
         lasts: whether nobody answered when it was asked last.
         times: how often nobody did.
         asking: the client for what is asked, in place of what is written. One that hangs is left
@@ -40,15 +58,8 @@ class Silence:
     def __init__(
         self, client: AsyncElasticsearch, nodes: int, within_s: float = ANSWERS_WITHIN_S
     ) -> None:
-        tries = min(nodes, NODES_ASKED)
-        self.request_timeout_s = within_s / tries
-        self.retry_on_timeout = tries > 1
-        self.max_retries = max(tries - 1, 1)
-        self.asking = client.options(
-            request_timeout=self.request_timeout_s,
-            retry_on_timeout=self.retry_on_timeout,
-            max_retries=self.max_retries,
-        )
+        self.limits = limits_of(nodes, within_s)
+        self.asking = client.options(**self.limits)
         self.lasts = False
         self.times = 0
         self._answered = 0

@@ -281,7 +281,10 @@ class Federation:
         if learned:
             profile = collector.profile
             refused = frozenset(op for of, op in learned if of == profile.entity_class)
-            collector.profile = profile.remembered.setdefault(refused, profile.without(refused))
+            known: ClassProfile | None = profile.remembered.get(refused)
+            if known is None:
+                known = profile.remembered[refused] = profile.without(refused)
+            collector.profile = known
 
     def profile(self, live: LiveSource, entity_class: EntityClass) -> ClassProfile:
         """What a source can do with a class, read once for each check of it."""

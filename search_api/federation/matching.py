@@ -255,10 +255,7 @@ def wanted_meanings(search: Search) -> tuple[tuple[Node, ...], tuple[str, ...]]:
 
 def techniques_named(search: Search) -> list[str]:
     """Techniques that the filter names at its top level."""
-    where = search.where
-    if not isinstance(where, And):
-        return list(where.ids) if isinstance(where, TechniqueIn) else []
-    found = [node for node in conditions(where) if isinstance(node, TechniqueIn)]
+    found = [node for node in conditions(search.where) if isinstance(node, TechniqueIn)]
     return [one for node in found for one in node.ids]
 
 

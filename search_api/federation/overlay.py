@@ -8,6 +8,9 @@ from typing import Protocol
 from catalogue.readings import Pool
 from catalogue.records import StoredEntity
 
+MOST_REMEMBERED = 200
+"""Live records of one pool that are kept as they are shown: some pages."""
+
 
 class Kept(Protocol):
     """What is needed of the record store."""
@@ -32,6 +35,12 @@ class Overlay:
         found = {key: self._live[key].stored for key in keys if key in self._live}
         missing = [key for key in keys if key not in found]
         return {**self._kept.entities(missing), **found} if missing else found
+
+    def remember(self, name: str, made: object) -> None:
+        """Keep what was made of a record for other questions, as long as the pool."""
+        if len(self.remembered) >= MOST_REMEMBERED:
+            self.remembered.clear()
+        self.remembered[name] = made
 
     def has_all(self, keys: Iterable[str]) -> bool:
         """Whether all of these came live, so that nothing has to be read from the store."""

@@ -119,8 +119,6 @@ class Pausing:
             FacilitySilent: paused, or somebody else is probing.
         """
         self.check(source, entity_class)
-        if not self._known:
-            return _free_pass(source, entity_class)
         names = (source, class_name(source, entity_class))
         half_open = [name for name in names if self._known.get(name, CLOSED).is_open]
         if not half_open:

@@ -45,8 +45,6 @@ class FacilityLine:
     @property
     def without(self) -> tuple[str, ...]:
         """All that is not to be found in what the answer has of it."""
-        if not self.unseen and not self.passed_on:
-            return self.missing
         return tuple(dict.fromkeys((*self.missing, *self.unseen, *self.passed_on)))
 
     @property

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalogue import analysis
+from catalogue import analysis, highlighting
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_tokens_stand_where_they_say(text: str) -> None:
 
 
 def test_each_letter_without_blanks_is_marked_by_itself() -> None:
-    assert analysis.highlights("蛋白质结晶", frozenset({"结", "晶"})) == [(3, 4), (4, 5)]
+    assert highlighting.places("蛋白质结晶", frozenset({"结", "晶"})) == [(3, 4), (4, 5)]
 
 
 def test_threads_do_not_share_a_stemmer() -> None:
@@ -178,9 +178,9 @@ def test_marked_is_every_word_with_a_wanted_stem_and_nothing_else(
     stems = sorted({analysis.stem(token.text) for token in tokens} | {"die", "beta"})
     wanted = frozenset(data.draw(st.lists(st.sampled_from(stems), max_size=3)))
     marked = [(t.start, t.end) for t in tokens if analysis.stem(t.text) in wanted]
-    assert analysis.highlights(text, wanted) == marked
+    assert highlighting.places(text, wanted) == marked
     # A letter outside of ASCII takes the other way to the same places.
-    assert analysis.highlights(text + " é", wanted) == marked
+    assert highlighting.places(text + " é", wanted) == marked
     # And so does a text that is kept, word by word.
-    assert analysis.highlights_again(text, wanted) == marked
-    assert analysis.highlights_again(text + " é", wanted) == marked
+    assert highlighting.places_again(text, wanted) == marked
+    assert highlighting.places_again(text + " é", wanted) == marked

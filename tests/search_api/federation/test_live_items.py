@@ -13,8 +13,7 @@ from catalogue.readings import Pool, make_pool, read_objects
 from mappings.context import Context
 from search_api.cache import FOREVER
 from search_api.facilities import FacilityState, FacilityStates
-from search_api.federation.overlay import Overlay
-from search_api.hits import MOST_REMEMBERED
+from search_api.federation.overlay import MOST_REMEMBERED, Overlay
 from search_api.live_items import written_items
 from search_api.model import MODEL
 from search_api.presentation import list_items

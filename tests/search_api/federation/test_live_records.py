@@ -9,8 +9,8 @@ from catalogue.facilities import Facility
 from catalogue.readings import Pool, make_pool, read_objects
 from mappings.context import Context
 from search_api.facilities import FacilityState, FacilityStates
-from search_api.federation.overlay import Overlay
-from search_api.hits import MOST_REMEMBERED, LiveRecords, load_children
+from search_api.federation.overlay import MOST_REMEMBERED, Overlay
+from search_api.hits import LiveRecords, load_children
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 DOCUMENT = {
